@@ -1,0 +1,100 @@
+"""From a box in an image to the network's input and back: the one geometry of training, evaluation and prediction.
+
+Coordinates are (x, y) in pixels with integers at pixel centres. Boxes are (x, y, width, height), x and y being the
+top left corner. An input size is (height, width).
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+Image = NDArray[np.uint8]  # (H, W, 3), RGB
+
+
+@dataclass(frozen=True)
+class Region:
+    """An upright part of an image: `center` (x, y) and `extent` (width, height), in image pixels."""
+
+    center: tuple[float, float]
+    extent: tuple[float, float]
+
+    @classmethod
+    def of_box(cls, box: ArrayLike) -> "Region":
+        """The region that a box (x, y, width, height) covers."""
+        x, y, width, height = (float(value) for value in np.asarray(box, np.float64))
+        return cls((x + width / 2, y + height / 2), (width, height))
+
+    def grown(self, width_factor: float, height_factor: float) -> "Region":
+        """The same centre, the extent times the factors."""
+        return replace(self, extent=(self.extent[0] * width_factor, self.extent[1] * height_factor))
+
+    def fitted(self, size: tuple[int, int]) -> "Region":
+        """The smallest region around this one that has the aspect ratio of an input `size` (height, width)."""
+        ratio = size[1] / size[0]
+        width, height = self.extent
+        if width > ratio * height:
+            return replace(self, extent=(width, width / ratio))
+        return replace(self, extent=(ratio * height, height))
+
+
+@dataclass(frozen=True)
+class Crop:
+    """An affine map from image pixels to pixels of the network's input, and back.
+
+    matrix: (2, 3) float64. size: (height, width) of the input.
+    """
+
+    matrix: FloatArray
+    size: tuple[int, int]
+
+    @classmethod
+    def of_region(cls, region: Region, size: tuple[int, int], *, rotation: float = 0.0) -> "Crop":
+        """The crop that shows `region` upright, turned by `rotation` degrees around its centre.
+
+        The scale follows from the width alone (reference behaviour); call `Region.fitted` first.
+        """
+        height, width = size
+        angle = np.deg2rad(rotation)
+        scale = width / region.extent[0]
+        linear = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        shift = np.array([width / 2, height / 2]) - linear @ np.array(region.center)
+        return cls(np.column_stack([linear, shift]), size)
+
+    @classmethod
+    def of_box(cls, box: ArrayLike, size: tuple[int, int], extension: tuple[float, float]) -> "Crop":
+        """The crop of evaluation and prediction: the box, extended (width, height), brought to the aspect ratio.
+
+        The extension belongs to the weights: their card has it (COCO (1.09, 1.135), MPII (1.25, 1.25)).
+        """
+        return cls.of_region(Region.of_box(box).grown(*extension).fitted(size), size)
+
+    def mirrored(self, image_width: int) -> "Crop":
+        """The same crop of the mirrored image, as a map from the pixels of the image as it is.
+
+        `self` is a crop of the mirrored image, where x became image_width - 1 - x.
+        """
+        linear, shift = self.matrix[:, :2], self.matrix[:, 2]
+        flipped = linear * np.array([-1.0, 1.0])
+        return Crop(np.column_stack([flipped, shift + linear[:, 0] * (image_width - 1)]), self.size)
+
+    def cut(self, image: Image) -> Image:
+        """The input's pixels, (*size, 3) uint8; bilinear, black outside the image."""
+        height, width = self.size
+        pixels = cv2.warpAffine(image, self.matrix, (width, height), flags=cv2.INTER_LINEAR)
+        return np.asarray(pixels, np.uint8)
+
+    def to_input(self, points: ArrayLike) -> FloatArray:
+        """Image pixels -> input pixels, (..., 2)."""
+        return _apply(self.matrix, points)
+
+    def to_image(self, points: ArrayLike) -> FloatArray:
+        """Input pixels -> image pixels, (..., 2)."""
+        inverse = np.linalg.inv(self.matrix[:, :2])
+        return _apply(np.column_stack([inverse, -inverse @ self.matrix[:, 2]]), points)
+
+
+def _apply(matrix: FloatArray, points: ArrayLike) -> FloatArray:
+    return np.asarray(np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2])

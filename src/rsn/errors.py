@@ -1,0 +1,38 @@
+"""What can go wrong through no fault of the program; the command line prints the message and nothing else."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RsnError(Exception):
+    """A mistake in what was given: one sentence that says what was wrong, where, and what to do."""
+
+
+class ImageError(RsnError):
+    """A picture that cannot be read or used."""
+
+
+class AnnotationError(RsnError):
+    """An annotation, box or result file that does not hold what it should."""
+
+
+class WeightsError(RsnError):
+    """A weights file that cannot be read or does not fit the network."""
+
+
+class RecipeError(RsnError):
+    """A training recipe with a setting that does not exist or cannot be."""
+
+
+class DeviceError(RsnError):
+    """A device, engine or optional library that was asked for and is not there."""
+
+
+class UnknownNameError(RsnError):
+    """A model, skeleton or setting by a name that does not exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        nearest = get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(known)}"
+        super().__init__(f"there is no {kind} named {name!r}; {hint}")

@@ -1,0 +1,64 @@
+"""Heatmaps -> joints."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from rsn.heatmaps.encode import PEAK
+from rsn.heatmaps.gaussian import gaussian_kernel
+from rsn.networks.network import STRIDE
+
+BORDER = 10  # zeros around a map before it is blurred; a map without a positive value peaks there
+
+
+def decode(heatmaps: Tensor, *, kernel: int = 5) -> tuple[Tensor, Tensor]:
+    """Read the joints of a batch off its heatmaps, on their device (the RSN repository's decoder).
+
+    The map is blurred, its maximum moved a quarter of a cell toward its second maximum, and the cell mapped to
+    input pixels by 4x + 2. The score is the unblurred value there over 255, plus 0.5, and is not clipped: an
+    empty map gives position (2, 2) and a score of at most 0.5.
+
+    Args:
+        heatmaps: (N, K, h, w), peak 255.
+        kernel: Gaussian kernel size in heatmap pixels; 5 for COCO, 9 for MPII (the weights' card says which).
+
+    Returns:
+        keypoints (N, K, 2) in input pixels, (x, y); scores (N, K). Both in the heatmaps' precision.
+    """
+    batch, joints, height, width = heatmaps.shape
+    blurred = _blur(pad(heatmaps, [BORDER] * 4), kernel).flatten(2)
+    row_length = width + 2 * BORDER
+    first = blurred.argmax(-1, keepdim=True)
+    second = blurred.scatter(-1, first, 0.0).argmax(-1, keepdim=True)
+    peak = _position(first, row_length, heatmaps.dtype)
+    step = _position(second, row_length, heatmaps.dtype) - peak
+    distance = step.norm(dim=-1, keepdim=True)
+    position = peak + 0.25 * step / distance.clamp(min=1.0) - BORDER  # distance is 0 or at least 1
+    limit = position.new_tensor([width - 1, height - 1])
+    position = torch.minimum(position.clamp(min=0), limit)
+    cell = position.round().long()
+    values = heatmaps.flatten(2).gather(-1, (cell[..., 1] * width + cell[..., 0])[..., None])
+    return position * STRIDE + STRIDE / 2, values.view(batch, joints) / PEAK + 0.5
+
+
+def mirror_back(heatmaps: Tensor, mirror: Sequence[int]) -> Tensor:
+    """Heatmaps of a mirrored input -> heatmaps of the input: mirror the maps, swap left and right joints.
+
+    (N, K, h, w); mirror is `Skeleton.mirror`. There is no shift by one column (reference behaviour, which 4x + 2
+    decoding goes with).
+    """
+    return heatmaps.flip(-1)[:, list(mirror)]
+
+
+def _blur(maps: Tensor, kernel: int) -> Tensor:
+    weights = gaussian_kernel(kernel).to(maps)
+    reach = kernel // 2
+    flat = maps.flatten(0, 1)[:, None]
+    flat = conv2d(flat, weights.view(1, 1, -1, 1), padding=(reach, 0))
+    return conv2d(flat, weights.view(1, 1, 1, -1), padding=(0, reach)).view(maps.shape)
+
+
+def _position(index: Tensor, row_length: int, dtype: torch.dtype) -> Tensor:
+    return torch.cat([index % row_length, index // row_length], dim=-1).to(dtype)

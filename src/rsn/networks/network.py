@@ -1,0 +1,83 @@
+"""The whole network: a stem and a row of stages."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor, nn
+
+from rsn.networks.stages import BlockFactory, Stage, Stem
+
+STRIDE = 4  # input pixels to a heatmap cell
+
+
+class PoseNetwork(nn.Module):
+    """Crops -> heatmaps; RSN and MSPN are both this class with another block.
+
+    Input: (N, 3, H, W) RGB, normalised with the mean and std of the weights' card; H and W multiples of 32.
+
+    Args:
+        block: built as block(in_channels, channels, stride=...); see `ResidualStepsBlock`.
+        blocks_per_layer: blocks in each of the four layers of a stage's way down.
+        num_stages: stages in a row, each of which refines what the one before handed over.
+        num_joints: K, the number of heatmaps.
+        expansion: output channels of a block in units of its `channels`.
+        up_channels: width of the way up.
+    """
+
+    def __init__(
+        self,
+        *,
+        block: BlockFactory,
+        blocks_per_layer: Sequence[int],
+        num_stages: int,
+        num_joints: int,
+        expansion: int = 1,
+        up_channels: int = 256,
+    ) -> None:
+        super().__init__()
+        self.num_joints = num_joints
+        self.stem = Stem()
+        self.stages = nn.ModuleList(
+            Stage(
+                block,
+                blocks_per_layer,
+                expansion,
+                up_channels=up_channels,
+                num_joints=num_joints,
+                last=number == num_stages - 1,
+            )
+            for number in range(num_stages)
+        )
+        for stage in self.stages:
+            _init_down(stage.down)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The answer: the last stage's finest heatmaps, (N, K, H/4, W/4). No other head is computed."""
+        for stage, ups in self._walk(x):
+            last, finest = stage, ups[-1]
+        out: Tensor = last.heads[-1](finest, (finest.shape[-2], finest.shape[-1]))
+        return out
+
+    def heatmaps(self, x: Tensor) -> list[list[Tensor]]:
+        """What training looks at: for each stage its levels, coarse to fine, each (N, K, H/4, W/4)."""
+        return [stage.heatmaps(ups) for stage, ups in self._walk(x)]
+
+    def _walk(self, x: Tensor) -> Iterator[tuple[Stage, list[Tensor]]]:
+        if x.shape[-2] % 32 or x.shape[-1] % 32:
+            raise ValueError(
+                f"input is {x.shape[-2]}x{x.shape[-1]}; height and width must be multiples of 32"
+            )
+        x = self.stem(x)
+        skips: Sequence[Tensor] = ()
+        for stage in self.stages:
+            assert isinstance(stage, Stage)
+            ups, handover = stage(x, skips)
+            yield stage, ups
+            if handover is not None:
+                x, skips = handover.start, handover.skips
+
+
+def _init_down(down: nn.Module) -> None:
+    """Kaiming initialisation for the way down; the rest keeps PyTorch's defaults, as in the reference code."""
+    for module in down.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

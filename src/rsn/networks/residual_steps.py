@@ -1,0 +1,54 @@
+"""The residual-steps block: the idea that gives RSN its name."""
+
+import torch
+from torch import Tensor, nn
+
+from rsn.networks.layers import ConvNorm, ConvNormReLU
+
+NUM_BRANCHES = 4
+
+
+class ResidualStepsBlock(nn.Module):
+    """Four branches that walk one, two, three and four 3x3 steps, each step fed by the branch above it.
+
+    Branch i takes i steps. The input of its step j is its own previous step (the branch's chunk for j = 1) plus
+    step j of branch i - 1, so that neighbouring receptive fields mix inside one block (RSN paper, section 3.1,
+    figure 2). The last steps of all branches are concatenated, merged by a 1x1 convolution and added to the
+    shortcut.
+
+    The branch width is 26/64 of the block's *input* channels, and the stride sits in the first 1x1 convolution,
+    as in the authors' PyTorch code.
+
+    Shapes: (N, in_channels, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)).
+    """
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.width = in_channels * 26 // 64
+        self.split = ConvNormReLU(in_channels, NUM_BRANCHES * self.width, stride=stride)
+        self.steps = nn.ModuleList(
+            nn.ModuleList(ConvNormReLU(self.width, self.width, 3) for _ in range(branch + 1))
+            for branch in range(NUM_BRANCHES)
+        )
+        self.merge = ConvNorm(NUM_BRANCHES * self.width, channels)
+        changes_shape = stride != 1 or in_channels != channels
+        self.shortcut = ConvNorm(in_channels, channels, stride=stride) if changes_shape else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        chunks = self.split(x).split(self.width, dim=1)
+        walks: list[list[Tensor]] = [[]]
+        for chunk, steps in zip(chunks, self.steps, strict=True):
+            walks.append(self._walk(chunk, steps, above=walks[-1]))
+        ends = torch.cat([walk[-1] for walk in walks[1:]], dim=1)
+        out: Tensor = (self.merge(ends) + self.shortcut(x)).relu_()
+        return out
+
+    @staticmethod
+    def _walk(chunk: Tensor, steps: nn.Module, above: list[Tensor]) -> list[Tensor]:
+        walk = [chunk]
+        for number, step in enumerate(steps.children()):
+            x = walk[-1] + above[number] if number < len(above) else walk[-1]
+            walk.append(step(x))
+        return walk[1:]
