@@ -1,0 +1,63 @@
+"""Residual Steps Networks and Multi-Stage Pose Networks: people in pictures and where their joints are.
+
+What is named here is imported at its first use, so that `import rsn` costs nothing by itself.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rsn import evaluation, heatmaps, training
+    from rsn.errors import RsnError
+    from rsn.inference.estimator import PoseEstimator
+    from rsn.networks.catalog import create_model, list_models
+    from rsn.networks.weights import load_weights
+    from rsn.people import Person
+    from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
+
+__version__ = "0.1.0"
+
+_MODULES = ("evaluation", "heatmaps", "training")
+_HOMES = {
+    "COCO_17": "rsn.skeletons",
+    "LSP_14": "rsn.skeletons",
+    "MPII_16": "rsn.skeletons",
+    "Person": "rsn.people",
+    "PoseEstimator": "rsn.inference.estimator",
+    "RsnError": "rsn.errors",
+    "Skeleton": "rsn.skeletons",
+    "create_model": "rsn.networks.catalog",
+    "list_models": "rsn.networks.catalog",
+    "load_weights": "rsn.networks.weights",
+}
+
+__all__ = [
+    "COCO_17",
+    "LSP_14",
+    "MPII_16",
+    "Person",
+    "PoseEstimator",
+    "RsnError",
+    "Skeleton",
+    "__version__",
+    "create_model",
+    "evaluation",
+    "heatmaps",
+    "list_models",
+    "load_weights",
+    "training",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"rsn.{name}")
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'rsn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -71,14 +71,12 @@ class Crop:
         """
         return cls.of_region(Region.of_box(box).grown(*extension).fitted(size), size)
 
-    def mirrored(self, image_width: int) -> "Crop":
-        """The same crop of the mirrored image, as a map from the pixels of the image as it is.
-
-        `self` is a crop of the mirrored image, where x became image_width - 1 - x.
-        """
-        linear, shift = self.matrix[:, :2], self.matrix[:, 2]
-        flipped = linear * np.array([-1.0, 1.0])
-        return Crop(np.column_stack([flipped, shift + linear[:, 0] * (image_width - 1)]), self.size)
+    def mirrored(self) -> "Crop":
+        """The crop with left and right exchanged around its middle (x becomes width - x)."""
+        mirror = np.array([[-1.0, 0.0], [0.0, 1.0]])
+        matrix = mirror @ self.matrix
+        matrix[0, 2] += self.size[1]
+        return replace(self, matrix=matrix)
 
     def cut(self, image: Image) -> Image:
         """The input's pixels, (*size, 3) uint8; bilinear, black outside the image."""

@@ -38,19 +38,22 @@ class Person:
         )
 
     def to_coco(self, image_id: int | str, category_id: int = 1) -> dict[str, Any]:
-        """An entry of a COCO keypoint results file; `bbox` is extra and ignored by evaluators."""
+        """An entry of a COCO keypoint results file.
+
+        The box is added as `box`, which evaluators ignore; a `bbox` would change what they count as medium and large.
+        """
         joints = np.column_stack([self.keypoints, self.scores])
         return {
             "image_id": image_id,
             "category_id": category_id,
             "keypoints": [round(float(value), 3) for value in joints.flat],
             "score": round(self.score, 6),
-            "bbox": [round(float(value), 3) for value in self.box],
+            "box": [round(float(value), 3) for value in self.box],
         }
 
     @classmethod
     def from_coco(cls, entry: dict[str, Any]) -> "Person":
-        """Read an entry of a COCO keypoint results file; without `bbox` the box is drawn around the joints.
+        """Read an entry of a COCO keypoint results file; without `box` the box is drawn around the joints.
 
         Raises:
             AnnotationError: keypoints that are not triples of finite numbers, or no score.
@@ -63,5 +66,5 @@ class Person:
         if not np.isfinite(joints).all() or not len(joints):
             raise AnnotationError("a result's keypoints must be finite x, y, score triples")
         low, high = joints[:, :2].min(0), joints[:, :2].max(0)
-        box = np.asarray(entry.get("bbox", [*low, *(high - low)]), np.float64)
+        box = np.asarray(entry.get("box", [*low, *(high - low)]), np.float64)
         return cls(box, joints[:, :2], joints[:, 2], score)

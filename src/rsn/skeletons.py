@@ -42,7 +42,9 @@ class Skeleton:
 
     def positions_in(self, other: "Skeleton") -> list[tuple[int, int]]:
         """Pairs (index here, index in `other`) of the joints that both bodies have, by name."""
-        return [(i, other.joints.index(joint)) for i, joint in enumerate(self.joints) if joint in other.joints]
+        return [
+            (i, other.joints.index(joint)) for i, joint in enumerate(self.joints) if joint in other.joints
+        ]
 
 
 def convert(
@@ -76,7 +78,9 @@ def from_joint_names(name: str, joints: Sequence[str], limbs: Sequence[tuple[int
     if len(set(joints)) != len(joints):
         raise AnnotationError(f"skeleton {name!r}: joint names repeat; each joint needs a name of its own")
     if any(not 0 <= joint < len(joints) for limb in limbs for joint in limb):
-        raise AnnotationError(f"skeleton {name!r}: a limb names a joint beyond the {len(joints)} that are listed")
+        raise AnnotationError(
+            f"skeleton {name!r}: a limb names a joint beyond the {len(joints)} that are listed"
+        )
     legs = ("hip", "knee", "ankle", "foot", "toe", "heel")
     upper = frozenset(i for i, joint in enumerate(joints) if not any(leg in joint for leg in legs))
     return Skeleton(name, tuple(joints), tuple(limbs), upper)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from rsn.networks.stages import BlockFactory, Stage, Stem
+from rsn.networks.stages import BlockFactory, Down, Stage, Stem
 
 STRIDE = 4  # input pixels to a heatmap cell
 
@@ -47,8 +47,8 @@ class PoseNetwork(nn.Module):
             )
             for number in range(num_stages)
         )
-        for stage in self.stages:
-            _init_down(stage.down)
+        for down in (module for module in self.modules() if isinstance(module, Down)):
+            _init_down(down)
 
     def forward(self, x: Tensor) -> Tensor:
         """The answer: the last stage's finest heatmaps, (N, K, H/4, W/4). No other head is computed."""
@@ -76,7 +76,7 @@ class PoseNetwork(nn.Module):
                 x, skips = handover.start, handover.skips
 
 
-def _init_down(down: nn.Module) -> None:
+def _init_down(down: Down) -> None:
     """Kaiming initialisation for the way down; the rest keeps PyTorch's defaults, as in the reference code."""
     for module in down.modules():
         if isinstance(module, nn.Conv2d):

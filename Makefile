@@ -1,0 +1,40 @@
+# Each target works alone on a machine that has nothing but Python: the first one makes .venv and installs into it.
+
+# Any Python from 3.11 to 3.13.
+PYTHON ?= python3
+# The CPU build is enough for the demo and the tests. Set TORCH to choose your own, pip options included.
+TORCH ?= torch==2.13.0
+
+BIN := .venv/bin
+
+.PHONY: demo test lint types check clean
+
+demo: .venv/demo.stamp  ## find the joints of two people in two photos; the drawings land in out/
+	$(BIN)/python scripts/demo_photos.py out/photos
+	$(BIN)/rsn predict out/photos/astronaut.png out/photos/grace_hopper.jpg --boxes whole --output out
+
+test: .venv/dev.stamp
+	$(BIN)/pytest
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+
+check: lint types test
+
+clean:
+	rm -rf .venv build dist out .pytest_cache .ruff_cache .mypy_cache src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch and the package in one pip command, so that they are resolved together.
+.venv/%.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet $(TORCH) -e '.[$*]'
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "rsn needs Python 3.11, 3.12 or 3.13; say which, for example: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv

@@ -1,0 +1,41 @@
+"""The `rsn` command: one small module a verb; what a verb does is written elsewhere."""
+
+import sys
+from typing import Annotated
+
+import tyro
+
+from rsn import __version__
+from rsn.cli.data import Data
+from rsn.cli.evaluate import Evaluate
+from rsn.cli.models import Models
+from rsn.cli.predict import Predict
+from rsn.cli.train import Train
+from rsn.errors import RsnError
+
+_Verb = (
+    Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
+)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence on stderr and exit status 1."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"rsn {__version__}")
+        return
+    verb = tyro.cli(_Verb, prog="rsn", description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+    try:
+        sys.exit(verb.run())
+    except RsnError as error:
+        print(f"rsn: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("rsn: stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of stdout has gone, as `head` does
+        sys.stderr.close()
+        sys.exit(141)

@@ -1,0 +1,77 @@
+"""rsn predict: photos in, skeletons out."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from rsn.cli.progress import say, track
+from rsn.errors import RsnError
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Find the joints of people in photos; writes a picture of each and poses.json."""
+
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
+    """Photos, or folders of photos."""
+    model: str = "rsn18.starter"
+    """Name of weights, or a weights file."""
+    boxes: Annotated[str, tyro.conf.arg(metavar="whole|FILE")] = "whole"
+    """Where people are: `whole` takes each photo as one person; FILE is JSON, either COCO detections or
+    annotations, or {"photo.jpg": [[x, y, width, height], ...]}."""
+    output: Path = Path("out")
+    """Folder for the pictures and poses.json; made where it does not exist."""
+    json: bool = False
+    """Also print the results to stdout."""
+    flip: bool = False
+    """Look at each person mirrored too: twice the time, a little more precise."""
+    engine: Literal["auto", "torch"] = "auto"
+    """What runs the network."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
+    batch_size: int = 32
+    """People that the network looks at together."""
+
+    def run(self) -> int:
+        """Exit status: 0 when every photo was done."""
+        from rsn.files import make_folder
+        from rsn.images import find_images
+        from rsn.inference.boxes import BoxFile, whole_image
+        from rsn.inference.estimator import PoseEstimator
+        from rsn.inference.photos import estimate_photos, picture_paths, results, write_picture, write_results
+
+        if not self.sources:
+            raise RsnError("name at least one photo, or a folder of photos")
+        paths = find_images(self.sources)
+        boxes = whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
+        estimator = PoseEstimator(self.model, device=self.device, flip=self.flip, batch_size=self.batch_size)
+        make_folder(self.output)
+        pictures = picture_paths(paths, self.output)
+        failed: list[Path] = []
+
+        def report(path: Path, error: RsnError) -> None:
+            failed.append(path)
+            say(str(error))
+
+        done = []
+        for photo in track(estimate_photos(estimator, paths, boxes, report), total=len(paths), unit="photo"):
+            try:
+                write_picture(photo, estimator.card.skeleton, pictures[photo.path])
+            except RsnError as error:
+                report(photo.path, error)
+                continue
+            done.append((photo.path, photo.people))
+        entries = results(done, estimator.card.skeleton)
+        if done:
+            written = write_results(entries, self.output)
+            say(f"{len(entries)} people in {len(done)} photos: {written} and {len(done)} pictures beside it")
+        if self.json:
+            json.dump(entries, sys.stdout)
+            print()
+        if failed:
+            say(f"{len(failed)} of {len(paths)} photos could not be done")
+        return 1 if failed else 0

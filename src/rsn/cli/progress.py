@@ -1,0 +1,28 @@
+"""Notices and progress, on stderr so that stdout stays for results."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """One line for the user."""
+    print(f"rsn: {text}", file=sys.stderr)
+
+
+def track(items: Iterable[T], *, total: int, unit: str) -> Iterator[T]:
+    """Pass items on behind a progress bar, which is there only where somebody can see it."""
+    from rich.console import Console
+    from rich.progress import track as rich_track
+
+    console = Console(stderr=True)
+    yield from rich_track(
+        items,
+        total=total,
+        description=f"{unit}s",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -1,0 +1,33 @@
+"""rsn train: a recipe from start to finish."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rsn.cli.progress import say
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a network as a recipe says; logs, weights and checkpoints land in the recipe's output folder."""
+
+    recipe: Annotated[Path, tyro.conf.Positional]
+    """A YAML file, such as those in recipes/."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE...")] = ()
+    """Settings to change, with dots to reach inside: optimisation.steps=100."""
+    resume: bool = False
+    """Go on from the last checkpoint in the output folder."""
+
+    def run(self) -> int:
+        """Exit status 0; what is wrong is raised."""
+        from rsn.extras import require
+
+        require("lightning", "pydantic", "hotcoco", extra="train", for_what="training")
+        from rsn.training.recipe import read_recipe
+        from rsn.training.run import train
+
+        best = train(read_recipe(self.recipe, self.set), resume=self.resume)
+        say(f"the best weights are {best}")
+        return 0

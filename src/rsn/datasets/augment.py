@@ -1,0 +1,112 @@
+"""The augmentations of the reference training: half body, scale, rotation, mirroring (MSPN's public code).
+
+Everything random is drawn from the generator that is passed in, so that a seed fixes the crop.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.crops import Crop, Region
+from rsn.datasets.labelled import LabelledPerson
+from rsn.skeletons import Skeleton
+
+MIN_HALF = 3  # a half body has more marked joints than this, where there is a choice
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a training crop differs from the plain box; the defaults are the reference's for COCO.
+
+    Extents are factors on (width, height) of the box, before it is brought to the input's aspect ratio.
+    """
+
+    extension: tuple[float, float] = (1.05, 1.05)
+    jitter: tuple[float, float] = (0.6, 0.8)  # times U(0, 1), independently, on top of the extension
+    half_body_probability: float = 0.3
+    half_body_min_joints: int = 3  # only for people with more marked joints than this
+    half_body_jitter: tuple[float, float] = (0.6, 0.8)
+    upper_probability: float = 0.6915  # the reference asks randn() < 0.5, which is not one half
+    scale: tuple[float, float] = (0.6, 1.0)  # factor on the extent, after all else
+    rotation_probability: float = 0.5
+    max_rotation: float = 45.0  # degrees, to both sides
+    mirror_probability: float = 0.5
+
+
+MPII_AUGMENTATION = Augmentation(
+    extension=(1.25, 1.25),
+    jitter=(0.0, 0.0),
+    half_body_probability=0.5,
+    half_body_min_joints=8,
+    half_body_jitter=(0.6, 0.6),
+    scale=(0.75, 1.25),
+    max_rotation=60.0,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class AugmentedCrop:
+    """A training crop: `crop` cuts the pixels, keypoints (K, 2) and visibility (K,) are what stands in them.
+
+    keypoints are in input pixels; joints outside the input have visibility 0.
+    """
+
+    crop: Crop
+    keypoints: NDArray[np.float32]
+    visibility: NDArray[np.int64]
+
+
+def augment(
+    person: LabelledPerson,
+    skeleton: Skeleton,
+    size: tuple[int, int],
+    settings: Augmentation,
+    random: np.random.Generator,
+) -> AugmentedCrop:
+    """Draw one training crop of a person; size is the input's (height, width)."""
+    region = _half_body(person, skeleton, settings, random)
+    if region is None:
+        grow = np.multiply(settings.extension, 1 + random.random(2) * settings.jitter)
+        region = Region.of_box(person.box).grown(*grow)
+    region = region.fitted(size)
+    scale = random.uniform(*settings.scale)
+    rotation = 0.0
+    if random.random() < settings.rotation_probability:
+        rotation = random.uniform(-settings.max_rotation, settings.max_rotation)
+    mirrored = random.random() < settings.mirror_probability
+    region = region.grown(scale, scale)
+    if mirrored:  # the reference turns the mirrored picture, which is turning this one the other way
+        crop = Crop.of_region(region, size, rotation=-rotation).mirrored()
+        return _joints_in(crop, person, list(skeleton.mirror))
+    crop = Crop.of_region(region, size, rotation=rotation)
+    return _joints_in(crop, person, list(range(len(skeleton))))
+
+
+def _joints_in(crop: Crop, person: LabelledPerson, order: list[int]) -> AugmentedCrop:
+    keypoints = crop.to_input(person.keypoints)[order]
+    visibility = person.visibility[order]
+    inside = ((keypoints >= 0) & (keypoints < (crop.size[1], crop.size[0]))).all(1)
+    visibility = np.where(inside, visibility, np.minimum(visibility, 0))
+    return AugmentedCrop(crop, keypoints.astype(np.float32), visibility)
+
+
+def _half_body(
+    person: LabelledPerson, skeleton: Skeleton, settings: Augmentation, random: np.random.Generator
+) -> Region | None:
+    """The region of the upper or the lower half, or None for the whole body."""
+    marked = np.flatnonzero(person.visibility > 0)
+    if len(marked) <= settings.half_body_min_joints or random.random() >= settings.half_body_probability:
+        return None
+    upper = [joint for joint in marked if joint in skeleton.upper_body]
+    lower = [joint for joint in marked if joint not in skeleton.upper_body]
+    prefers_upper = random.random() < settings.upper_probability
+    chosen = upper if (prefers_upper and len(upper) > MIN_HALF) or len(lower) <= MIN_HALF else lower
+    if len(chosen) < MIN_HALF:
+        return None
+    points = person.keypoints[chosen].astype(np.float64)
+    low, high = points.min(0), points.max(0)
+    if (high - low).min() <= 0:
+        return None
+    grow = 1 + random.random(2) * settings.half_body_jitter
+    return Region.of_box([*low, *(high - low)]).grown(*grow)

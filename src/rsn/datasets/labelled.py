@@ -1,0 +1,97 @@
+"""Labelled people: what every reader of a data set returns."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.skeletons import Skeleton, convert
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A picture of a data set: `id` is what results refer to."""
+
+    id: int | str
+    path: Path
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPerson:
+    """A person with joints marked by hand.
+
+    box: (4,) x, y, width, height in image pixels. keypoints: (K, 2) float32 image pixels. visibility: (K,) 2 visible,
+    1 occluded, 0 absent, -1 not annotated in this data set.
+    """
+
+    image: ImageFile
+    box: NDArray[np.float64]
+    keypoints: NDArray[np.float32]
+    visibility: NDArray[np.int64]
+    crowd: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PoseDataset:
+    """People in images, all of one skeleton. `left_out` counts what filters removed, by reason."""
+
+    skeleton: Skeleton
+    people: tuple[LabelledPerson, ...]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def mapped_to(self, skeleton: Skeleton) -> "PoseDataset":
+        """The same people with the joints of another skeleton, matched by name (see `skeletons.convert`)."""
+        if not self.people or self.skeleton.joints == skeleton.joints:
+            return replace(self, skeleton=skeleton)
+        points, visible = convert(
+            np.stack([person.keypoints for person in self.people]),
+            np.stack([person.visibility for person in self.people]),
+            self.skeleton,
+            skeleton,
+        )
+        people = (
+            replace(person, keypoints=keypoints, visibility=visibility)
+            for person, keypoints, visibility in zip(self.people, points, visible, strict=True)
+        )
+        return replace(self, skeleton=skeleton, people=tuple(people))
+
+    def with_joints(self, *, min_box_height: float = 0.0) -> "PoseDataset":
+        """Those whose pose is known: no crowds, at least one joint marked, a box of some area and height (pixels)."""
+        rules: dict[str, Callable[[LabelledPerson], bool]] = {
+            "crowd": lambda person: person.crowd,
+            "no joint marked": lambda person: not (person.visibility > 0).any(),
+            "empty box": lambda person: min(person.box[2:]) <= 0,
+            f"box lower than {min_box_height:g} px": lambda person: person.box[3] < min_box_height,
+        }
+        kept: list[LabelledPerson] = []
+        left_out: Counter[str] = Counter(self.left_out)
+        for person in self.people:
+            reason = next((name for name, applies in rules.items() if applies(person)), None)
+            if reason is None:
+                kept.append(person)
+            else:
+                left_out[reason] += 1
+        return replace(self, people=tuple(kept), left_out=left_out)
+
+    def joined(self, other: "PoseDataset") -> "PoseDataset":
+        """Both sets as one; they must have one skeleton (call `mapped_to` first)."""
+        if self.skeleton.joints != other.skeleton.joints:
+            raise ValueError(
+                f"cannot join {self.skeleton.name} with {other.skeleton.name}: map one to the other"
+            )
+        return PoseDataset(self.skeleton, self.people + other.people, self.left_out + other.left_out)
+
+    def summary(self) -> str:
+        """One line: how many people and images, and what was left out."""
+        images = len({person.image.path for person in self.people})
+        text = f"{len(self.people)} people in {images} images ({self.skeleton.name})"
+        if self.left_out:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
+            text += f"; left out: {reasons}"
+        return text

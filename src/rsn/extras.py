@@ -1,0 +1,16 @@
+"""Optional libraries: asked for where they are used, and missed in one sentence."""
+
+from importlib.util import find_spec
+
+from rsn.errors import DeviceError
+
+
+def require(*libraries: str, extra: str, for_what: str) -> None:
+    """Check that libraries of an extra are installed, without importing them.
+
+    Raises:
+        DeviceError: one is not; the message has the command that installs it.
+    """
+    missing = [library for library in libraries if find_spec(library) is None]
+    if missing:
+        raise DeviceError(f"{for_what} needs {', '.join(missing)}: pip install 'rsn-pose[{extra}]'")

@@ -1,0 +1,38 @@
+"""Writing files so that nobody ever meets half of one."""
+
+from pathlib import Path
+from secrets import token_hex
+
+from rsn.errors import RsnError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path`: afterwards there is the new file or, after an error, what was there before.
+
+    Raises:
+        RsnError: the folder does not exist, may not be written to, or the disk is full.
+    """
+    # In the same folder, since renaming cannot cross file systems.
+    temporary = path.parent / f".{token_hex(8)}.part"
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RsnError(f"cannot write {path}: {reason}; choose a folder that can be written to") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; one that is there is fine.
+
+    Raises:
+        RsnError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RsnError(f"cannot make the folder {path}: {error.strerror or error}; choose another") from error

@@ -1,0 +1,218 @@
+"""Pictures on disk -> RGB pixels, and back."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.crops import Image
+from rsn.errors import ImageError
+from rsn.files import write_atomically
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2"})
+SMALLEST_SIDE = 8  # pixels; nobody can be seen in less
+MOST_PIXELS = 180_000_000  # beyond it a small file unpacks to more memory than a machine may have
+
+_ENCODING = {
+    ".jpg": (cv2.IMWRITE_JPEG_QUALITY, 92),
+    ".jpeg": (cv2.IMWRITE_JPEG_QUALITY, 92),
+    ".png": (),
+    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 92),
+}
+
+
+def read_image(path: Path) -> Image:
+    """The picture in a file as (H, W, 3) uint8 RGB, turned upright where its EXIF data say how.
+
+    Grey, palette and CMYK pictures become RGB, 16 bits become 8, transparent parts lie on white. Of an
+    animation it is the first frame.
+
+    Raises:
+        ImageError: no such file, not a picture, cut short, a side below 8 pixels, above 180 megapixels.
+    """
+    data = _read_bytes(path)
+    if _is_cut_short(data):
+        raise ImageError(f"{path} ends in the middle of the picture; copy or download it again")
+    _check_size(path, _declared_size(data))
+    with _silent_opencv():
+        pixels = _decode(data)
+    if pixels is None:
+        raise ImageError(f"{path} is not a picture that can be read; convert it to JPEG or PNG")
+    _check_size(path, (pixels.shape[1], pixels.shape[0]))
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def find_images(sources: Sequence[Path]) -> list[Path]:
+    """The pictures meant by `sources`: files as they are named, folders as the pictures directly in them.
+
+    A folder's pictures are sorted by name, hidden files left out. A named file that does not exist is passed
+    on: `read_image` reports it, and the others still get done.
+
+    Raises:
+        ImageError: a folder without pictures, or one that may not be read.
+    """
+    return [image for source in sources for image in (_images_in(source) if source.is_dir() else [source])]
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write (H, W, 3) uint8 RGB as the JPEG, PNG or WebP file that the suffix of `path` asks for.
+
+    Raises:
+        ImageError: another suffix, or a picture too large for the format.
+        RsnError: the file cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _ENCODING:
+        raise ImageError(f"cannot write {path}: its name must end in one of {', '.join(sorted(_ENCODING))}")
+    with _silent_opencv():
+        data = _encode(image, suffix)
+    if data is None:
+        size = f"{image.shape[1]} x {image.shape[0]} pixels"
+        raise ImageError(f"cannot write {path}: {size} are too many for {suffix}; write a .png")
+    write_atomically(path, data)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no image at {path}; check the path") from error
+    except OSError as error:
+        if path.is_dir():
+            raise ImageError(f"{path} is a folder, not an image; name an image in it") from error
+        raise ImageError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
+    if not data:
+        raise ImageError(f"{path} is an empty file, not an image; copy or download it again")
+    return data
+
+
+def _images_in(folder: Path) -> list[Path]:
+    try:
+        files = sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+    except OSError as error:
+        raise ImageError(f"cannot read {folder}: {error.strerror or error}; check its permissions") from error
+    images = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if not images:
+        raise ImageError(
+            f"there is no picture directly in {folder}; looked for {', '.join(sorted(SUFFIXES))}"
+        )
+    return images
+
+
+def _check_size(path: Path, size: tuple[int, int] | None) -> None:
+    """Refuse a (width, height) that is too small or too large; None, not known yet, passes."""
+    if size is None:
+        return
+    width, height = size
+    if min(size) < SMALLEST_SIDE:
+        limit = f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
+        raise ImageError(f"{path} has only {width} x {height} pixels; give an image of at least {limit}")
+    if width * height > MOST_PIXELS:
+        limit = f"{MOST_PIXELS // 10**6} megapixels"
+        raise ImageError(f"{path} has {width} x {height} pixels; scale it down to at most {limit}")
+
+
+def _decode(data: bytes) -> NDArray[np.uint8] | None:
+    """(H, W, 3) BGR, or None for what OpenCV cannot read."""
+    buffer = np.frombuffer(data, np.uint8)
+    try:
+        if _may_be_transparent(data):
+            # With its alpha channel OpenCV gives a picture only as it is stored, not turned as EXIF says.
+            stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+            if stored is not None and stored.shape[2:] == (4,) and stored.dtype in (np.uint8, np.uint16):
+                return _on_white(np.asarray(stored))
+        pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return np.asarray(pixels) if pixels is not None and pixels.dtype == np.uint8 else None
+
+
+def _encode(image: Image, suffix: str) -> bytes | None:
+    """The bytes of a file, or None for what the format cannot hold."""
+    try:
+        done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _ENCODING[suffix])
+    except cv2.error:
+        return None
+    return data.tobytes() if done else None
+
+
+def _on_white(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, 4) uint8 or uint16, the last channel alpha -> (H, W, 3) uint8."""
+    eight_bits = (pixels >> 8 if pixels.dtype == np.uint16 else pixels).astype(np.uint16)
+    colour, alpha = eight_bits[..., :3], eight_bits[..., 3:]
+    return np.asarray((colour * alpha + 255 * (255 - alpha) + 127) // 255, np.uint8)
+
+
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """Keep OpenCV's warnings off stderr: what is wrong with a picture is told once, by an ImageError."""
+    logging: Any = getattr(cv2.utils, "logging", cv2)  # moved from the latter to the former during OpenCV 4
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)
+
+
+# What a file tells before it is decoded. Some decoders fill what is missing of a file that was cut short with
+# grey and say nothing, and they allocate whatever size a file claims.
+
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_GIF = b"GIF8"
+_JPEG_MARKER = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")  # within the pixels FF is followed by 00 or D0 ... D7
+_JPEG_END = 0xD9
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def _is_webp(data: bytes) -> bool:
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+
+
+def _is_cut_short(data: bytes) -> bool:
+    if data.startswith(_JPEG):
+        return all(marker != _JPEG_END for marker, _ in _jpeg_segments(data))
+    if data.startswith(_PNG):
+        return _PNG_END not in data
+    return _is_webp(data) and len(data) < 8 + int.from_bytes(data[4:8], "little")
+
+
+def _declared_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) as the file claims, for the formats in which little data can claim much."""
+    if data.startswith(_JPEG):
+        frames = (content for marker, content in _jpeg_segments(data) if marker in _JPEG_FRAMES)
+        frame = next(frames, b"")
+        height, width = frame[1:3], frame[3:5]
+        return (int.from_bytes(width, "big"), int.from_bytes(height, "big")) if width else None
+    if data.startswith(_PNG):
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data.startswith(_GIF):
+        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    return None
+
+
+def _may_be_transparent(data: bytes) -> bool:
+    if data.startswith(_PNG):
+        has_alpha_channel = data[25:26] in (b"\4", b"\6")
+        return has_alpha_channel or data.find(b"tRNS", 0, data.find(b"IDAT")) >= 0
+    if _is_webp(data):
+        return data[12:16] != b"VP8 "  # the simple lossy kind
+    return not data.startswith(_JPEG)
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(marker, content) of the picture itself; a thumbnail within the EXIF segment is skipped with it."""
+    position = 2
+    while found := _JPEG_MARKER.search(data, position):
+        start, marker = found.end(), data[found.end() - 1]
+        position = start + int.from_bytes(data[start : start + 2], "big")
+        yield marker, data[start + 2 : position]
+        if marker == _JPEG_END:
+            return

@@ -1,0 +1,76 @@
+"""The card of a set of weights: all that must be known to use them, stored inside the weights file."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rsn.errors import WeightsError
+from rsn.skeletons import COCO_17, Skeleton
+
+METADATA_KEY = "rsn.card"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What belongs to trained weights.
+
+    model: name in the catalog. skeleton: the body whose joints the heatmaps are.
+    input_size: (height, width) of the crops. mean, std: RGB, of pixels in [0, 1].
+    extension: factors on (width, height) of a box before it is cropped at prediction time.
+    blur: Gaussian kernel of the decoder, in heatmap pixels.
+    trained_on, steps, license, notes: for people. figures: measured results by name.
+    """
+
+    model: str
+    skeleton: Skeleton = COCO_17
+    input_size: tuple[int, int] = (256, 192)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    extension: tuple[float, float] = (1.09, 1.135)
+    blur: int = 5
+    trained_on: str = ""
+    steps: int = 0
+    license: str = ""
+    notes: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 RGB -> float32 as the network takes it, on the same device."""
+        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
+        return (images.float() / 255 - mean) / std
+
+    def to_metadata(self) -> dict[str, str]:
+        """The card as the metadata of a safetensors file."""
+        document = asdict(self)
+        document["skeleton"]["upper_body"] = sorted(self.skeleton.upper_body)
+        return {METADATA_KEY: json.dumps(document)}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str] | None) -> "Card":
+        """Read a card back.
+
+        Raises:
+            WeightsError: there is none, or it is not one of ours.
+        """
+        if not metadata or METADATA_KEY not in metadata:
+            raise WeightsError("the file carries no model card, so its input size and joints are unknown")
+        try:
+            document = _tuples(json.loads(metadata[METADATA_KEY]))
+            skeleton = Skeleton(**document.pop("skeleton"))
+            skeleton = replace(skeleton, upper_body=frozenset(skeleton.upper_body))
+            return cls(skeleton=skeleton, **document)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WeightsError(f"the file's model card cannot be read ({error})") from error
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, all the way down."""
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,260 @@
+"""The ten COCO figures: equal to pycocotools', and an error where they would silently be 0."""
+
+import contextlib
+import copy
+import dataclasses
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rsn.errors import AnnotationError, DeviceError
+from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
+from rsn.skeletons import COCO_17, MPII_16, Skeleton
+
+pytest.importorskip("hotcoco")
+
+Entry = dict[str, Any]
+
+
+def crowd_of_people(skeleton: Skeleton = COCO_17, seed: int = 0) -> Entry:
+    """Twelve images with up to four people each: of all sizes, some joints absent, some people without."""
+    rng = np.random.default_rng(seed)
+    people: list[Entry] = []
+    for image in range(1, 13):
+        for _ in range(rng.integers(0, 5)):
+            x, y, width, height = *rng.uniform(0, 400, 2), *np.exp(rng.uniform(3, 5.5, 2))
+            joints = rng.uniform((x, y), (x + width, y + height), (len(skeleton), 2)).round(1)
+            visibility = rng.integers(0, 3, len(skeleton)) * (rng.random() < 0.85)
+            people.append(
+                {
+                    "id": len(people) + 1,
+                    "image_id": image,
+                    "category_id": 1,
+                    "iscrowd": 0 if visibility.any() else int(rng.integers(0, 2)),
+                    "area": float(0.6 * width * height),
+                    "bbox": [x, y, width, height],
+                    "keypoints": np.column_stack([joints, visibility]).ravel().tolist(),
+                    "num_keypoints": int((visibility > 0).sum()),
+                }
+            )
+    return {
+        "images": [{"id": image} for image in range(1, 13)],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": people,
+    }
+
+
+def noisy_results(annotations: Entry, seed: int = 0, *, with_boxes: bool = False) -> list[Entry]:
+    """Each person missed, found or found twice, off by more or less, with scores that often tie."""
+    rng = np.random.default_rng(seed)
+    results: list[Entry] = []
+    for person in annotations["annotations"]:
+        for _ in range(rng.integers(0, 3)):
+            joints = np.array(person["keypoints"], np.float64).reshape(-1, 3)
+            joints[:, :2] += rng.normal(0, rng.uniform(0, 0.1) * person["area"] ** 0.5, joints[:, :2].shape)
+            entry = {
+                "image_id": person["image_id"],
+                "category_id": person["category_id"],
+                "keypoints": joints.ravel().tolist(),
+                "score": round(rng.random(), 1),
+            }
+            if with_boxes:
+                entry["bbox"] = (rng.uniform(0.5, 2, 4) * person["bbox"]).tolist()
+            results.append(entry)
+    return [results[i] for i in rng.permutation(len(results))]
+
+
+def by_pycocotools(annotations: Entry, results: list[Entry], skeleton: Skeleton) -> list[float]:
+    coco = pytest.importorskip("pycocotools.coco")
+    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = coco.COCO()
+        truth.dataset = copy.deepcopy(annotations)
+        truth.createIndex()
+        evaluation = cocoeval.COCOeval(truth, truth.loadRes(copy.deepcopy(results)), "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.array(skeleton.sigmas)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return list(evaluation.stats)
+
+
+def figures(scores: KeypointScores) -> list[float]:
+    return list(scores.as_dict().values())
+
+
+@pytest.fixture
+def annotations() -> Entry:
+    return crowd_of_people()
+
+
+@pytest.fixture
+def results(annotations: Entry) -> list[Entry]:
+    return noisy_results(annotations)
+
+
+@pytest.mark.parametrize("with_boxes", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_figures_equal_pycocotools(seed: int, with_boxes: bool) -> None:
+    annotations = crowd_of_people(seed=seed)
+    results = noisy_results(annotations, seed, with_boxes=with_boxes)
+    scores = evaluate_keypoints(annotations, results, COCO_17)
+    assert figures(scores) == pytest.approx(by_pycocotools(annotations, results, COCO_17), abs=1e-6)
+    assert 0.05 < scores.ap < 0.95
+
+
+def test_sigmas_of_another_body_are_used() -> None:
+    spread = dataclasses.replace(MPII_16, sigmas=tuple(np.linspace(0.02, 0.2, 16)))
+    annotations = crowd_of_people(spread)
+    results = noisy_results(annotations)
+    scores = evaluate_keypoints(annotations, results, spread)
+    assert figures(scores) == pytest.approx(by_pycocotools(annotations, results, spread), abs=1e-6)
+
+
+@pytest.mark.parametrize("with_boxes", [False, True])
+def test_noisy_val2017_equals_pycocotools(shared_dir: Path, with_boxes: bool) -> None:
+    path = shared_dir / "data" / "coco" / "person_keypoints_val2017.json"
+    annotations = json.loads(path.read_text())
+    results = noisy_results(annotations, with_boxes=with_boxes)
+    scores = evaluate_keypoints(path, results, COCO_17)
+    assert figures(scores) == pytest.approx(by_pycocotools(annotations, results, COCO_17), abs=1e-6)
+
+
+def test_recorded_figures(shared_dir: Path) -> None:
+    folder = shared_dir / "data" / "evaluator"
+    results = json.loads((folder / "faster_coco_eval_kp_dt_dataset.json").read_text())
+    expected = json.loads((folder / "expected.json").read_text())["expected_stats"]
+    scores = evaluate_keypoints(folder / "faster_coco_eval_kp_gt_dataset.json", results, COCO_17)
+    assert figures(scores) == pytest.approx(expected, abs=1e-6)
+
+
+def test_perfect_results_score_one(annotations: Entry) -> None:
+    found = [person | {"score": 1.0} for person in annotations["annotations"] if person["num_keypoints"]]
+    assert figures(evaluate_keypoints(annotations, found, COCO_17)) == pytest.approx([1.0] * 10)
+
+
+def test_nobody_found_scores_zero(annotations: Entry) -> None:
+    assert figures(evaluate_keypoints(annotations, [], COCO_17)) == [0.0] * 10
+
+
+def test_image_ids_may_be_texts(annotations: Entry, results: list[Entry]) -> None:
+    expected = evaluate_keypoints(annotations, results, COCO_17)
+    for image in annotations["images"]:
+        image["id"] = f"photo {image['id']:02}"
+    for entry in (*annotations["annotations"], *results):
+        entry["image_id"] = f"photo {entry['image_id']:02}"
+    assert evaluate_keypoints(annotations, results, COCO_17) == expected
+
+
+def test_annotation_id_zero_counts_like_any_other(annotations: Entry, results: list[Entry]) -> None:
+    expected = evaluate_keypoints(annotations, results, COCO_17)
+    for person in annotations["annotations"]:
+        person["id"] -= 1
+    assert evaluate_keypoints(annotations, results, COCO_17) == expected
+
+
+def test_nothing_given_is_changed(annotations: Entry, results: list[Entry]) -> None:
+    before = copy.deepcopy((annotations, results))
+    evaluate_keypoints(annotations, results, COCO_17)
+    assert (annotations, results) == before
+
+
+def test_nothing_is_printed(
+    annotations: Entry, results: list[Entry], capfd: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_keypoints(annotations, results, COCO_17)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_table() -> None:
+    scores = KeypointScores(0.704, 0.89, 0.781, -1.0, 1.0, 0.76, 0.92, 0.82, -1.0, 1.0)
+    assert scores.table().splitlines() == [
+        "%       mean    @.50    @.75  medium   large",
+        "AP      70.4    89.0    78.1       -   100.0",
+        "AR      76.0    92.0    82.0       -   100.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"keypoints": [1.0] * 48}, "has 48 keypoint numbers; coco_17 needs 17 x 3"),
+        ({"keypoints": [float("nan")] * 51}, "not a finite number"),
+        ({"keypoints": ["a"] * 51}, "not a finite number"),
+        ({"keypoints": 3}, "not an entry of a COCO keypoint results file"),
+        ({"score": float("inf")}, "not a finite number"),
+        ({"score": None}, "not a finite number"),
+        ({"bbox": [0, 0, 5, float("nan")]}, "not a finite number"),
+        ({"image_id": 99}, "the annotations list no image 99"),
+        ({"category_id": 2}, "nobody is annotated as category 2"),
+    ],
+)
+def test_result_that_cannot_match_is_refused(
+    annotations: Entry, results: list[Entry], change: Entry, sentence: str
+) -> None:
+    results[1] = results[1] | change
+    with pytest.raises(AnnotationError, match=sentence):
+        evaluate_keypoints(annotations, results, COCO_17)
+
+
+def test_result_without_score_is_refused(annotations: Entry, results: list[Entry]) -> None:
+    del results[1]["score"]
+    with pytest.raises(AnnotationError, match="'score'"):
+        evaluate_keypoints(annotations, results, COCO_17)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"keypoints": [1, 1, 2] * 16}, "annotation 2 has 48 keypoint numbers"),
+        ({"area": float("nan")}, "annotation 2 holds something that is not a finite number"),
+        ({"image_id": 99}, "annotation 2: the annotations list no image 99"),
+        ({"id": 1}, "annotation ids repeat"),
+        ({"id": -2}, "not what COCO evaluation can read"),
+    ],
+)
+def test_annotation_that_cannot_be_used_is_refused(annotations: Entry, change: Entry, sentence: str) -> None:
+    annotations["annotations"][1] |= change
+    with pytest.raises(AnnotationError, match=sentence):
+        evaluate_keypoints(annotations, [], COCO_17)
+
+
+@pytest.mark.parametrize("field", ["images", "annotations", "categories"])
+def test_what_is_no_annotation_file_is_refused(annotations: Entry, field: str) -> None:
+    del annotations[field]
+    with pytest.raises(AnnotationError, match=field):
+        evaluate_keypoints(annotations, [], COCO_17)
+
+
+def test_annotations_without_joints_are_refused(annotations: Entry) -> None:
+    for person in annotations["annotations"]:
+        person |= {"keypoints": [0] * 51, "num_keypoints": 0}
+    with pytest.raises(AnnotationError, match="nobody with joints"):
+        evaluate_keypoints(annotations, [], COCO_17)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="no such file"):
+        evaluate_keypoints(tmp_path / "none.json", [], COCO_17)
+
+
+def test_list_instead_of_annotations_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text("[]")
+    with pytest.raises(AnnotationError, match="not COCO annotations"):
+        evaluate_keypoints(tmp_path / "results.json", [], COCO_17)
+
+
+def test_body_without_sigmas_is_refused() -> None:
+    with pytest.raises(AnnotationError, match="'mpii_16' has no sigmas"):
+        evaluate_keypoints(crowd_of_people(MPII_16), [], MPII_16)
+
+
+def test_missing_hotcoco_is_told(annotations: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hotcoco", None)
+    with pytest.raises(DeviceError, match=r"pip install 'rsn-pose\[train\]'"):
+        evaluate_keypoints(annotations, [], COCO_17)

@@ -1,0 +1,254 @@
+"""Every kind of picture comes out as upright RGB; every broken one as a sentence."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from rsn.crops import Image
+from rsn.errors import ImageError
+from rsn.images import find_images, read_image, write_image
+
+HEIGHT, WIDTH = 40, 60
+
+
+@pytest.fixture
+def picture() -> Image:
+    """Four flat quarters, so that lossy formats keep their middles; no two channels or quarters are alike."""
+    image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    image[:20, :30], image[:20, 30:] = (200, 100, 50), (30, 180, 90)
+    image[20:, :30], image[20:, 30:] = (60, 40, 220), (240, 230, 20)
+    return image
+
+
+def encoded(image: Any, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    (image if isinstance(image, Pillow.Image) else Pillow.fromarray(image)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def read(folder: Path, data: bytes, name: str = "picture") -> Image:
+    path = folder / name
+    path.write_bytes(data)
+    image = read_image(path)
+    assert image.dtype == np.uint8
+    assert image.shape[2:] == (3,)
+    return image
+
+
+def quarters(image: Image) -> list[list[int]]:
+    """The colours in the middles of the four quarters, row by row."""
+    height, width = image.shape[:2]
+    return [image[y * height // 4, x * width // 4].tolist() for y in (1, 3) for x in (1, 3)]
+
+
+def assert_alike(image: Image, expected: Image, tolerance: int = 0) -> None:
+    assert image.shape == expected.shape
+    np.testing.assert_allclose(quarters(image), quarters(expected), atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("BMP", {}, 0),
+        ("TIFF", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("WEBP", {"quality": 95}, 6),
+        ("JPEG", {"quality": 95}, 4),
+        ("JPEG", {"quality": 95, "progressive": True}, 4),
+    ],
+)
+def test_formats(tmp_path: Path, picture: Image, kind: str, options: dict[str, Any], tolerance: int) -> None:
+    assert_alike(read(tmp_path, encoded(picture, kind, **options)), picture, tolerance)
+
+
+def test_cmyk_jpeg(tmp_path: Path, picture: Image) -> None:
+    data = encoded(Pillow.fromarray(picture).convert("CMYK"), "JPEG", quality=95)
+    assert_alike(read(tmp_path, data), picture, 6)
+
+
+def test_grey_and_palette(tmp_path: Path, picture: Image) -> None:
+    grey = picture[..., 0]
+    assert_alike(read(tmp_path, encoded(grey, "PNG")), np.dstack([grey] * 3))
+    palette = Pillow.fromarray(picture).quantize(4)
+    assert palette.mode == "P"
+    assert_alike(read(tmp_path, encoded(palette, "PNG")), np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits(tmp_path: Path, picture: Image, suffix: str) -> None:
+    deep = picture[..., ::-1].astype(np.uint16) << 8 | 0x7F
+    assert_alike(read(tmp_path, cv2.imencode(suffix, deep)[1].tobytes()), picture)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_transparency_lies_on_white(tmp_path: Path, picture: Image, deep: bool) -> None:
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[:20, :30], alpha[:20, 30:] = 0, 51
+    layers = np.dstack([picture[..., ::-1], alpha])
+    stored = layers.astype(np.uint16) * 257 if deep else layers
+    image = read(tmp_path, cv2.imencode(".png", stored)[1].tobytes())
+    faint = [round(0.2 * value + 0.8 * 255) for value in picture[10, 45].tolist()]
+    assert quarters(image) == [[255, 255, 255], faint, *quarters(picture)[2:]]
+
+
+def test_transparent_palette_and_webp(tmp_path: Path, picture: Image) -> None:
+    palette = Pillow.fromarray(picture).quantize(4)
+    hidden = palette.getpixel((15, 10))
+    image = read(tmp_path, encoded(palette, "PNG", transparency=hidden))
+    assert quarters(image)[0] == [255, 255, 255]
+    assert quarters(image)[1:] == quarters(np.asarray(palette.convert("RGB")))[1:]
+    alpha = np.where(np.arange(WIDTH) < 30, 0, 255) * np.ones((HEIGHT, 1))
+    layers = np.dstack([picture, alpha.astype(np.uint8)])
+    image = read(tmp_path, encoded(layers, "WEBP", lossless=True))
+    assert quarters(image)[0] == quarters(image)[2] == [255, 255, 255]
+    assert quarters(image)[1] == quarters(picture)[1]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, 3), (8, 1)])
+def test_exif_rotation(tmp_path: Path, picture: Image, kind: str, orientation: int, turn: int) -> None:
+    if kind == "WEBP" and tuple(int(part) for part in cv2.__version__.split(".")[:2]) < (4, 13):
+        pytest.skip("older OpenCV does not look for EXIF data in a WebP file")
+    exif = Pillow.Exif()
+    exif[0x112] = orientation
+    image = read(tmp_path, encoded(picture, kind, exif=exif, quality=95))
+    assert_alike(image, np.rot90(picture, turn), 6)
+
+
+def test_long_thin_picture(tmp_path: Path) -> None:
+    strip = np.zeros((10, 20_000, 3), np.uint8)
+    assert read(tmp_path, encoded(strip, "PNG")).shape == strip.shape
+
+
+def test_what_cameras_append_or_embed(tmp_path: Path, picture: Image) -> None:
+    """A film after the picture (motion photos), a second picture after it, a thumbnail inside it."""
+    data = encoded(picture, "JPEG", quality=95)
+    assert_alike(read(tmp_path, data + b"film\xff\xda\x00\x00\xff\xc0" * 9), picture, 4)
+    assert_alike(read(tmp_path, data + data[:-40]), picture, 4)
+    segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
+    with_thumbnail = data[:2] + segment + data[2:]
+    assert_alike(read(tmp_path, with_thumbnail), picture, 4)
+    with pytest.raises(ImageError, match="in the middle of the picture"):
+        read(tmp_path, with_thumbnail[: len(segment) + 20])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_truncated(tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str, part: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = encoded(noise, kind)
+    kept = min(int(part * len(data)), len(data) - 2)
+    if kind == "GIF" and part > 0.9:
+        pytest.skip("only the mark of the end is missing, the pixels are all there")
+    with pytest.raises(ImageError, match=r"broken\.jpg (ends in the middle|is not a picture)"):
+        read(tmp_path, data[:kept], "broken.jpg")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is an empty file"),
+        (b"This is no picture.\n" * 40, "is not a picture"),
+        (b"\xff\xd8\xff", "ends in the middle"),
+        (b"\x89PNG\r\n\x1a\n", "ends in the middle"),
+        (b"GIF89a", "has only 0 x 0 pixels"),
+    ],
+)
+def test_no_picture(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=message) as caught:
+        read(tmp_path, data, "text.jpg")
+    problem, advice = str(caught.value).split("; ")
+    assert "text.jpg" in problem
+    assert advice.strip()
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"no image at .*nobody\.jpg; "):
+        read_image(tmp_path / "nobody.jpg")
+    with pytest.raises(ImageError, match="is a folder"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 100, 3), (100, 7, 3)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
+def test_too_small(tmp_path: Path, shape: tuple[int, int, int], kind: str) -> None:
+    with pytest.raises(ImageError, match=f"only {shape[1]} x {shape[0]} pixels"):
+        read(tmp_path, encoded(np.zeros(shape, np.uint8), kind))
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+def test_pixel_bombs(tmp_path: Path, picture: Image) -> None:
+    jpeg = bytearray(encoded(picture, "JPEG"))
+    frame = jpeg.index(b"\xff\xc0") + 5
+    jpeg[frame : frame + 4] = struct.pack(">HH", 30_000, 20_000)
+    gif = b"GIF89a" + struct.pack("<HH", 20_000, 30_000) + encoded(picture, "GIF")[10:]
+    for data in (png_of_size(20_000, 30_000), bytes(jpeg), gif):
+        with pytest.raises(ImageError, match="20000 x 30000 pixels; scale it down to at most 180 megapixels"):
+            read(tmp_path, data)
+
+
+def test_unreadable_pixels(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for start in (b"RIFF\x64\0\0\0WEBPVP8 ", b"II*\0\x08\0\0\0", b"BM"):
+        with pytest.raises(ImageError, match="convert it to JPEG or PNG"):
+            read(tmp_path, start + bytes(range(100)))
+    assert capfd.readouterr().err == ""
+
+
+def test_opencv_keeps_its_own_log_level(tmp_path: Path, picture: Image) -> None:
+    logging: Any = getattr(cv2.utils, "logging", cv2)
+    before = logging.getLogLevel()
+    read(tmp_path, encoded(picture, "PNG"))
+    assert logging.getLogLevel() == before != 0
+
+
+def test_find_images(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "deeper.jpg").mkdir(parents=True)
+    for name in ("b.PNG", "a.jpeg", "c.webp", "notes.txt", "._a.jpeg", "deeper.jpg/d.jpg"):
+        (folder / name).touch()
+    missing, odd = tmp_path / "missing.jpg", folder / "notes.txt"
+    found = find_images([missing, folder, odd])
+    assert found == [missing, *(folder / name for name in ("a.jpeg", "b.PNG", "c.webp")), odd]
+    assert find_images([]) == []
+
+
+def test_folder_without_pictures(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ImageError, match="no picture directly in"):
+        find_images([tmp_path])
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 0), (".jpg", 6), (".JPEG", 6), (".webp", 8)])
+def test_write_and_read(tmp_path: Path, picture: Image, suffix: str, tolerance: int) -> None:
+    path = tmp_path / f"größe 人{suffix}"
+    write_image(path, picture)
+    assert_alike(read_image(path), picture, tolerance)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_written(tmp_path: Path, picture: Image) -> None:
+    with pytest.raises(ImageError, match=r"must end in one of \.jpeg, \.jpg, \.png, \.webp"):
+        write_image(tmp_path / "picture.txt", picture)
+    with pytest.raises(ImageError, match=r"16400 x 8 pixels are too many for \.webp"):
+        write_image(tmp_path / "wide.webp", np.zeros((8, 16_400, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
