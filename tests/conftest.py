@@ -3,6 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
+
+from people_on_disk import write_people
+from rsn.networks.card import Card
+from rsn.networks.catalog import create_model
+from rsn.networks.weights import save_weights
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -19,3 +25,18 @@ def shared_dir() -> Path:
 def oracles(shared_dir: Path) -> Path:
     """What the public reference implementations answer, as .npz and .json files."""
     return shared_dir / "oracles"
+
+
+@pytest.fixture(scope="session")
+def people_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Annotations of drawn figures; their pictures lie in images/ beside the file."""
+    return write_people(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of an untrained RSN-18 for small crops: for what must work whatever a network answers."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_weights(path, create_model("rsn18"), Card("rsn18", input_size=(64, 64)), half=True)
+    return path

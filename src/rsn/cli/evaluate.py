@@ -39,12 +39,13 @@ class Evaluate:
         """Exit status 0; what is wrong is raised."""
         from rsn.datasets.coco import read_coco
         from rsn.evaluation.coco import evaluate_keypoints
-        from rsn.evaluation.run import estimate_boxes, labelled_boxes, read_boxes
+        from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes, read_boxes
         from rsn.files import write_atomically
         from rsn.inference.estimator import PoseEstimator
 
         estimator = PoseEstimator(self.model, device=self.device, flip=self.flip, batch_size=self.batch_size)
         people = read_coco(self.annotations, self.images)
+        check_same_body(estimator, people)
         if self.boxes == "gt":
             people = people.with_joints()
             boxes = labelled_boxes(people)

@@ -48,7 +48,7 @@ class Predict:
             raise RsnError("name at least one photo, or a folder of photos")
         paths = find_images(self.sources)
         boxes = whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
-        estimator = PoseEstimator(self.model, device=self.device, flip=self.flip, batch_size=self.batch_size)
+        estimator = PoseEstimator(self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size)
         make_folder(self.output)
         pictures = picture_paths(paths, self.output)
         failed: list[Path] = []

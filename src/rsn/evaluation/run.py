@@ -24,6 +24,16 @@ class ImageBoxes:
     scores: NDArray[np.float64]
 
 
+def check_same_body(estimator: PoseEstimator, people: PoseDataset) -> None:
+    """Refuse to measure a model on labels of other joints than its own (AnnotationError)."""
+    body, labelled = estimator.card.skeleton, people.skeleton
+    if body.joints != labelled.joints:
+        raise AnnotationError(
+            f"the model finds the {len(body)} joints of {body.name}, the annotations have the {len(labelled)} of"
+            f" {labelled.name}; take weights and annotations of one body"
+        )
+
+
 def labelled_boxes(people: PoseDataset) -> list[ImageBoxes]:
     """The boxes that the data set itself has, with scores of 1."""
     by_image: dict[ImageFile, list[NDArray[np.float64]]] = {}

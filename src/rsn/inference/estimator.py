@@ -20,6 +20,7 @@ from rsn.people import Person
 # Finds people: (H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,).
 Detector = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
+ENGINES = ("auto", "torch")
 Part = tuple[Image, NDArray[np.float64], float]  # one box of an image, and its score
 
 
@@ -67,13 +68,14 @@ class PoseEstimator:
         model: a weight's name (`rsn18.starter`), one of our weights files, or a network (then with `card`).
         card: what belongs to a network that was passed in; with a name or a file the file's own card is used.
         detector: finds the boxes where none are given.
+        engine: what runs the network; "torch", which "auto" picks, is the only one yet.
         device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
         flip: also run each crop mirrored and average the heatmaps (flip test): twice the work, a little better.
         batch_size: crops in one run of the network.
 
     Raises:
         UnknownNameError, WeightsError: as `networks.weights.load_model`.
-        DeviceError: the device was asked for and is not there.
+        DeviceError: the device or engine was asked for and is not there.
     """
 
     def __init__(
@@ -82,10 +84,13 @@ class PoseEstimator:
         *,
         card: Card | None = None,
         detector: Detector | None = None,
+        engine: str = "auto",
         device: str = "auto",
         flip: bool = False,
         batch_size: int = 32,
     ) -> None:
+        if engine not in ENGINES:
+            raise DeviceError(f"there is no engine {engine!r}; there are {' and '.join(ENGINES)}")
         self.device = pick_device(device)
         if isinstance(model, PoseNetwork):
             if card is None:

@@ -56,7 +56,8 @@ class Validation(Callback):
 class Progress(Callback):
     """A bar with the time left, and the share of time that the loop waited for data."""
 
-    def __init__(self, *headlines: str) -> None:
+    def __init__(self, steps: int, *headlines: str) -> None:
+        self.steps = steps
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.headlines = headlines
         self.bar = Bar(
@@ -75,7 +76,7 @@ class Progress(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for line in self.headlines:
             self.console.print(line)
-        self.task = self.bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
+        self.task = self.bar.add_task("", total=self.steps, completed=trainer.global_step)
         self.bar.start()
         self.started = self.ready = time.perf_counter()
 
@@ -96,7 +97,7 @@ class Progress(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = trainer.callback_metrics
         self.console.print(
-            f"step {trainer.global_step}/{trainer.max_steps}: loss {float(metrics['train/loss']):.1f},"
+            f"step {trainer.global_step}/{self.steps}: loss {float(metrics['train/loss']):.1f},"
             f" validation AP {float(metrics['validation/ap']):.3f}, waiting for data {self._waiting():.0%}"
         )
         self.ready = time.perf_counter()

@@ -1,11 +1,13 @@
 """A training recipe: everything that decides the result of a run, typed, read from YAML."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from rsn.datasets.augment import Augmentation
 from rsn.errors import RecipeError
@@ -82,6 +84,14 @@ class Recipe:
     trained_on: str = ""
     license: str = ""
 
+    def __post_init__(self) -> None:
+        if self.input_size[0] % 32 or self.input_size[1] % 32:
+            raise ValueError(f"input_size: height and width must be multiples of 32, not {list(self.input_size)}")
+        if self.optimisation.steps % self.validate_every:
+            raise ValueError(
+                f"validate_every: {self.validate_every} must divide optimisation.steps, {self.optimisation.steps}"
+            )
+
 
 def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe and apply `key=value` overrides, where a dotted key reaches inside: optimisation.steps=100.
@@ -123,15 +133,28 @@ def _override(document: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise RecipeError(f"--set {override}: {name} has no settings inside it")
         document = inner
-    document[last] = yaml.safe_load(value)
+    try:
+        document[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override}: the value is not valid YAML") from error
 
 
 def _sentence(error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors():
-        setting = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "unexpected_keyword_argument":
-            problems.append(f"there is no setting {setting}")
-        else:
-            problems.append(f"{setting}: {problem['msg'].lower()} (got {problem['input']!r})")
-    return "; ".join(problems)
+    return "; ".join(_problem(problem) for problem in error.errors())
+
+
+def _problem(problem: ErrorDetails) -> str:
+    setting = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "unexpected_keyword_argument":
+        nearest = get_close_matches(str(problem["loc"][-1]), SETTINGS, n=1)
+        return f"there is no setting {setting}" + (f"; did you mean {nearest[0]}?" if nearest else "")
+    if problem["type"] == "value_error":  # from __post_init__, which names the setting itself
+        return str(problem["ctx"]["error"])
+    if problem["type"] == "missing":
+        return f"{setting} is missing"
+    return f"{setting}: {problem['msg'].lower()} (got {problem['input']!r})"
+
+
+SETTINGS = [
+    setting.name for part in (Recipe, Optimisation, Loss, Source, Augmentation) for setting in fields(part)
+]

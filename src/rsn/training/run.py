@@ -1,5 +1,6 @@
 """A recipe from start to finish: data, network, loop, logs and checkpoints."""
 
+import logging
 from functools import reduce
 from pathlib import Path
 
@@ -25,13 +26,14 @@ from rsn.training.module import PoseTraining, set_head_gain
 from rsn.training.recipe import Recipe, Source, write_recipe
 
 STATE = "last.ckpt"
+LOGS = "logs"
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
     """Train, and leave logs, weights and the resumable state in the recipe's output folder.
 
-    The folder then holds recipe.yaml, metrics.csv, TensorBoard events, best.safetensors (highest validation AP),
-    last.safetensors, and last.ckpt to resume from.
+    The folder then holds recipe.yaml, best.safetensors (highest validation AP), last.safetensors, last.ckpt to
+    resume from, and logs/version_N with metrics.csv and TensorBoard events.
 
     Returns:
         The path of best.safetensors.
@@ -41,6 +43,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         AnnotationError, WeightsError: what the recipe points at cannot be used.
     """
     state = _state_file(recipe, resume)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices are not about this run
     seed_everything(recipe.seed, verbose=False)
     validation = read_people(recipe.validation)
     people = training_people(recipe, validation.skeleton)
@@ -48,7 +51,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     make_folder(recipe.output)
     write_atomically(recipe.output / "recipe.yaml", write_recipe(recipe).encode())
     checks = Validation(recipe, validation, card)
-    progress = Progress(f"training   {people.summary()}", f"validation {validation.summary()}")
+    progress = Progress(recipe.optimisation.steps, f"training   {people.summary()}", f"validation {validation.summary()}")
     trainer = _trainer(recipe, [checks, progress])
     module = PoseTraining(_network(recipe, card), card, recipe)
     trainer.fit(module, _loader(recipe, people), ckpt_path=state, weights_only=True)
@@ -129,17 +132,15 @@ def _trainer(recipe: Recipe, callbacks: list[Callback]) -> Trainer:
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
+    table = CSVLogger(recipe.output, name=LOGS)  # a resumed run goes on in version_1, version_2, ...
     return Trainer(
-        max_steps=recipe.optimisation.steps,
-        max_epochs=-1,
+        # Counted in epochs: where Lightning counts steps, it resumes inside the round that the checkpoint ended.
+        max_epochs=recipe.optimisation.steps // recipe.validate_every,
         precision=recipe.precision,
         devices=1,
         callbacks=[*callbacks, keep_state],
-        logger=[
-            CSVLogger(recipe.output, name="", version=""),
-            TensorBoardLogger(recipe.output, name="", version=""),
-        ],
-        log_every_n_steps=20,
+        logger=[table, TensorBoardLogger(recipe.output, name=LOGS, version=table.version)],
+        log_every_n_steps=min(20, recipe.validate_every),
         use_distributed_sampler=False,  # ShuffledBatches knows its rounds
         enable_progress_bar=False,  # ours has the whole run and the wait for data
         enable_model_summary=False,

@@ -1,0 +1,301 @@
+"""The command as a user meets it: a real process, its files, its exit status, and one sentence for each mistake."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+
+from rsn import create_model
+from rsn.networks.card import Card
+from rsn.networks.weights import save_weights
+from rsn.skeletons import MPII_16
+
+
+def rsn(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from rsn.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "good.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (90, 70, 3)).astype(np.uint8))
+    return path
+
+
+def test_help_comes_in_under_a_second() -> None:
+    rsn("--help")  # compiles the modules
+    started = time.perf_counter()
+    done = rsn("--help")
+    assert done.returncode == 0
+    assert all(verb in done.stdout for verb in ("predict", "evaluate", "train", "models", "data"))
+    assert "torch" not in rsn_imports()
+    assert time.perf_counter() - started < 10  # loose: a busy machine; that torch stays out is what keeps it fast
+
+
+def rsn_imports() -> set[str]:
+    code = "import sys, rsn.cli; print(*(name for name in sys.modules if '.' not in name))"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = "import sys; before = set(sys.modules); import rsn; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    assert not {name.split(".")[0] for name in loaded} & {"torch", "numpy", "cv2", "tyro", "lightning"}
+
+
+def test_predict_writes_pictures_and_results(photo: Path, random_weights: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"good.png": [[5, 5, 40, 60], [20, 10, 45, 70, 0.5]]}))
+    out = tmp_path / "new" / "out"
+    done = rsn("predict", photo, "--model", random_weights, "--boxes", boxes, "--output", out, "--json")
+    assert done.returncode == 0, done.stderr
+    entries = json.loads((out / "poses.json").read_text())
+    assert json.loads(done.stdout) == entries
+    assert [entry["box"] for entry in entries] == [[5, 5, 40, 60], [20, 10, 45, 70]]
+    assert [len(entry["keypoints"]) for entry in entries] == [51, 51]
+    assert entries[0]["file_name"] == str(photo)
+    assert entries[0]["joint_names"][9] == "left_wrist"
+    drawn, original = cv2.imread(str(out / "good_poses.jpg")), cv2.imread(str(photo))
+    assert drawn.shape == original.shape
+    assert "2 people in 1 photos" in done.stderr
+
+
+def test_a_folder_and_photos_of_one_name(photo: Path, random_weights: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.png").write_bytes(photo.read_bytes())
+    done = rsn("predict", tmp_path / "a", tmp_path / "b/same.png", "--model", random_weights, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.glob("*.jpg")} == {"same_poses.jpg", "same_poses_2.jpg"}
+
+
+def test_evaluate_prints_and_writes_the_ten_figures(people_json: Path, random_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    done = rsn(
+        "evaluate", random_weights, "--dataset", "coco", "--annotations", people_json,
+        "--images", people_json.parent / "images", "--boxes", "gt", "--flip", "--json", out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    document = json.loads(out.read_text())
+    assert len(document["figures"]) == 10
+    assert document["boxes"] == "gt"
+    assert "AP" in done.stdout
+    assert "boxes: the labelled ones" in done.stderr
+
+
+def _missing(folder: Path) -> Path:
+    return folder / "missing.jpg"
+
+
+def _text(folder: Path) -> Path:
+    path = folder / "text.jpg"
+    path.write_text("not a photo")
+    return path
+
+
+def _truncated(folder: Path) -> Path:
+    path = folder / "truncated.jpg"
+    data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8))[1].tobytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+def _one_pixel(folder: Path) -> Path:
+    path = folder / "pixel.png"
+    cv2.imwrite(str(path), np.zeros((1, 1, 3), np.uint8))
+    return path
+
+
+def _empty(folder: Path) -> Path:
+    path = folder / "empty.jpg"
+    path.touch()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (_missing, "no image at"),
+        (_text, "not a picture"),
+        (_truncated, "ends in the middle"),
+        (_one_pixel, "only 1 x 1 pixels"),
+        (_empty, "empty file"),
+    ],
+)
+def test_a_bad_photo_is_one_sentence_and_the_others_are_done(
+    photo: Path, random_weights: Path, tmp_path: Path, bad: Callable[[Path], Path], says: str
+) -> None:
+    out = tmp_path / "out"
+    done = rsn("predict", bad(tmp_path), photo, "--model", random_weights, "--output", out)
+    assert done.returncode == 1
+    about = [line for line in done.stderr.splitlines() if says in line]
+    assert len(about) == 1
+    assert len(done.stderr.splitlines()) == 3  # the sentence, what was done, how many were not
+    assert "Traceback" not in done.stderr
+    assert [entry["file_name"] for entry in json.loads((out / "poses.json").read_text())] == [str(photo)]
+    assert [path.name for path in out.iterdir() if path.suffix != ".json"] == ["good_poses.jpg"]
+
+
+def _grey(folder: Path) -> Path:
+    cv2.imwrite(str(folder / "p.png"), np.full((60, 50), 90, np.uint8))
+    return folder / "p.png"
+
+
+def _sixteen_bit(folder: Path) -> Path:
+    cv2.imwrite(str(folder / "p.png"), np.full((60, 50, 3), 40000, np.uint16))
+    return folder / "p.png"
+
+
+def _alpha(folder: Path) -> Path:
+    cv2.imwrite(str(folder / "p.png"), np.full((60, 50, 4), 90, np.uint8))
+    return folder / "p.png"
+
+
+def _palette(folder: Path) -> Path:
+    Pillow.new("RGB", (50, 60), (10, 200, 30)).convert("P").save(folder / "p.png")
+    return folder / "p.png"
+
+
+def _cmyk(folder: Path) -> Path:
+    Pillow.new("CMYK", (50, 60), (10, 200, 30, 5)).save(folder / "p.jpg")
+    return folder / "p.jpg"
+
+
+def _wide(folder: Path) -> Path:
+    cv2.imwrite(str(folder / "p.png"), np.full((10, 20_000, 3), 90, np.uint8))
+    return folder / "p.png"
+
+
+def _turned(folder: Path) -> Path:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Pillow.new("RGB", (60, 50)).save(folder / "p.jpg", exif=exif)
+    return folder / "p.jpg"
+
+
+@pytest.mark.parametrize(
+    ("unusual", "shape"),
+    [
+        (_grey, (60, 50)),
+        (_sixteen_bit, (60, 50)),
+        (_alpha, (60, 50)),
+        (_palette, (60, 50)),
+        (_cmyk, (60, 50)),
+        (_wide, (10, 20_000)),
+        (_turned, (60, 50)),
+    ],
+)
+def test_unusual_photos_are_done(
+    random_weights: Path, tmp_path: Path, unusual: Callable[[Path], Path], shape: tuple[int, int]
+) -> None:
+    done = rsn("predict", unusual(tmp_path), "--model", random_weights, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(tmp_path / "p_poses.jpg")).shape[:2] == shape
+
+
+def _boxes(text: str) -> Callable[[Path], list[object]]:
+    def arguments(folder: Path) -> list[object]:
+        (folder / "boxes.json").write_text(text)
+        return ["--boxes", folder / "boxes.json"]
+
+    return arguments
+
+
+def _no_sources(folder: Path) -> list[object]:
+    (folder / "empty").mkdir()
+    return [folder / "empty"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (_boxes('{"good.png": [[500, 500, 10, 10]]}'), "outside the image of 70 x 90 pixels"),
+        (_boxes('{"good.png": [[0, 0, 0, 10]]}'), "has no area"),
+        (_boxes('{"good.png": [[NaN, 0, 10, 10]]}'), "not finite"),
+        (_boxes('{"other.png": [[0, 0, 10, 10]]}'), "has no boxes for it"),
+        (_boxes('{"good.png": [[0, 0'), "not valid JSON"),
+        (lambda folder: ["--boxes", folder / "gone.json"], "there is no such file"),
+        (_no_sources, "no picture directly in"),
+        (lambda folder: ["--model", "rsn18.startr"], "did you mean rsn18.starter"),
+        (lambda folder: ["--model", "gone.safetensors"], "no such weights file"),
+        (lambda folder: ["--device", "cuda:9"], "device 'cuda:9' cannot be used here"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    photo: Path, random_weights: Path, tmp_path: Path, arguments: Callable[[Path], list[object]], says: str
+) -> None:
+    out = tmp_path / "out"
+    given = arguments(tmp_path)
+    model = [] if "--model" in given else ["--model", random_weights]
+    done = rsn("predict", photo, *given, *model, "--output", out)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert "Traceback" not in done.stderr
+    assert not out.exists() or not list(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda text: text.replace('"keypoints": [35', '"keypoints": [NaN, 35'), "joint numbers"),
+        (lambda text: text.replace('"bbox": [5,', '"bbox": [NaN,'), "not finite"),
+        (lambda text: text.replace("000000000001.png", "gone.png"), "gone.png: named by the annotations"),
+    ],
+)
+def test_bad_annotations_are_one_sentence(
+    people_json: Path, random_weights: Path, tmp_path: Path, damage: Callable[[str], str], says: str
+) -> None:
+    text = people_json.read_text()
+    (tmp_path / "damaged.json").write_text(damage(text))
+    assert damage(text) != text
+    images = people_json.parent / "images"
+    done = rsn("evaluate", random_weights, "--annotations", tmp_path / "damaged.json", "--images", images)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_weights_of_another_body_are_one_sentence(people_json: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    card = Card("rsn18", skeleton=MPII_16, input_size=(64, 64))
+    save_weights(tmp_path / "mpii.safetensors", create_model("rsn18", num_joints=16), card, half=True)
+    images = people_json.parent / "images"
+    done = rsn("evaluate", tmp_path / "mpii.safetensors", "--annotations", people_json, "--images", images)
+    assert done.returncode == 1
+    assert "mpii_16" in done.stderr
+    assert "coco_17" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_leaves_nothing_half_written(photo: Path, random_weights: Path, tmp_path: Path) -> None:
+    def no_room() -> None:
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write past the limit fails like one to a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+    done = rsn("predict", photo, "--model", random_weights, "--output", tmp_path / "out", preexec_fn=no_room)
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to(photo: Path, random_weights: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    done = rsn("predict", photo, "--model", random_weights, "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert "cannot make the folder" in done.stderr

@@ -1,0 +1,98 @@
+"""Encode and decode: against the reference's numbers, and against each other."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rsn.heatmaps import decode, encode, mirror_back
+from rsn.heatmaps.gaussian import gaussian_kernel
+from rsn.skeletons import COCO_17
+
+SIZE = (256, 192)
+
+
+def load(path: Path, *names: str) -> list[Tensor]:
+    with np.load(path) as file:
+        return [torch.from_numpy(file[name]) for name in names]
+
+
+def test_targets_are_the_rsn_repositorys(oracles: Path) -> None:
+    joints, visibility, labels = load(oracles / "targets_coco.npz", "joints", "valid", "labels")
+    torch.testing.assert_close(encode(joints, visibility[..., 0], SIZE), labels, atol=1e-3, rtol=0)
+
+
+def test_targets_are_mmposes_with_the_peak_at_the_joint(oracles: Path) -> None:
+    joints, visibility, labels, weights = load(
+        oracles / "targets_coco.npz", "joints", "valid", "mmpose_labels", "mmpose_weights"
+    )
+    targets = encode(joints, visibility[..., 0], SIZE, peak_at="joint")
+    torch.testing.assert_close(targets, labels, atol=1e-3, rtol=0)
+    drawn = targets.amax((-2, -1)) > 0
+    assert torch.equal(drawn, weights > 0)
+
+
+def test_joints_are_the_rsn_repositorys(oracles: Path) -> None:
+    maps, expected, scores, first, second = load(
+        oracles / "decode_coco.npz",
+        "heatmaps",
+        "keypoints_input_px",
+        "scores",
+        "margin_top1_top2",
+        "margin_top2_top3",
+    )
+    clear = (first > 1e-4) & (second > 1e-4)  # elsewhere the answer hangs on OpenCV's round-off
+    keypoints, found = decode(maps)
+    assert clear.float().mean() > 0.6
+    torch.testing.assert_close(keypoints[clear].double(), expected[clear], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[clear].double(), scores[..., 0][clear], atol=1e-5, rtol=0)
+
+
+def test_mirroring_back_is_the_rsn_repositorys(oracles: Path) -> None:
+    maps, expected = load(oracles / "flip_coco.npz", "x", "y")
+    assert torch.equal(mirror_back(maps, COCO_17.mirror), expected)
+
+
+@pytest.mark.parametrize("kernel", [5, 7, 9, 11, 15])
+def test_kernels_are_opencvs(kernel: int) -> None:
+    cv2 = pytest.importorskip("cv2")
+    np.testing.assert_allclose(
+        gaussian_kernel(kernel).numpy(), cv2.getGaussianKernel(kernel, 0)[:, 0], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("kernel", [3, 8])
+def test_kernels_without_a_reference_are_refused(kernel: int) -> None:
+    with pytest.raises(ValueError, match="odd size"):
+        gaussian_kernel(kernel)
+
+
+@pytest.mark.parametrize("size", [(128, 96), (256, 192), (384, 288), (256, 256)])
+def test_decoding_a_target_gives_the_joint_back(size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    joints = torch.rand(8, 17, 2, generator=generator) * torch.tensor([size[1], size[0]])
+    targets = encode(joints, torch.full((8, 17), 2), size)
+    keypoints, scores = decode(targets[:, -1])
+    assert (keypoints - joints).abs().max() <= 2 + 1 + 4  # half a cell, a quarter step, and a border that moves it
+    assert (keypoints - joints).abs().median() <= 2
+    assert scores.min() > 1.2  # at the border the joint is beside the peak
+
+
+def test_visibility_and_place_decide_what_is_drawn() -> None:
+    joints = torch.tensor([[[50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [-8.0, 60.0], [50.0, 256.0]]])
+    targets = encode(joints, torch.tensor([[2, 1, 0, -1, 2, 2]]), SIZE)
+    assert (targets.amax((-2, -1)) > 0).all(1).tolist() == [[True, True, False, False, False, False]]
+
+
+def test_empty_maps_decode_to_the_corner_without_confidence() -> None:
+    keypoints, scores = decode(torch.stack([torch.zeros(1, 64, 48), -torch.ones(1, 64, 48)]))
+    assert keypoints.tolist() == [[[2.0, 2.0]], [[2.0, 2.0]]]
+    assert scores[0].item() == 0.5
+    assert scores[1].item() < 0.5
+
+
+def test_a_map_too_small_for_its_kernel_is_refused() -> None:
+    with pytest.raises(ValueError, match="too small"):
+        encode(torch.zeros(1, 1, 2), torch.ones(1, 1), (16, 16))

@@ -1,0 +1,61 @@
+"""Files of boxes in their three forms."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rsn.errors import AnnotationError
+from rsn.inference.boxes import BoxFile, whole_image
+
+IMAGE = np.zeros((30, 20, 3), np.uint8)
+
+
+def read(folder: Path, document: Any) -> BoxFile:
+    path = folder / "boxes.json"
+    path.write_text(json.dumps(document))
+    return BoxFile.read(path)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"000139.jpg": [[1, 2, 3, 4, 0.5]], "b.jpg": []},
+        [{"image_id": 139, "bbox": [1, 2, 3, 4], "score": 0.5}],
+    ],
+)
+def test_boxes_and_scores(tmp_path: Path, document: Any) -> None:
+    boxes, scores = read(tmp_path, document)(Path("there/000139.jpg"), IMAGE)
+    assert boxes.tolist() == [[1, 2, 3, 4]]
+    assert scores.tolist() == [0.5]
+
+
+def test_coco_annotations_without_crowds(tmp_path: Path) -> None:
+    document = {
+        "images": [{"id": 7, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 7, "bbox": [1, 2, 3, 4]}, {"image_id": 7, "bbox": [0, 0, 9, 9], "iscrowd": 1}],
+    }
+    boxes, scores = read(tmp_path, document)(Path("a.jpg"), IMAGE)
+    assert boxes.tolist() == [[1, 2, 3, 4]]
+    assert scores.tolist() == [1]
+
+
+def test_an_empty_list_says_nobody_and_no_list_is_an_error(tmp_path: Path) -> None:
+    boxes = read(tmp_path, {"a.jpg": []})
+    assert boxes(Path("a.jpg"), IMAGE)[0].shape == (0, 4)
+    with pytest.raises(AnnotationError, match="has no boxes for it"):
+        boxes(Path("b.jpg"), IMAGE)
+
+
+@pytest.mark.parametrize("document", [3, {"a.jpg": [[1, 2]]}, {"a.jpg": [["x", 1, 2, 3]]}, [{"bbox": [1, 2, 3, 4]}]])
+def test_other_files_are_refused(tmp_path: Path, document: Any) -> None:
+    with pytest.raises(AnnotationError, match="not a file of boxes"):
+        read(tmp_path, document)
+
+
+def test_the_whole_image_is_one_box() -> None:
+    boxes, scores = whole_image(Path("a.jpg"), IMAGE)
+    assert boxes.tolist() == [[0, 0, 20, 30]]
+    assert scores.tolist() == [1]

@@ -1,0 +1,108 @@
+"""The predict road: batches do not change answers, the flip test averages, boxes are checked."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rsn import PoseEstimator, heatmaps
+from rsn.crops import Crop
+from rsn.errors import AnnotationError, DeviceError
+from rsn.inference.estimator import Scene
+from rsn.networks.card import Card
+from rsn.networks.network import PoseNetwork
+from rsn.people import Person
+
+BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [-20.0, -10.0, 90.0, 60.0]]
+
+
+@pytest.fixture(scope="module")
+def estimator(random_weights: Path) -> PoseEstimator:
+    return PoseEstimator(random_weights, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+
+
+def close(a: Person, b: Person) -> bool:
+    return np.allclose(a.keypoints, b.keypoints, atol=1e-3) and np.allclose(a.scores, b.scores, atol=1e-4)
+
+
+def test_batches_across_images_do_not_change_the_answers(estimator: PoseEstimator, image: np.ndarray) -> None:
+    scenes = [Scene.of(image, BOXES), Scene.of(image, []), Scene.of(image[::-1].copy(), BOXES[:1])]
+    together = list(estimator.estimate(scenes))
+    assert [len(people) for people in together] == [3, 0, 1]
+    for scene, people in zip(scenes, together, strict=True):
+        alone = [estimator(scene.image, [box])[0] for box in scene.boxes]
+        assert all(close(a, b) for a, b in zip(people, alone, strict=True))
+
+
+def test_the_road_is_crop_network_decode_and_back(estimator: PoseEstimator, image: np.ndarray) -> None:
+    crop = Crop.of_box(BOXES[0], estimator.card.input_size, estimator.card.extension)
+    pixels = torch.from_numpy(crop.cut(image)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        maps = estimator.network(estimator.card.normalise(pixels))
+    points, scores = heatmaps.decode(maps)
+    person = estimator(image, BOXES[:1], [0.5])[0]
+    np.testing.assert_allclose(person.keypoints, crop.to_image(points[0].numpy()), atol=1e-3)
+    assert person.score == pytest.approx(0.5 * scores.mean().item(), abs=1e-4)
+    assert person.box.tolist() == BOXES[0]
+
+
+class Bright(PoseNetwork):
+    """A network that sees the brightness itself, the same for every joint."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(x, 4).mean(1, keepdim=True).repeat(1, 17, 1, 1)
+
+
+def test_the_flip_test_averages_both_ways() -> None:
+    card = Card("rsn18", input_size=(64, 64))
+    inputs = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
+    plain = PoseEstimator(Bright(), card=card, device="cpu").heatmaps(inputs)
+    flipped = PoseEstimator(Bright(), card=card, device="cpu", flip=True).heatmaps(inputs)
+    torch.testing.assert_close(flipped, plain)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "says"),
+    [
+        ([[200, 0, 10, 10]], "outside the image of 160 x 120"),
+        ([[0, 0, 0, 10]], "no area"),
+        ([[0, 0, float("nan"), 10]], "not finite"),
+        ([[0, 0, 10]], "x, y, width, height"),
+    ],
+)
+def test_impossible_boxes_are_refused(estimator: PoseEstimator, image: np.ndarray, boxes: list, says: str) -> None:
+    with pytest.raises(AnnotationError, match=says):
+        estimator(image, boxes)
+
+
+def test_scores_must_match_boxes(estimator: PoseEstimator, image: np.ndarray) -> None:
+    with pytest.raises(AnnotationError, match="3 boxes came with 1 scores"):
+        estimator(image, BOXES, [0.5])
+
+
+def test_without_boxes_or_detector_nobody_is_invented(estimator: PoseEstimator, image: np.ndarray) -> None:
+    with pytest.raises(AnnotationError, match="no detector"):
+        estimator(image)
+
+
+def test_a_detector_is_asked_where_no_boxes_are_given(random_weights: Path, image: np.ndarray) -> None:
+    detecting = PoseEstimator(random_weights, detector=lambda image: (np.array(BOXES[:1]), np.array([0.25])))
+    assert close(detecting(image)[0], detecting(image, BOXES[:1])[0])
+    nobody = PoseEstimator(random_weights, detector=lambda image: (np.zeros((0, 4)), np.zeros(0)))
+    assert nobody(image) == []
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "gpu", "mps"])
+def test_a_device_that_is_not_there_is_an_error(random_weights: Path, device: str) -> None:
+    with pytest.raises(DeviceError, match=device):
+        PoseEstimator(random_weights, device=device)

@@ -1,0 +1,75 @@
+"""The crop geometry: against the reference's matrices, and there and back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsn.crops import Crop, Region
+
+SIZE = (256, 192)
+
+
+def test_matrices_are_the_references(oracles: Path) -> None:
+    oracle = np.load(oracles / "affine.npz")
+    for box, rotation, expected in zip(
+        oracle["coco_boxes"], oracle["coco_rot"], oracle["coco_affine"], strict=True
+    ):
+        region = Region.of_box(box).grown(1.09, 1.135).fitted(SIZE)
+        matrix = Crop.of_region(region, SIZE, rotation=rotation).matrix
+        corners = np.array([[0, 0, 1], [*(box[:2] + box[2:]), 1], [*box[:2], 1]])
+        np.testing.assert_allclose(corners @ matrix.T, corners @ expected.T, atol=2e-3)
+
+
+def test_mpii_matrices_are_the_references(oracles: Path) -> None:
+    oracle = np.load(oracles / "affine.npz")
+    for center, scale, rotation, expected in zip(
+        oracle["mpii_test_center"],
+        oracle["mpii_test_scale"],
+        oracle["mpii_rot"],
+        oracle["mpii_affine"],
+        strict=True,
+    ):
+        region = Region(tuple(center), tuple(200 * scale))
+        matrix = Crop.of_region(region, (256, 256), rotation=rotation).matrix
+        point = np.array([*center, 1.0])
+        np.testing.assert_allclose(matrix[:, :2], expected[:, :2], atol=1e-5)
+        np.testing.assert_allclose(matrix @ point, expected @ point, atol=1e-2)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 37.0, -90.0, 180.0])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_there_and_back(rotation: float, mirrored: bool) -> None:
+    crop = Crop.of_region(Region((50.0, 80.0), (30.0, 40.0)), SIZE, rotation=rotation)
+    crop = crop.mirrored() if mirrored else crop
+    points = np.random.default_rng(0).uniform(-100, 200, (20, 2))
+    np.testing.assert_allclose(crop.to_image(crop.to_input(points)), points, atol=1e-9)
+
+
+def test_box_is_extended_and_brought_to_the_aspect_ratio() -> None:
+    crop = Crop.of_box([10, 20, 30, 100], SIZE, (1.1, 1.2))
+    top, bottom = crop.to_image([[96, 0], [96, 256]])
+    assert top == pytest.approx([25, 20 - 10])
+    assert bottom == pytest.approx([25, 120 + 10])
+    left, right = crop.to_image([[0, 128], [192, 128]])
+    assert right[0] - left[0] == pytest.approx(120 * 192 / 256)
+
+
+def test_mirroring_exchanges_left_and_right_around_the_middle() -> None:
+    crop = Crop.of_box([10, 20, 30, 40], SIZE, (1.0, 1.0))
+    x, y = crop.to_input([12.0, 33.0])
+    assert crop.mirrored().to_input([12.0, 33.0]) == pytest.approx([192 - x, y])
+
+
+def test_cut_shows_the_pixels_of_the_region() -> None:
+    image = np.zeros((64, 48, 3), np.uint8)
+    image[20, 10] = 255
+    crop = Crop.of_box([0, 0, 48, 64], SIZE, (1.0, 1.0))
+    y, x = np.unravel_index(crop.cut(image)[..., 0].argmax(), SIZE)
+    assert (x, y) == pytest.approx(crop.to_input([10, 20]), abs=1)
+
+
+def test_outside_the_image_is_black() -> None:
+    image = np.full((64, 48, 3), 255, np.uint8)
+    pixels = Crop.of_box([-48, 0, 48, 64], SIZE, (1.0, 1.0)).cut(image)
+    assert pixels[:, :180].max() == 0

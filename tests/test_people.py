@@ -1,0 +1,38 @@
+"""People and the COCO results format."""
+
+import numpy as np
+import pytest
+
+from rsn.errors import AnnotationError
+from rsn.people import Person
+
+
+def test_there_and_back() -> None:
+    joints = np.random.default_rng(0).uniform(0, 100, (17, 2)).round(2)
+    person = Person.from_joints([1, 2, 3, 4], joints, np.linspace(0, 1, 17).round(3), box_score=0.8)
+    back = Person.from_coco(person.to_coco(7))
+    assert person.score == pytest.approx(0.4)
+    np.testing.assert_allclose(back.keypoints, person.keypoints)
+    np.testing.assert_allclose(back.scores, person.scores)
+    np.testing.assert_allclose(back.box, person.box)
+
+
+def test_an_entry_has_what_evaluators_read() -> None:
+    entry = Person.from_joints([0, 0, 9, 9], [[1, 2], [3, 4]], [1, 0.5]).to_coco("a")
+    assert entry == {
+        "image_id": "a", "category_id": 1, "keypoints": [1, 2, 1, 3, 4, 0.5], "score": 0.75, "box": [0, 0, 9, 9],
+    }  # fmt: skip
+
+
+def test_without_a_box_it_is_drawn_around_the_joints() -> None:
+    person = Person.from_coco({"keypoints": [1, 2, 1, 4, 8, 1], "score": 1})
+    assert person.box.tolist() == [1, 2, 3, 6]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{}, {"keypoints": [1, 2], "score": 1}, {"keypoints": [1, 2, float("nan")], "score": 1}, {"keypoints": [1, 2, 3]}],
+)
+def test_other_entries_are_refused(entry: dict) -> None:
+    with pytest.raises(AnnotationError):
+        Person.from_coco(entry)

@@ -1,0 +1,80 @@
+"""The loss: the reference's numbers, and who is taught what."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rsn.training.losses import COARSE_WEIGHT, Convention, pose_loss, pose_loss_terms
+
+
+@pytest.fixture(scope="module")
+def oracle(oracles: Path) -> dict[str, np.ndarray]:
+    with np.load(oracles / "loss.npz") as loss, np.load(oracles / "targets_coco.npz") as targets:
+        return {name: loss[name] for name in loss} | {name: targets[name] for name in targets}
+
+
+def outputs(stages: int) -> Tensor:
+    """What the oracle's networks were said to have answered."""
+    random = np.random.Generator(np.random.PCG64(100 + stages))
+    return torch.from_numpy(random.standard_normal((stages, 4, 6, 17, 64, 48)).astype(np.float32) * 20)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 4])
+@pytest.mark.parametrize("hard_joints", [8, None])
+@pytest.mark.parametrize("coarse_to_fine", [True, False])
+def test_loss_and_gradients_are_the_rsn_repositorys(
+    oracle: dict[str, np.ndarray], stages: int, hard_joints: int | None, coarse_to_fine: bool
+) -> None:
+    predictions = outputs(stages).requires_grad_()
+    loss = pose_loss(
+        predictions,
+        torch.from_numpy(oracle["labels"]),
+        torch.from_numpy(oracle["valids"])[..., 0],
+        hard_joints=hard_joints,
+        coarse_to_fine=coarse_to_fine,
+    )
+    loss.backward()
+    name = f"s{stages}_ohkm{int(hard_joints is not None)}_ctf{int(coarse_to_fine)}"
+    assert loss.item() == pytest.approx(oracle[f"loss_{name}"].item(), rel=1e-5)
+    norms = predictions.grad.flatten(2).norm(dim=2)
+    np.testing.assert_allclose(norms, oracle[f"gradnorm_{name}"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 4])
+def test_terms_are_the_rsn_repositorys(oracle: dict[str, np.ndarray], stages: int) -> None:
+    terms = pose_loss_terms(
+        outputs(stages), torch.from_numpy(oracle["labels"]), torch.from_numpy(oracle["valids"])[..., 0]
+    )
+    weights = torch.tensor([COARSE_WEIGHT, COARSE_WEIGHT, COARSE_WEIGHT, 1.0])
+    np.testing.assert_allclose(terms.numpy(), weights.numpy() * oracle[f"components_s{stages}"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 4])
+def test_loss_is_mmposes_under_its_convention(oracle: dict[str, np.ndarray], stages: int) -> None:
+    loss = pose_loss(
+        outputs(stages),
+        torch.from_numpy(oracle["mmpose_labels"]),
+        torch.from_numpy(oracle["valids"])[..., 0],
+        convention="mmpose",
+    )
+    assert loss.item() == pytest.approx(oracle[f"mmpose_loss_s{stages}"].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("convention", ["rsn", "mmpose"])
+def test_joints_that_a_set_does_not_annotate_are_not_taught(convention: Convention) -> None:
+    predictions = torch.randn(1, 4, 2, 3, 8, 8, requires_grad=True)
+    visibility = torch.tensor([[2, -1, 0], [1, -1, 2]])
+    pose_loss(predictions, torch.rand(2, 5, 3, 8, 8), visibility, convention=convention).backward()
+    touched = predictions.grad.abs().sum((-2, -1))[0] > 0  # (levels, people, joints)
+    assert not touched[:, :, 1].any()
+    absent = touched[:3, 0, 2]
+    assert absent.all() if convention == "rsn" else not absent.any()
+    assert touched[3, 1, 0]
+
+
+def test_fewer_joints_than_hard_ones() -> None:
+    loss = pose_loss(torch.ones(1, 4, 2, 1, 8, 8), torch.zeros(2, 5, 1, 8, 8), torch.full((2, 1), 2))
+    assert loss.item() == pytest.approx(3 * COARSE_WEIGHT + 1)
