@@ -31,7 +31,12 @@ def test_without_a_box_it_is_drawn_around_the_joints() -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    [{}, {"keypoints": [1, 2], "score": 1}, {"keypoints": [1, 2, float("nan")], "score": 1}, {"keypoints": [1, 2, 3]}],
+    [
+        {},
+        {"keypoints": [1, 2], "score": 1},
+        {"keypoints": [1, 2, float("nan")], "score": 1},
+        {"keypoints": [1, 2, 3]},
+    ],
 )
 def test_other_entries_are_refused(entry: dict) -> None:
     with pytest.raises(AnnotationError):

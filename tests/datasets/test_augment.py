@@ -100,7 +100,9 @@ def test_few_joints_are_never_halved(person: LabelledPerson) -> None:
     settings = replace(STILL, half_body_probability=1)
     few = replace(person, visibility=np.where(np.arange(17) < 3, 2, 0))
     crop = augment(few, COCO_17, SIZE, settings, np.random.default_rng(0)).crop
-    assert crop.matrix == pytest.approx(augment(few, COCO_17, SIZE, STILL, np.random.default_rng(0)).crop.matrix)
+    assert crop.matrix == pytest.approx(
+        augment(few, COCO_17, SIZE, STILL, np.random.default_rng(0)).crop.matrix
+    )
 
 
 def test_scale_and_rotation_stay_within_their_bounds(person: LabelledPerson) -> None:
@@ -119,7 +121,9 @@ def test_scale_and_rotation_stay_within_their_bounds(person: LabelledPerson) -> 
 
 @pytest.fixture(scope="module")
 def crops(people_json: Path) -> TrainingCrops:
-    return TrainingCrops(read_coco(people_json, people_json.parent / "images"), (64, 64), Augmentation(), seed=3)
+    return TrainingCrops(
+        read_coco(people_json, people_json.parent / "images"), (64, 64), Augmentation(), seed=3
+    )
 
 
 def test_a_draw_is_decided_by_seed_epoch_and_person(crops: TrainingCrops) -> None:

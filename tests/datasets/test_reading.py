@@ -19,7 +19,9 @@ def test_people_come_out_as_they_are_in_the_file(people_json: Path) -> None:
     assert people.skeleton is COCO_17
     assert len(people) == 8
     assert people.people[0].box.tolist() == first["bbox"]
-    np.testing.assert_allclose(people.people[0].keypoints.ravel(), np.delete(first["keypoints"], slice(2, None, 3)))
+    np.testing.assert_allclose(
+        people.people[0].keypoints.ravel(), np.delete(first["keypoints"], slice(2, None, 3))
+    )
     assert people.people[0].image.path.is_file()
 
 

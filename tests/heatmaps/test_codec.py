@@ -75,13 +75,17 @@ def test_decoding_a_target_gives_the_joint_back(size: tuple[int, int]) -> None:
     joints = torch.rand(8, 17, 2, generator=generator) * torch.tensor([size[1], size[0]])
     targets = encode(joints, torch.full((8, 17), 2), size)
     keypoints, scores = decode(targets[:, -1])
-    assert (keypoints - joints).abs().max() <= 2 + 1 + 4  # half a cell, a quarter step, and a border that moves it
+    assert (
+        keypoints - joints
+    ).abs().max() <= 2 + 1 + 4  # half a cell, a quarter step, and a border that moves it
     assert (keypoints - joints).abs().median() <= 2
     assert scores.min() > 1.2  # at the border the joint is beside the peak
 
 
 def test_visibility_and_place_decide_what_is_drawn() -> None:
-    joints = torch.tensor([[[50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [-8.0, 60.0], [50.0, 256.0]]])
+    joints = torch.tensor(
+        [[[50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [-8.0, 60.0], [50.0, 256.0]]]
+    )
     targets = encode(joints, torch.tensor([[2, 1, 0, -1, 2, 2]]), SIZE)
     assert (targets.amax((-2, -1)) > 0).all(1).tolist() == [[True, True, False, False, False, False]]
 

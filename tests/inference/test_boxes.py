@@ -35,7 +35,10 @@ def test_boxes_and_scores(tmp_path: Path, document: Any) -> None:
 def test_coco_annotations_without_crowds(tmp_path: Path) -> None:
     document = {
         "images": [{"id": 7, "file_name": "a.jpg"}],
-        "annotations": [{"image_id": 7, "bbox": [1, 2, 3, 4]}, {"image_id": 7, "bbox": [0, 0, 9, 9], "iscrowd": 1}],
+        "annotations": [
+            {"image_id": 7, "bbox": [1, 2, 3, 4]},
+            {"image_id": 7, "bbox": [0, 0, 9, 9], "iscrowd": 1},
+        ],
     }
     boxes, scores = read(tmp_path, document)(Path("a.jpg"), IMAGE)
     assert boxes.tolist() == [[1, 2, 3, 4]]
@@ -49,7 +52,9 @@ def test_an_empty_list_says_nobody_and_no_list_is_an_error(tmp_path: Path) -> No
         boxes(Path("b.jpg"), IMAGE)
 
 
-@pytest.mark.parametrize("document", [3, {"a.jpg": [[1, 2]]}, {"a.jpg": [["x", 1, 2, 3]]}, [{"bbox": [1, 2, 3, 4]}]])
+@pytest.mark.parametrize(
+    "document", [3, {"a.jpg": [[1, 2]]}, {"a.jpg": [["x", 1, 2, 3]]}, [{"bbox": [1, 2, 3, 4]}]]
+)
 def test_other_files_are_refused(tmp_path: Path, document: Any) -> None:
     with pytest.raises(AnnotationError, match="not a file of boxes"):
         read(tmp_path, document)

@@ -80,7 +80,9 @@ def test_the_flip_test_averages_both_ways() -> None:
         ([[0, 0, 10]], "x, y, width, height"),
     ],
 )
-def test_impossible_boxes_are_refused(estimator: PoseEstimator, image: np.ndarray, boxes: list, says: str) -> None:
+def test_impossible_boxes_are_refused(
+    estimator: PoseEstimator, image: np.ndarray, boxes: list, says: str
+) -> None:
     with pytest.raises(AnnotationError, match=says):
         estimator(image, boxes)
 

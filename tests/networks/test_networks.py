@@ -25,9 +25,7 @@ PARAMETERS = {"rsn18": 9_144_936, "rsn50": 19_328_584, "2xrsn50": 39_261_904}  #
         ("mm_2xrsn50", "2xrsn50", 17, "x256x192"),
     ],
 )
-def test_heatmaps_are_the_references(
-    oracles: Path, oracle: str, name: str, joints: int, inputs: str
-) -> None:
+def test_heatmaps_are_the_references(oracles: Path, oracle: str, name: str, joints: int, inputs: str) -> None:
     model = create_model(name, num_joints=joints)
     load_weights(model, reference_state(oracles / f"keys_{oracle}.json"))
     x = torch.from_numpy(np.load(oracles / "inputs.npz")[inputs])
@@ -50,9 +48,9 @@ def test_parameters_are_the_references_without_biases(name: str) -> None:
 def test_shapes_and_gradients(name: str, joints: int) -> None:
     model = create_model(name, num_joints=joints)
     stages = model.heatmaps(torch.randn(2, 3, 64, 96))
-    assert [[tuple(level.shape) for level in stage] for stage in stages] == [
-        [(2, joints, 16, 24)] * 4
-    ] * len(stages)
+    assert [[tuple(level.shape) for level in stage] for stage in stages] == [[(2, joints, 16, 24)] * 4] * len(
+        stages
+    )
     torch.stack([level.square().mean() for stage in stages for level in stage]).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 

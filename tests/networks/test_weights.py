@@ -16,7 +16,9 @@ from rsn.skeletons import MPII_16
 def same(a: torch.nn.Module, b: torch.nn.Module, tolerance: float = 0.0) -> bool:
     states = zip(a.state_dict().items(), b.state_dict().values(), strict=True)
     return all(
-        torch.allclose(x, y, atol=tolerance, rtol=tolerance) for (key, x), y in states if "num_batches" not in key
+        torch.allclose(x, y, atol=tolerance, rtol=tolerance)
+        for (key, x), y in states
+        if "num_batches" not in key
     )
 
 
@@ -39,7 +41,9 @@ def test_half_precision_is_read_back_as_float32(tmp_path: Path) -> None:
     assert (tmp_path / "half.safetensors").stat().st_size < 25e6
 
 
-@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s, "meta": {}}, lambda s: {"model": s}])
+@pytest.mark.parametrize(
+    "wrap", [lambda s: s, lambda s: {"state_dict": s, "meta": {}}, lambda s: {"model": s}]
+)
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_wrappers_and_prefixes_are_taken_off(tmp_path: Path, wrap, prefix: str) -> None:
     model, other = create_model("rsn18"), create_model("rsn18")
@@ -63,12 +67,13 @@ def test_biases_are_folded_and_bgr_becomes_rgb() -> None:
 
 
 def test_what_does_not_fit_is_named_and_counted() -> None:
-    with pytest.raises(WeightsError, match=r"^the weights: \d+ tensors do not fit this network: stages\.0\.skips\.0.* is missing"):
+    says = r"^the weights: \d+ tensors do not fit this network: stages\.0\.skips\.0.* is missing"
+    with pytest.raises(WeightsError, match=says):
         load_weights(create_model("2xrsn50"), create_model("rsn50").state_dict())
 
 
 def test_another_joint_count_is_named() -> None:
-    with pytest.raises(WeightsError, match="heads.*16.*the network's is .17"):
+    with pytest.raises(WeightsError, match=r"heads.*16.*the network's is .17"):
         load_weights(create_model("rsn18"), create_model("rsn18", num_joints=16).state_dict())
 
 
@@ -76,7 +81,9 @@ def test_a_refused_file_leaves_the_network_as_it_was() -> None:
     model = create_model("rsn18")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(WeightsError):
-        load_weights(model, {**before, "odd": torch.zeros(1), "stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7)})
+        load_weights(
+            model, {**before, "odd": torch.zeros(1), "stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7)}
+        )
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 

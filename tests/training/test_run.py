@@ -104,7 +104,7 @@ def test_weights_to_start_from_are_loaded(finished: Recipe, recipe_file: Path) -
 
 def test_nobody_to_train_on_is_an_error(recipe_file: Path, tmp_path: Path, people_json: Path) -> None:
     source = f"{{annotations: {people_json}, images: {people_json.parent / 'images'}, min_box_height: 500}}"
-    with pytest.raises(RecipeError, match="nobody to train on is left.*8 box lower than 500 px"):
+    with pytest.raises(RecipeError, match=r"nobody to train on is left.*8 box lower than 500 px"):
         train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", f"train=[{source}]")))
 
 
@@ -119,5 +119,9 @@ def test_the_learning_rate_is_the_references() -> None:
 def test_the_head_gain_is_set_everywhere_and_nowhere_else() -> None:
     model = create_model("2xrsn50")
     set_head_gain(model, 20.0)
-    gains = {key for key, value in model.state_dict().items() if key.endswith("weight") and (value == 20).all()}
-    assert gains == {f"stages.{stage}.heads.{level}.predict.norm.weight" for stage in (0, 1) for level in range(4)}
+    gains = {
+        key for key, value in model.state_dict().items() if key.endswith("weight") and (value == 20).all()
+    }
+    assert gains == {
+        f"stages.{stage}.heads.{level}.predict.norm.weight" for stage in (0, 1) for level in range(4)
+    }

@@ -13,6 +13,8 @@ from rsn.cli.predict import Predict
 from rsn.cli.train import Train
 from rsn.errors import RsnError
 
+DESCRIPTION = "People in pictures and where their joints are: Residual Steps Networks (RSN)."
+
 _Verb = (
     Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
@@ -27,7 +29,7 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"rsn {__version__}")
         return
-    verb = tyro.cli(_Verb, prog="rsn", description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+    verb = tyro.cli(_Verb, prog="rsn", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
     try:
         sys.exit(verb.run())
     except RsnError as error:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from rsn.cli.progress import say
+from rsn.cli.settings import Settings, flat
 
 
 @dataclass(frozen=True)
@@ -15,9 +16,9 @@ class Data:
 
     what: Annotated[Literal["preview"], tyro.conf.Positional]
     """What to do."""
-    recipe: Annotated[Path, tyro.conf.Positional]
+    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """A YAML file, such as those in recipes/."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE...")] = ()
+    set: Settings = ()
     """Settings to change, as in rsn train."""
     output: Path = Path("out/preview.png")
     """Picture to write."""
@@ -36,7 +37,7 @@ class Data:
         from rsn.training.preview import draw_preview
         from rsn.training.recipe import read_recipe
 
-        picture = draw_preview(read_recipe(self.recipe, self.set), people=self.people, seed=self.seed)
+        picture = draw_preview(read_recipe(self.recipe, flat(self.set)), people=self.people, seed=self.seed)
         make_folder(self.output.parent)
         write_image(self.output, picture)
         say(f"wrote {self.output}")

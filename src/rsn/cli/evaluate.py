@@ -14,7 +14,7 @@ from rsn.cli.progress import say, track
 class Evaluate:
     """Measure a model on a labelled data set and print the ten COCO figures."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Name of weights, or a weights file."""
     annotations: Path
     """COCO-keypoints JSON."""
@@ -40,9 +40,12 @@ class Evaluate:
         from rsn.datasets.coco import read_coco
         from rsn.evaluation.coco import evaluate_keypoints
         from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes, read_boxes
-        from rsn.files import write_atomically
+        from rsn.files import make_folder, write_atomically
         from rsn.inference.estimator import PoseEstimator
 
+        for file in (self.json, self.results):
+            if file is not None:
+                make_folder(file.parent)
         estimator = PoseEstimator(self.model, device=self.device, flip=self.flip, batch_size=self.batch_size)
         people = read_coco(self.annotations, self.images)
         check_same_body(estimator, people)

@@ -1,7 +1,6 @@
 """rsn predict: photos in, skeletons out."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,36 +41,30 @@ class Predict:
         from rsn.images import find_images
         from rsn.inference.boxes import BoxFile, whole_image
         from rsn.inference.estimator import PoseEstimator
-        from rsn.inference.photos import estimate_photos, picture_paths, results, write_picture, write_results
+        from rsn.inference.photos import predict_photos, results, write_results
 
         if not self.sources:
             raise RsnError("name at least one photo, or a folder of photos")
         paths = find_images(self.sources)
         boxes = whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
-        estimator = PoseEstimator(self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size)
+        estimator = PoseEstimator(
+            self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size
+        )
         make_folder(self.output)
-        pictures = picture_paths(paths, self.output)
         failed: list[Path] = []
 
         def report(path: Path, error: RsnError) -> None:
             failed.append(path)
             say(str(error))
 
-        done = []
-        for photo in track(estimate_photos(estimator, paths, boxes, report), total=len(paths), unit="photo"):
-            try:
-                write_picture(photo, estimator.card.skeleton, pictures[photo.path])
-            except RsnError as error:
-                report(photo.path, error)
-                continue
-            done.append((photo.path, photo.people))
+        photos = predict_photos(estimator, paths, boxes, self.output, report)
+        done = [(photo.path, photo.people) for photo in track(photos, total=len(paths), unit="photo")]
         entries = results(done, estimator.card.skeleton)
         if done:
             written = write_results(entries, self.output)
             say(f"{len(entries)} people in {len(done)} photos: {written} and {len(done)} pictures beside it")
-        if self.json:
-            json.dump(entries, sys.stdout)
-            print()
         if failed:
             say(f"{len(failed)} of {len(paths)} photos could not be done")
+        if self.json:
+            print(json.dumps(entries))
         return 1 if failed else 0

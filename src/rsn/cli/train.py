@@ -7,15 +7,16 @@ from typing import Annotated
 import tyro
 
 from rsn.cli.progress import say
+from rsn.cli.settings import Settings, flat
 
 
 @dataclass(frozen=True)
 class Train:
     """Train a network as a recipe says; logs, weights and checkpoints land in the recipe's output folder."""
 
-    recipe: Annotated[Path, tyro.conf.Positional]
+    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """A YAML file, such as those in recipes/."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE...")] = ()
+    set: Settings = ()
     """Settings to change, with dots to reach inside: optimisation.steps=100."""
     resume: bool = False
     """Go on from the last checkpoint in the output folder."""
@@ -28,6 +29,6 @@ class Train:
         from rsn.training.recipe import read_recipe
         from rsn.training.run import train
 
-        best = train(read_recipe(self.recipe, self.set), resume=self.resume)
+        best = train(read_recipe(self.recipe, flat(self.set)), resume=self.resume)
         say(f"the best weights are {best}")
         return 0

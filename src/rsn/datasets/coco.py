@@ -24,7 +24,7 @@ def read_coco(annotations: Path, images: Path) -> PoseDataset:
     """
     document = read_json(annotations)
     skeleton = _skeleton(document, annotations)
-    files = {image["id"]: ImageFile(image["id"], images / image["file_name"]) for image in document["images"]}
+    files = _files(document, annotations, images)
     people = tuple(_person(entry, files, skeleton, annotations) for entry in document["annotations"])
     _check_files({person.image.path for person in people}, images)
     return PoseDataset(skeleton, people)
@@ -52,6 +52,15 @@ def _skeleton(document: Any, path: Path) -> Skeleton:
         ) from None
     limbs = [(a - 1, b - 1) for a, b in category.get("skeleton", ())]  # counted from 1 in the file
     return from_joint_names(category["name"], category["keypoints"], limbs)
+
+
+def _files(document: Any, path: Path, folder: Path) -> dict[int | str, ImageFile]:
+    try:
+        return {
+            image["id"]: ImageFile(image["id"], folder / image["file_name"]) for image in document["images"]
+        }
+    except (KeyError, TypeError):
+        raise AnnotationError(f"{path}: each of its images needs an id and a file_name") from None
 
 
 def _person(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rsn import heatmaps
 from rsn.crops import Crop, Image
-from rsn.errors import AnnotationError, DeviceError
+from rsn.errors import AnnotationError, DeviceError, RsnError
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_model
@@ -20,7 +20,7 @@ from rsn.people import Person
 # Finds people: (H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,).
 Detector = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
-ENGINES = ("auto", "torch")
+ENGINES = ("auto", "torch")  # one until there are others
 Part = tuple[Image, NDArray[np.float64], float]  # one box of an image, and its score
 
 
@@ -91,6 +91,8 @@ class PoseEstimator:
     ) -> None:
         if engine not in ENGINES:
             raise DeviceError(f"there is no engine {engine!r}; there are {' and '.join(ENGINES)}")
+        if batch_size < 1:
+            raise RsnError(f"a batch has at least 1 crop, not {batch_size}")
         self.device = pick_device(device)
         if isinstance(model, PoseNetwork):
             if card is None:

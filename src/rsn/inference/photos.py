@@ -1,6 +1,7 @@
 """Photos in files -> people, drawn pictures and a results file."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from rsn.people import Person
 from rsn.skeletons import Skeleton
 
 RESULTS = "poses.json"
+OnError = Callable[[Path, RsnError], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,17 +30,30 @@ class Photo:
     people: list[Person]
 
 
-def estimate_photos(
-    estimator: PoseEstimator,
-    paths: Sequence[Path],
-    boxes: BoxSource,
-    on_error: Callable[[Path, RsnError], None],
+def predict_photos(
+    estimator: PoseEstimator, paths: Sequence[Path], boxes: BoxSource, folder: Path, on_error: OnError
 ) -> Iterator[Photo]:
-    """Photos one after the other, their crops batched together.
+    """Estimate photos one after the other and write each one's picture, NAME_poses.jpg, into a folder.
 
-    A photo that cannot be read, or whose boxes cannot be, goes to `on_error` and is left out; the others are done.
+    A photo that cannot be read, whose boxes cannot be, or whose picture cannot be written goes to `on_error`; what
+    is yielded was done completely.
     """
-    waiting: list[tuple[Path, Image]] = []
+    pictures = _picture_paths(paths, folder)
+    for photo in estimate_photos(estimator, paths, boxes, on_error):
+        drawn = draw_people(photo.image, photo.people, estimator.card.skeleton)
+        try:
+            write_image(pictures[photo.path], drawn)
+        except RsnError as error:
+            on_error(photo.path, error)
+        else:
+            yield photo
+
+
+def estimate_photos(
+    estimator: PoseEstimator, paths: Sequence[Path], boxes: BoxSource, on_error: OnError
+) -> Iterator[Photo]:
+    """Photos one after the other, their crops batched together; one that fails goes to `on_error` and is left out."""
+    waiting: deque[tuple[Path, Image]] = deque()
 
     def scenes() -> Iterator[Scene]:
         for path in paths:
@@ -47,21 +62,15 @@ def estimate_photos(
                 scene = Scene.of(image, *boxes(path, image))
             except RsnError as error:
                 on_error(path, error)
-                continue
-            waiting.append((path, image))
-            yield scene
+            else:
+                waiting.append((path, image))
+                yield scene
 
     for people in estimator.estimate(scenes()):
-        path, image = waiting.pop(0)
-        yield Photo(path, image, people)
+        yield Photo(*waiting.popleft(), people)
 
 
-def write_picture(photo: Photo, skeleton: Skeleton, path: Path) -> None:
-    """The photo with its people drawn on it."""
-    write_image(path, draw_people(photo.image, photo.people, skeleton))
-
-
-def picture_paths(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
+def _picture_paths(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     """Where each photo's picture goes: folder/NAME_poses.jpg, numbered where two photos have one name."""
     taken: set[str] = set()
     places: dict[Path, Path] = {}

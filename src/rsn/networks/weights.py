@@ -87,7 +87,7 @@ def weights_path(source: str | Path) -> Path:
         )
     if str(source) not in SHIPPED:
         raise UnknownNameError("model with weights", str(source), SHIPPED)
-    return Path(str(resources.files("rsn.networks") / "weights" / f"{source}.safetensors"))
+    return Path(str(resources.files("rsn") / "weights" / f"{source}.safetensors"))
 
 
 def read_card(path: Path) -> Card:

@@ -86,7 +86,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.input_size[0] % 32 or self.input_size[1] % 32:
-            raise ValueError(f"input_size: height and width must be multiples of 32, not {list(self.input_size)}")
+            raise ValueError(
+                f"input_size: height and width must be multiples of 32, not {list(self.input_size)}"
+            )
         if self.optimisation.steps % self.validate_every:
             raise ValueError(
                 f"validate_every: {self.validate_every} must divide optimisation.steps, {self.optimisation.steps}"

@@ -1,6 +1,7 @@
 """A recipe from start to finish: data, network, loop, logs and checkpoints."""
 
 import logging
+import warnings
 from functools import reduce
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         AnnotationError, WeightsError: what the recipe points at cannot be used.
     """
     state = _state_file(recipe, resume)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices are not about this run
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices and hints are not about
+    warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
     seed_everything(recipe.seed, verbose=False)
     validation = read_people(recipe.validation)
     people = training_people(recipe, validation.skeleton)
@@ -51,7 +53,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     make_folder(recipe.output)
     write_atomically(recipe.output / "recipe.yaml", write_recipe(recipe).encode())
     checks = Validation(recipe, validation, card)
-    progress = Progress(recipe.optimisation.steps, f"training   {people.summary()}", f"validation {validation.summary()}")
+    headlines = (f"training   {people.summary()}", f"validation {validation.summary()}")
+    progress = Progress(recipe.optimisation.steps, *headlines)
     trainer = _trainer(recipe, [checks, progress])
     module = PoseTraining(_network(recipe, card), card, recipe)
     trainer.fit(module, _loader(recipe, people), ckpt_path=state, weights_only=True)
