@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rsn.training.losses import COARSE_WEIGHT, Convention, pose_loss, pose_loss_terms
+from rsn.training.losses import COARSE_WEIGHT, Convention, PoseLoss
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +29,9 @@ def test_loss_and_gradients_are_the_rsn_repositorys(
     oracle: dict[str, np.ndarray], stages: int, hard_joints: int | None, coarse_to_fine: bool
 ) -> None:
     predictions = outputs(stages).requires_grad_()
-    loss = pose_loss(
-        predictions,
-        torch.from_numpy(oracle["labels"]),
-        torch.from_numpy(oracle["valids"])[..., 0],
-        hard_joints=hard_joints,
-        coarse_to_fine=coarse_to_fine,
+    compare = PoseLoss(hard_joints=hard_joints, coarse_to_fine=coarse_to_fine)
+    loss = compare(
+        predictions, torch.from_numpy(oracle["labels"]), torch.from_numpy(oracle["valids"])[..., 0]
     )
     loss.backward()
     name = f"s{stages}_ohkm{int(hard_joints is not None)}_ctf{int(coarse_to_fine)}"
@@ -45,7 +42,7 @@ def test_loss_and_gradients_are_the_rsn_repositorys(
 
 @pytest.mark.parametrize("stages", [1, 2, 4])
 def test_terms_are_the_rsn_repositorys(oracle: dict[str, np.ndarray], stages: int) -> None:
-    terms = pose_loss_terms(
+    terms = PoseLoss().terms(
         outputs(stages), torch.from_numpy(oracle["labels"]), torch.from_numpy(oracle["valids"])[..., 0]
     )
     weights = torch.tensor([COARSE_WEIGHT, COARSE_WEIGHT, COARSE_WEIGHT, 1.0])
@@ -54,12 +51,8 @@ def test_terms_are_the_rsn_repositorys(oracle: dict[str, np.ndarray], stages: in
 
 @pytest.mark.parametrize("stages", [1, 2, 4])
 def test_loss_is_mmposes_under_its_convention(oracle: dict[str, np.ndarray], stages: int) -> None:
-    loss = pose_loss(
-        outputs(stages),
-        torch.from_numpy(oracle["mmpose_labels"]),
-        torch.from_numpy(oracle["valids"])[..., 0],
-        convention="mmpose",
-    )
+    labels, visibility = torch.from_numpy(oracle["mmpose_labels"]), torch.from_numpy(oracle["valids"])[..., 0]
+    loss = PoseLoss(convention="mmpose")(outputs(stages), labels, visibility)
     assert loss.item() == pytest.approx(oracle[f"mmpose_loss_s{stages}"].item(), rel=1e-5)
 
 
@@ -67,7 +60,7 @@ def test_loss_is_mmposes_under_its_convention(oracle: dict[str, np.ndarray], sta
 def test_joints_that_a_set_does_not_annotate_are_not_taught(convention: Convention) -> None:
     predictions = torch.randn(1, 4, 2, 3, 8, 8, requires_grad=True)
     visibility = torch.tensor([[2, -1, 0], [1, -1, 2]])
-    pose_loss(predictions, torch.rand(2, 5, 3, 8, 8), visibility, convention=convention).backward()
+    PoseLoss(convention=convention)(predictions, torch.rand(2, 5, 3, 8, 8), visibility).backward()
     touched = predictions.grad.abs().sum((-2, -1))[0] > 0  # (levels, people, joints)
     assert not touched[:, :, 1].any()
     absent = touched[:3, 0, 2]
@@ -76,5 +69,5 @@ def test_joints_that_a_set_does_not_annotate_are_not_taught(convention: Conventi
 
 
 def test_fewer_joints_than_hard_ones() -> None:
-    loss = pose_loss(torch.ones(1, 4, 2, 1, 8, 8), torch.zeros(2, 5, 1, 8, 8), torch.full((2, 1), 2))
+    loss = PoseLoss()(torch.ones(1, 4, 2, 1, 8, 8), torch.zeros(2, 5, 1, 8, 8), torch.full((2, 1), 2))
     assert loss.item() == pytest.approx(3 * COARSE_WEIGHT + 1)

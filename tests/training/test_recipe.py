@@ -54,6 +54,10 @@ def test_a_written_recipe_reads_as_itself(small: Path, tmp_path: Path) -> None:
     ("override", "says"),
     [
         ("optimisation.stebs=4", "there is no setting optimisation.stebs; did you mean steps"),
+        ("loss.hard_joints=0", "hard_joints: at least 1"),
+        ("loss.hard_joint=4", "there is no setting loss.hard_joint; did you mean hard_joints"),
+        ("augmentation.rotation=4", "there is no setting augmentation.rotation; did you mean max_rotation"),
+        ("augmentation.scale=4", "augmentation.scale: "),
         ("modl=rsn18", "there is no setting modl; did you mean model"),
         ("optimisation.steps=many", "optimisation.steps: .*integer.*many"),
         ("optimisation.steps=0", "optimisation.steps: .*greater than 0"),

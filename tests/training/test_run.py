@@ -63,7 +63,7 @@ def test_the_weights_can_be_used(finished: Recipe) -> None:
     estimator = PoseEstimator(finished.output / "last.safetensors")
     assert estimator.card.steps == 4
     assert estimator.card.input_size == (64, 64)
-    assert "AP" in estimator.card.figures
+    assert "validation_ap" in estimator.card.figures
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(finished: Recipe, recipe_file: Path) -> None:

@@ -1,5 +1,6 @@
 """What happens around the training steps: validation, weights files, progress."""
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -28,7 +29,7 @@ class Validation(Callback):
         self.card = card
         self.best_weights = recipe.output / "best.safetensors"
         self.last_weights = recipe.output / "last.safetensors"
-        self.best_ap = -1.0
+        self.best_ap = -math.inf
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_ap": self.best_ap}
@@ -42,7 +43,7 @@ class Validation(Callback):
         ap = self._ap(PoseEstimator(network, card=self.card, device=str(pl_module.device)))
         network.train()
         pl_module.log("validation/ap", ap)
-        card = replace(self.card, steps=trainer.global_step, figures={"AP": round(ap, 4)})
+        card = replace(self.card, steps=trainer.global_step, figures={"validation_ap": round(ap, 4)})
         save_weights(self.last_weights, network, card)
         if ap > self.best_ap:
             self.best_ap = ap

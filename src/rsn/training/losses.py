@@ -4,6 +4,7 @@ MSPN paper, section 3.3 (coarse-to-fine supervision) and CPN's online hard keypo
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,64 +20,55 @@ COARSE_WEIGHT = 0.25
 Convention = Literal["rsn", "mmpose"]
 
 
-def pose_loss(
-    predictions: Sequence[Sequence[Tensor]],
-    targets: Tensor,
-    visibility: Tensor,
-    *,
-    convention: Convention = "rsn",
-    hard_joints: int | None = 8,
-    coarse_to_fine: bool = True,
-) -> Tensor:
-    """The sum of `pose_loss_terms`, a scalar."""
-    return pose_loss_terms(
-        predictions,
-        targets,
-        visibility,
-        convention=convention,
-        hard_joints=hard_joints,
-        coarse_to_fine=coarse_to_fine,
-    ).sum()
+@dataclass(frozen=True)
+class PoseLoss:
+    """How predicted heatmaps are compared with targets; called like a function.
 
-
-def pose_loss_terms(
-    predictions: Sequence[Sequence[Tensor]],
-    targets: Tensor,
-    visibility: Tensor,
-    *,
-    convention: Convention = "rsn",
-    hard_joints: int | None = 8,
-    coarse_to_fine: bool = True,
-) -> Tensor:
-    """One mean squared error for each stage and level.
-
-    Args:
-        predictions: stages of levels, coarse to fine, each (N, K, h, w): `PoseNetwork.heatmaps`.
-        targets: (N, 5, K, h, w), widest Gaussian first: `heatmaps.encode`.
-        visibility: (N, K): 2 visible, 1 occluded, 0 absent, -1 not annotated in this set (never part of the loss).
-        convention: see `Convention`.
-        hard_joints: the finest level counts a person's worst joints only, this many; None counts all.
-        coarse_to_fine: the last stage's targets are one kernel narrower than the other stages'.
-
-    Returns:
-        (stages, levels). Coarse levels are weighted by 1/4; stages are not averaged.
+    convention: see `Convention`.
+    hard_joints: the finest level counts a person's worst joints only, this many; None counts all.
+    coarse_to_fine: the last stage's targets are one kernel narrower than the other stages'.
     """
-    narrower = [int(coarse_to_fine and stage == len(predictions) - 1) for stage in range(len(predictions))]
-    drawn, counted = _coarse_masks(visibility, convention)
-    present = (visibility > 0).to(targets.dtype)
-    rows = []
-    for levels, shift in zip(predictions, narrower, strict=True):
-        finest = len(levels) - 1
-        row = [
-            COARSE_WEIGHT * _mean_error(levels[level], targets[:, level + shift], drawn, counted)
-            for level in range(finest)
-        ]
-        if hard_joints is None:
-            row.append(_mean_error(levels[finest], targets[:, finest + shift], drawn, counted))
+
+    convention: Convention = "rsn"
+    hard_joints: int | None = 8
+    coarse_to_fine: bool = True
+
+    def __post_init__(self) -> None:
+        if self.hard_joints is not None and self.hard_joints < 1:
+            raise ValueError(f"hard_joints: at least 1, or null to count all, not {self.hard_joints}")
+
+    def __call__(
+        self, predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor
+    ) -> Tensor:
+        """The sum of all `terms`, a scalar. The reference does not average over stages either."""
+        return self.terms(predictions, targets, visibility).sum()
+
+    def terms(self, predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor) -> Tensor:
+        """One mean squared error for each stage and level, coarse levels weighted by 1/4.
+
+        Args:
+            predictions: stages of levels, coarse to fine, each (N, K, h, w): `PoseNetwork.heatmaps`.
+            targets: (N, 5, K, h, w), widest Gaussian first: `heatmaps.encode`.
+            visibility: (N, K): 2 visible, 1 occluded, 0 absent, -1 not annotated in this set (never taught).
+
+        Returns:
+            (stages, levels).
+        """
+        last = len(predictions) - 1
+        rows = []
+        for stage, levels in enumerate(predictions):
+            first = int(self.coarse_to_fine and stage == last)
+            rows.append(self._stage_terms(levels, targets[:, first : first + len(levels)], visibility))
+        return torch.stack(rows)
+
+    def _stage_terms(self, levels: Sequence[Tensor], targets: Tensor, visibility: Tensor) -> Tensor:
+        drawn, counted = _coarse_masks(visibility, self.convention)
+        errors = [_mean_error(level, targets[:, i], drawn, counted) for i, level in enumerate(levels[:-1])]
+        if self.hard_joints is None:
+            finest = _mean_error(levels[-1], targets[:, -1], drawn, counted)
         else:
-            row.append(_hard_joint_error(levels[finest], targets[:, finest + shift], present, hard_joints))
-        rows.append(torch.stack(row))
-    return torch.stack(rows)
+            finest = _hard_joint_error(levels[-1], targets[:, -1], visibility > 0, self.hard_joints)
+        return torch.stack([*(COARSE_WEIGHT * error for error in errors), finest])
 
 
 def _coarse_masks(visibility: Tensor, convention: Convention) -> tuple[Tensor, Tensor]:

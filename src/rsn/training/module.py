@@ -10,7 +10,6 @@ from rsn.heatmaps import encode
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.stages import HeatmapHead
-from rsn.training.losses import pose_loss
 from rsn.training.recipe import Optimisation, Recipe
 
 FIRST_FACTOR = 0.1  # of the learning rate, where the warm-up begins
@@ -30,15 +29,7 @@ class PoseTraining(LightningModule):
         crops = self.card.normalise(batch["image"]).contiguous(memory_format=torch.channels_last)
         targets = encode(batch["keypoints"], batch["visibility"], self.card.input_size)
         predictions = [[level.float() for level in stage] for stage in self.network.heatmaps(crops)]
-        settings = self.recipe.loss
-        loss = pose_loss(
-            predictions,
-            targets,
-            batch["visibility"],
-            convention=settings.convention,
-            hard_joints=settings.hard_joints,
-            coarse_to_fine=settings.coarse_to_fine,
-        )
+        loss = self.recipe.loss(predictions, targets, batch["visibility"])
         self.log("train/loss", loss)
         return loss
 

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from rsn.datasets.augment import Augmentation
 from rsn.errors import RecipeError
-from rsn.training.losses import Convention
+from rsn.training.losses import PoseLoss
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -25,17 +25,6 @@ class Source:
     annotations: Path
     images: Path
     min_box_height: float = 0.0
-
-
-@dataclass(frozen=True)
-class Loss:
-    """See `rsn.training.losses`."""
-
-    __pydantic_config__ = _STRICT
-
-    convention: Convention = "rsn"
-    hard_joints: PositiveInt | None = 8
-    coarse_to_fine: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +64,7 @@ class Recipe:
     start_from: Path | None = None
     head_gain: PositiveFloat = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    loss: Loss = field(default_factory=Loss)
+    loss: PoseLoss = field(default_factory=PoseLoss)
     optimisation: Optimisation = field(default_factory=Optimisation)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     validate_every: PositiveInt = 2_400
@@ -158,5 +147,7 @@ def _problem(problem: ErrorDetails) -> str:
 
 
 SETTINGS = [
-    setting.name for part in (Recipe, Optimisation, Loss, Source, Augmentation) for setting in fields(part)
+    setting.name
+    for part in (Recipe, Optimisation, PoseLoss, Source, Augmentation)
+    for setting in fields(part)
 ]
