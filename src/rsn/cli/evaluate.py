@@ -1,7 +1,7 @@
 """rsn evaluate: how good a model is on labelled people."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -69,7 +69,7 @@ class Evaluate:
         if self.json:
             document = {
                 "model": self.model, "annotations": str(self.annotations), "boxes": self.boxes, "flip": self.flip,
-                "input_size": estimator.card.input_size, "figures": asdict(scores),
+                "input_size": estimator.card.input_size, "figures": scores.as_dict(),
             }  # fmt: skip
             write_atomically(self.json, (json.dumps(document, indent=1) + "\n").encode())
         return 0

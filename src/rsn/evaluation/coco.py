@@ -39,8 +39,11 @@ class KeypointScores:
     ar_large: float
 
     def as_dict(self) -> dict[str, float]:
-        """The figures by name, ready for JSON."""
-        return asdict(self)
+        """The figures by the names of the papers' tables: AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL."""
+        return {
+            name.replace("_medium", "m").replace("_large", "l").upper(): figure
+            for name, figure in asdict(self).items()
+        }
 
     def table(self) -> str:
         """Two rows, precision and recall, in percent; a dash where there is nobody to tell it from."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rsn import heatmaps
 from rsn.crops import Crop, Image
-from rsn.errors import AnnotationError, DeviceError, RsnError
+from rsn.errors import AnnotationError, DeviceError, ImageError, RsnError
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_model
@@ -40,9 +40,12 @@ class Scene:
         """Check and convert.
 
         Raises:
+            ImageError: an image that is not (H, W, 3) uint8.
             AnnotationError: a box that is not four finite numbers, has no area, or lies outside the image; scores
                 that do not match the boxes.
         """
+        if image.dtype != np.uint8 or image.shape[2:] != (3,):
+            raise ImageError(f"an image is (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
         checked = np.asarray(boxes, np.float64)
         checked = checked.reshape(0, 4) if checked.size == 0 else np.atleast_2d(checked)
         scores = np.ones(len(checked)) if box_scores is None else np.asarray(box_scores, np.float64)
@@ -65,7 +68,8 @@ class PoseEstimator:
     """Finds the joints of people in images.
 
     Args:
-        model: a weight's name (`rsn18.starter`), one of our weights files, or a network (then with `card`).
+        model: a weight's name (`rsn18.starter`), one of our weights files, or a network (then with `card`), which is
+            put in eval mode.
         card: what belongs to a network that was passed in; with a name or a file the file's own card is used.
         detector: finds the boxes where none are given.
         engine: what runs the network; "torch", which "auto" picks, is the only one yet.
@@ -100,7 +104,7 @@ class PoseEstimator:
             self.network, self.card = model, card
         else:
             self.network, self.card = load_model(model)
-        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.detector = detector
         self.flip = flip
         self.batch_size = batch_size
@@ -187,12 +191,12 @@ def _check_box(box: NDArray[np.float64], image_width: int, image_height: int) ->
         raise AnnotationError(f"box ({text}) lies outside the image of {image_width} x {image_height} pixels")
 
 
-def _grouped(scenes: Iterable[Scene], boxes: int) -> Iterator[list[Scene]]:
-    """Scenes in groups that hold at least so many boxes together (the last may hold fewer)."""
+def _grouped(scenes: Iterable[Scene], size: int) -> Iterator[list[Scene]]:
+    """Scenes in groups that end with so many boxes, or so many scenes with few boxes."""
     group: list[Scene] = []
     for scene in scenes:
         group.append(scene)
-        if sum(len(member.boxes) for member in group) >= boxes:
+        if max(len(group), sum(len(member.boxes) for member in group)) >= size:
             yield group
             group = []
     if group:

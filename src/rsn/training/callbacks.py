@@ -39,7 +39,7 @@ class Validation(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, PoseTraining)
-        network = pl_module.network.eval()
+        network = pl_module.network
         ap = self._ap(PoseEstimator(network, card=self.card, device=str(pl_module.device)))
         network.train()
         pl_module.log("validation/ap", ap)
