@@ -14,5 +14,5 @@ class Models:
 
         for name in list_models():
             weights = [shipped for shipped in SHIPPED if shipped.split(".")[0] == name]
-            print(f"{name:<10} {', '.join(weights) or '-'}")
+            print(f"{name:<14}{', '.join(weights) or '-'}")
         return 0

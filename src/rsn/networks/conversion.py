@@ -1,7 +1,7 @@
 """State dicts of the reference implementations in our layout.
 
-RSN's repository and MMPose name the same tensors differently; the rows of `_RULES` turn either name into ours, in
-the order in which they stand.
+The authors' repositories and MMPose name the same tensors differently; the rows below turn either name into ours, in
+the order in which they stand. Only the blocks of RSN and MSPN need rows of their own.
 """
 
 import re
@@ -18,6 +18,16 @@ def _below(pattern: str) -> Callable[[re.Match[str]], str]:
     return lambda match: pattern.format(*(int(number) - 1 for number in match.groups()))
 
 
+def _bottleneck_part(ending: str) -> Callable[[re.Match[str]], str]:
+    """Rewrite to the bottleneck's first, second or third layer, as the match's number says."""
+    return lambda match: f".{('reduce', 'middle', 'expand')[int(match[1]) - 1]}.{ending}"
+
+
+def _mmpose_refine(match: re.Match[str]) -> str:
+    stage, level = divmod(int(match[1]), 4)
+    return f"stages.{stage}.heads.{level}.refine."
+
+
 def _mmpose_head(match: re.Match[str]) -> str:
     stage, level = divmod(int(match[1]), 4)
     return f"stages.{stage}.heads.{level}.{('mix', 'predict')[int(match[2])]}."
@@ -32,9 +42,6 @@ _RULES: tuple[tuple[str, Rewrite], ...] = (
     (r"^(?:backbone\.multi_stage_\w+?\.|stage)(\d)\.", r"stages.\1."),
     # the way down
     (r"\.downsample\.layer(\d)\.", _below(".down.layers.{}.")),
-    (r"\.conv_bn_relu1\.", ".split."),
-    (r"\.conv_bn_relu2_(\d)_(\d)\.", _below(".steps.{}.{}.")),
-    (r"\.conv_bn(?:_relu)?3\.", ".merge."),
     (r"\.downsample\.(conv|bn)\.", r".shortcut.\1."),
     # the way up, what is handed to the next stage, the heads
     (r"\.upsample\.up4\.cross_conv\.", ".start_next."),
@@ -45,25 +52,59 @@ _RULES: tuple[tuple[str, Rewrite], ...] = (
     (r"\.upsample\.up(\d)\.res_conv1\.", _below(".heads.{}.mix.")),
     (r"\.upsample\.up(\d)\.res_conv2\.", _below(".heads.{}.predict.")),
     (r"^head\.predict_layers\.(\d+)\.conv_layers\.(\d)\.", _mmpose_head),
+    # the pose refine machine: the authors' numbers, MMPose's paths
+    (r"^head\.predict_layers\.(\d+)\.prm\.", _mmpose_refine),
+    (r"\bconv_bn_relu_prm_1\.", "transform."),
+    (r"\bconv_bn_relu_prm_2_(\d)\.", _below("channel.{}.")),
+    (r"\bconv_bn_relu_prm_3_(\d)\.", _below("spatial.{}.")),
+    (r"\bmiddle_path\.0\.", "channel.0.conv."),
+    (r"\bmiddle_path\.1\.", "channel.0.norm."),
+    (r"\bmiddle_path\.3\.", "channel.1.conv."),
+    (r"\bmiddle_path\.4\.", "channel.1.norm."),
+    (r"\bbottom_path\.0\.", "spatial.0."),
+    (r"\bbottom_path\.1\.depthwise_conv\.", "spatial.1."),
+    (r"\bbottom_path\.1\.pointwise_conv\.", "spatial.2."),
+    # inside every layer
     (r"\.bn\.(\w+)$", r".norm.\1"),
 )
+_RESIDUAL_STEPS_RULES: tuple[tuple[str, Rewrite], ...] = (
+    (r"\.conv_bn_relu1\.", ".split."),
+    (r"\.conv_bn_relu2_(\d)_(\d)\.", _below(".steps.{}.{}.")),
+    (r"\.conv_bn(?:_relu)?3\.", ".merge."),
+)
+_BOTTLENECK_RULES: tuple[tuple[str, Rewrite], ...] = (
+    (r"\.conv_bn_relu(\d)\.", _bottleneck_part("")),
+    (r"\.conv(\d)\.", _bottleneck_part("conv.")),
+    (r"\.bn(\d)\.", _bottleneck_part("norm.")),
+)
+_STEP = re.compile(r"\.conv_bn_relu2_\d_\d\.")  # only residual-steps blocks have such keys
 _NOT_WEIGHTS = re.compile(r"^data_preprocessor\.|\.num_batches_tracked$")
-_BGR_STEM = "top.conv.conv.weight"  # only the RSN repository has this key, and it feeds BGR
+_BGR_STEM = "top.conv.conv.weight"  # only the authors' repositories have this key, and they feed BGR
 
 
 def to_our_layout(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename, fold convolution biases into the batch norms, and bring the stem to RGB; ours pass unchanged."""
     bgr = any(key.endswith(_BGR_STEM) for key in tensors)
-    state = {_our_key(key): value for key, value in tensors.items() if not _NOT_WEIGHTS.search(key)}
+    blocks = _RESIDUAL_STEPS_RULES if any(map(_STEP.search, tensors)) else _BOTTLENECK_RULES
+    state = {
+        _renamed(key, _RULES + blocks): value
+        for key, value in tensors.items()
+        if not _NOT_WEIGHTS.search(key)
+    }
     if bgr:
         state["stem.reduce.conv.weight"] = state["stem.reduce.conv.weight"].flip(1)
     for key in [key for key in state if key.endswith(".conv.bias")]:
         _fold_bias(state, key)
-    return {key: value.to(torch.float32) for key, value in state.items()}
+    return {key: _as_convolution(key, value).to(torch.float32) for key, value in state.items()}
 
 
-def _our_key(key: str) -> str:
-    for pattern, rewrite in _RULES:
+def _as_convolution(key: str, value: Tensor) -> Tensor:
+    """MMPose's linear layers are 1x1 convolutions here."""
+    return value[..., None, None] if key.endswith("conv.weight") and value.ndim == 2 else value
+
+
+def _renamed(key: str, rules: tuple[tuple[str, Rewrite], ...]) -> str:
+    for pattern, rewrite in rules:
         key = re.sub(pattern, rewrite, key)
     return key
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
+from rsn.networks.refine import Refine
 from rsn.networks.stages import BlockFactory, Down, Stage, Stem
 
 STRIDE = 4  # input pixels to a heatmap cell
@@ -15,12 +16,13 @@ class PoseNetwork(nn.Module):
     Input: (N, 3, H, W) RGB, normalised with the mean and std of the weights' card; H and W multiples of 32.
 
     Args:
-        block: built as block(in_channels, channels, stride=...); see `ResidualStepsBlock`.
+        block: builds the blocks of the way down, such as `residual_steps` or `bottleneck`.
         blocks_per_layer: blocks in each of the four layers of a stage's way down.
         num_stages: stages in a row, each of which refines what the one before handed over.
         num_joints: K, the number of heatmaps.
-        expansion: output channels of a block in units of its `channels`.
+        expansion: output channels of a block in units of its `channels`; goes with the block.
         up_channels: width of the way up.
+        refine: where Pose Refine Machines stand, see `rsn.networks.refine`.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class PoseNetwork(nn.Module):
         num_joints: int,
         expansion: int = 1,
         up_channels: int = 256,
+        refine: Refine = "none",
     ) -> None:
         super().__init__()
         self.num_joints = num_joints
@@ -43,6 +46,7 @@ class PoseNetwork(nn.Module):
                 expansion,
                 up_channels=up_channels,
                 num_joints=num_joints,
+                refine=refine,
                 last=number == num_stages - 1,
             )
             for number in range(num_stages)

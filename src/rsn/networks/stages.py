@@ -4,20 +4,25 @@ Levels are counted coarse to fine everywhere: level 0 is 1/32 of the input's siz
 hands to the next one (`Handover`) is also ordered that way, except that the down path walks it backwards.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from rsn.networks.layers import ConvNorm, ConvNormReLU
+from rsn.networks.refine import Refine, build_refine
 
 STEM_CHANNELS = 64
 NUM_LEVELS = 4
 LAYER_CHANNELS = (64, 128, 256, 512)
 
-# A block is built from (in_channels, channels, stride=...) and yields channels * expansion channels.
-BlockFactory = Callable[..., nn.Module]
+
+class BlockFactory(Protocol):
+    """Builds a block that yields channels * expansion channels, where the expansion goes with the factory."""
+
+    def __call__(self, in_channels: int, channels: int, *, stride: int = 1) -> nn.Module: ...
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -97,15 +102,17 @@ class UpLevel(nn.Module):
 
 
 class HeatmapHead(nn.Module):
-    """A level's features -> heatmaps at `size`. The last batch norm is each joint's gain and bias."""
+    """A level's features -> heatmaps at `size`. The batch norm of `predict` is each joint's gain and bias."""
 
-    def __init__(self, channels: int, num_joints: int) -> None:
+    def __init__(self, channels: int, num_joints: int, refine: nn.Module) -> None:
         super().__init__()
         self.mix = ConvNormReLU(channels, channels)
         self.predict = ConvNorm(channels, num_joints, 3)
+        self.refine = refine
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return resize(self.predict(self.mix(x)), size)
+        out: Tensor = self.refine(resize(self.predict(self.mix(x)), size))
+        return out
 
 
 class HandoverLevel(nn.Module):
@@ -132,6 +139,7 @@ class Stage(nn.Module):
         *,
         up_channels: int,
         num_joints: int,
+        refine: Refine,
         last: bool,
     ) -> None:
         super().__init__()
@@ -140,7 +148,14 @@ class Stage(nn.Module):
         self.up = nn.ModuleList(
             UpLevel(width, up_channels, coarsest=level == 0) for level, width in enumerate(widths)
         )
-        self.heads = nn.ModuleList(HeatmapHead(up_channels, num_joints) for _ in widths)
+        self.heads = nn.ModuleList(
+            HeatmapHead(
+                up_channels,
+                num_joints,
+                build_refine(refine, num_joints, last=last and level == NUM_LEVELS - 1),
+            )
+            for level in range(NUM_LEVELS)
+        )
         self.skips = nn.ModuleList(() if last else (HandoverLevel(width, up_channels) for width in widths))
         self.start_next = None if last else ConvNormReLU(up_channels, STEM_CHANNELS)
 
