@@ -56,7 +56,7 @@ def test_loss_is_mmposes_under_its_convention(oracle: dict[str, np.ndarray], sta
     assert loss.item() == pytest.approx(oracle[f"mmpose_loss_s{stages}"].item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("convention", ["rsn", "mmpose"])
+@pytest.mark.parametrize("convention", ["rsn", "mmpose", "empty"])
 def test_joints_that_a_set_does_not_annotate_are_not_taught(convention: Convention) -> None:
     predictions = torch.randn(1, 4, 2, 3, 8, 8, requires_grad=True)
     visibility = torch.tensor([[2, -1, 0], [1, -1, 2]])
@@ -64,10 +64,17 @@ def test_joints_that_a_set_does_not_annotate_are_not_taught(convention: Conventi
     touched = predictions.grad.abs().sum((-2, -1))[0] > 0  # (levels, people, joints)
     assert not touched[:, :, 1].any()
     absent = touched[:3, 0, 2]
-    assert absent.all() if convention == "rsn" else not absent.any()
+    assert not absent.any() if convention == "mmpose" else absent.all()
     assert touched[3, 1, 0]
 
 
 def test_fewer_joints_than_hard_ones() -> None:
     loss = PoseLoss()(torch.ones(1, 4, 2, 1, 8, 8), torch.zeros(2, 5, 1, 8, 8), torch.full((2, 1), 2))
     assert loss.item() == pytest.approx(3 * COARSE_WEIGHT + 1)
+
+
+@pytest.mark.parametrize(("convention", "wanted"), [("rsn", 0.0), ("mmpose", 5.0), ("empty", 5.0)])
+def test_what_an_occluded_joint_is_taught_on_the_coarse_levels(convention: Convention, wanted: float) -> None:
+    targets = torch.full((1, 5, 1, 8, 8), 5.0)
+    right = torch.full((1, 4, 1, 1, 8, 8), wanted)
+    assert PoseLoss(convention=convention).terms(right, targets, torch.tensor([[1]]))[0, :3].sum() == 0

@@ -14,10 +14,12 @@ from rsn.skeletons import NOT_ANNOTATED
 
 COARSE_WEIGHT = 0.25
 
-# Who is taught what on the coarse levels (the finest level with OHKM is the same for both):
+# Who is taught what, but for the finest level with hard-joint mining, which always leaves absent joints out:
 # "rsn": joints marked visible are drawn; occluded and absent ones are pushed to an empty map.
 # "mmpose": occluded joints are drawn too, absent ones are left out.
-Convention = Literal["rsn", "mmpose"]
+# "empty": occluded joints are drawn too, absent ones are pushed to an empty map. Ours: a network learns that legs
+#     outside the picture are nowhere, and still finds the occluded joints that evaluation asks for.
+Convention = Literal["rsn", "mmpose", "empty"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class PoseLoss:
         return torch.stack(rows)
 
     def _stage_terms(self, levels: Sequence[Tensor], targets: Tensor, visibility: Tensor) -> Tensor:
-        drawn, counted = _coarse_masks(visibility, self.convention)
+        drawn, counted = _masks(visibility, self.convention)
         errors = [_mean_error(level, targets[:, i], drawn, counted) for i, level in enumerate(levels[:-1])]
         if self.hard_joints is None:
             finest = _mean_error(levels[-1], targets[:, -1], drawn, counted)
@@ -71,12 +73,12 @@ class PoseLoss:
         return torch.stack([*(COARSE_WEIGHT * error for error in errors), finest])
 
 
-def _coarse_masks(visibility: Tensor, convention: Convention) -> tuple[Tensor, Tensor]:
+def _masks(visibility: Tensor, convention: Convention) -> tuple[Tensor, Tensor]:
     """(N, K) booleans: whose target is drawn, and whose error is counted."""
-    if convention == "mmpose":
-        present = visibility > 0
-        return present, present
-    return visibility > 1, visibility > NOT_ANNOTATED
+    present, annotated = visibility > 0, visibility > NOT_ANNOTATED
+    if convention == "rsn":
+        return visibility > 1, annotated
+    return present, present if convention == "mmpose" else annotated
 
 
 def _mean_error(prediction: Tensor, target: Tensor, drawn: Tensor, counted: Tensor) -> Tensor:
