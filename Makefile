@@ -11,7 +11,7 @@ BIN := .venv/bin
 
 demo: .venv/demo.stamp  ## find the joints of two people in two photos; the drawings land in out/
 	$(BIN)/python scripts/demo_photos.py out/photos
-	$(BIN)/rsn predict out/photos/astronaut.png out/photos/grace_hopper.jpg --boxes whole --output out
+	$(BIN)/rsn predict out/photos/astronaut.png out/photos/grace_hopper.jpg --boxes whole --flip --output out
 
 test: .venv/dev.stamp
 	$(BIN)/pytest
