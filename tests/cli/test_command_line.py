@@ -70,7 +70,7 @@ def test_predict_writes_pictures_and_results(photo: Path, random_weights: Path, 
     assert entries[0]["joint_names"][9] == "left_wrist"
     drawn, original = cv2.imread(str(out / "good_poses.jpg")), cv2.imread(str(photo))
     assert drawn.shape == original.shape
-    assert "2 people in 1 photos" in done.stderr
+    assert "people: 2, photos: 1" in done.stderr
 
 
 def test_a_folder_and_photos_of_one_name(photo: Path, random_weights: Path, tmp_path: Path) -> None:
@@ -278,6 +278,7 @@ def _no_sources(folder: Path) -> list[object]:
         (_boxes('{"other.png": [[0, 0, 10, 10]]}'), "has no boxes for it"),
         (_boxes('{"good.png": [[0, 0'), "not valid JSON"),
         (lambda folder: ["--boxes", folder / "gone.json"], "there is no such file"),
+        (lambda folder: ["--boxes", "detect"], "no people detector"),
         (_no_sources, "no picture directly in"),
         (lambda folder: ["--model", "rsn18.startr"], "did you mean rsn18.starter"),
         (lambda folder: ["--model", "gone.safetensors"], "no such weights file"),

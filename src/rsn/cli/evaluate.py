@@ -37,6 +37,9 @@ class Evaluate:
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
+        from rsn.extras import require
+
+        require("hotcoco", extra="train", for_what="COCO evaluation")
         from rsn.datasets.coco import read_coco
         from rsn.evaluation.coco import evaluate_keypoints
         from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes, read_boxes

@@ -45,6 +45,10 @@ class Predict:
 
         if not self.sources:
             raise RsnError("name at least one photo, or a folder of photos")
+        if self.boxes == "detect":
+            raise RsnError(
+                "no people detector comes with rsn yet; give --boxes whole, or a JSON file of boxes"
+            )
         paths = find_images(self.sources)
         boxes = whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
         estimator = PoseEstimator(
@@ -62,7 +66,7 @@ class Predict:
         entries = results(done, estimator.card.skeleton)
         if done:
             written = write_results(entries, self.output)
-            say(f"{len(entries)} people in {len(done)} photos: {written} and {len(done)} pictures beside it")
+            say(f"people: {len(entries)}, photos: {len(done)}; {written} and the pictures beside it")
         if failed:
             say(f"{len(failed)} of {len(paths)} photos could not be done")
         if self.json:
