@@ -34,17 +34,6 @@ class Augmentation:
     mirror_probability: float = 0.5
 
 
-MPII_AUGMENTATION = Augmentation(
-    extension=(1.25, 1.25),
-    jitter=(0.0, 0.0),
-    half_body_probability=0.5,
-    half_body_min_joints=8,
-    half_body_jitter=(0.6, 0.6),
-    scale=(0.75, 1.25),
-    max_rotation=60.0,
-)
-
-
 @dataclass(frozen=True, eq=False)
 class AugmentedCrop:
     """A training crop: `crop` cuts the pixels, keypoints (K, 2) and visibility (K,) are what stands in them.

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from rsn.datasets.coco import read_json
-from rsn.errors import AnnotationError, DeviceError
+from rsn.errors import AnnotationError
+from rsn.extras import require
 from rsn.skeletons import Skeleton
 
 NOBODY = -1.0  # a figure that cannot be told, as COCO writes it
@@ -83,10 +84,9 @@ def evaluate_keypoints(
 
 
 def _count(truth: Entry, found: list[Entry], sigmas: Sequence[float]) -> KeypointScores:
-    try:
-        import hotcoco
-    except ImportError as error:
-        raise DeviceError("COCO evaluation needs hotcoco: pip install 'rsn-pose[train]'") from error
+    require("hotcoco", extra="train", for_what="COCO evaluation")
+    import hotcoco
+
     try:
         ground = hotcoco.COCO(truth)
         evaluation = hotcoco.COCOeval(ground, ground.load_res(found), "keypoints")

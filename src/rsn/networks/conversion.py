@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from rsn.networks.stages import NUM_LEVELS
+
 Rewrite = str | Callable[[re.Match[str]], str]
 
 
@@ -23,14 +25,9 @@ def _bottleneck_part(ending: str) -> Callable[[re.Match[str]], str]:
     return lambda match: f".{('reduce', 'middle', 'expand')[int(match[1]) - 1]}.{ending}"
 
 
-def _mmpose_refine(match: re.Match[str]) -> str:
-    stage, level = divmod(int(match[1]), 4)
-    return f"stages.{stage}.heads.{level}.refine."
-
-
 def _mmpose_head(match: re.Match[str]) -> str:
-    stage, level = divmod(int(match[1]), 4)
-    return f"stages.{stage}.heads.{level}.{('mix', 'predict')[int(match[2])]}."
+    stage, level = divmod(int(match[1]), NUM_LEVELS)
+    return f"stages.{stage}.heads.{level}."
 
 
 _RULES: tuple[tuple[str, Rewrite], ...] = (
@@ -51,9 +48,11 @@ _RULES: tuple[tuple[str, Rewrite], ...] = (
     (r"\.upsample\.up(\d)\.(?:out_)?skip2\.", _below(".skips.{}.from_up.")),
     (r"\.upsample\.up(\d)\.res_conv1\.", _below(".heads.{}.mix.")),
     (r"\.upsample\.up(\d)\.res_conv2\.", _below(".heads.{}.predict.")),
-    (r"^head\.predict_layers\.(\d+)\.conv_layers\.(\d)\.", _mmpose_head),
+    (r"^head\.predict_layers\.(\d+)\.", _mmpose_head),
+    (r"\.conv_layers\.0\.", ".mix."),
+    (r"\.conv_layers\.1\.", ".predict."),
     # the pose refine machine: the authors' numbers, MMPose's paths
-    (r"^head\.predict_layers\.(\d+)\.prm\.", _mmpose_refine),
+    (r"\.prm\.", ".refine."),
     (r"\bconv_bn_relu_prm_1\.", "transform."),
     (r"\bconv_bn_relu_prm_2_(\d)\.", _below("channel.{}.")),
     (r"\bconv_bn_relu_prm_3_(\d)\.", _below("spatial.{}.")),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from rsn.datasets.coco import read_json
 from rsn.datasets.labelled import PoseDataset
 from rsn.evaluation.coco import evaluate_keypoints
 from rsn.evaluation.run import estimate_boxes, labelled_boxes
@@ -24,7 +25,7 @@ class Validation(Callback):
     """After every round: AP on the validation set with its labelled boxes, last.safetensors, best.safetensors."""
 
     def __init__(self, recipe: Recipe, people: PoseDataset, card: Card) -> None:
-        self.annotations = recipe.validation.annotations
+        self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
         self.boxes = labelled_boxes(people)
         self.card = card
         self.best_weights = recipe.output / "best.safetensors"
