@@ -8,6 +8,10 @@ class RsnError(Exception):
     """A mistake in what was given: one sentence that says what was wrong, where, and what to do."""
 
 
+class RsnWarning(UserWarning):
+    """Something that was assumed or left out, and that the user should know."""
+
+
 class ImageError(RsnError):
     """A picture that cannot be read or used."""
 
@@ -22,6 +26,10 @@ class WeightsError(RsnError):
 
 class RecipeError(RsnError):
     """A training recipe with a setting that does not exist or cannot be."""
+
+
+class DownloadError(RsnError):
+    """A file that cannot be fetched, or is not the one that was meant."""
 
 
 class DeviceError(RsnError):
