@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.errors import AnnotationError
+from rsn.errors import AnnotationError, UnknownNameError
 
 NOT_ANNOTATED = -1  # visibility of a joint that the data set does not know (0 absent, 1 occluded, 2 visible)
 
@@ -137,3 +137,16 @@ LSP_14 = Skeleton(
     ),
     upper_body=frozenset((2, 3, *range(6, 14))),
 )  # fmt: skip
+
+_KNOWN = {body.name: body for body in (COCO_17, MPII_16, LSP_14)}
+
+
+def by_name(name: str) -> Skeleton:
+    """A body of this module by its name: coco_17, mpii_16 or lsp_14.
+
+    Raises:
+        UnknownNameError: no body of that name; the message has the nearest ones.
+    """
+    if name not in _KNOWN:
+        raise UnknownNameError("skeleton", name, _KNOWN)
+    return _KNOWN[name]

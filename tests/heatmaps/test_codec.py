@@ -50,6 +50,39 @@ def test_joints_are_the_rsn_repositorys(oracles: Path) -> None:
     torch.testing.assert_close(found[clear].double(), scores[..., 0][clear], atol=1e-5, rtol=0)
 
 
+def test_joints_are_mmposes(oracles: Path) -> None:
+    maps, expected, scores, margin = load(
+        oracles / "decode_coco.npz",
+        "heatmaps",
+        "mmpose_keypoints_input_px",
+        "mmpose_scores",
+        "margin_top1_top2",
+    )
+    keypoints, found = decode(maps, decoder="mmpose")
+    clear = (margin > 1e-4) & torch.tensor([[_leans(one) for one in person.numpy()] for person in maps])
+    assert clear.float().mean() > 0.65  # ties, plateaus and empty maps are left out
+    torch.testing.assert_close(keypoints[clear], expected[clear], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[clear], scores[clear], atol=1e-5, rtol=0)
+
+
+def _leans(heatmap: np.ndarray) -> bool:
+    """Whether the peak's neighbours differ on either axis; where not, OpenCV's round-off decides on a step."""
+    cv2 = pytest.importorskip("cv2")
+    blurred = np.pad(cv2.GaussianBlur(np.pad(heatmap, 2), (5, 5), 0)[2:-2, 2:-2], 1)
+    y, x = np.unravel_index(blurred.argmax(), blurred.shape)
+    slopes = blurred[y, x + 1] - blurred[y, x - 1], blurred[y + 1, x] - blurred[y - 1, x]
+    return min(map(abs, slopes)) > 1e-3
+
+
+def test_mmposes_decoder_says_that_an_empty_map_is_empty() -> None:
+    keypoints, scores = decode(
+        torch.stack([torch.zeros(1, 64, 48), -torch.ones(1, 64, 48)]), decoder="mmpose"
+    )
+    assert keypoints.tolist() == [[[-4.0, -4.0]], [[-4.0, -4.0]]]
+    assert scores[0].item() == 0.5
+    assert scores[1].item() < 0.5
+
+
 def test_mirroring_back_is_the_rsn_repositorys(oracles: Path) -> None:
     maps, expected = load(oracles / "flip_coco.npz", "x", "y")
     assert torch.equal(mirror_back(maps, COCO_17.mirror), expected)

@@ -9,7 +9,8 @@ import torch
 from rsn import create_model, load_weights
 from rsn.errors import UnknownNameError, WeightsError
 from rsn.networks.card import Card
-from rsn.networks.weights import load_model, read_card, save_weights
+from rsn.networks.checkpoints import read_card
+from rsn.networks.weights import load_model, save_weights
 from rsn.skeletons import MPII_16
 
 
@@ -115,7 +116,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     save_weights(tmp_path / "w.safetensors", create_model("rsn18"), Card("rsn18"))
     data = (tmp_path / "w.safetensors").read_bytes()
     (tmp_path / "w.safetensors").write_bytes(data[:-100])
-    with pytest.raises(WeightsError, match="not a weights file"):
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
         load_model(tmp_path / "w.safetensors")
 
 

@@ -12,7 +12,8 @@ import yaml
 from rsn import PoseEstimator
 from rsn.errors import RecipeError
 from rsn.networks.catalog import create_model
-from rsn.networks.weights import load_model, read_tensors
+from rsn.networks.checkpoints import read_tensors
+from rsn.networks.weights import load_model
 from rsn.training.module import learning_rate_factor, set_head_gain
 from rsn.training.recipe import Optimisation, Recipe, read_recipe
 from rsn.training.run import train

@@ -1,7 +1,8 @@
 """The `rsn` command: one small module a verb; what a verb does is written elsewhere."""
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import tyro
 
@@ -11,7 +12,7 @@ from rsn.cli.evaluate import Evaluate
 from rsn.cli.models import Models
 from rsn.cli.predict import Predict
 from rsn.cli.train import Train
-from rsn.errors import RsnError
+from rsn.errors import RsnError, RsnWarning
 
 DESCRIPTION = "People in pictures and where their joints are: Residual Steps Networks (RSN)."
 
@@ -30,6 +31,7 @@ def main() -> None:
         print(f"rsn {__version__}")
         return
     verb = tyro.cli(_Verb, prog="rsn", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         sys.exit(verb.run())
     except RsnError as error:
@@ -41,3 +43,14 @@ def main() -> None:
     except BrokenPipeError:  # the reader of stdout has gone, as `head` does
         sys.stderr.close()
         sys.exit(141)
+
+
+_show_any_warning = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Our own warnings are one sentence for the user; others are shown as Python does."""
+    if issubclass(category, RsnWarning):
+        print(f"rsn: {message}", file=sys.stderr)
+    else:
+        _show_any_warning(message, category, *where)

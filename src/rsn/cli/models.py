@@ -1,18 +1,102 @@
-"""rsn models: what there is."""
+"""rsn models: the networks and weights that there are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rsn.cli.progress import say
+
+
+@dataclass(frozen=True)
+class List:
+    """List all networks: size, published AP, weights."""
+
+    def run(self) -> int:
+        """Exit status 0."""
+        from rsn.networks.overview import all_networks
+
+        print(all_networks())
+        return 0
+
+
+@dataclass(frozen=True)
+class Show:
+    """Tell all about a network, weights, or a weights file."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
+    """Such as rsn50, rsn50.openmmlab, or a weights file."""
+
+    def run(self) -> int:
+        """Exit status 0; a name that does not exist is raised."""
+        from rsn.networks.overview import describe
+
+        print(describe(self.name))
+        return 0
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Fetch published weights into the cache ($RSN_CACHE, else ~/.cache/rsn), so that they are there offline."""
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME...")]
+    """Such as rsn50.openmmlab."""
+
+    def run(self) -> int:
+        """Exit status 0 when all are there; what is wrong is raised."""
+        from rsn.errors import RsnError
+        from rsn.networks.weights import weights_path
+
+        if not self.names:
+            raise RsnError("name at least one of the weights that rsn models list shows")
+        for name in self.names:
+            say(f"{name} is {weights_path(name)}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Turn a checkpoint of others into a safetensors file with a model card, which every command takes."""
+
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
+    """Checkpoint of the RSN or MSPN repository, of MMPose, or of ours; or a weight's name."""
+    output: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT.safetensors")]
+    """File to write."""
+    skeleton: Annotated[str | None, tyro.conf.arg(metavar="coco_17|mpii_16|lsp_14")] = None
+    """Body whose joints they find; by default COCO's for 17 joints and MPII's for 16."""
+    input_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
+    """Input that they were trained for; by default 256 192, for MPII's body 256 256."""
+    half: bool = False
+    """Store half precision: half the size."""
+
+    def run(self) -> int:
+        """Exit status 0; what is wrong is raised."""
+        from rsn.networks.weights import convert_weights
+        from rsn.skeletons import by_name
+
+        body = by_name(self.skeleton) if self.skeleton else None
+        card = convert_weights(
+            self.checkpoint, self.output, skeleton=body, input_size=self.input_size, half=self.half
+        )
+        say(f"wrote {self.output}: {card.summary()}")
+        return 0
 
 
 @dataclass(frozen=True)
 class Models:
-    """List the networks, and the weights that come with them."""
+    """List, describe, fetch and convert networks and weights."""
+
+    what: tyro.conf.OmitArgPrefixes[
+        tyro.conf.OmitSubcommandPrefixes[
+            Annotated[List, tyro.conf.subcommand("list")]
+            | Annotated[Show, tyro.conf.subcommand("show")]
+            | Annotated[Pull, tyro.conf.subcommand("pull")]
+            | Annotated[Convert, tyro.conf.subcommand("convert")]
+        ]
+    ] = field(default_factory=List)
+    """What to do."""
 
     def run(self) -> int:
-        """Exit status 0."""
-        from rsn.networks.catalog import list_models
-        from rsn.networks.weights import SHIPPED
-
-        for name in list_models():
-            weights = [shipped for shipped in SHIPPED if shipped.split(".")[0] == name]
-            print(f"{name:<14}{', '.join(weights) or '-'}")
-        return 0
+        """Exit status of what was asked for."""
+        return self.what.run()

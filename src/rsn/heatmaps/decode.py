@@ -8,25 +8,45 @@ from torch.nn.functional import conv2d, pad
 
 from rsn.heatmaps.encode import PEAK
 from rsn.heatmaps.gaussian import gaussian_kernel
+from rsn.networks.card import Decoder
 from rsn.networks.network import STRIDE
 
 BORDER = 10  # zeros around a map before it is blurred; a map without a positive value peaks there
 
 
-def decode(heatmaps: Tensor, *, kernel: int = 5) -> tuple[Tensor, Tensor]:
-    """Read the joints of a batch off its heatmaps, on their device (the RSN repository's decoder).
+def decode(heatmaps: Tensor, *, kernel: int = 5, decoder: Decoder = "rsn") -> tuple[Tensor, Tensor]:
+    """Read the joints of a batch off its heatmaps, on their device.
 
-    The map is blurred, its maximum moved a quarter of a cell toward its second maximum, and the cell mapped to
-    input pixels by 4x + 2. The score is the unblurred value there over 255, plus 0.5, and is not clipped: an
-    empty map gives position (2, 2) and a score of at most 0.5.
+    "rsn", the authors': the map is blurred, its maximum moved a quarter of a cell toward its second maximum, and the
+    cell mapped to input pixels by 4x + 2. The score is the unblurred value there over 255, plus 0.5, and is not
+    clipped: an empty map gives position (2, 2) and a score of at most 0.5.
+
+    "mmpose", for weights that were trained and measured there: the blurred map's maximum moves a quarter of a cell
+    uphill on either axis by itself, and half a cell to the middle of its cell; within two cells of the border neither
+    happens. The score is the unblurred maximum over 255, plus 0.5. A map without a positive value
+    gives position (-4, -4); an empty one a score of 0.5, where MMPose itself answers not-a-number.
 
     Args:
         heatmaps: (N, K, h, w), peak 255.
         kernel: Gaussian kernel size in heatmap pixels; 5 for COCO, 9 for MPII (the weights' card says which).
+        decoder: whose of the two; weights were measured with one, and their card says which.
 
     Returns:
         keypoints (N, K, 2) in input pixels, (x, y); scores (N, K). Both in the heatmaps' precision.
     """
+    return (_decode_rsn if decoder == "rsn" else _decode_mmpose)(heatmaps, kernel)
+
+
+def mirror_back(heatmaps: Tensor, mirror: Sequence[int]) -> Tensor:
+    """Heatmaps of a mirrored input -> heatmaps of the input: mirror the maps, swap left and right joints.
+
+    (N, K, h, w); mirror is `Skeleton.mirror`. There is no shift by one column (reference behaviour, which 4x + 2
+    decoding goes with).
+    """
+    return heatmaps.flip(-1)[:, list(mirror)]
+
+
+def _decode_rsn(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
     batch, joints, height, width = heatmaps.shape
     blurred = _blur(pad(heatmaps, [BORDER] * 4), kernel).flatten(2)
     row_length = width + 2 * BORDER
@@ -43,13 +63,24 @@ def decode(heatmaps: Tensor, *, kernel: int = 5) -> tuple[Tensor, Tensor]:
     return position * STRIDE + STRIDE / 2, values.view(batch, joints) / PEAK + 0.5
 
 
-def mirror_back(heatmaps: Tensor, mirror: Sequence[int]) -> Tensor:
-    """Heatmaps of a mirrored input -> heatmaps of the input: mirror the maps, swap left and right joints.
-
-    (N, K, h, w); mirror is `Skeleton.mirror`. There is no shift by one column (reference behaviour, which 4x + 2
-    decoding goes with).
-    """
-    return heatmaps.flip(-1)[:, list(mirror)]
+def _decode_mmpose(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+    width, height = heatmaps.shape[-1], heatmaps.shape[-2]
+    blurred = _blur(heatmaps, kernel).flatten(2)
+    index = blurred.argmax(-1, keepdim=True)
+    highest = heatmaps.flatten(2).amax(-1, keepdim=True)
+    peak = _position(index, width, heatmaps.dtype)
+    inside = ((peak > 1) & (peak < peak.new_tensor([width - 1, height - 1]))).all(-1, keepdim=True)
+    middle = torch.where(inside, index, width + 1)  # elsewhere any cell that has four neighbours
+    slope = torch.cat(
+        [
+            blurred.gather(-1, middle + 1) - blurred.gather(-1, middle - 1),
+            blurred.gather(-1, middle + width) - blurred.gather(-1, middle - width),
+        ],
+        dim=-1,
+    )
+    position = peak + inside * (0.25 * slope.sign() + 0.5)
+    position = torch.where(highest > 0, position, -1.0)
+    return position * STRIDE, highest.squeeze(-1) / PEAK + 0.5
 
 
 def _blur(maps: Tensor, kernel: int) -> Tensor:

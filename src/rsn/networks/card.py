@@ -2,40 +2,67 @@
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from rsn.errors import WeightsError
+from rsn.networks.refine import Refine
 from rsn.skeletons import COCO_17, Skeleton
 
 METADATA_KEY = "rsn.card"
+COARSEST = 32  # input pixels to a cell of the coarsest level
+
+# Whose way of reading joints off a heatmap, see `rsn.heatmaps.decode`.
+Decoder = Literal["rsn", "mmpose"]
 
 
 @dataclass(frozen=True)
 class Card:
     """What belongs to trained weights.
 
-    model: name in the catalog. skeleton: the body whose joints the heatmaps are.
+    model, refine: name in the catalog, and where Pose Refine Machines stand.
+    skeleton: the body whose joints the heatmaps are.
     input_size: (height, width) of the crops. mean, std: RGB, of pixels in [0, 1].
     extension: factors on (width, height) of a box before it is cropped at prediction time.
-    blur: Gaussian kernel of the decoder, in heatmap pixels.
+    decoder: how joints are read off the heatmaps. blur: the decoder's Gaussian kernel, in heatmap pixels.
     trained_on, steps, license, notes: for people. figures: measured results by name.
+
+    Raises:
+        WeightsError: an input size that does not divide by 32.
     """
 
     model: str
+    refine: Refine = "none"
     skeleton: Skeleton = COCO_17
     input_size: tuple[int, int] = (256, 192)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     extension: tuple[float, float] = (1.09, 1.135)
+    decoder: Decoder = "rsn"
     blur: int = 5
     trained_on: str = ""
     steps: int = 0
     license: str = ""
     notes: str = ""
     figures: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if any(side < COARSEST or side % COARSEST for side in self.input_size):
+            height, width = self.input_size
+            raise WeightsError(
+                f"an input of {height}x{width} pixels cannot be: height and width must be multiples of {COARSEST}"
+            )
+
+    def summary(self) -> str:
+        """One line: which network, and what decides its answers."""
+        height, width = self.input_size
+        refine = "" if self.refine == "none" else f" with refine machines ({self.refine})"
+        return (
+            f"{self.model}{refine}, {self.skeleton.name} ({len(self.skeleton)} joints), input {height}x{width}, box"
+            f" extended by {self.extension[0]:g} x {self.extension[1]:g}, decoder {self.decoder} (blur {self.blur})"
+        )
 
     def normalise(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 RGB -> float32 as the network takes it, on the same device."""

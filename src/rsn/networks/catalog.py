@@ -1,6 +1,5 @@
 """Every network by name, its numbers spelled out."""
 
-from collections.abc import Callable
 from functools import partial
 
 from rsn.errors import UnknownNameError
@@ -18,7 +17,7 @@ _RSN101_WIDE = partial(PoseNetwork, block=wide_residual_steps, expansion=4, bloc
 _MSPN50 = partial(PoseNetwork, block=bottleneck, expansion=4, blocks_per_layer=(3, 4, 6, 3))
 _RES18 = partial(PoseNetwork, block=plain_bottleneck, blocks_per_layer=(2, 2, 2, 2))
 
-MODELS: dict[str, Callable[..., PoseNetwork]] = {
+MODELS: dict[str, partial[PoseNetwork]] = {
     # The authors' own PyTorch recipe; what public checkpoints of these names hold.
     "rsn18": partial(_RSN18, num_stages=1),
     "rsn50": partial(_RSN50, num_stages=1),

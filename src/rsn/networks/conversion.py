@@ -1,17 +1,21 @@
 """State dicts of the reference implementations in our layout.
 
 The authors' repositories and MMPose name the same tensors differently; the rows below turn either name into ours, in
-the order in which they stand. Only the blocks of RSN and MSPN need rows of their own.
+the order in which they stand. Only the blocks of RSN and MSPN need rows of their own. torchvision's ResNet-50, which
+MSPN starts from, has the tensors of a stem and of one stage's way down.
 """
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from rsn.networks.stages import NUM_LEVELS
 
+# Whose names the tensors of a file have.
+Layout = Literal["ours", "authors", "mmpose", "torchvision"]
 Rewrite = str | Callable[[re.Match[str]], str]
 
 
@@ -32,7 +36,7 @@ def _mmpose_head(match: re.Match[str]) -> str:
 
 _RULES: tuple[tuple[str, Rewrite], ...] = (
     # around everything
-    (r"^module\.", ""),
+    (r"^(?:module|network)\.", ""),
     (r"^keypoint_head\.", "head."),
     # the stem and the stages
     (r"^(?:backbone\.top\.top\.0|top\.conv)\.", "stem.reduce."),
@@ -76,25 +80,55 @@ _BOTTLENECK_RULES: tuple[tuple[str, Rewrite], ...] = (
     (r"\.conv(\d)\.", _bottleneck_part("conv.")),
     (r"\.bn(\d)\.", _bottleneck_part("norm.")),
 )
+_TORCHVISION_RULES: tuple[tuple[str, Rewrite], ...] = (
+    (r"^conv1\.", "stem.reduce.conv."),
+    (r"^bn1\.", "stem.reduce.norm."),
+    (r"^layer(\d)\.", _below("stages.0.down.layers.{}.")),
+    (r"\.downsample\.0\.", ".shortcut.conv."),
+    (r"\.downsample\.1\.", ".shortcut.norm."),
+)
+_SIGNS: tuple[tuple[Layout, re.Pattern[str]], ...] = (  # a key that only this layout has
+    ("ours", re.compile(r"(?:^|\.)stem\.reduce\.conv\.weight$")),
+    ("authors", re.compile(r"(?:^|\.)top\.conv\.conv\.weight$")),
+    ("mmpose", re.compile(r"^(?:module\.)?backbone\.top\.top\.0\.conv\.weight$")),
+    ("torchvision", re.compile(r"^(?:module\.)?layer1\.0\.conv1\.weight$")),
+)
 _STEP = re.compile(r"\.conv_bn_relu2_\d_\d\.")  # only residual-steps blocks have such keys
-_NOT_WEIGHTS = re.compile(r"^data_preprocessor\.|\.num_batches_tracked$")
-_BGR_STEM = "top.conv.conv.weight"  # only the authors' repositories have this key, and they feed BGR
+_NOT_WEIGHTS = re.compile(r"^data_preprocessor\.|\.num_batches_tracked$|^(?:module\.)?fc\.")
+
+
+def layout_of(tensors: Mapping[str, Tensor]) -> Layout | None:
+    """Whose layout a state dict has; None where it is no network that we know."""
+    return next((layout for layout, sign in _SIGNS if any(map(sign.search, tensors))), None)
 
 
 def to_our_layout(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename, fold convolution biases into the batch norms, and bring the stem to RGB; ours pass unchanged."""
-    bgr = any(key.endswith(_BGR_STEM) for key in tensors)
-    blocks = _RESIDUAL_STEPS_RULES if any(map(_STEP.search, tensors)) else _BOTTLENECK_RULES
-    state = {
-        _renamed(key, _RULES + blocks): value
-        for key, value in tensors.items()
-        if not _NOT_WEIGHTS.search(key)
-    }
-    if bgr:
+    """Rename, fold convolution biases into the batch norms, and bring the stem to RGB; ours pass unchanged.
+
+    The authors' networks take BGR, all others RGB. A ResNet-50 becomes a stem and the first stage's way down.
+    """
+    layout = layout_of(tensors)
+    rules = _RULES + (_RESIDUAL_STEPS_RULES if any(map(_STEP.search, tensors)) else _BOTTLENECK_RULES)
+    if layout == "torchvision":
+        rules = (_RULES[0], *_TORCHVISION_RULES, *_BOTTLENECK_RULES)
+    state = {_renamed(key, rules): value for key, value in tensors.items() if not _NOT_WEIGHTS.search(key)}
+    if layout == "authors":
         state["stem.reduce.conv.weight"] = state["stem.reduce.conv.weight"].flip(1)
     for key in [key for key in state if key.endswith(".conv.bias")]:
         _fold_bias(state, key)
     return {key: _as_convolution(key, value).to(torch.float32) for key, value in state.items()}
+
+
+def for_every_stage(state: Mapping[str, Tensor], num_stages: int) -> dict[str, Tensor]:
+    """The first stage's tensors for all of them, as MMPose starts its MSPN from one ResNet-50."""
+    copies = dict(state)
+    for number in range(1, num_stages):
+        copies |= {
+            key.replace("stages.0.", f"stages.{number}.", 1): value
+            for key, value in state.items()
+            if key.startswith("stages.0.")
+        }
+    return copies
 
 
 def _as_convolution(key: str, value: Tensor) -> Tensor:

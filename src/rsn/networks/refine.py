@@ -34,8 +34,21 @@ class PoseRefine(nn.Module):
         self.spatial = nn.Sequential(
             ConvNormReLU(num_joints, num_joints), ConvNormReLU(num_joints, num_joints, 9, groups=num_joints)
         )
-        if one_map:
-            self.spatial.append(ConvNormReLU(num_joints, 1))
+        self.set_one_map(one_map)
+
+    @property
+    def one_map(self) -> bool:
+        """Whether the places' attention is one map for all joints."""
+        return len(self.spatial) == 3
+
+    def set_one_map(self, one_map: bool) -> None:
+        """Wire the places' attention in the other of the two published ways; its last layer comes or goes."""
+        if one_map and not self.one_map:
+            like = self.transform.conv.weight
+            added = ConvNormReLU(len(like), 1).to(like.device, like.dtype)
+            self.spatial.append(added.train(self.training))
+        elif self.one_map and not one_map:
+            del self.spatial[2]
 
     def forward(self, heatmaps: Tensor) -> Tensor:
         out: Tensor = self.transform(heatmaps)

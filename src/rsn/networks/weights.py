@@ -1,24 +1,25 @@
-"""Weights in files: safetensors with a card of our own, checkpoints of the reference implementations."""
+"""Weights by name or in a file -> networks that are ready to use, and back."""
 
-import pickle
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from rsn.errors import UnknownNameError, WeightsError
+from rsn.errors import RsnWarning, UnknownNameError, WeightsError
 from rsn.files import write_atomically
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model, list_models
-from rsn.networks.conversion import to_our_layout
+from rsn.networks.checkpoints import has_card, read_card, read_tensors, unwrapped
+from rsn.networks.conversion import for_every_stage, layout_of, to_our_layout
 from rsn.networks.network import PoseNetwork
-
-StateDict = Mapping[str, Tensor]
+from rsn.networks.recognition import card_of
+from rsn.networks.refine import PoseRefine
+from rsn.networks.zoo import ZOO, fetch
+from rsn.skeletons import Skeleton
 
 SHIPPED = ("rsn18.starter",)  # names of weights inside the package
 _NAMED_AT_MOST = 10  # keys that an error spells out
@@ -27,37 +28,44 @@ _NAMED_AT_MOST = 10  # keys that an error spells out
 def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
     """Fill a network with weights; their layout is recognised by itself.
 
-    Known are our own files, and checkpoints of the RSN repository and of MMPose 0.x and 1.x, with or without
-    their wrappers. The network takes RGB afterwards: weights trained on BGR (the RSN repository's) get the input
-    channels of their first convolution reversed. Convolution biases are folded into the batch norm behind them.
+    Known are our own files, checkpoints of the RSN and MSPN repositories and of MMPose 0.x and 1.x, with or without
+    their wrappers, and torchvision's ResNet-50, which fills the stem and every stage's way down of an MSPN and
+    leaves the rest as it is. The network takes RGB afterwards: weights trained on BGR (the repositories') get the
+    input channels of their first convolution reversed. Convolution biases are folded into the batch norm behind
+    them, and Pose Refine Machines are wired as the weights have them (the authors' or MMPose's way).
 
     Args:
         model: from `create_model`.
         source: a weight's name, a file (.safetensors, or a PyTorch checkpoint of plain tensors) or a state dict.
 
     Raises:
-        WeightsError: the file cannot be read, wants to run code, or does not fit; the first keys are named.
+        WeightsError: the file cannot be read, wants to run code, or does not fit; the first keys are named. The
+            network is then as it was.
     """
-    tensors = _unwrap(source) if isinstance(source, Mapping) else read_tensors(weights_path(source))
-    state = to_our_layout(tensors)
-    _check_fit(model, state, "the weights" if isinstance(source, Mapping) else str(source))
-    model.load_state_dict(state, strict=False)
+    if isinstance(source, Mapping):
+        _fill(model, unwrapped(source), "the weights")
+    else:
+        _fill(model, read_tensors(weights_path(source)), str(source))
 
 
 def load_model(source: str | Path) -> tuple[PoseNetwork, Card]:
-    """A network with its weights, in eval mode, and their card: by name (`rsn18.starter`) or from our own file.
+    """A network with its weights, in eval mode, and their card: by name (`rsn18.starter`) or from a file.
+
+    A checkpoint of others says neither its body nor its input size; what is assumed is told in an `RsnWarning`.
 
     Raises:
-        UnknownNameError: no weights of that name. WeightsError: the file cannot be read or has no card.
+        UnknownNameError: no weights of that name. WeightsError: the file cannot be read, or holds no such network.
     """
     path = weights_path(source)
-    try:
-        card = read_card(path)
-    except WeightsError as error:
-        raise WeightsError(f"{source}: {error}") from error
-    model = create_model(card.model, num_joints=len(card.skeleton))
-    load_weights(model, path)
-    return model.eval(), card
+    tensors = read_tensors(path)
+    card = _card(source, path, tensors)
+    return _network(card, tensors, source).eval(), card
+
+
+def load_card(source: str | Path) -> Card:
+    """The card alone, as `load_model` has it."""
+    path = weights_path(source)
+    return _card(source, path, {} if has_card(path) else read_tensors(path))
 
 
 def save_weights(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
@@ -70,77 +78,138 @@ def save_weights(path: Path, model: nn.Module, card: Card, *, half: bool = False
     write_atomically(path, save(state, card.to_metadata()))
 
 
-def weights_path(source: str | Path) -> Path:
-    """Where a weight's name or a file points.
+def convert_weights(
+    source: str | Path,
+    output: Path,
+    *,
+    skeleton: Skeleton | None = None,
+    input_size: tuple[int, int] | None = None,
+    half: bool = False,
+) -> Card:
+    """Write weights in any layout that `load_weights` knows as a safetensors file with a card, which is returned.
+
+    skeleton, input_size: what the tensors of a checkpoint without a card cannot tell, see `recognition.card_of`.
+    half: store float16.
 
     Raises:
-        UnknownNameError: neither a file nor a known name.
+        WeightsError: weights that cannot be read or are no network of ours, or another body or size than theirs.
     """
-    path = Path(source)
+    if output.suffix != ".safetensors":
+        raise WeightsError(f"{output}: converted weights are named OUT.safetensors")
+    path = weights_path(source)
+    tensors = read_tensors(path)
+    card = read_card(path) if has_card(path) else _card_of(source, tensors, skeleton, input_size)
+    save_weights(output, _network(card, tensors, source), card, half=half)
+    return card
+
+
+def weights_path(source: str | Path) -> Path:
+    """Where a weight's name or a file points; published weights of others are fetched where they are not yet here.
+
+    Raises:
+        UnknownNameError: neither a file nor a known name. WeightsError: fetching failed.
+    """
+    path, name = Path(source), str(source)
     if path.is_file():
         return path
+    if name in SHIPPED:
+        return Path(str(resources.files("rsn") / "weights" / f"{name}.safetensors"))
+    if name in ZOO:
+        return fetch(ZOO[name])
     if path.suffix in (".safetensors", ".pth", ".pt", ".ckpt") or len(path.parts) > 1:
         raise WeightsError(f"{source}: there is no such weights file")
-    if str(source) in list_models():
+    known = known_weights()
+    if name in list_models():
+        of_it = [weights for weights in known if weights.split(".")[0] == name]
         raise WeightsError(
-            f"{source} names a network without weights; known weights: {', '.join(SHIPPED)}, or give a file"
+            f"{name} names a network without weights; known weights of it: {', '.join(of_it) or 'none'}, or give a file"
         )
-    if str(source) not in SHIPPED:
-        raise UnknownNameError("model with weights", str(source), SHIPPED)
-    return Path(str(resources.files("rsn") / "weights" / f"{source}.safetensors"))
+    raise UnknownNameError("model with weights", name, known)
 
 
-def read_card(path: Path) -> Card:
-    """The card in one of our files; WeightsError where there is none."""
+def known_weights() -> list[str]:
+    """The names that `load_model` knows: weights in the package, then published ones of others."""
+    return [*SHIPPED, *ZOO]
+
+
+def _card(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) -> Card:
+    if has_card(path):
+        return read_card(path)
+    card = _card_of(source, tensors)
+    if str(source) not in ZOO:
+        _say_what_is_assumed(source, card)
+    return card
+
+
+def _card_of(
+    source: str | Path,
+    tensors: Mapping[str, Tensor],
+    skeleton: Skeleton | None = None,
+    input_size: tuple[int, int] | None = None,
+) -> Card:
     try:
-        with safe_open(path, framework="pt") as file:
-            return Card.from_metadata(file.metadata())
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"not a weights file of ours ({error})") from error
+        card = card_of(tensors, skeleton=skeleton, input_size=input_size)
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
+    return ZOO[str(source)].complete(card) if str(source) in ZOO else card
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a weights file by key; PyTorch files are read without running any code in them."""
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}
-        return _unwrap(torch.load(path, map_location="cpu", weights_only=True))
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read as weights ({_first_line(error)})") from error
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: holds more than tensors, and reading that could run code; convert it to safetensors"
-            " where you trust it"
-        ) from error
+def _say_what_is_assumed(source: str | Path, card: Card) -> None:
+    warnings.warn(
+        f"{source}: has no model card; taken as {card.notes}: {card.summary()}; where that is wrong, say so with rsn"
+        " models convert",
+        RsnWarning,
+        stacklevel=4,
+    )
 
 
-def _unwrap(checkpoint: Any) -> dict[str, Tensor]:
-    for wrapper in ("state_dict", "model"):
-        if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(wrapper), Mapping):
-            checkpoint = checkpoint[wrapper]
-    if not isinstance(checkpoint, Mapping):
-        raise WeightsError("the checkpoint is not a dictionary of tensors")
-    return {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
+def _network(card: Card, tensors: Mapping[str, Tensor], source: str | Path) -> PoseNetwork:
+    network = create_model(card.model, num_joints=len(card.skeleton), refine=card.refine)
+    _fill(network, tensors, str(source))
+    return network
 
 
-def _check_fit(model: nn.Module, state: StateDict, source: str) -> None:
-    expected = {
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    state = to_our_layout(tensors)
+    started = (
+        layout_of(tensors) == "torchvision"
+    )  # only what a ResNet has: the rest of the network stays as it is
+    if started and isinstance(model, PoseNetwork):
+        state = for_every_stage(state, len(model.stages))
+    rewired = _wire_like(model, state)
+    problems = _misfits(model, state, lambda key: not started or key.startswith("stem.") or ".down." in key)
+    if problems:
+        for machine in rewired:
+            machine.set_one_map(not machine.one_map)
+        named = "; ".join(problems[:_NAMED_AT_MOST])
+        raise WeightsError(f"{name}: {len(problems)} tensors do not fit this network: {named}")
+    model.load_state_dict(state, strict=False)
+
+
+def _wire_like(model: nn.Module, state: Mapping[str, Tensor]) -> list[PoseRefine]:
+    """Give Pose Refine Machines the wiring that the weights have; returns those that changed."""
+    changed = []
+    for name, machine in model.named_modules():
+        spatial = f"{name}.spatial" if name else "spatial"
+        if isinstance(machine, PoseRefine) and f"{spatial}.0.conv.weight" in state:
+            one_map = f"{spatial}.2.conv.weight" in state
+            if one_map != machine.one_map:
+                machine.set_one_map(one_map)
+                changed.append(machine)
+    return changed
+
+
+def _misfits(model: nn.Module, state: Mapping[str, Tensor], is_wanted: Callable[[str], bool]) -> list[str]:
+    wanted = {
         key: tuple(value.shape)
         for key, value in model.state_dict().items()
-        if not key.endswith("num_batches_tracked")
+        if is_wanted(key) and not key.endswith("num_batches_tracked")
     }
-    problems = [f"{key} is missing" for key in expected if key not in state]
-    problems += [f"{key} is not part of the network" for key in state if key not in expected]
+    problems = [f"{key} is missing" for key in wanted if key not in state]
+    problems += [f"{key} is not part of the network" for key in state if key not in wanted]
     problems += [
-        f"{key} is {tuple(value.shape)}, the network's is {expected[key]}"
+        f"{key} is {tuple(value.shape)}, the network's is {wanted[key]}"
         for key, value in state.items()
-        if key in expected and tuple(value.shape) != expected[key]
+        if key in wanted and tuple(value.shape) != wanted[key]
     ]
-    if problems:
-        named = "; ".join(problems[:_NAMED_AT_MOST])
-        raise WeightsError(f"{source}: {len(problems)} tensors do not fit this network: {named}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return problems

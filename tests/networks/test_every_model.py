@@ -1,0 +1,59 @@
+"""What holds for every network of the catalog: a network is tested by being listed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rsn import create_model, list_models
+from rsn.networks.card import Card
+from rsn.networks.network import PoseNetwork
+from rsn.networks.recognition import card_of
+from rsn.networks.stages import HeatmapHead
+from rsn.networks.weights import load_model, save_weights
+
+
+@pytest.fixture(scope="module", params=list_models())
+def named(request: pytest.FixtureRequest) -> tuple[str, PoseNetwork]:
+    torch.manual_seed(0)
+    return request.param, create_model(request.param)
+
+
+def test_forward_and_backward_of_an_odd_batch(named: tuple[str, PoseNetwork]) -> None:
+    name, model = named
+    stages = model.train().heatmaps(torch.randn(3, 3, 64, 96))
+    assert len(stages) == (int(name[0]) if name[0].isdigit() else 1)
+    assert all(tuple(level.shape) == (3, 17, 16, 24) for stage in stages for level in stage)
+    torch.stack([level.square().mean() for stage in stages for level in stage]).sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+    model.zero_grad()
+
+
+def test_weights_come_back_and_are_recognised(named: tuple[str, PoseNetwork], tmp_path: Path) -> None:
+    name, model = named
+    assert card_of(model.state_dict()).model == name
+    save_weights(tmp_path / "w.safetensors", model, Card(name, input_size=(64, 64)))
+    loaded, card = load_model(tmp_path / "w.safetensors")
+    assert card.model == name
+    x = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(loaded(x), model.eval()(x))
+
+
+def test_the_exported_network_answers_the_same_for_any_batch(named: tuple[str, PoseNetwork]) -> None:
+    model = named[1].eval()
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(model, (torch.randn(2, 3, 64, 64),), dynamic_shapes=({0: batch},))
+    x = torch.randn(5, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(exported.module()(x), model(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("joints", [16, 14, 1])
+def test_every_head_has_the_joints_that_are_asked_for(named: tuple[str, PoseNetwork], joints: int) -> None:
+    with torch.device("meta"):
+        model = create_model(named[0], num_joints=joints)
+        shape = model(torch.empty(1, 3, 64, 64)).shape
+    assert tuple(shape) == (1, joints, 16, 16)
+    heads = [module for module in model.modules() if isinstance(module, HeatmapHead)]
+    assert {head.predict.conv.out_channels for head in heads} == {joints}

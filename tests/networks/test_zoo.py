@@ -1,0 +1,106 @@
+"""Published weights: found by name, fetched once, checked every time."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+import torch
+
+from file_server import serving
+from rsn import create_model
+from rsn.errors import DownloadError, WeightsError
+from rsn.networks import weights, zoo
+from rsn.networks.catalog import MODELS
+from rsn.networks.zoo import ZOO, PublishedWeights, cache_folder, fetch
+
+
+@pytest.fixture
+def checkpoint() -> bytes:
+    """A checkpoint as MMPose has them."""
+    torch.manual_seed(0)
+    state = {
+        key.replace("stem.reduce.norm", "backbone.top.top.0.bn").replace(
+            "stem.reduce", "backbone.top.top.0"
+        ): value
+        for key, value in create_model("rsn18").state_dict().items()
+    }
+    file = io.BytesIO()
+    torch.save({"state_dict": state, "meta": {}}, file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def entry(checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PublishedWeights:
+    monkeypatch.setenv(zoo.CACHE, str(tmp_path / "cache"))
+    sha256 = hashlib.sha256(checkpoint).hexdigest()
+    return PublishedWeights("rsn18", f"good/rsn18-{sha256[:8]}.pth", sha256[:8], {"AP": 0.5, "AR": 0.6})
+
+
+def test_weights_by_name_are_fetched_converted_and_carry_a_card(
+    entry: PublishedWeights, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ZOO, "rsn18.test", entry)
+    with serving(checkpoint) as server:
+        monkeypatch.setenv(zoo.MIRROR, server.address)
+        model, card = weights.load_model("rsn18.test")
+    assert (card.model, card.decoder, card.extension) == ("rsn18", "mmpose", (1.25, 1.25))
+    assert card.figures == entry.figures
+    assert not model.training
+    weights.load_model("rsn18.test")  # without a server
+    record = entry.cached.with_name(entry.cached.name + ".sha256").read_text()
+    assert record == f"{hashlib.sha256(checkpoint).hexdigest()}  {entry.cached.name}\n"
+
+
+def test_a_file_that_was_put_there_by_hand_is_taken(entry: PublishedWeights, checkpoint: bytes) -> None:
+    entry.cached.parent.mkdir(parents=True)
+    entry.cached.write_bytes(checkpoint)
+    assert fetch(entry) == entry.cached
+
+
+def test_a_file_that_changed_is_refused(entry: PublishedWeights, checkpoint: bytes) -> None:
+    entry.cached.parent.mkdir(parents=True)
+    entry.cached.write_bytes(checkpoint)
+    fetch(entry)
+    entry.cached.write_bytes(checkpoint + b"x")
+    with pytest.raises(WeightsError, match=r"has changed.*delete it"):
+        fetch(entry)
+
+
+def test_a_file_with_the_right_beginning_but_another_hash_is_refused(
+    entry: PublishedWeights, checkpoint: bytes
+) -> None:
+    entry.cached.parent.mkdir(parents=True)
+    entry.cached.write_bytes(checkpoint)
+    fetch(entry)
+    record = entry.cached.with_name(entry.cached.name + ".sha256")
+    record.write_text(record.read_text().replace(entry.sha256_prefix, entry.sha256_prefix + "0", 1))
+    with pytest.raises(WeightsError, match="has changed"):
+        fetch(entry)
+
+
+def test_no_network_says_where_the_file_may_be_put(
+    entry: PublishedWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(zoo.MIRROR, "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(DownloadError, match=f"cannot fetch.*put the file into {entry.cached.parent}"):
+        fetch(entry)
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(zoo.CACHE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "rsn"
+    monkeypatch.setenv(zoo.CACHE, str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_entries_are_named_for_their_network_and_file(name: str) -> None:
+    listed = ZOO[name]
+    assert name == f"{listed.model}.openmmlab"
+    assert listed.model in MODELS
+    assert listed.sha256_prefix in listed.path
+    assert len(bytes.fromhex(listed.sha256_prefix)) == 4
+    assert 0.7 < listed.figures["AP"] < listed.figures["AR"] < 0.9
