@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -31,6 +33,14 @@ def oracles(shared_dir: Path) -> Path:
 def people_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Annotations of drawn figures; their pictures lie in images/ beside the file."""
     return write_people(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of noise, 70 x 90 pixels."""
+    path = tmp_path_factory.mktemp("photo") / "good.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (90, 70, 3)).astype(np.uint8))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -14,22 +14,11 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
+from command import rsn
 from rsn import create_model
 from rsn.networks.card import Card
 from rsn.networks.weights import save_weights
 from rsn.skeletons import MPII_16
-
-
-def rsn(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from rsn.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
-
-
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("photo") / "good.png"
-    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (90, 70, 3)).astype(np.uint8))
-    return path
 
 
 def test_help_lists_the_verbs() -> None:

@@ -45,7 +45,7 @@ def test_the_road_is_crop_network_decode_and_back(estimator: PoseEstimator, imag
     crop = Crop.of_box(BOXES[0], estimator.card.input_size, estimator.card.extension)
     pixels = torch.from_numpy(crop.cut(image)).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        maps = estimator.network(estimator.card.normalise(pixels))
+        maps = estimator.members[0].open(estimator.device)(estimator.card.normalise(pixels))
     points, scores = heatmaps.decode(maps)
     person = estimator(image, BOXES[:1], [0.5])[0]
     np.testing.assert_allclose(person.keypoints, crop.to_image(points[0].numpy()), atol=1e-3)

@@ -12,10 +12,10 @@ from rsn.cli.progress import say, track
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a model on a labelled data set and print the ten COCO figures."""
+    """Measure a model, or several averaged, on a labelled data set and print the ten COCO figures."""
 
-    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """Name of weights, or a weights file."""
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")]
+    """Names of weights, or weights files; of several the heatmaps are averaged (an ensemble)."""
     annotations: Path
     """COCO-keypoints JSON."""
     images: Path
@@ -24,6 +24,10 @@ class Evaluate:
     """Form of the annotations."""
     boxes: Annotated[str, tyro.conf.arg(metavar="gt|FILE")] = "gt"
     """Where people are: `gt` takes the labelled boxes, FILE is JSON of COCO detections."""
+    weights: tuple[float, ...] = ()
+    """How much each model of an ensemble counts; equally by default."""
+    one_at_a_time: bool = False
+    """Hold only one model of an ensemble in memory."""
     flip: bool = False
     """Average with the mirrored crops (flip test)."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
@@ -49,7 +53,14 @@ class Evaluate:
         for file in (self.json, self.results):
             if file is not None:
                 make_folder(file.parent)
-        estimator = PoseEstimator(self.model, device=self.device, flip=self.flip, batch_size=self.batch_size)
+        estimator = PoseEstimator(
+            self.models,
+            weights=self.weights or None,
+            one_at_a_time=self.one_at_a_time,
+            device=self.device,
+            flip=self.flip,
+            batch_size=self.batch_size,
+        )
         people = read_coco(self.annotations, self.images)
         check_same_body(estimator, people)
         if self.boxes == "gt":
@@ -71,7 +82,7 @@ class Evaluate:
             write_atomically(self.results, json.dumps(found).encode())
         if self.json:
             document = {
-                "model": self.model, "annotations": str(self.annotations), "boxes": self.boxes, "flip": self.flip,
+                "models": self.models, "annotations": str(self.annotations), "boxes": self.boxes, "flip": self.flip,
                 "input_size": estimator.card.input_size, "figures": scores.as_dict(),
             }  # fmt: skip
             write_atomically(self.json, (json.dumps(document, indent=1) + "\n").encode())

@@ -9,19 +9,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from rsn import heatmaps
 from rsn.crops import Crop, Image
 from rsn.errors import AnnotationError, DeviceError, ImageError, RsnError
+from rsn.heatmaps import decode
+from rsn.inference.ensemble import Source, heatmaps_of, on_crops, open_members
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
-from rsn.networks.weights import load_model
 from rsn.people import Person
 
 # Finds people: (H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,).
 Detector = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 ENGINES = ("auto", "torch")  # one until there are others
-Part = tuple[Image, NDArray[np.float64], float]  # one box of an image, and its score
+BATCHES_A_MODEL = 16  # that go through one model before the next is read, where they are read one at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,35 +58,72 @@ class Scene:
             _check_box(box, width, height)
         return cls(image, checked, scores)
 
-    def parts(self) -> Iterator[Part]:
-        """The boxes one by one."""
-        for box, score in zip(self.boxes, self.box_scores, strict=True):
-            yield self.image, box, float(score)
+    def views(self, cards: Sequence[Card]) -> "list[View]":
+        """The boxes, cut out for every model."""
+        return [
+            View.of_box(self.image, box, float(score), cards)
+            for box, score in zip(self.boxes, self.box_scores, strict=True)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One box as the models see it. It does not hold on to the image, so that many can wait for their turn.
+
+    crops: one a model. pixels: one a model, (height, width, 3) uint8 RGB of its input size.
+    """
+
+    box: NDArray[np.float64]
+    score: float
+    crops: list[Crop]
+    pixels: list[Image]
+
+    @classmethod
+    def of_box(cls, image: Image, box: NDArray[np.float64], score: float, cards: Sequence[Card]) -> "View":
+        """Cut a box out of an image for the models of these cards; equal crops are cut once."""
+        crops = [Crop.of_box(box, card.input_size, card.extension) for card in cards]
+        cut: dict[tuple[tuple[int, int], bytes], Image] = {}
+        for crop in crops:
+            key = (crop.size, crop.matrix.tobytes())
+            if key not in cut:
+                cut[key] = crop.cut(image)
+        return cls(box, score, crops, [cut[crop.size, crop.matrix.tobytes()] for crop in crops])
 
 
 class PoseEstimator:
     """Finds the joints of people in images.
 
     Args:
-        model: a weight's name (`rsn18.starter`), one of our weights files, or a network (then with `card`), which is
-            put in eval mode.
-        card: what belongs to a network that was passed in; with a name or a file the file's own card is used.
+        model: a weight's name (`rsn18.starter`), a weights file, or a network (then with `card`), which is put in eval
+            mode. Or several of them, whose heatmaps are averaged (an ensemble): each sees the boxes at its own
+            input size, and the joints are read off on the crops of the first, with the decoder of the first.
+        card: what belongs to a network that was passed in, or to each of them; with a name or a file the file's own
+            card is used.
+        weights: how much each model of an ensemble counts; equally by default.
+        one_at_a_time: hold only one model of an ensemble in memory. Each is then read again for every
+            16 batches, which costs little where a batch takes long.
         detector: finds the boxes where none are given.
         engine: what runs the network; "torch", which "auto" picks, is the only one yet.
         device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
         flip: also run each crop mirrored and average the heatmaps (flip test): twice the work, a little better.
         batch_size: crops in one run of the network.
 
+    Attributes:
+        card: of the first model.
+
     Raises:
         UnknownNameError, WeightsError: as `networks.weights.load_model`.
+        RsnError: models of different bodies, or weights that do not fit the models.
         DeviceError: the device or engine was asked for and is not there.
     """
 
     def __init__(
         self,
-        model: str | Path | PoseNetwork = "rsn18.starter",
+        model: Source | Sequence[Source] = "rsn18.starter",
         *,
-        card: Card | None = None,
+        card: Card | Sequence[Card] = (),
+        weights: Sequence[float] | None = None,
+        one_at_a_time: bool = False,
         detector: Detector | None = None,
         engine: str = "auto",
         device: str = "auto",
@@ -98,16 +135,14 @@ class PoseEstimator:
         if batch_size < 1:
             raise RsnError(f"a batch has at least 1 crop, not {batch_size}")
         self.device = pick_device(device)
-        if isinstance(model, PoseNetwork):
-            if card is None:
-                raise TypeError("a network needs its card: PoseEstimator(network, card=...)")
-            self.network, self.card = model, card
-        else:
-            self.network, self.card = load_model(model)
-        self.network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        sources = [model] if isinstance(model, str | Path | PoseNetwork) else list(model)
+        cards = [card] if isinstance(card, Card) else list(card)
+        self.members = open_members(sources, cards, weights, keep=not one_at_a_time)
+        self.card = self.members[0].card
         self.detector = detector
         self.flip = flip
         self.batch_size = batch_size
+        self.group_size = batch_size * (BATCHES_A_MODEL if one_at_a_time else 1)
 
     def __call__(
         self, image: Image, boxes: ArrayLike | None = None, box_scores: ArrayLike | None = None
@@ -130,38 +165,47 @@ class PoseEstimator:
 
     def estimate(self, scenes: Iterable[Scene]) -> Iterator[list[Person]]:
         """People of many images, crops batched across them; one list a scene, in order."""
-        for group in _grouped(scenes, self.batch_size):
-            parts = [part for scene in group for part in scene.parts()]
-            found: list[Person] = []
-            for start in range(0, len(parts), self.batch_size):
-                found += self._people_of(parts[start : start + self.batch_size])
-            for scene in group:
-                yield found[: len(scene.boxes)]
-                del found[: len(scene.boxes)]
+        cards = [member.card for member in self.members]
+        for group in _grouped((scene.views(cards) for scene in scenes), self.group_size):
+            people = self._people_of([view for views in group for view in views])
+            for views in group:
+                yield [next(people) for _ in views]
+
+    def heatmaps(self, inputs: Tensor) -> Tensor:
+        """Crops (N, 3, H, W) uint8 RGB of the first model -> its heatmaps (N, K, H/4, W/4)."""
+        first = self.members[0]
+        with torch.inference_mode():
+            return heatmaps_of(first.open(self.device), first.card, inputs.to(self.device), flip=self.flip)
+
+    def _people_of(self, views: Sequence[View]) -> Iterator[Person]:
+        batches = [views[start : start + self.batch_size] for start in range(0, len(views), self.batch_size)]
+        for batch, maps in zip(batches, self._averaged(batches), strict=True):
+            keypoints, scores = decode(maps, kernel=self.card.blur, decoder=self.card.decoder)
+            for view, points, joint_scores in zip(
+                batch, keypoints.cpu().double().numpy(), scores.cpu().double().numpy(), strict=True
+            ):
+                found = view.crops[0].to_image(points)
+                yield Person.from_joints(view.box, found, joint_scores, box_score=view.score)
 
     @torch.inference_mode()
-    def heatmaps(self, inputs: Tensor) -> Tensor:
-        """Crops (N, 3, H, W) uint8 RGB -> heatmaps (N, K, H/4, W/4), averaged with the mirrored run if `flip`."""
-        crops = self.card.normalise(inputs.to(self.device)).contiguous(memory_format=torch.channels_last)
-        maps: Tensor = self.network(crops)
-        if self.flip:
-            mirrored = self.network(crops.flip(-1))
-            maps = (maps + heatmaps.mirror_back(mirrored, self.card.skeleton.mirror)) / 2
-        return maps
-
-    def _people_of(self, parts: Sequence[Part]) -> list[Person]:
-        crops = [Crop.of_box(box, self.card.input_size, self.card.extension) for _, box, _ in parts]
-        pixels = np.stack([crop.cut(image) for crop, (image, _, _) in zip(crops, parts, strict=True)])
-        maps = self.heatmaps(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-        keypoints, scores = (
-            result.cpu().double().numpy() for result in heatmaps.decode(maps.float(), kernel=self.card.blur)
-        )
-        return [
-            Person.from_joints(box, crop.to_image(points), joint_scores, box_score=score)
-            for crop, (_, box, score), points, joint_scores in zip(
-                crops, parts, keypoints, scores, strict=True
-            )
-        ]
+    def _averaged(self, batches: Sequence[Sequence[View]]) -> list[Tensor]:
+        """The heatmaps of all models for each batch, averaged on the first model's crops."""
+        averaged: list[Tensor] = []
+        for number, member in enumerate(self.members):
+            network = member.open(self.device)
+            for place, batch in enumerate(batches):
+                pixels = torch.from_numpy(np.stack([view.pixels[number] for view in batch]))
+                inputs = pixels.to(self.device).permute(0, 3, 1, 2)
+                maps = heatmaps_of(network, member.card, inputs, flip=self.flip)
+                maps = on_crops(
+                    maps, [view.crops[number] for view in batch], [view.crops[0] for view in batch]
+                )
+                if number == 0:
+                    averaged.append(member.share * maps)
+                else:
+                    averaged[place] += member.share * maps
+            del network  # before the next one is read
+        return averaged
 
 
 def pick_device(name: str) -> torch.device:
@@ -191,12 +235,12 @@ def _check_box(box: NDArray[np.float64], image_width: int, image_height: int) ->
         raise AnnotationError(f"box ({text}) lies outside the image of {image_width} x {image_height} pixels")
 
 
-def _grouped(scenes: Iterable[Scene], size: int) -> Iterator[list[Scene]]:
+def _grouped(scenes: Iterable[list[View]], size: int) -> Iterator[list[list[View]]]:
     """Scenes in groups that end with so many boxes, or so many scenes with few boxes."""
-    group: list[Scene] = []
-    for scene in scenes:
-        group.append(scene)
-        if max(len(group), sum(len(member.boxes) for member in group)) >= size:
+    group: list[list[View]] = []
+    for views in scenes:
+        group.append(views)
+        if max(len(group), sum(map(len, group))) >= size:
             yield group
             group = []
     if group:

@@ -1,0 +1,129 @@
+"""The models of an estimator: one, or several whose heatmaps are averaged on the crops of the first.
+
+Models of an ensemble may differ in all but the body: in input size, channel order, normalisation, box extension. What
+they have in common is the image, so a cell of one model's heatmap is found in another's by way of the image.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from rsn.crops import Crop
+from rsn.errors import RsnError
+from rsn.heatmaps import mirror_back
+from rsn.networks.card import Card
+from rsn.networks.network import STRIDE, PoseNetwork
+from rsn.networks.weights import load_model
+
+Source = str | Path | PoseNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A model and its share of the average.
+
+    source: a weight's name or file, where the network is read anew for every run, or the network itself.
+    """
+
+    source: Source
+    card: Card
+    share: float
+
+    def open(self, device: torch.device) -> PoseNetwork:
+        """The network, on a device, ready to run."""
+        network = self.source if isinstance(self.source, PoseNetwork) else load_model(self.source)[0]
+        network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+
+def open_members(
+    sources: Sequence[Source], cards: Sequence[Card], weights: Sequence[float] | None, *, keep: bool
+) -> list[Member]:
+    """The members of an ensemble, checked against each other; the first is the one that leads.
+
+    Args:
+        sources: names, files, or networks. cards: of the networks among them, in their order.
+        weights: shares of the average, one a model, in any unit; equal by default.
+        keep: read every network once and keep it, instead of reading it anew for every run.
+
+    Raises:
+        RsnError: no model, weights that do not fit, or models of different bodies.
+        UnknownNameError, WeightsError: as `networks.weights.load_model`.
+    """
+    if not sources:
+        raise RsnError("an estimator needs at least one model")
+    shares = [1.0] * len(sources) if weights is None else [float(weight) for weight in weights]
+    if len(shares) != len(sources) or min(shares) < 0 or not 0 < sum(shares) < float("inf"):
+        raise RsnError(f"{len(sources)} models need as many weights, none of them negative, not {shares}")
+    given = iter(cards)
+    members = [
+        _member(source, given, share / sum(shares), keep=keep)
+        for source, share in zip(sources, shares, strict=True)
+    ]
+    _check_same_body(sources, members)
+    return members
+
+
+def _member(source: Source, cards: Iterator[Card], share: float, *, keep: bool) -> Member:
+    if not isinstance(source, PoseNetwork):
+        network, card = load_model(source)
+        return Member(network if keep else source, card, share)
+    own = next(cards, None)
+    if own is None:
+        raise TypeError("a network needs its card: PoseEstimator(network, card=...)")
+    return Member(source, own, share)
+
+
+def _check_same_body(sources: Sequence[Source], members: Sequence[Member]) -> None:
+    first = members[0].card.skeleton
+    for source, member in zip(sources, members, strict=True):
+        body = member.card.skeleton
+        if body.joints != first.joints:
+            other = "a network" if isinstance(source, PoseNetwork) else source
+            raise RsnError(
+                f"models are averaged only where they find the same joints: the first finds the {len(first)} of"
+                f" {first.name}, {other} the {len(body)} of {body.name}"
+            )
+
+
+def heatmaps_of(network: PoseNetwork, card: Card, inputs: Tensor, *, flip: bool) -> Tensor:
+    """Crops (N, 3, H, W) uint8 RGB -> heatmaps (N, K, H/4, W/4) float32, averaged with the mirrored run if `flip`."""
+    crops = card.normalise(inputs).contiguous(memory_format=torch.channels_last)
+    maps: Tensor = network(crops)
+    if flip:
+        maps = (maps + mirror_back(network(crops.flip(-1)), card.skeleton.mirror)) / 2
+    return maps.float()
+
+
+def on_crops(maps: Tensor, theirs: Sequence[Crop], ours: Sequence[Crop]) -> Tensor:
+    """Heatmaps on other crops of the same people -> the heatmaps that lie on ours.
+
+    (N, K, h, w) -> (N, K, H/4, W/4) of our crops' size; bilinear, empty outside of what the others saw. Where the
+    crops are the same nothing is computed.
+    """
+    if all(_same(their, our) for their, our in zip(theirs, ours, strict=True)):
+        return maps
+    height, width = (side // STRIDE for side in ours[0].size)
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    cells = torch.stack([columns, rows], dim=-1).double().numpy()
+    places = [
+        (their.to_input(our.to_image(_middle(cells))) - STRIDE / 2) / STRIDE
+        for their, our in zip(theirs, ours, strict=True)
+    ]
+    last = np.array([maps.shape[-1] - 1, maps.shape[-2] - 1])
+    grid = torch.from_numpy(np.stack(places) / last * 2 - 1).to(maps)
+    return grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+
+
+def _middle(cells: np.ndarray) -> np.ndarray:
+    """Heatmap cells -> input pixels, as the decoder has it: 4x + 2."""
+    return cells * STRIDE + STRIDE / 2
+
+
+def _same(a: Crop, b: Crop) -> bool:
+    return a.size == b.size and np.array_equal(a.matrix, b.matrix)

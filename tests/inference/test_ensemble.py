@@ -1,0 +1,150 @@
+"""Several models averaged: the same answers as they give apart, put together by hand."""
+
+import gc
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rsn import MPII_16, PoseEstimator, create_model
+from rsn.crops import Crop
+from rsn.errors import RsnError
+from rsn.heatmaps import decode, encode
+from rsn.inference.ensemble import on_crops
+from rsn.networks import weights
+from rsn.networks.card import Card
+from rsn.networks.weights import save_weights
+
+BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [20.0, 10.0, 90.0, 60.0]]
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    for seed in range(3):
+        torch.manual_seed(seed)
+        save_weights(
+            folder / f"{seed}.safetensors", create_model("rsn18"), Card("rsn18", input_size=(64, 64))
+        )
+    return [folder / f"{seed}.safetensors" for seed in range(3)]
+
+
+def joints(estimator: PoseEstimator, image: np.ndarray) -> np.ndarray:
+    return np.array(
+        [np.column_stack([person.keypoints, person.scores]) for person in estimator(image, BOXES)]
+    )
+
+
+def test_a_model_with_itself_is_that_model(models: list[Path], image: np.ndarray) -> None:
+    alone, twice = PoseEstimator(models[0]), PoseEstimator([models[0], models[0]])
+    np.testing.assert_allclose(joints(twice, image), joints(alone, image), atol=1e-6)
+
+
+def test_heatmaps_are_averaged_by_weight(models: list[Path], image: np.ndarray) -> None:
+    apart = [PoseEstimator(path) for path in models[:2]]
+    crops = [Crop.of_box(box, (64, 64), apart[0].card.extension) for box in BOXES]
+    pixels = torch.from_numpy(np.stack([crop.cut(image) for crop in crops])).permute(0, 3, 1, 2)
+    maps = [estimator.heatmaps(pixels) for estimator in apart]
+    expected, scores = decode(0.75 * maps[0] + 0.25 * maps[1])
+    found = joints(PoseEstimator(models[:2], weights=[3, 1]), image)
+    for crop, points, values, person in zip(crops, expected, scores, found, strict=True):
+        np.testing.assert_allclose(person[:, :2], crop.to_image(points.numpy()), atol=1e-3)
+        np.testing.assert_allclose(person[:, 2], values.numpy(), atol=1e-4)
+
+
+def test_one_at_a_time_gives_the_same_answers_and_holds_one(
+    models: list[Path], image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = joints(PoseEstimator(models, batch_size=2), image)
+    alive: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
+    most = 0
+    build = weights.create_model
+
+    def counted(*args, **options):
+        nonlocal most
+        network = build(*args, **options)
+        alive.add(network)
+        gc.collect()
+        most = max(most, len(alive))
+        return network
+
+    monkeypatch.setattr(weights, "create_model", counted)
+    apart = joints(PoseEstimator(models, one_at_a_time=True, batch_size=2), image)
+    np.testing.assert_allclose(apart, together, atol=1e-5)
+    assert most == 1
+
+
+def test_models_of_other_inputs_see_the_same_boxes() -> None:
+    """Joints drawn on each model's own crops lie on each other on the crops of the first."""
+    cards = [
+        Card("rsn18", input_size=(256, 192)),
+        Card("rsn18", input_size=(384, 288), extension=(1.25, 1.25)),
+        Card("rsn18", input_size=(256, 256), extension=(1.25, 1.25)),
+    ]
+    crops = [[Crop.of_box(box, card.input_size, card.extension) for box in BOXES] for card in cards]
+    points = np.array(
+        [
+            [[x + width * a, y + height * b] for a, b in ((0.5, 0.2), (0.3, 0.7))]
+            for x, y, width, height in BOXES
+        ]
+    )
+    first = None
+    for card, theirs in zip(cards, crops, strict=True):
+        inside = torch.from_numpy(
+            np.stack([crop.to_input(at) for crop, at in zip(theirs, points, strict=True)])
+        )
+        maps = encode(inside, torch.full(inside.shape[:2], 2), card.input_size)[:, 0]
+        moved = on_crops(maps, theirs, crops[0])
+        assert tuple(moved.shape) == (3, 2, 64, 48)
+        found, _ = decode(moved)
+        first = found if first is None else first
+        assert (found - first).abs().max() < 4  # input pixels: a heatmap cell
+
+
+def test_equal_crops_are_passed_through_untouched() -> None:
+    crops = [Crop.of_box(box, (64, 64), (1.0, 1.0)) for box in BOXES]
+    maps = torch.randn(3, 17, 16, 16)
+    assert on_crops(maps, crops, list(crops)) is maps
+
+
+def test_ensembles_of_different_inputs_run(models: list[Path], image: np.ndarray, tmp_path: Path) -> None:
+    wide = Card("rsn18", input_size=(96, 64), extension=(1.25, 1.25), decoder="mmpose")
+    save_weights(tmp_path / "wide.safetensors", create_model("rsn18"), wide)
+    estimator = PoseEstimator([tmp_path / "wide.safetensors", models[0]], flip=True)
+    assert estimator.card.decoder == "mmpose"
+    assert np.isfinite(joints(estimator, image)).all()
+
+
+def test_networks_bring_their_cards(image: np.ndarray) -> None:
+    cards = [Card("rsn18", input_size=(64, 64)), Card("rsn50", input_size=(64, 64))]
+    networks = [create_model(card.model) for card in cards]
+    assert len(PoseEstimator(networks, card=cards)(image, BOXES)) == 3
+    with pytest.raises(TypeError, match="needs its card"):
+        PoseEstimator(networks, card=cards[0])
+
+
+@pytest.mark.parametrize("odd", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("inf")]])
+def test_weights_that_cannot_be(models: list[Path], odd: list[float]) -> None:
+    with pytest.raises(RsnError, match="2 models need as many weights"):
+        PoseEstimator(models[:2], weights=odd)
+
+
+def test_models_of_other_bodies_are_refused(models: list[Path], tmp_path: Path) -> None:
+    mpii = Card("rsn18", skeleton=MPII_16, input_size=(64, 64))
+    save_weights(tmp_path / "mpii.safetensors", create_model("rsn18", num_joints=16), mpii)
+    with pytest.raises(
+        RsnError, match=r"first finds the 17 of coco_17, .*mpii\.safetensors the 16 of mpii_16"
+    ):
+        PoseEstimator([models[0], tmp_path / "mpii.safetensors"])
+
+
+def test_nobody_is_no_estimator() -> None:
+    with pytest.raises(RsnError, match="at least one model"):
+        PoseEstimator([])
