@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from people_on_disk import write_people
 from rsn.networks.card import Card
@@ -33,6 +34,25 @@ def oracles(shared_dir: Path) -> Path:
 def people_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Annotations of drawn figures; their pictures lie in images/ beside the file."""
     return write_people(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="session")
+def recipe_file(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training run on drawn figures: two rounds of two steps, into run/ beside the file."""
+    source = {"annotations": str(people_json), "images": str(people_json.parent / "images")}
+    folder = tmp_path_factory.mktemp("recipe")
+    document = {
+        "output": str(folder / "run"),
+        "train": [source],
+        "validation": source,
+        "input_size": [64, 64],
+        "head_gain": 10,
+        "optimisation": {"steps": 4, "batch_size": 4, "warmup_steps": 2, "learning_rate": 1e-3},
+        "validate_every": 2,
+        "compute": {"workers": 0},
+    }
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(document))
+    return folder / "tiny.yaml"
 
 
 @pytest.fixture(scope="session")

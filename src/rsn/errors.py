@@ -28,6 +28,10 @@ class RecipeError(RsnError):
     """A training recipe with a setting that does not exist or cannot be."""
 
 
+class TrainingError(RsnError):
+    """A run that cannot go on."""
+
+
 class DownloadError(RsnError):
     """A file that cannot be fetched, or is not the one that was meant."""
 

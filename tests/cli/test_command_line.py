@@ -111,7 +111,7 @@ def test_train_and_preview_from_a_recipe(people_json: Path, tmp_path: Path) -> N
     assert cv2.imread(str(tmp_path / "preview.png")).shape == (2 * 64, 6 * 2 * 64, 3)
     settings = [
         "--set",
-        "workers=0",
+        "compute.workers=0",
         "validate_every=1",
         "--set",
         "optimisation.steps=1",

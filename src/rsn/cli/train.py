@@ -12,12 +12,17 @@ from rsn.cli.settings import Settings, flat
 
 @dataclass(frozen=True)
 class Train:
-    """Train a network as a recipe says; logs, weights and checkpoints land in the recipe's output folder."""
+    """Train a network as a recipe says; logs, weights and checkpoints land in the recipe's output folder.
+
+    On several GPUs: torchrun --nproc-per-node 8 -m rsn train RECIPE, or srun on a SLURM cluster.
+    """
 
     recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """A YAML file, such as those in recipes/."""
     set: Settings = ()
     """Settings to change, with dots to reach inside: optimisation.steps=100."""
+    batch_size: int | None = None
+    """Train in batches of this size instead, with learning rate and steps scaled by the linear rule."""
     resume: bool = False
     """Go on from the last checkpoint in the output folder."""
 
@@ -29,6 +34,9 @@ class Train:
         from rsn.training.recipe import read_recipe
         from rsn.training.run import train
 
-        best = train(read_recipe(self.recipe, flat(self.set)), resume=self.resume)
+        recipe = read_recipe(self.recipe, flat(self.set))
+        if self.batch_size is not None:
+            recipe = recipe.with_batch_size(self.batch_size)
+        best = train(recipe, resume=self.resume)
         say(f"the best weights are {best}")
         return 0

@@ -12,7 +12,10 @@ from torch.utils.data import Dataset, Sampler
 
 from rsn.datasets.augment import Augmentation, augment
 from rsn.datasets.labelled import PoseDataset
+from rsn.errors import ImageError
 from rsn.images import read_image
+
+READ = -1
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,15 @@ class Draw:
 
 
 class CropBatch(TypedDict):
-    """Training crops: image (N, 3, H, W) uint8 RGB, keypoints (N, K, 2) float32 in input pixels, visibility (N, K)."""
+    """Training crops: image (N, 3, H, W) uint8 RGB, keypoints (N, K, 2) float32 in input pixels, visibility (N, K).
+
+    unreadable: (N,) number of the person for whom another stands in, as the picture cannot be read; else `READ`.
+    """
 
     image: Tensor
     keypoints: Tensor
     visibility: Tensor
+    unreadable: Tensor
 
 
 class TrainingCrops(Dataset[CropBatch]):
@@ -46,6 +53,21 @@ class TrainingCrops(Dataset[CropBatch]):
         return len(self.people)
 
     def __getitem__(self, draw: Draw) -> CropBatch:
+        try:
+            return self._crop(draw, unreadable=READ)
+        except ImageError:
+            return self._stand_in(draw)
+
+    def _stand_in(self, draw: Draw) -> CropBatch:
+        """The crop of the next person whose picture can be read."""
+        for step in range(1, len(self)):
+            try:
+                return self._crop(Draw(draw.epoch, (draw.person + step) % len(self)), unreadable=draw.person)
+            except ImageError:
+                continue
+        raise ImageError("none of the pictures to train on can be read; check the folder of images")
+
+    def _crop(self, draw: Draw, *, unreadable: int) -> CropBatch:
         person = self.people.people[draw.person]
         image = read_image(person.image.path)
         random = np.random.default_rng((self.seed, draw.epoch, draw.person))
@@ -54,16 +76,40 @@ class TrainingCrops(Dataset[CropBatch]):
             image=torch.from_numpy(drawn.crop.cut(image)).permute(2, 0, 1),
             keypoints=torch.from_numpy(drawn.keypoints),
             visibility=torch.from_numpy(drawn.visibility),
+            unreadable=torch.tensor(unreadable),
         )
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes takes of every batch: the `rank`-th of `processes` equal pieces of each part.
+
+    A batch is cut into `parts`, which a process works through one after the other.
+    """
+
+    rank: int = 0
+    processes: int = 1
+    parts: int = 1
+
+    def of(self, batch: list[Draw]) -> Iterator[list[Draw]]:
+        """The pieces, one a part."""
+        size = len(batch) // (self.processes * self.parts)
+        for part in range(self.parts):
+            start = (part * self.processes + self.rank) * size
+            yield batch[start : start + size]
 
 
 class ShuffledBatches(Sampler[list[Draw]]):
     """Rounds of equal length over an endless row of shuffled epochs, in batches of equal size.
 
-    Round r always holds the same draws, so a run that resumes at a round goes on as if it had never stopped.
+    Round r always holds the same draws, so a run that resumes at a round goes on as if it had never stopped; and so
+    does every batch, over however many processes and parts it is spread.
     """
 
-    def __init__(self, people: int, batch_size: int, steps_per_round: int, *, seed: int = 0) -> None:
+    def __init__(
+        self, people: int, batch_size: int, steps_per_round: int, *, seed: int = 0, share: Share | None = None
+    ) -> None:
+        self.share = share or Share()
         self.people = people
         self.batch_size = batch_size
         self.steps_per_round = steps_per_round
@@ -75,14 +121,14 @@ class ShuffledBatches(Sampler[list[Draw]]):
         self.round = epoch
 
     def __len__(self) -> int:
-        return self.steps_per_round
+        return self.steps_per_round * self.share.parts
 
     def __iter__(self) -> Iterator[list[Draw]]:
         draws_per_round = self.steps_per_round * self.batch_size
         first = self.round * draws_per_round
         draws = self._draws(first)
         for _ in range(self.steps_per_round):
-            yield list(islice(draws, self.batch_size))
+            yield from self.share.of(list(islice(draws, self.batch_size)))
 
     def _draws(self, position: int) -> Iterator[Draw]:
         epoch, place = divmod(position, self.people)

@@ -65,6 +65,15 @@ class PoseNetwork(nn.Module):
         """What training looks at: for each stage its levels, coarse to fine, each (N, K, H/4, W/4)."""
         return [stage.heatmaps(ups) for stage, ups in self._walk(x)]
 
+    def recompute_blocks(self) -> None:
+        """From now on train with less memory: blocks are computed again in the backward pass, a third more work.
+
+        Losses, gradients and statistics stay what they are.
+        """
+        for module in self.modules():
+            if isinstance(module, Down):
+                module.recompute = True
+
     def _walk(self, x: Tensor) -> Iterator[tuple[Stage, list[Tensor]]]:
         if x.shape[-2] % 32 or x.shape[-1] % 32:
             raise ValueError(

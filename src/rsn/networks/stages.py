@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from rsn.networks.layers import ConvNorm, ConvNormReLU
+from rsn.networks.recomputing import recomputed
 from rsn.networks.refine import Refine, build_refine
 
 STEM_CHANNELS = 64
@@ -63,10 +64,14 @@ class Stem(nn.Module):
 
 
 class Down(nn.Module):
-    """Four layers of blocks with strides 1, 2, 2, 2; the skips of the stage before are added after each layer."""
+    """Four layers of blocks with strides 1, 2, 2, 2; the skips of the stage before are added after each layer.
+
+    With `recompute` a training step keeps only the blocks' inputs.
+    """
 
     def __init__(self, block: BlockFactory, blocks_per_layer: Sequence[int], expansion: int) -> None:
         super().__init__()
+        self.recompute = False
         self.layers = nn.ModuleList()
         in_channels = STEM_CHANNELS
         for layer, (channels, count) in enumerate(zip(LAYER_CHANNELS, blocks_per_layer, strict=True)):
@@ -79,7 +84,8 @@ class Down(nn.Module):
         """(N, 64, H/4, W/4) and the skips (empty in the first stage) -> four feature maps, coarse to fine."""
         features: list[Tensor] = []
         for number, layer in enumerate(self.layers):
-            x = layer(x)
+            for block in layer.children():
+                x = recomputed(block, x) if self.recompute and self.training else block(x)
             if skips:
                 x = x + skips[NUM_LEVELS - 1 - number]
             features.insert(0, x)

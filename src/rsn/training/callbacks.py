@@ -2,9 +2,12 @@
 
 import math
 import time
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import asdict, replace
 from typing import Any
 
+import torch
+import torch.distributed as distributed
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -12,24 +15,33 @@ from rich.progress import Progress as Bar
 
 from rsn.datasets.coco import read_json
 from rsn.datasets.labelled import PoseDataset
-from rsn.evaluation.coco import evaluate_keypoints
+from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
 from rsn.evaluation.run import estimate_boxes, labelled_boxes
 from rsn.inference.estimator import PoseEstimator
 from rsn.networks.card import Card
+from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import save_weights
-from rsn.training.module import PoseTraining
+from rsn.training.averaging import AveragedWeights
 from rsn.training.recipe import Recipe
+
+BEST, LAST = "best.safetensors", "last.safetensors"
 
 
 class Validation(Callback):
-    """After every round: AP on the validation set with its labelled boxes, last.safetensors, best.safetensors."""
+    """After every round: AP on the validation set with its labelled boxes, last.safetensors, best.safetensors.
 
-    def __init__(self, recipe: Recipe, people: PoseDataset, card: Card) -> None:
+    Where the weights are averaged, the average is what is validated and written. Several processes share the
+    images, each of which one process looks at.
+    """
+
+    def __init__(
+        self, recipe: Recipe, people: PoseDataset, card: Card, averaged: AveragedWeights | None
+    ) -> None:
         self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
         self.boxes = labelled_boxes(people)
         self.card = card
-        self.best_weights = recipe.output / "best.safetensors"
-        self.last_weights = recipe.output / "last.safetensors"
+        self.averaged = averaged
+        self.folder = recipe.output
         self.best_ap = -math.inf
 
     def state_dict(self) -> dict[str, Any]:
@@ -39,27 +51,63 @@ class Validation(Callback):
         self.best_ap = state_dict["best_ap"]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, PoseTraining)
-        network = pl_module.network
-        ap = self._ap(PoseEstimator(network, card=self.card, device=str(pl_module.device)))
-        network.train()
-        pl_module.log("validation/ap", ap)
-        card = replace(self.card, steps=trainer.global_step, figures={"validation_ap": round(ap, 4)})
-        save_weights(self.last_weights, network, card)
-        if ap > self.best_ap:
-            self.best_ap = ap
-            save_weights(self.best_weights, network, card)
+        trained = pl_module.network
+        assert isinstance(trained, PoseNetwork)
+        network = self.averaged.network if self.averaged else trained
+        _agree_on_statistics(trained, network)
+        measured = network if pl_module.dtype == torch.float32 else deepcopy(network).float()
+        scores = self._scores(PoseEstimator(measured, card=self.card, device=str(pl_module.device)))
+        trained.train()
+        pl_module.log_dict({f"validation/{name}": figure for name, figure in asdict(scores).items()})
+        if trainer.is_global_zero:
+            self._write(network, trainer.global_step, scores.ap)
+        self.best_ap = max(self.best_ap, scores.ap)
 
-    def _ap(self, estimator: PoseEstimator) -> float:
-        found = [entry for entries in estimate_boxes(estimator, self.boxes) for entry in entries]
-        return evaluate_keypoints(self.annotations, found, self.card.skeleton).ap
+    def _scores(self, estimator: PoseEstimator) -> KeypointScores:
+        rank, processes = _place()
+        found = [
+            entry for entries in estimate_boxes(estimator, self.boxes[rank::processes]) for entry in entries
+        ]
+        return evaluate_keypoints(self.annotations, _of_all(found), self.card.skeleton)
+
+    def _write(self, network: PoseNetwork, steps: int, ap: float) -> None:
+        card = replace(self.card, steps=steps, figures={"validation_ap": round(ap, 4)})
+        save_weights(self.folder / LAST, network, card)
+        if ap > self.best_ap:
+            save_weights(self.folder / BEST, network, card)
+
+
+def _place() -> tuple[int, int]:
+    """This process's rank, and how many processes there are."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def _of_all(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What all processes found, in the order of their ranks, in every process."""
+    if not distributed.is_initialized():
+        return found
+    gathered: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(gathered, found)
+    return [entry for entries in gathered for entry in entries]
+
+
+def _agree_on_statistics(*networks: PoseNetwork) -> None:
+    """Give all processes the batch norms' statistics of the first, which are the ones that are written."""
+    if distributed.is_initialized():
+        for network in networks:
+            for statistics in network.buffers():
+                distributed.broadcast(statistics, 0)
 
 
 class Progress(Callback):
-    """A bar with the time left, and the share of time that the loop waited for data."""
+    """A bar with the time left, crops a second, and the share of time that the loop waited for data."""
 
-    def __init__(self, steps: int, *headlines: str) -> None:
-        self.steps = steps
+    def __init__(self, recipe: Recipe, every: int, *headlines: str) -> None:
+        self.steps = recipe.optimisation.steps
+        self.batch_size = recipe.optimisation.batch_size
+        self.every = every
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.headlines = headlines
         self.bar = Bar(
@@ -71,15 +119,21 @@ class Progress(Callback):
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self.console,
-            disable=not self.console.is_terminal,
         )
-        self.waited = 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.bar.disable = not (self.console.is_terminal and trainer.is_global_zero)
+        self.console.quiet = not trainer.is_global_zero
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for line in self.headlines:
             self.console.print(line)
         self.task = self.bar.add_task("", total=self.steps, completed=trainer.global_step)
         self.bar.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.first_step = trainer.global_step
+        self.waited = 0.0
         self.started = self.ready = time.perf_counter()
 
     def on_train_batch_start(
@@ -90,22 +144,28 @@ class Progress(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if (batch_idx + 1) % self.every == 0:  # looking at the loss makes a GPU wait
+            self._tell(trainer, pl_module)
         self.ready = time.perf_counter()
-        waiting = self._waiting()
-        text = f"loss {float(outputs['loss']):.1f}  waiting for data {waiting:.0%}"
-        self.bar.update(self.task, completed=trainer.global_step, description=text)
-        pl_module.log("train/waiting_for_data", waiting)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = trainer.callback_metrics
         self.console.print(
             f"step {trainer.global_step}/{self.steps}: loss {float(metrics['train/loss']):.1f},"
-            f" validation AP {float(metrics['validation/ap']):.3f}, waiting for data {self._waiting():.0%}"
+            f" validation AP {float(metrics['validation/ap']):.3f},"
+            f" {float(metrics['train/crops_per_second']):.0f} crops a second,"
+            f" waiting for data {float(metrics['train/waiting_for_data']):.0%}"
         )
-        self.ready = time.perf_counter()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.bar.stop()
 
-    def _waiting(self) -> float:
-        return self.waited / max(time.perf_counter() - self.started, 1e-9)
+    def _tell(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loss = float(trainer.callback_metrics["train/loss"])
+        seconds = max(time.perf_counter() - self.started, 1e-9)
+        waiting = self.waited / seconds
+        speed = (trainer.global_step - self.first_step) * self.batch_size / seconds
+        text = f"loss {loss:.1f}  {speed:.0f} crops/s  waiting for data {waiting:.0%}"
+        self.bar.update(self.task, completed=trainer.global_step, description=text)
+        rates = {"train/waiting_for_data": waiting, "train/crops_per_second": speed}
+        pl_module.log_dict(rates | {"train/learning_rate": trainer.optimizers[0].param_groups[0]["lr"]})

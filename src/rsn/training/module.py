@@ -1,5 +1,7 @@
 """What one training step computes, for Lightning."""
 
+from typing import Any
+
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -10,55 +12,54 @@ from rsn.heatmaps import encode
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.stages import HeatmapHead
-from rsn.training.recipe import Optimisation, Recipe
-
-FIRST_FACTOR = 0.1  # of the learning rate, where the warm-up begins
+from rsn.training.health import UnreadableImages
+from rsn.training.optimisation import build_optimizer, build_schedule
+from rsn.training.recipe import Recipe
 
 
 class PoseTraining(LightningModule):
     """Crops, targets and loss of a recipe around a network; targets are rendered on the network's device."""
 
-    def __init__(self, network: PoseNetwork, card: Card, recipe: Recipe) -> None:
+    def __init__(
+        self, network: PoseNetwork, card: Card, recipe: Recipe, unreadable: UnreadableImages
+    ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.heatmaps = torch.compile(network.heatmaps) if recipe.compute.compile else network.heatmaps
         self.card = card
         self.recipe = recipe
+        self.unreadable = unreadable
+
+    def on_before_batch_transfer(self, batch: CropBatch, dataloader_idx: int) -> CropBatch:
+        """Note what could not be read while it is still on the CPU, where looking costs nothing."""
+        self.unreadable.note(batch["unreadable"])
+        return batch
 
     def training_step(self, batch: CropBatch) -> Tensor:
         """The recipe's loss of one batch."""
-        crops = self.card.normalise(batch["image"]).contiguous(memory_format=torch.channels_last)
+        crops = self.card.normalise(batch["image"]).to(self.dtype)
         targets = encode(batch["keypoints"], batch["visibility"], self.card.input_size)
-        predictions = [[level.float() for level in stage] for stage in self.network.heatmaps(crops)]
+        predictions = [
+            [level.to(torch.promote_types(level.dtype, torch.float32)) for level in stage]
+            for stage in self.heatmaps(crops.contiguous(memory_format=torch.channels_last))
+        ]
         loss = self.recipe.loss(predictions, targets, batch["visibility"])
-        self.log("train/loss", loss)
+        self.log("train/loss", loss, sync_dist=True)  # the mean over the processes
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam, and a learning rate that changes with every step."""
-        settings = self.recipe.optimisation
-        optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,  # the same numbers, in one kernel
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, settings)
-        )
+        """The recipe's optimizer, and a learning rate that changes with every step."""
+        optimizer = build_optimizer(self.network, self.recipe.optimisation)
+        schedule = build_schedule(optimizer, self.recipe.optimisation)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the list of unreadable pictures for a run that resumes."""
+        checkpoint["unreadable"] = sorted(self.unreadable.found)
 
-def learning_rate_factor(step: int, settings: Optimisation) -> float:
-    """The learning rate of the (0-based) step in units of the recipe's.
-
-    Up from a tenth during the warm-up, then linearly to zero. The reference counts from 1, so its last step has a
-    rate of exactly 0; so has ours.
-    """
-    count = step + 1
-    if count < settings.warmup_steps:
-        return FIRST_FACTOR + (1 - FIRST_FACTOR) * count / settings.warmup_steps
-    left = settings.steps - count
-    return max(left, 0) / max(settings.steps - settings.warmup_steps, 1)
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the list up again."""
+        self.unreadable.found.update(checkpoint.get("unreadable", ()))
 
 
 def set_head_gain(network: PoseNetwork, gain: float) -> None:

@@ -1,16 +1,26 @@
 """A training recipe: everything that decides the result of a run, typed, read from YAML."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from rsn.datasets.augment import Augmentation
 from rsn.errors import RecipeError
+from rsn.networks.refine import Refine
 from rsn.training.losses import PoseLoss
 
 _STRICT = ConfigDict(extra="forbid")
@@ -29,9 +39,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """Adam with a linear warm-up from a tenth and a linear way down to zero (the reference's schedule).
+    """How the weights are improved; the defaults are the reference's for COCO, on eight GPUs.
 
-    weight_decay is Adam's L2 term on every parameter, as in the reference.
+    batch_size: crops in a step, over all processes. learning_rate: at its height, for that batch size.
+    schedule: a linear warm-up from a tenth, then down to zero, linearly as in the reference or as a half cosine.
+    optimizer, weight_decay: "adam" adds the decay to the gradient (L2, the reference's), "adamw" to the step.
+    decay_on: "everything" is the reference's; "convolutions" spares batch norms.
+    average: decay of the exponential moving average of the weights, which is then what is validated and kept.
     """
 
     __pydantic_config__ = _STRICT
@@ -39,18 +53,44 @@ class Optimisation:
     steps: PositiveInt = 96_000
     batch_size: PositiveInt = 256
     learning_rate: PositiveFloat = 4e-3
-    warmup_steps: int = 2_400
-    weight_decay: float = 1e-5
+    warmup_steps: NonNegativeInt = 2_400
+    schedule: Literal["linear", "cosine"] = "linear"
+    optimizer: Literal["adam", "adamw"] = "adam"
+    weight_decay: NonNegativeFloat = 1e-5
+    decay_on: Literal["everything", "convolutions"] = "everything"
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How a run is carried out: what decides its speed and memory, and its result only up to rounding.
+
+    precision: Lightning's names. workers: processes that prepare crops, for each process that trains.
+    accumulate: parts that a process takes its share of a batch in, one after the other, to save memory; batch norm
+        then sees a part at a time. recompute: keep only the blocks' inputs and compute the blocks again in the
+        backward pass; a third more work, much less memory. compile: let torch.compile fuse the network.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
+    workers: NonNegativeInt = 4
+    accumulate: PositiveInt = 1
+    recompute: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One training run.
 
-    model: name in the catalog. input_size: (height, width). train: sets that are mixed, mapped to the body of the
-    validation set by joint name. start_from: weights to start with. head_gain: first value of the gain of the heatmaps'
-    batch norm. The reference starts at 1, and Adam needs thousands of steps to grow it to the targets' spread of
-    10 to 40; a short run starts near there. output: folder of logs and checkpoints.
+    model, refine: name in the catalog, and where Pose Refine Machines stand. input_size: (height, width).
+    train: sets that are mixed, mapped to the body of the validation set by joint name. start_from: weights to start
+    with. head_gain: first value of the gain of the heatmaps' batch norm. The reference starts at 1, and Adam needs
+    thousands of steps to grow it to the targets' spread of 10 to 40; a short run starts near there.
+    norm: whose crops a batch norm takes its statistics of, those of each process (reference) or of all together.
+    most_unreadable: share of the images that may turn out to be unreadable before the run stops.
+    output: folder of logs and checkpoints.
     """
 
     __pydantic_config__ = _STRICT
@@ -59,16 +99,19 @@ class Recipe:
     validation: Source
     output: Path
     model: str = "rsn18"
+    refine: Refine = "none"
     input_size: tuple[PositiveInt, PositiveInt] = (256, 192)
     extension: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
+    blur: PositiveInt = 5
     start_from: Path | None = None
     head_gain: PositiveFloat = 1.0
+    norm: Literal["each", "all"] = "each"
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: PoseLoss = field(default_factory=PoseLoss)
     optimisation: Optimisation = field(default_factory=Optimisation)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compute: Compute = field(default_factory=Compute)
     validate_every: PositiveInt = 2_400
-    workers: int = 4
+    most_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
     seed: int = 0
     trained_on: str = ""
     license: str = ""
@@ -82,6 +125,22 @@ class Recipe:
             raise ValueError(
                 f"validate_every: {self.validate_every} must divide optimisation.steps, {self.optimisation.steps}"
             )
+
+    def with_batch_size(self, batch_size: int) -> "Recipe":
+        """The same run in batches of another size, by the linear rule.
+
+        As many crops are seen in all: the learning rate grows with the batch and the steps shrink. The warm-up
+        keeps its number of steps, as in the reference.
+        """
+        settings, factor = self.optimisation, batch_size / self.optimisation.batch_size
+        validate_every = max(round(self.validate_every / factor), 1)
+        scaled = replace(
+            settings,
+            batch_size=batch_size,
+            learning_rate=settings.learning_rate * factor,
+            steps=validate_every * (settings.steps // self.validate_every),
+        )
+        return replace(self, optimisation=scaled, validate_every=validate_every)
 
 
 def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -148,6 +207,6 @@ def _problem(problem: ErrorDetails) -> str:
 
 SETTINGS = [
     setting.name
-    for part in (Recipe, Optimisation, PoseLoss, Source, Augmentation)
+    for part in (Recipe, Optimisation, Compute, PoseLoss, Source, Augmentation)
     for setting in fields(part)
 ]

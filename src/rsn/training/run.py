@@ -10,66 +10,72 @@ import torch
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from rsn.datasets.coco import read_coco
 from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.loading import CropBatch, ShuffledBatches, TrainingCrops
+from rsn.datasets.loading import CropBatch, Share, ShuffledBatches, TrainingCrops
 from rsn.errors import RecipeError
-from rsn.files import make_folder, write_atomically
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_weights
 from rsn.skeletons import Skeleton
-from rsn.training.callbacks import Progress, Validation
+from rsn.training.averaging import AveragedWeights
+from rsn.training.callbacks import BEST, Progress, Validation
+from rsn.training.folder import LOGS, open_folder
+from rsn.training.health import FiniteLoss, UnreadableImages
 from rsn.training.module import PoseTraining, set_head_gain
-from rsn.training.recipe import Recipe, Source, write_recipe
+from rsn.training.processes import Processes
+from rsn.training.recipe import Recipe, Source
+from rsn.training.states import STATE, TwoStates
+from rsn.training.synchronised import synchronise_norms
 
-STATE = "last.ckpt"
-LOGS = "logs"
+LOG_EVERY = 20  # batches
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
     """Train, and leave logs, weights and the resumable state in the recipe's output folder.
 
-    The folder then holds recipe.yaml, best.safetensors (highest validation AP), last.safetensors, last.ckpt to
-    resume from, and logs/version_N with metrics.csv and TensorBoard events.
+    The folder then holds recipe.yaml, best.safetensors (highest validation AP), last.safetensors, last.ckpt and
+    previous.ckpt to resume from, and logs/version_N with metrics.csv and TensorBoard events.
+
+    Called in each of several processes that torchrun or srun started, it trains in all of them together.
 
     Returns:
         The path of best.safetensors.
 
     Raises:
-        RecipeError: the folder holds a run and `resume` was not asked for, or the other way round.
+        RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round; a batch
+            that cannot be divided among the processes.
         AnnotationError, WeightsError: what the recipe points at cannot be used.
+        TrainingError: the loss is no number any more, or too many pictures cannot be read.
     """
-    state = _state_file(recipe, resume)
+    processes = Processes.launched()
+    share = _share(recipe, processes)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices and hints are not about
     warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
     seed_everything(recipe.seed, verbose=False)
     validation = read_people(recipe.validation)
     people = training_people(recipe, validation.skeleton)
     card = _card(recipe, validation)
-    make_folder(recipe.output)
-    write_atomically(recipe.output / "recipe.yaml", write_recipe(recipe).encode())
-    checks = Validation(recipe, validation, card)
-    headlines = (f"training   {people.summary()}", f"validation {validation.summary()}")
-    progress = Progress(recipe.optimisation.steps, *headlines)
-    trainer = _trainer(recipe, [checks, progress])
-    module = PoseTraining(_network(recipe, card), card, recipe)
-    trainer.fit(module, _loader(recipe, people), ckpt_path=state, weights_only=True)
-    return checks.best_weights
-
-
-def _state_file(recipe: Recipe, resume: bool) -> Path | None:
-    state = recipe.output / STATE
-    if resume and not state.is_file():
-        raise RecipeError(f"{state}: there is nothing to resume from; train without --resume")
-    if not resume and state.is_file():
-        raise RecipeError(
-            f"{recipe.output} holds a run; go on with --resume, or give another folder: --set output="
-        )
-    return state if resume else None
+    network = _network(recipe, card)
+    state = open_folder(recipe, processes, resume=resume)
+    averaged = AveragedWeights(network, recipe.optimisation.average) if recipe.optimisation.average else None
+    every = min(LOG_EVERY, recipe.validate_every)
+    callbacks = [
+        *([averaged] if averaged else []),  # before what looks at it
+        FiniteLoss(every),  # before anything is written
+        Validation(recipe, validation, card, averaged),
+        Progress(recipe, every, f"training   {people.summary()}", f"validation {validation.summary()}"),
+    ]
+    unreadable = UnreadableImages(people, recipe.most_unreadable)
+    module = PoseTraining(network, card, recipe, unreadable)
+    trainer = _trainer(recipe, processes, callbacks, every)
+    trainer.fit(module, _loader(recipe, people, share), ckpt_path=state, weights_only=True)
+    unreadable.tell()
+    return recipe.output / BEST
 
 
 def read_people(source: Source) -> PoseDataset:
@@ -89,35 +95,51 @@ def training_people(recipe: Recipe, skeleton: Skeleton) -> PoseDataset:
     return people
 
 
+def _share(recipe: Recipe, processes: Processes) -> Share:
+    """What this process takes of every batch; a RecipeError where the batch cannot be divided evenly."""
+    batch, parts = recipe.optimisation.batch_size, recipe.compute.accumulate
+    if batch % (processes.count * parts):
+        raise RecipeError(
+            f"optimisation.batch_size: {batch} crops cannot be divided evenly among {processes.count} processes that"
+            f" each take their share in {parts} parts (compute.accumulate)"
+        )
+    return Share(processes.rank, processes.count, parts)
+
+
 def _card(recipe: Recipe, validation: PoseDataset) -> Card:
     return Card(
         model=recipe.model,
+        refine=recipe.refine,
         skeleton=validation.skeleton,
         input_size=recipe.input_size,
         extension=recipe.extension,
+        blur=recipe.blur,
         trained_on=recipe.trained_on,
         license=recipe.license,
     )
 
 
 def _network(recipe: Recipe, card: Card) -> PoseNetwork:
-    network = create_model(recipe.model, num_joints=len(card.skeleton))
+    network = create_model(recipe.model, num_joints=len(card.skeleton), refine=recipe.refine)
     set_head_gain(network, recipe.head_gain)
     if recipe.start_from is not None:
         load_weights(network, recipe.start_from)
+    if recipe.norm == "all":
+        synchronise_norms(network)
+    if recipe.compute.recompute:
+        network.recompute_blocks()
     return network
 
 
-def _loader(recipe: Recipe, people: PoseDataset) -> DataLoader[CropBatch]:
+def _loader(recipe: Recipe, people: PoseDataset, share: Share) -> DataLoader[CropBatch]:
     crops = TrainingCrops(people, recipe.input_size, recipe.augmentation, seed=recipe.seed)
-    batches = ShuffledBatches(
-        len(people), recipe.optimisation.batch_size, recipe.validate_every, seed=recipe.seed
-    )
+    batch_size, seed = recipe.optimisation.batch_size, recipe.seed
+    workers = recipe.compute.workers
     return DataLoader(
         crops,
-        batch_sampler=batches,
-        num_workers=recipe.workers,
-        persistent_workers=recipe.workers > 0,
+        batch_sampler=ShuffledBatches(len(people), batch_size, recipe.validate_every, seed=seed, share=share),
+        num_workers=workers,
+        persistent_workers=workers > 0,
         worker_init_fn=_one_thread,
         pin_memory=torch.cuda.is_available(),
     )
@@ -127,7 +149,7 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)  # workers are the parallelism
 
 
-def _trainer(recipe: Recipe, callbacks: list[Callback]) -> Trainer:
+def _trainer(recipe: Recipe, processes: Processes, callbacks: list[Callback], log_every: int) -> Trainer:
     """A Lightning epoch is one of our rounds: validation and a checkpoint at its end."""
     keep_state = ModelCheckpoint(
         dirpath=recipe.output,
@@ -139,12 +161,17 @@ def _trainer(recipe: Recipe, callbacks: list[Callback]) -> Trainer:
     return Trainer(
         # Counted in epochs: where Lightning counts steps, it resumes inside the round that the checkpoint ended.
         max_epochs=recipe.optimisation.steps // recipe.validate_every,
-        precision=recipe.precision,
-        devices=1,
+        precision=recipe.compute.precision,
+        accumulate_grad_batches=recipe.compute.accumulate,
+        devices=processes.on_each_host,
+        num_nodes=processes.hosts,
+        # As in the reference each process has statistics of its own while it trains.
+        strategy=DDPStrategy(broadcast_buffers=False) if processes.count > 1 else "auto",
         callbacks=[*callbacks, keep_state],
+        plugins=[TwoStates()],
         logger=[table, TensorBoardLogger(recipe.output, name=LOGS, version=table.version)],
-        log_every_n_steps=min(20, recipe.validate_every),
-        use_distributed_sampler=False,  # ShuffledBatches knows its rounds
+        log_every_n_steps=log_every,
+        use_distributed_sampler=False,  # ShuffledBatches knows its rounds and shares
         enable_progress_bar=False,  # ours has the whole run and the wait for data
         enable_model_summary=False,
     )

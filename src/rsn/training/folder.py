@@ -1,0 +1,109 @@
+"""The folder of a run: whose it is, and what ran in it."""
+
+import json
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from rsn import __version__
+from rsn.errors import RecipeError
+from rsn.files import make_folder, write_atomically
+from rsn.training.processes import Processes
+from rsn.training.recipe import Recipe, read_recipe, write_recipe
+from rsn.training.states import STATE, STATE_BEFORE, usable_state
+
+LOGS = "logs"
+RECIPE = "recipe.yaml"
+ENVIRONMENT = "environment.json"
+LIBRARIES = ("torch", "numpy", "opencv-python-headless", "lightning", "hotcoco")
+MAY_CHANGE = ("compute", "most_unreadable", "output")  # without making it another run
+
+
+def open_folder(recipe: Recipe, processes: Processes, *, resume: bool) -> Path | None:
+    """Make a run's folder, or take it up again; returns the state to resume from.
+
+    The first process writes recipe.yaml and environment.json into it.
+
+    Raises:
+        RecipeError: it holds another run, or a run that is to be resumed, or none where one is.
+        RsnError: the folder cannot be made or written to.
+    """
+    folder = recipe.output
+    if resume:
+        state: Path | None = usable_state(folder)
+        _check_same_run(recipe)
+    else:
+        state = None
+        if (folder / STATE).is_file() or (folder / STATE_BEFORE).is_file():
+            raise RecipeError(
+                f"{folder} holds a run; go on with --resume, or give another folder: --set output="
+            )
+    make_folder(folder)
+    if processes.rank == 0:
+        write_atomically(folder / RECIPE, write_recipe(recipe).encode())
+        write_atomically(folder / ENVIRONMENT, json.dumps(_environment(processes), indent=1).encode())
+    return state
+
+
+def _check_same_run(recipe: Recipe) -> None:
+    path = recipe.output / RECIPE
+    if not path.is_file():
+        return
+    before, now = (_settings(settings) for settings in (read_recipe(path), recipe))
+    changed = [name for name in now if now[name] != before.get(name)]
+    if changed:
+        told = "; ".join(f"{name} was {before.get(name)!r} and is {now[name]!r}" for name in changed)
+        raise RecipeError(f"{recipe.output} holds a run of another recipe, so it cannot be resumed: {told}")
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """The settings that make a run what it is, by dotted name."""
+    document = TypeAdapter(Recipe).dump_python(recipe, mode="json", exclude=set(MAY_CHANGE))
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        inner = value.items() if isinstance(value, dict) else [(None, value)]
+        flat |= {f"{name}.{key}" if key else name: setting for key, setting in inner}
+    return flat
+
+
+def _environment(processes: Processes) -> dict[str, Any]:
+    cuda = torch.cuda.is_available()
+    return {
+        "rsn": __version__,
+        "revision": _revision(),
+        "python": platform.python_version(),
+        "libraries": {library: _version(library) for library in LIBRARIES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
+        "processes": processes.count,
+        "hosts": processes.hosts,
+        "command": sys.argv[1:],
+    }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _revision() -> str | None:
+    """The git revision that the package runs from, None for an installed one."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

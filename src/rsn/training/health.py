@@ -1,0 +1,78 @@
+"""What stops a run before it wastes a night: a loss that is no number, too many pictures that cannot be read."""
+
+import warnings
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from rsn.datasets.labelled import PoseDataset
+from rsn.datasets.loading import READ
+from rsn.errors import RsnWarning, TrainingError
+from rsn.training.states import STATE
+
+NAMED_AT_MOST = 10
+
+
+class FiniteLoss(Callback):
+    """Stops a run whose loss is not finite, before a round's weights and state are written.
+
+    The loss is looked at every `every` batches only, since looking makes a GPU wait; none is missed.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.finite: Tensor | None = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        finite = torch.isfinite(outputs["loss"])
+        self.finite = finite if self.finite is None else self.finite & finite
+        if (batch_idx + 1) % self.every == 0:
+            self._check(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._check(trainer)
+
+    def _check(self, trainer: Trainer) -> None:
+        if self.finite is not None and not bool(self.finite):
+            raise TrainingError(
+                f"the loss stopped being a finite number before step {trainer.global_step}; {STATE} has the state"
+                " of the last good round: resume with a lower optimisation.learning_rate, or train in 32-true"
+            )
+
+
+class UnreadableImages:
+    """The pictures that turned out to be unreadable; other people stand in for those in them."""
+
+    def __init__(self, people: PoseDataset, most: float) -> None:
+        self.people = people
+        self.most = most
+        self.found: set[str] = set()
+        self.images = len({person.image.path for person in people.people})
+
+    def note(self, unreadable: Tensor) -> None:
+        """Take down a batch's `CropBatch.unreadable`.
+
+        Raises:
+            TrainingError: more than the share `most` of all pictures cannot be read.
+        """
+        for number in unreadable[unreadable != READ].tolist():
+            self.found.add(str(self.people.people[number].image.path))
+        if len(self.found) > self.most * self.images:
+            raise TrainingError(f"{self.summary()}; that is more than most_unreadable allows ({self.most:g})")
+
+    def summary(self) -> str:
+        """One line: how many, and the first of them."""
+        names = sorted(self.found)
+        more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+        return (
+            f"{len(names)} of {self.images} pictures cannot be read: {', '.join(names[:NAMED_AT_MOST])}{more}"
+        )
+
+    def tell(self) -> None:
+        """Say at the end what was left out, if anything was."""
+        if self.found:
+            warnings.warn(self.summary(), RsnWarning, stacklevel=2)

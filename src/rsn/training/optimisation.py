@@ -1,0 +1,57 @@
+"""From a recipe's settings to an optimizer and a learning rate for every step."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from rsn.training.recipe import Optimisation
+
+FIRST_FACTOR = 0.1  # of the learning rate, where the warm-up begins
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def build_optimizer(network: nn.Module, settings: Optimisation) -> torch.optim.Optimizer:
+    """Adam (reference) or AdamW with the recipe's weight decay, on all parameters or on convolutions only."""
+    decayed, spared = _parameters(network, settings)
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    optimizer: type[torch.optim.Adam] = _OPTIMIZERS[settings.optimizer]
+    return optimizer(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        fused=True,  # the same numbers, in one kernel
+    )
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, settings: Optimisation) -> LambdaLR:
+    """`learning_rate_factor` for every step."""
+    return LambdaLR(optimizer, lambda step: learning_rate_factor(step, settings))
+
+
+def learning_rate_factor(step: int, settings: Optimisation) -> float:
+    """The learning rate of the (0-based) step in units of the recipe's.
+
+    Up from a tenth during the warm-up, then to zero, linearly or as a half cosine. The reference counts from 1, so its
+    last step has a rate of exactly 0; so has ours.
+    """
+    count = step + 1
+    if count < settings.warmup_steps:
+        return FIRST_FACTOR + (1 - FIRST_FACTOR) * count / settings.warmup_steps
+    left = max(settings.steps - count, 0) / max(settings.steps - settings.warmup_steps, 1)
+    return left if settings.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
+
+
+def _parameters(network: nn.Module, settings: Optimisation) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    parameters: Iterable[nn.Parameter] = network.parameters()
+    if settings.decay_on == "everything":
+        return list(parameters), []
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    for parameter in parameters:  # norms and biases are the vectors
+        (spared if parameter.ndim == 1 else decayed).append(parameter)
+    return decayed, spared

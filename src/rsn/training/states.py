@@ -1,0 +1,84 @@
+"""The state that a run resumes from: two checkpoints, so that a write that fails costs one round and not the run."""
+
+import os
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import CheckpointIO
+
+from rsn.errors import RecipeError, RsnWarning
+
+STATE = "last.ckpt"
+STATE_BEFORE = "previous.ckpt"
+
+
+class TwoStates(CheckpointIO):
+    """Writes a checkpoint beside the last one, which is kept as the previous one once the new one is complete.
+
+    Where a checkpoint cannot be written (a full disk), the run goes on with those it has and says so.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            with open(part, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                path.replace(path.with_name(STATE_BEFORE))
+            part.replace(path)
+        except (OSError, RuntimeError) as error:  # the latter is PyTorch's for a disk that is full
+            part.unlink(missing_ok=True)
+            _warn(
+                f"{path}: could not be written ({error}); the run goes on, and resumes from the state before"
+            )
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Callable[..., Any] | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        state: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        return state
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Nothing: the two states are all there ever are."""
+
+
+def usable_state(folder: Path) -> Path:
+    """The last checkpoint of a run that is complete.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    states = [folder / name for name in (STATE, STATE_BEFORE) if (folder / name).is_file()]
+    if not states:
+        raise RecipeError(f"{folder / STATE}: there is nothing to resume from; train without --resume")
+    for state in states:
+        if _is_complete(state):
+            return state
+        _warn(f"{state}: is damaged and cannot be resumed from; looking for the state before it")
+    raise RecipeError(
+        f"{folder}: every state in it is damaged; train anew, from last.safetensors as start_from"
+    )
+
+
+def _is_complete(state: Path) -> bool:
+    try:
+        with zipfile.ZipFile(state) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, RsnWarning, stacklevel=3)

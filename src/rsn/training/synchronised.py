@@ -1,0 +1,52 @@
+"""Batch norm over the crops of all processes together, for CPU processes too, where PyTorch has none."""
+
+import torch
+import torch.distributed as distributed
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+def synchronise_norms(network: nn.Module) -> nn.Module:
+    """The network with its batch norms taking their statistics of all processes' crops, the weights kept.
+
+    On CUDA these are PyTorch's own; elsewhere `SyncedBatchNorm2d`, which gives the same numbers.
+    """
+    if torch.cuda.is_available():
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return converted
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SyncedBatchNorm2d  # the same state, another forward
+    return network
+
+
+class SyncedBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose mean and variance are those of all processes, each of which has equally many crops.
+
+    Shapes: (N, C, H, W) -> the same.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not distributed.is_initialized():
+            return super().forward(x)
+        mean = _over_processes(x.mean((0, 2, 3)))
+        centred = x - mean[:, None, None]
+        variance = _over_processes(centred.square().mean((0, 2, 3)))
+        if self.track_running_stats:
+            self._remember(mean.detach(), variance.detach(), x.numel() // len(mean))
+        scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
+        return scaled * self.weight[:, None, None] + self.bias[:, None, None]
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        count *= distributed.get_world_size()
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+
+
+def _over_processes(value: Tensor) -> Tensor:
+    total: Tensor = all_reduce(value)  # type: ignore[no-untyped-call]
+    return total / distributed.get_world_size()

@@ -1,0 +1,99 @@
+"""Training in several processes and in parts: the same run as in one piece."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from rsn.datasets.loading import Share, ShuffledBatches
+from rsn.errors import RecipeError
+from rsn.networks.checkpoints import read_tensors
+from rsn.training.processes import Processes
+from rsn.training.recipe import read_recipe
+from rsn.training.run import train
+
+# Statistics of all processes together, in float64, so that only rounding can differ.
+EXACT = ("compute.precision=64-true", "norm=all")
+RUN = ("-m", "rsn", "train")
+
+
+def losses(folder: Path) -> list[float]:
+    with open(folder / "logs/version_0/metrics.csv") as file:
+        return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+
+
+def free_port() -> str:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return str(door.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def alone(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone")
+    train(read_recipe(recipe_file, (f"output={folder}", *EXACT)))
+    return folder
+
+
+def assert_same_run(folder: Path, expected: Path) -> None:
+    assert losses(folder) == pytest.approx(losses(expected), rel=1e-5)
+    weights = read_tensors(expected / "last.safetensors")
+    for key, value in read_tensors(folder / "last.safetensors").items():
+        torch.testing.assert_close(value, weights[key], atol=1e-5, rtol=1e-5, msg=key)
+
+
+def test_two_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    settings = ["--set", *EXACT, f"output={tmp_path}"]
+    done = subprocess.run([*torchrun, *RUN, recipe_file, *settings], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("step 4/4") == 1
+    assert_same_run(tmp_path, alone)
+
+
+@pytest.mark.slow
+def test_slurm_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp_path: Path) -> None:
+    slurm = {
+        "SLURM_STEP_ID": "0", "SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2",
+        "SLURM_NNODES": "1", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(),
+    }  # fmt: skip
+    command = [sys.executable, *RUN, recipe_file, "--set", *EXACT, f"output={tmp_path}"]
+    processes = [
+        subprocess.Popen(command, env=os.environ | slurm | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank})
+        for rank in "01"
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert_same_run(tmp_path, alone)
+
+
+def test_a_batch_in_parts_is_one_step(recipe_file: Path, tmp_path: Path) -> None:
+    train(read_recipe(recipe_file, (f"output={tmp_path}", "compute.accumulate=2")))
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_the_shares_of_a_batch_make_it_up() -> None:
+    whole = list(ShuffledBatches(10, 8, 3, seed=5))
+    shares = [list(ShuffledBatches(10, 8, 3, seed=5, share=Share(rank, 2, 2))) for rank in (0, 1)]
+    assert [len(pieces) for pieces in shares] == [6, 6]
+    for step, batch in enumerate(whole):
+        parts = [shares[rank][2 * step + part] for part in (0, 1) for rank in (0, 1)]
+        assert [draw for part in parts for draw in part] == batch
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(recipe_file: Path) -> None:
+    with pytest.raises(RecipeError, match=r"4 crops cannot be divided evenly among 1 processes.* in 3 parts"):
+        train(read_recipe(recipe_file, ("compute.accumulate=3",)))
+
+
+def test_who_was_launched_how() -> None:
+    assert Processes.launched({}) == Processes(0, 1, 1)
+    torchrun = {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
+    assert Processes.launched(torchrun) == Processes(rank=5, count=8, hosts=2)
+    slurm = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_NTASKS": "16", "SLURM_NNODES": "2"}
+    assert Processes.launched(slurm).on_each_host == 8
