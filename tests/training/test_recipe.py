@@ -53,10 +53,13 @@ def test_a_written_recipe_reads_as_itself(small: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("optimisation.stebs=4", "there is no setting optimisation.stebs; did you mean steps"),
+        ("optimisation.stebs=4", "there is no setting optimisation.stebs; did you mean optimisation.steps"),
         ("loss.hard_joints=0", "hard_joints: at least 1"),
-        ("loss.hard_joint=4", "there is no setting loss.hard_joint; did you mean hard_joints"),
-        ("augmentation.rotation=4", "there is no setting augmentation.rotation; did you mean max_rotation"),
+        ("loss.hard_joint=4", "there is no setting loss.hard_joint; did you mean loss.hard_joints"),
+        (
+            "augmentation.rotation=4",
+            "there is no setting augmentation.rotation; did you mean augmentation.max_rotation",
+        ),
         ("augmentation.scale=4", "augmentation.scale: "),
         ("modl=rsn18", "there is no setting modl; did you mean model"),
         ("optimisation.steps=many", "optimisation.steps: .*integer.*many"),

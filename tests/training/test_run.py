@@ -2,15 +2,19 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from command import rsn
 from rsn import PoseEstimator
 from rsn.errors import RecipeError
+from rsn.images import read_image
 from rsn.networks.catalog import create_model
 from rsn.networks.weights import load_model
+from rsn.training.history import Run, read_series
 from rsn.training.module import set_head_gain
 from rsn.training.recipe import Recipe, read_recipe
 from rsn.training.run import train
@@ -91,3 +95,44 @@ def test_the_head_gain_is_set_everywhere_and_nowhere_else() -> None:
     assert gains == {
         f"stages.{stage}.heads.{level}.predict.norm.weight" for stage in (0, 1) for level in range(4)
     }
+
+
+def test_a_run_explains_itself(finished: Recipe) -> None:
+    run = Run.read(finished.output)
+    assert run.steps == 4
+    assert run.best.ap == max(value for _, value in run.series["validation/ap"])
+    assert run.seconds > 0
+    report = (finished.output / "report.md").read_text()
+    assert "| run | rsn18 | 64x64 | 4 x 4 |" in report
+    assert read_image(finished.output / "curves.png").shape[1] > 600
+    assert read_image(finished.output / "samples.jpg").shape == (240, 4 * 320, 3)
+
+
+def test_runs_are_laid_side_by_side(finished: Recipe, recipe_file: Path, tmp_path: Path) -> None:
+    size = ("input_size=[256, 192]", "optimisation.steps=2", "optimisation.batch_size=2")
+    train(read_recipe(recipe_file, (f"output={tmp_path / 'large'}", *size)))
+    done = rsn("report", finished.output, tmp_path / "large", "--output", tmp_path / "both")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "both" / "report.html").read_text()
+    rows = re.findall(r"<tr><td>(.*?)</td>", page)
+    assert rows[:2] == ["run", "large"]
+    assert len(rows) == 4  # two published rows of this size below the second
+    assert "<td>73.6</td>" in page
+    assert page.count('src="data:image/') == 3
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere"])
+def test_a_folder_without_a_run_is_one_sentence(folder: str, tmp_path: Path) -> None:
+    done = rsn("report", tmp_path / folder)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "holds no training run" in done.stderr
+
+
+def test_a_resumed_log_goes_on_where_the_state_was(tmp_path: Path) -> None:
+    for number, rows in enumerate((["1,5.0", "3,4.0", "5,3.0"], ["3,4.5", "7,2.0"])):
+        folder = tmp_path / f"version_{number}"
+        folder.mkdir()
+        (folder / "metrics.csv").write_text("\n".join(["step,train/loss", *rows]))
+    assert read_series(tmp_path) == {"train/loss": [(1, 5.0), (3, 4.5), (7, 2.0)]}

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 
 from rsn.datasets.coco import read_json
 from rsn.datasets.labelled import PoseDataset
-from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
+from rsn.evaluation.coco import evaluate_keypoints
 from rsn.evaluation.run import estimate_boxes, labelled_boxes
 from rsn.inference.estimator import PoseEstimator
 from rsn.networks.card import Card
@@ -23,6 +23,8 @@ from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import save_weights
 from rsn.training.averaging import AveragedWeights
 from rsn.training.recipe import Recipe
+from rsn.training.report import SAMPLES
+from rsn.training.samples import write_samples
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -56,25 +58,28 @@ class Validation(Callback):
         network = self.averaged.network if self.averaged else trained
         _agree_on_statistics(trained, network)
         measured = network if pl_module.dtype == torch.float32 else deepcopy(network).float()
-        scores = self._scores(PoseEstimator(measured, card=self.card, device=str(pl_module.device)))
+        found = self._found(PoseEstimator(measured, card=self.card, device=str(pl_module.device)))
+        scores = evaluate_keypoints(self.annotations, found, self.card.skeleton)
         trained.train()
         pl_module.log_dict({f"validation/{name}": figure for name, figure in asdict(scores).items()})
         if trainer.is_global_zero:
-            self._write(network, trainer.global_step, scores.ap)
+            self._write(network, trainer.global_step, scores.ap, found)
         self.best_ap = max(self.best_ap, scores.ap)
 
-    def _scores(self, estimator: PoseEstimator) -> KeypointScores:
+    def _found(self, estimator: PoseEstimator) -> list[dict[str, Any]]:
+        """COCO results of all processes together."""
         rank, processes = _place()
         found = [
             entry for entries in estimate_boxes(estimator, self.boxes[rank::processes]) for entry in entries
         ]
-        return evaluate_keypoints(self.annotations, _of_all(found), self.card.skeleton)
+        return _of_all(found)
 
-    def _write(self, network: PoseNetwork, steps: int, ap: float) -> None:
+    def _write(self, network: PoseNetwork, steps: int, ap: float, found: list[dict[str, Any]]) -> None:
         card = replace(self.card, steps=steps, figures={"validation_ap": round(ap, 4)})
         save_weights(self.folder / LAST, network, card)
         if ap > self.best_ap:
             save_weights(self.folder / BEST, network, card)
+            write_samples(self.folder / SAMPLES, self.boxes, found, card.skeleton)
 
 
 def _place() -> tuple[int, int]:
@@ -102,7 +107,10 @@ def _agree_on_statistics(*networks: PoseNetwork) -> None:
 
 
 class Progress(Callback):
-    """A bar with the time left, crops a second, and the share of time that the loop waited for data."""
+    """A bar with the time left, crops a second, and the share of time that the loop waited for data.
+
+    It comes after all else that happens at the end of a round, whose time it takes.
+    """
 
     def __init__(self, recipe: Recipe, every: int, *headlines: str) -> None:
         self.steps = recipe.optimisation.steps
@@ -156,6 +164,7 @@ class Progress(Callback):
             f" {float(metrics['train/crops_per_second']):.0f} crops a second,"
             f" waiting for data {float(metrics['train/waiting_for_data']):.0%}"
         )
+        pl_module.log("train/seconds", time.perf_counter() - self.started)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.bar.stop()

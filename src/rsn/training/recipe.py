@@ -197,7 +197,9 @@ def _problem(problem: ErrorDetails) -> str:
     setting = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "unexpected_keyword_argument":
         nearest = get_close_matches(str(problem["loc"][-1]), SETTINGS, n=1)
-        return f"there is no setting {setting}" + (f"; did you mean {nearest[0]}?" if nearest else "")
+        return f"there is no setting {setting}" + (
+            f"; did you mean {SETTINGS[nearest[0]]}?" if nearest else ""
+        )
     if problem["type"] == "value_error":  # from __post_init__, which names the setting itself
         return str(problem["ctx"]["error"])
     if problem["type"] == "missing":
@@ -205,8 +207,16 @@ def _problem(problem: ErrorDetails) -> str:
     return f"{setting}: {problem['msg'].lower()} (got {problem['input']!r})"
 
 
-SETTINGS = [
-    setting.name
-    for part in (Recipe, Optimisation, Compute, PoseLoss, Source, Augmentation)
+# By its own name, the place of every setting.
+SETTINGS = {
+    setting.name: f"{place}{setting.name}"
+    for place, part in (
+        ("", Recipe),
+        ("optimisation.", Optimisation),
+        ("compute.", Compute),
+        ("loss.", PoseLoss),
+        ("augmentation.", Augmentation),
+        ("train.", Source),
+    )
     for setting in fields(part)
-]
+}

@@ -29,6 +29,7 @@ from rsn.training.health import FiniteLoss, UnreadableImages
 from rsn.training.module import PoseTraining, set_head_gain
 from rsn.training.processes import Processes
 from rsn.training.recipe import Recipe, Source
+from rsn.training.report import write_run_report
 from rsn.training.states import STATE, TwoStates
 from rsn.training.synchronised import synchronise_norms
 
@@ -38,8 +39,9 @@ LOG_EVERY = 20  # batches
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
     """Train, and leave logs, weights and the resumable state in the recipe's output folder.
 
-    The folder then holds recipe.yaml, best.safetensors (highest validation AP), last.safetensors, last.ckpt and
-    previous.ckpt to resume from, and logs/version_N with metrics.csv and TensorBoard events.
+    The folder then explains itself: report.md with curves.png and samples.jpg, recipe.yaml and environment.json as it
+    ran, best.safetensors (highest validation AP), last.safetensors, last.ckpt and previous.ckpt to resume from, and
+    logs/version_N with metrics.csv and TensorBoard events.
 
     Called in each of several processes that torchrun or srun started, it trains in all of them together.
 
@@ -75,6 +77,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     trainer = _trainer(recipe, processes, callbacks, every)
     trainer.fit(module, _loader(recipe, people, share), ckpt_path=state, weights_only=True)
     unreadable.tell()
+    if processes.rank == 0:
+        write_run_report(recipe.output)
     return recipe.output / BEST
 
 

@@ -1,0 +1,98 @@
+"""What a run's folder tells about it: recipe, environment, and every figure that was logged."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsn.errors import RecipeError
+from rsn.evaluation.coco import KeypointScores
+from rsn.training.folder import ENVIRONMENT, LOGS, RECIPE
+from rsn.training.recipe import Recipe, read_recipe
+
+Series = dict[str, list[tuple[int, float]]]  # by name: (step, value), steps ascending
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training run, finished or not.
+
+    series: what was logged, by name, such as train/loss and validation/ap.
+    """
+
+    folder: Path
+    recipe: Recipe
+    environment: dict[str, Any]
+    series: Series
+
+    @classmethod
+    def read(cls, folder: Path) -> "Run":
+        """Read a run's folder.
+
+        Raises:
+            RecipeError: it holds no run, or one without a finished round.
+        """
+        if not (folder / RECIPE).is_file():
+            raise RecipeError(f"{folder}: holds no training run (no {RECIPE} in it)")
+        environment = folder / ENVIRONMENT
+        run = cls(
+            folder,
+            read_recipe(folder / RECIPE),
+            json.loads(environment.read_text()) if environment.is_file() else {},
+            read_series(folder / LOGS),
+        )
+        if "validation/ap" not in run.series:
+            raise RecipeError(
+                f"{folder}: its run has not finished a round yet, so there is nothing to report"
+            )
+        return run
+
+    @property
+    def best(self) -> KeypointScores:
+        """The figures of the round with the highest validation AP."""
+        step = max(self.series["validation/ap"], key=lambda entry: entry[1])[0]
+        figures = {name: dict(self.series.get(f"validation/{name}", ())) for name in _FIGURES}
+        return KeypointScores(**{name: values.get(step, -1.0) for name, values in figures.items()})
+
+    @property
+    def steps(self) -> int:
+        """Steps that were made in finished rounds."""
+        return max(step for step, _ in self.series["validation/ap"]) + 1
+
+    @property
+    def seconds(self) -> float:
+        """Time that the finished rounds took, validation included."""
+        return sum(value for _, value in self.series.get("train/seconds", ()))
+
+    def mean(self, name: str) -> float:
+        """The mean of a series over the run; not-a-number where it was not logged."""
+        values = [value for _, value in self.series.get(name, ())]
+        return sum(values) / len(values) if values else float("nan")
+
+
+_FIGURES = tuple(KeypointScores.__dataclass_fields__)
+
+
+def read_series(logs: Path) -> Series:
+    """All versions of the log as one: a version that was resumed ends where the next one begins."""
+    versions = sorted(
+        logs.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])
+    )
+    series: Series = {}
+    for version in versions:
+        rows = list(_rows(version))
+        start = min((step for step, _, _ in rows), default=0)
+        series = {name: [entry for entry in entries if entry[0] < start] for name, entries in series.items()}
+        for step, name, value in rows:
+            series.setdefault(name, []).append((step, value))
+    return {name: entries for name, entries in series.items() if entries}
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, float]]:
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name not in ("step", "epoch"):
+                    yield int(row["step"]), name, float(value)

@@ -1,0 +1,173 @@
+"""Runs told in tables, curves and pictures: one in its own folder, several side by side."""
+
+import math
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from html import escape
+from io import BytesIO
+from pathlib import Path
+
+from rsn.files import make_folder, write_atomically
+from rsn.networks.published import PublishedResult, published_results
+from rsn.training.history import Run
+
+CURVES, SAMPLES, REPORT = "curves.png", "samples.jpg", "report.md"
+_SHOWN = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+_PANELS = (
+    ("train/loss", "loss", "log"),
+    ("validation/ap", "validation AP", "linear"),
+    ("train/learning_rate", "learning rate", "linear"),
+)
+_STYLE = """:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
+th, td { padding: .35rem .7rem; border-bottom: 1px solid #8884; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+img { max-width: 100%; background: #fff; border-radius: 6px; }"""
+
+
+def write_run_report(folder: Path) -> Path:
+    """Write curves.png and report.md into the folder of a run; returns the path of the latter.
+
+    Raises:
+        RecipeError: there is no run in it, or none with a finished round.
+    """
+    run = Run.read(folder)
+    write_atomically(folder / CURVES, draw_curves([run]))
+    text = "\n".join(
+        [f"# {folder.name}", "", *_table([run]), "", *_facts(run), "", f"![Curves]({CURVES})", ""]
+    )
+    if (folder / SAMPLES).is_file():
+        text += f"\n![What the best weights so far find in photos of the validation set]({SAMPLES})\n"
+    write_atomically(folder / REPORT, text.encode())
+    return folder / REPORT
+
+
+def write_comparison(folders: Sequence[Path], output: Path) -> Path:
+    """Write report.md, report.html (one self-contained page) and curves.png about several runs.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        RecipeError: a folder without a run, or without a finished round.
+    """
+    runs = [Run.read(folder) for folder in folders]
+    curves = draw_curves(runs)
+    rows = _table(runs)
+    make_folder(output)
+    write_atomically(output / CURVES, curves)
+    text = "\n".join(["# Training runs", "", *rows, "", *_legend(), "", f"![Curves]({CURVES})", ""])
+    write_atomically(output / REPORT, text.encode())
+    write_atomically(output / "report.html", _page(runs, curves).encode())
+    return output / "report.html"
+
+
+def draw_curves(runs: Sequence[Run]) -> bytes:
+    """Loss, validation AP and learning rate of runs over the steps, as the bytes of a PNG file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(_PANELS), 3.4), layout="constrained")
+    for axes, (name, title, scale) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+        for run in runs:
+            entries = run.series.get(name, [])
+            axes.plot(*zip(*entries, strict=True), label=run.folder.name) if entries else None
+        axes.set(title=title, xlabel="step", yscale=scale)
+        axes.grid(alpha=0.3)
+    if len(runs) > 1:
+        figure.axes[1].legend()
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=120)
+    return data.getvalue()
+
+
+def _table(runs: Sequence[Run]) -> list[str]:
+    """Markdown: a row a run, and below it the row that was published of its network."""
+    header, *rows = _cells(runs)
+    return [
+        f"| {' | '.join(header)} |",
+        f"|---|{'---:|' * (len(header) - 1)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def _cells(runs: Sequence[Run]) -> Iterator[list[str]]:
+    yield ["run", "model", "input", "steps", *_SHOWN, "hours", "crops/s", "waiting"]
+    for run in runs:
+        height, width = run.recipe.input_size
+        figures = run.best.as_dict()
+        yield [
+            run.folder.name, run.recipe.model, f"{height}x{width}",
+            f"{run.steps:,} x {run.recipe.optimisation.batch_size}",
+            *(_percent(figures[name]) for name in _SHOWN),
+            f"{run.seconds / 3600:.2f}", f"{run.mean('train/crops_per_second'):.0f}",
+            f"{run.mean('train/waiting_for_data'):.0%}",
+        ]  # fmt: skip
+        for row in _published(run):
+            figures = row.figures
+            yield [
+                f"published: {row.source}", run.recipe.model, f"{height}x{width}", "",
+                *(f"{figures[name]:.1f}" for name in _SHOWN), "", "", "",
+            ]  # fmt: skip
+
+
+def _published(run: Run) -> list[PublishedResult]:
+    return [
+        row
+        for row in published_results(run.recipe.model)
+        if row.dataset == "COCO val" and row.input_size == run.recipe.input_size
+    ]
+
+
+def _percent(figure: float) -> str:
+    return "-" if figure < 0 or math.isnan(figure) else f"{100 * figure:.1f}"
+
+
+def _legend() -> list[str]:
+    return [
+        "AP and AR in percent, of the best round, with the labelled boxes of the run's validation set; published rows",
+        "are the authors', of all of COCO val2017 with detected boxes. Hours include validation; waiting is the share",
+        "of training time without data.",
+    ]
+
+
+def _facts(run: Run) -> list[str]:
+    """What ran, in sentences."""
+    environment = run.environment
+    libraries = environment.get("libraries", {})
+    versions = ", ".join(f"{name} {number}" for name, number in libraries.items() if number)
+    return [
+        *_legend(),
+        "",
+        f"Ran on {environment.get('device', 'an unknown device')} ({environment.get('processes', '?')} processes),"
+        f" Python {environment.get('python', '?')}, {versions}; rsn {environment.get('rsn', '?')},"
+        f" revision {environment.get('revision') or 'unknown'}.",
+        f"Validated on `{run.recipe.validation.annotations.name}`.",
+    ]
+
+
+def _page(runs: Sequence[Run], curves: bytes) -> str:
+    header, *rows = _cells(runs)
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    pictures = "".join(_samples(run) for run in runs)
+    drawn = _image(curves, "png", "Loss, validation AP and learning rate")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Training runs</title><style>{_STYLE}</style>'
+        '<meta name="viewport" content="width=device-width">'
+        f"<h1>Training runs</h1><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<p>{escape(' '.join(_legend()))}</p>{drawn}{pictures}"
+        "</html>\n"
+    )
+
+
+def _samples(run: Run) -> str:
+    path = run.folder / SAMPLES
+    if not path.is_file():
+        return ""
+    title = escape(run.folder.name)
+    return f"<h2>{title}</h2>{_image(path.read_bytes(), 'jpeg', f'People that {title} found')}"
+
+
+def _image(data: bytes, kind: str, what: str) -> str:
+    return f'<img alt="{what}" src="data:image/{kind};base64,{b64encode(data).decode()}">'
