@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from rsn.datasets.augment import Augmentation, augment
+from rsn.datasets.augment import Augmentation, augment, recolour
 from rsn.datasets.coco import read_coco
 from rsn.datasets.labelled import ImageFile, LabelledPerson
 from rsn.datasets.loading import Draw, ShuffledBatches, TrainingCrops
@@ -153,3 +153,14 @@ def test_rounds_go_on_where_the_last_one_ended() -> None:
     draws = [draw for batch in pieces for draw in batch]
     assert sorted(draw.person for draw in draws[:7]) == list(range(7))
     assert len(set(draws)) == len(draws)
+
+
+def test_colours_change_by_as_much_as_is_asked_for() -> None:
+    grey = np.full((4, 4, 3), 128, np.uint8)
+    random = np.random.default_rng(0)
+    assert recolour(grey, 0.0, random) is grey
+    drawn = np.stack([recolour(grey, 0.2, random)[0, 0] for _ in range(500)]).astype(int)
+    assert drawn.std(0).min() > 20
+    assert (drawn.std(1) > 3).mean() > 0.8  # channels differ
+    assert drawn.min() >= 128 * 0.8 - 51 - 1
+    assert drawn.max() <= 128 * 1.2 + 51 + 1

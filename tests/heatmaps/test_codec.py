@@ -28,7 +28,7 @@ def test_targets_are_mmposes_with_the_peak_at_the_joint(oracles: Path) -> None:
     joints, visibility, labels, weights = load(
         oracles / "targets_coco.npz", "joints", "valid", "mmpose_labels", "mmpose_weights"
     )
-    targets = encode(joints, visibility[..., 0], SIZE, peak_at="joint")
+    targets = encode(joints, visibility[..., 0], SIZE, decoder="mmpose")
     torch.testing.assert_close(targets, labels, atol=1e-3, rtol=0)
     drawn = targets.amax((-2, -1)) > 0
     assert torch.equal(drawn, weights > 0)
@@ -133,3 +133,34 @@ def test_empty_maps_decode_to_the_corner_without_confidence() -> None:
 def test_a_map_too_small_for_its_kernel_is_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
         encode(torch.zeros(1, 1, 2), torch.ones(1, 1), (16, 16))
+
+
+def test_the_unbiased_codec_gives_joints_back_between_cells() -> None:
+    joints = (
+        torch.rand(2, 17, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([150.0, 210.0]) + 20
+    )
+    maps = encode(joints, torch.full((2, 17), 2), SIZE, kernels=(7,), decoder="unbiased")[:, 0]
+    found, scores = decode(maps, decoder="unbiased")
+    torch.testing.assert_close(found, joints, atol=0.02, rtol=0)
+    assert scores.min() > 1.35
+    rounded, _ = decode(encode(joints, torch.full((2, 17), 2), SIZE, kernels=(7,))[:, 0])
+    assert (rounded - joints).abs().mean() > 0.5  # what the reference's cells cost
+
+
+def test_the_unbiased_codec_mirrors_without_a_shift() -> None:
+    joints = torch.tensor([[[40.3, 100.9], [150.2, 30.4]]])
+    mirrored = torch.stack([SIZE[1] - 1 - joints[..., 0], joints[..., 1]], dim=-1)
+    visibility = torch.full((1, 2), 2)
+    maps = encode(joints, visibility, SIZE, decoder="unbiased")
+    back = mirror_back(encode(mirrored, visibility, SIZE, decoder="unbiased")[:, 0], (0, 1))
+    torch.testing.assert_close(back, maps[:, 0])
+
+
+def test_the_unbiased_decoder_stays_at_peaks_that_it_cannot_refine() -> None:
+    maps = torch.zeros(1, 3, 64, 48)
+    maps[0, 0, 0, 5] = 255  # at the border
+    maps[0, 1] = 100.0  # flat
+    found, scores = decode(maps, decoder="unbiased")
+    assert found[0, 0].tolist() == [5 * 4 + 1.5, 1.5]
+    assert torch.isfinite(found).all()
+    assert scores[0, 2] == 0.5

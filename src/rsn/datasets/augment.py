@@ -5,10 +5,11 @@ Everything random is drawn from the generator that is passed in, so that a seed 
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.crops import Crop, Region
+from rsn.crops import Crop, Image, Region
 from rsn.datasets.labelled import LabelledPerson
 from rsn.skeletons import Skeleton
 
@@ -32,6 +33,9 @@ class Augmentation:
     rotation_probability: float = 0.5
     max_rotation: float = 45.0  # degrees, to both sides
     mirror_probability: float = 0.5
+    colour: float = (
+        0.0  # largest change of each channel's gain, and of the brightness as a share of white; ours
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +74,16 @@ def augment(
         return _joints_in(crop, person, list(skeleton.mirror))
     crop = Crop.of_region(region, size, rotation=rotation)
     return _joints_in(crop, person, list(range(len(skeleton))))
+
+
+def recolour(pixels: Image, amount: float, random: np.random.Generator) -> Image:
+    """Change the gain of each colour channel by up to `amount`, and the brightness of all; (H, W, 3) uint8."""
+    if not amount:
+        return pixels
+    gains = 1 + random.uniform(-amount, amount, 3)
+    lift = 255 * random.uniform(-amount, amount)
+    table = np.clip(np.outer(np.arange(256), gains) + lift, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(pixels, table[:, None]), np.uint8)
 
 
 def _joints_in(crop: Crop, person: LabelledPerson, order: list[int]) -> AugmentedCrop:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from rsn.datasets.augment import Augmentation, augment
+from rsn.datasets.augment import Augmentation, augment, recolour
 from rsn.datasets.labelled import PoseDataset
 from rsn.errors import ImageError
 from rsn.images import read_image
@@ -72,8 +72,9 @@ class TrainingCrops(Dataset[CropBatch]):
         image = read_image(person.image.path)
         random = np.random.default_rng((self.seed, draw.epoch, draw.person))
         drawn = augment(person, self.people.skeleton, self.size, self.augmentation, random)
+        pixels = recolour(drawn.crop.cut(image), self.augmentation.colour, random)
         return CropBatch(
-            image=torch.from_numpy(drawn.crop.cut(image)).permute(2, 0, 1),
+            image=torch.from_numpy(pixels).permute(2, 0, 1),
             keypoints=torch.from_numpy(drawn.keypoints),
             visibility=torch.from_numpy(drawn.visibility),
             unreadable=torch.tensor(unreadable),

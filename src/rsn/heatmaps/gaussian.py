@@ -11,6 +11,12 @@ _TABLES = {
 }
 
 
+def gaussian_deviation(size: int) -> float:
+    """The standard deviation of the kernel, in heatmap cells."""
+    offsets = torch.arange(size, dtype=torch.float64) - size // 2
+    return float((gaussian_kernel(size) * offsets**2).sum().sqrt())
+
+
 def gaussian_kernel(size: int) -> Tensor:
     """cv2.getGaussianKernel(size, 0): (size,) float64 that sums to 1.
 

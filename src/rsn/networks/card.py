@@ -15,7 +15,7 @@ METADATA_KEY = "rsn.card"
 COARSEST = 32  # input pixels to a cell of the coarsest level
 
 # Whose way of reading joints off a heatmap, see `rsn.heatmaps.decode`.
-Decoder = Literal["rsn", "mmpose"]
+Decoder = Literal["rsn", "mmpose", "unbiased"]
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ class PoseTraining(LightningModule):
     def training_step(self, batch: CropBatch) -> Tensor:
         """The recipe's loss of one batch."""
         crops = self.card.normalise(batch["image"]).to(self.dtype)
-        targets = encode(batch["keypoints"], batch["visibility"], self.card.input_size)
+        targets = encode(
+            batch["keypoints"], batch["visibility"], self.card.input_size, decoder=self.card.decoder
+        )
         predictions = [
             [level.to(torch.promote_types(level.dtype, torch.float32)) for level in stage]
             for stage in self.heatmaps(crops.contiguous(memory_format=torch.channels_last))

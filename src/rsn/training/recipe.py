@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from rsn.datasets.augment import Augmentation
 from rsn.errors import RecipeError
+from rsn.networks.card import Decoder
 from rsn.networks.refine import Refine
 from rsn.training.losses import PoseLoss
 
@@ -88,6 +89,7 @@ class Recipe:
     train: sets that are mixed, mapped to the body of the validation set by joint name. start_from: weights to start
     with. head_gain: first value of the gain of the heatmaps' batch norm. The reference starts at 1, and Adam needs
     thousands of steps to grow it to the targets' spread of 10 to 40; a short run starts near there.
+    decoder: what the heatmaps are made for and read with, see `rsn.heatmaps.decode`. blur: its kernel.
     norm: whose crops a batch norm takes its statistics of, those of each process (reference) or of all together.
     most_unreadable: share of the images that may turn out to be unreadable before the run stops.
     output: folder of logs and checkpoints.
@@ -102,6 +104,7 @@ class Recipe:
     refine: Refine = "none"
     input_size: tuple[PositiveInt, PositiveInt] = (256, 192)
     extension: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
+    decoder: Decoder = "rsn"
     blur: PositiveInt = 5
     start_from: Path | None = None
     head_gain: PositiveFloat = 1.0

@@ -117,6 +117,7 @@ def _card(recipe: Recipe, validation: PoseDataset) -> Card:
         skeleton=validation.skeleton,
         input_size=recipe.input_size,
         extension=recipe.extension,
+        decoder=recipe.decoder,
         blur=recipe.blur,
         trained_on=recipe.trained_on,
         license=recipe.license,
