@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from rsn.datasets.augment import Augmentation, augment, recolour
+from rsn.datasets.augment import Augmentation, augment, draw_colours, recolour
 from rsn.datasets.coco import read_coco
 from rsn.datasets.labelled import ImageFile, LabelledPerson
 from rsn.datasets.loading import Draw, ShuffledBatches, TrainingCrops
@@ -158,8 +158,9 @@ def test_rounds_go_on_where_the_last_one_ended() -> None:
 def test_colours_change_by_as_much_as_is_asked_for() -> None:
     grey = np.full((4, 4, 3), 128, np.uint8)
     random = np.random.default_rng(0)
-    assert recolour(grey, 0.0, random) is grey
-    drawn = np.stack([recolour(grey, 0.2, random)[0, 0] for _ in range(500)]).astype(int)
+    assert (recolour(grey, draw_colours(Augmentation(), random)) == grey).all()
+    strong = Augmentation(colour=0.2)
+    drawn = np.stack([recolour(grey, draw_colours(strong, random))[0, 0] for _ in range(500)]).astype(int)
     assert drawn.std(0).min() > 20
     assert (drawn.std(1) > 3).mean() > 0.8  # channels differ
     assert drawn.min() >= 128 * 0.8 - 51 - 1

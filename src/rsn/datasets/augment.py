@@ -76,14 +76,18 @@ def augment(
     return _joints_in(crop, person, list(range(len(skeleton))))
 
 
-def recolour(pixels: Image, amount: float, random: np.random.Generator) -> Image:
-    """Change the gain of each colour channel by up to `amount`, and the brightness of all; (H, W, 3) uint8."""
-    if not amount:
-        return pixels
-    gains = 1 + random.uniform(-amount, amount, 3)
-    lift = 255 * random.uniform(-amount, amount)
-    table = np.clip(np.outer(np.arange(256), gains) + lift, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(pixels, table[:, None]), np.uint8)
+def draw_colours(settings: Augmentation, random: np.random.Generator) -> NDArray[np.float32]:
+    """(4,): gains of red, green and blue, and what is added to all of them, of 255."""
+    if not settings.colour:
+        return np.array([1, 1, 1, 0], np.float32)
+    changes = random.uniform(-settings.colour, settings.colour, 4)
+    return np.asarray([*(1 + changes[:3]), 255 * changes[3]], np.float32)
+
+
+def recolour(pixels: Image, colours: NDArray[np.float32]) -> Image:
+    """Apply what `draw_colours` drew; (H, W, 3) uint8."""
+    table = np.arange(256, dtype=np.float32)[:, None] * colours[:3] + colours[3]
+    return np.asarray(cv2.LUT(pixels, table.clip(0, 255).astype(np.uint8)[:, None]), np.uint8)
 
 
 def _joints_in(crop: Crop, person: LabelledPerson, order: list[int]) -> AugmentedCrop:

@@ -1,21 +1,24 @@
 """Training crops in batches: what is drawn depends on (seed, epoch, person) alone, never on workers or restarts."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from rsn.datasets.augment import Augmentation, augment, recolour
+from rsn.datasets.augment import Augmentation, AugmentedCrop, augment, draw_colours, recolour
 from rsn.datasets.labelled import PoseDataset
 from rsn.errors import ImageError
 from rsn.images import read_image
 
 READ = -1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,11 @@ class CropBatch(TypedDict):
     unreadable: Tensor
 
 
-class TrainingCrops(Dataset[CropBatch]):
-    """Augmented crops of the people of a data set; `crops[Draw(epoch, person)]` gives one, without batch axis."""
+class DrawnCrops(Dataset[T], ABC):
+    """Augmented crops of the people of a data set; `crops[Draw(epoch, person)]` gives one, without batch axis.
+
+    For somebody whose picture cannot be read the next person stands in.
+    """
 
     def __init__(
         self, people: PoseDataset, size: tuple[int, int], augmentation: Augmentation, *, seed: int = 0
@@ -52,27 +58,37 @@ class TrainingCrops(Dataset[CropBatch]):
     def __len__(self) -> int:
         return len(self.people)
 
-    def __getitem__(self, draw: Draw) -> CropBatch:
-        try:
-            return self._crop(draw, unreadable=READ)
-        except ImageError:
-            return self._stand_in(draw)
-
-    def _stand_in(self, draw: Draw) -> CropBatch:
-        """The crop of the next person whose picture can be read."""
-        for step in range(1, len(self)):
+    def __getitem__(self, draw: Draw) -> T:
+        for number in range(draw.person, draw.person + len(self)):
+            stand_in = number != draw.person
             try:
-                return self._crop(Draw(draw.epoch, (draw.person + step) % len(self)), unreadable=draw.person)
+                return self._crop(
+                    Draw(draw.epoch, number % len(self)), unreadable=draw.person if stand_in else READ
+                )
             except ImageError:
                 continue
         raise ImageError("none of the pictures to train on can be read; check the folder of images")
 
-    def _crop(self, draw: Draw, *, unreadable: int) -> CropBatch:
-        person = self.people.people[draw.person]
-        image = read_image(person.image.path)
+    @abstractmethod
+    def _crop(self, draw: Draw, *, unreadable: int) -> T:
+        """One crop, or an ImageError. unreadable: for whom the crop stands in, or `READ`."""
+
+    def _drawn(self, draw: Draw) -> tuple[AugmentedCrop, NDArray[np.float32]]:
         random = np.random.default_rng((self.seed, draw.epoch, draw.person))
-        drawn = augment(person, self.people.skeleton, self.size, self.augmentation, random)
-        pixels = recolour(drawn.crop.cut(image), self.augmentation.colour, random)
+        person, skeleton = self.people.people[draw.person], self.people.skeleton
+        drawn = augment(person, skeleton, self.size, self.augmentation, random)
+        return drawn, draw_colours(self.augmentation, random)
+
+
+class TrainingCrops(DrawnCrops[CropBatch]):
+    """Crops that are cut from the pictures' files."""
+
+    def _crop(self, draw: Draw, *, unreadable: int) -> CropBatch:
+        image = read_image(self.people.people[draw.person].image.path)
+        drawn, colours = self._drawn(draw)
+        pixels = drawn.crop.cut(image)
+        if self.augmentation.colour:
+            pixels = recolour(pixels, colours)
         return CropBatch(
             image=torch.from_numpy(pixels).permute(2, 0, 1),
             keypoints=torch.from_numpy(drawn.keypoints),

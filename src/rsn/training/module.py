@@ -1,6 +1,6 @@
 """What one training step computes, for Lightning."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule
@@ -8,6 +8,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from rsn.datasets.loading import CropBatch
+from rsn.datasets.resident import PlanBatch, ResidentPictures
 from rsn.heatmaps import encode
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
@@ -21,7 +22,12 @@ class PoseTraining(LightningModule):
     """Crops, targets and loss of a recipe around a network; targets are rendered on the network's device."""
 
     def __init__(
-        self, network: PoseNetwork, card: Card, recipe: Recipe, unreadable: UnreadableImages
+        self,
+        network: PoseNetwork,
+        card: Card,
+        recipe: Recipe,
+        unreadable: UnreadableImages,
+        pictures: ResidentPictures | None = None,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -29,11 +35,18 @@ class PoseTraining(LightningModule):
         self.card = card
         self.recipe = recipe
         self.unreadable = unreadable
+        self.pictures = pictures
 
     def on_before_batch_transfer(self, batch: CropBatch, dataloader_idx: int) -> CropBatch:
         """Note what could not be read while it is still on the CPU, where looking costs nothing."""
         self.unreadable.note(batch["unreadable"])
         return batch
+
+    def on_after_batch_transfer(self, batch: CropBatch | PlanBatch, dataloader_idx: int) -> CropBatch:
+        """Cut the crops, where that is done on the device."""
+        if self.pictures is None:
+            return cast(CropBatch, batch)
+        return self.pictures.crops(cast(PlanBatch, batch), self.card.input_size)
 
     def training_step(self, batch: CropBatch) -> Tensor:
         """The recipe's loss of one batch."""

@@ -66,6 +66,8 @@ class Optimisation:
 class Compute:
     """How a run is carried out: what decides its speed and memory, and its result only up to rounding.
 
+    images: "files" reads a person's picture whenever it is their turn; "device" decodes all pictures once, keeps them
+        on the device that trains (COCO's take 59 GB) and cuts the crops there.
     precision: Lightning's names. workers: processes that prepare crops, for each process that trains.
     accumulate: parts that a process takes its share of a batch in, one after the other, to save memory; batch norm
         then sees a part at a time. recompute: keep only the blocks' inputs and compute the blocks again in the
@@ -74,6 +76,7 @@ class Compute:
 
     __pydantic_config__ = _STRICT
 
+    images: Literal["files", "device"] = "files"
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     workers: NonNegativeInt = 4
     accumulate: PositiveInt = 1

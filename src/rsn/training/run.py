@@ -4,6 +4,7 @@ import logging
 import warnings
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -11,11 +12,12 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from rsn.datasets.coco import read_coco
 from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.loading import CropBatch, Share, ShuffledBatches, TrainingCrops
+from rsn.datasets.loading import Share, ShuffledBatches, TrainingCrops
+from rsn.datasets.resident import CropPlans, ResidentPictures
 from rsn.errors import RecipeError
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
@@ -73,9 +75,10 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         Progress(recipe, every, f"training   {people.summary()}", f"validation {validation.summary()}"),
     ]
     unreadable = UnreadableImages(people, recipe.most_unreadable)
-    module = PoseTraining(network, card, recipe, unreadable)
     trainer = _trainer(recipe, processes, callbacks, every)
-    trainer.fit(module, _loader(recipe, people, share), ckpt_path=state, weights_only=True)
+    pictures = _resident(people, trainer) if recipe.compute.images == "device" else None
+    module = PoseTraining(network, card, recipe, unreadable, pictures)
+    trainer.fit(module, _loader(recipe, people, share, pictures), ckpt_path=state, weights_only=True)
     unreadable.tell()
     if processes.rank == 0:
         write_run_report(recipe.output)
@@ -136,8 +139,18 @@ def _network(recipe: Recipe, card: Card) -> PoseNetwork:
     return network
 
 
-def _loader(recipe: Recipe, people: PoseDataset, share: Share) -> DataLoader[CropBatch]:
-    crops = TrainingCrops(people, recipe.input_size, recipe.augmentation, seed=recipe.seed)
+def _resident(people: PoseDataset, trainer: Trainer) -> ResidentPictures:
+    return ResidentPictures([person.image.path for person in people.people], trainer.strategy.root_device)
+
+
+def _loader(
+    recipe: Recipe, people: PoseDataset, share: Share, pictures: ResidentPictures | None
+) -> DataLoader[Any]:
+    crops: Dataset[Any]
+    if pictures is None:
+        crops = TrainingCrops(people, recipe.input_size, recipe.augmentation, seed=recipe.seed)
+    else:
+        crops = CropPlans(people, recipe.input_size, recipe.augmentation, pictures.numbers, seed=recipe.seed)
     batch_size, seed = recipe.optimisation.batch_size, recipe.seed
     workers = recipe.compute.workers
     return DataLoader(

@@ -1,0 +1,64 @@
+"""Crops cut on the device: the ones that are cut from files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from rsn.crops import Crop
+from rsn.datasets.augment import Augmentation
+from rsn.datasets.coco import read_coco
+from rsn.datasets.labelled import PoseDataset
+from rsn.datasets.loading import READ, Draw, ShuffledBatches, TrainingCrops
+from rsn.datasets.resident import CropPlans, ResidentPictures
+from rsn.errors import ImageError
+
+CPU = torch.device("cpu")
+SIZE = (64, 96)
+STRONG = Augmentation(colour=0.3)
+
+
+@pytest.fixture(scope="module")
+def people(people_json: Path) -> PoseDataset:
+    return read_coco(people_json, people_json.parent / "images")
+
+
+def paths(people: PoseDataset) -> list[Path]:
+    return [person.image.path for person in people.people]
+
+
+def test_the_same_draws_give_the_same_crops(people: PoseDataset) -> None:
+    pictures = ResidentPictures(paths(people), CPU)
+    batches = ShuffledBatches(len(people), batch_size=8, steps_per_round=3, seed=1)
+    files = DataLoader(TrainingCrops(people, SIZE, STRONG, seed=1), batch_sampler=batches)
+    plans = DataLoader(CropPlans(people, SIZE, STRONG, pictures.numbers, seed=1), batch_sampler=batches)
+    for from_file, plan in zip(files, plans, strict=True):
+        cut = pictures.crops(plan, SIZE)
+        for name in ("keypoints", "visibility", "unreadable"):
+            assert torch.equal(cut[name], from_file[name])
+        difference = (cut["image"].int() - from_file["image"].int()).abs()
+        # OpenCV may round positions to 1/32 of a pixel, which shows at the edges of the drawn figures.
+        assert difference.float().mean() < 0.3
+        assert (difference > 16).float().mean() < 2e-3
+
+
+def test_whole_shifts_are_exact_and_black_outside(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), image[..., ::-1])
+    pictures = ResidentPictures([tmp_path / "noise.png"], CPU)
+    matrix = np.array([[1.0, 0.0, 5.0], [0.0, 1.0, -4.0]])
+    cut = pictures.cut(torch.tensor([0]), torch.from_numpy(matrix)[None], (32, 32))
+    expected = Crop(matrix, (32, 32)).cut(image)
+    assert np.array_equal(cut[0].permute(1, 2, 0).numpy(), expected)
+
+
+def test_pictures_that_cannot_be_read_are_stood_in_for(people: PoseDataset) -> None:
+    readable = ResidentPictures(paths(people)[2:], CPU)  # the first two people are in the first picture
+    plans = CropPlans(people, SIZE, Augmentation(), readable.numbers)
+    assert plans[Draw(0, 1)]["unreadable"] == 1
+    assert plans[Draw(0, 2)]["unreadable"] == READ
+    with pytest.raises(ImageError, match="none of the pictures"):
+        ResidentPictures([Path("nowhere.png")], CPU)
