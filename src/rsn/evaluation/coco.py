@@ -4,8 +4,10 @@ hotcoco does the counting, with figures equal to pycocotools'. It answers 0 for 
 anything, so what it is given is checked here first.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ class KeypointScores:
 
     def table(self) -> str:
         """Two rows, precision and recall, in percent; a dash where there is nobody to tell it from."""
-        figures = [_percent(figure) for figure in self.as_dict().values()]
+        figures = [percent(figure) for figure in self.as_dict().values()]
         rows = (("%", "mean", "@.50", "@.75", "medium", "large"), ("AP", *figures[:5]), ("AR", *figures[5:]))
         return "\n".join(f"{name:<4}" + "".join(f"{cell:>8}" for cell in cells) for name, *cells in rows)
 
@@ -103,9 +105,12 @@ def _number_images(document: Any) -> dict[int | str, int]:
     """Image id -> number, as hotcoco takes no texts; in the ids' order, which ranks equal scores."""
     try:
         ids = sorted(image["id"] for image in document["images"])
-        return {image: number for number, image in enumerate(ids, start=1)}
     except (KeyError, TypeError) as error:
         raise AnnotationError(f"not COCO annotations, which list images with an id each: {error}") from error
+    twice = next((image for image, following in pairwise(ids) if image == following), None)
+    if twice is not None:
+        raise AnnotationError(f"the annotations list image {twice!r} twice; each needs an id of its own")
+    return {image: number for number, image in enumerate(ids, start=1)}
 
 
 def _checked_annotations(document: Any, skeleton: Skeleton, images: dict[int | str, int]) -> Entry:
@@ -118,7 +123,8 @@ def _checked_annotations(document: Any, skeleton: Skeleton, images: dict[int | s
     if not any(person["num_keypoints"] for person in people):
         raise AnnotationError("the annotations hold nobody with joints; there is nothing to compare with")
     if len({person["id"] for person in people}) < len(people):
-        raise AnnotationError("annotation ids repeat; each person needs an id of its own")
+        twice = Counter(person["id"] for person in people).most_common(1)[0][0]
+        raise AnnotationError(f"annotation id {twice} is given twice; each person needs an id of its own")
     return {
         "images": [{"id": number} for number in images.values()],
         "categories": categories,
@@ -173,5 +179,6 @@ def _check_numbers(name: str, skeleton: Skeleton, keypoints: list[float], others
         raise AnnotationError(f"{name} holds something that is not a finite number")
 
 
-def _percent(figure: float) -> str:
+def percent(figure: float) -> str:
+    """A figure for a table: in percent, a dash where there is none."""
     return "-" if figure == NOBODY else f"{100 * figure:.1f}"
