@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def _read(path: Path) -> list[Any]:
             entries = json.loads(archive.read(names[0]))
     except FileNotFoundError:
         raise AnnotationError(f"{path}: there is no such file") from None
-    except BadZipFile as error:
+    except (BadZipFile, zlib.error) as error:
         raise AnnotationError(f"{path}: not a whole zip file ({error}); write it anew") from error
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
