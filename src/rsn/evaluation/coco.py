@@ -4,14 +4,13 @@ hotcoco does the counting, with figures equal to pycocotools'. It answers 0 for 
 anything, so what it is given is checked here first.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from rsn.datasets.coco import read_json
 from rsn.errors import AnnotationError
@@ -136,12 +135,12 @@ def _checked_person(annotation: Entry, skeleton: Skeleton, images: dict[int | st
     name = f"annotation {annotation['id']}"
     joints = annotation.get("keypoints", [0] * 3 * len(skeleton))
     _check_numbers(name, skeleton, joints, [*annotation["bbox"], annotation["area"]])
-    labelled = sum(visibility > 0 for visibility in joints[2::3])
+    marked = annotation.get("num_keypoints")  # with 0, neither hit nor miss
     return {field: annotation[field] for field in ("id", "category_id", "area", "bbox")} | {
         "image_id": _number_of(name, annotation["image_id"], images),
         "keypoints": joints,
         "iscrowd": int(annotation.get("iscrowd", 0)),
-        "num_keypoints": annotation.get("num_keypoints", labelled),  # with 0, neither hit nor miss
+        "num_keypoints": sum(visibility > 0 for visibility in joints[2::3]) if marked is None else marked,
     }
 
 
@@ -172,8 +171,8 @@ def _check_numbers(name: str, skeleton: Skeleton, keypoints: list[float], others
             f"{name} has {len(keypoints)} keypoint numbers; {skeleton.name} needs {len(skeleton)} x 3"
         )
     try:
-        finite = bool(np.isfinite(np.asarray([*keypoints, *others], np.float64)).all())
-    except (TypeError, ValueError):
+        finite = all(map(math.isfinite, (*keypoints, *others)))
+    except (TypeError, OverflowError):
         finite = False
     if not finite:
         raise AnnotationError(f"{name} holds something that is not a finite number")
