@@ -41,3 +41,10 @@ def test_without_a_box_it_is_drawn_around_the_joints() -> None:
 def test_other_entries_are_refused(entry: dict) -> None:
     with pytest.raises(AnnotationError):
         Person.from_coco(entry)
+
+
+def test_mmposes_rule_counts_the_joints_above() -> None:
+    joints = [0.1, 0.4, 0.8, float("nan")]
+    person = Person.from_joints([0, 0, 9, 9], np.zeros((4, 2)), joints, box_score=0.5, above=0.2)
+    assert person.score == pytest.approx(0.5 * 0.6)
+    assert Person.from_joints([0, 0, 9, 9], np.zeros((4, 2)), [0.1] * 4, above=0.2).score == 0

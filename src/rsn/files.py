@@ -1,5 +1,6 @@
 """Writing files so that nobody ever meets half of one."""
 
+import os
 from pathlib import Path
 from secrets import token_hex
 
@@ -36,3 +37,16 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RsnError(f"cannot make the folder {path}: {error.strerror or error}; choose another") from error
+
+
+def expect_file(path: Path) -> None:
+    """Make the folder of a file that will be written after long work, and say now what would keep it from that.
+
+    Raises:
+        RsnError: the folder cannot be made or written to, or the path is a folder.
+    """
+    make_folder(path.parent)
+    if path.is_dir():
+        raise RsnError(f"cannot write {path}: it is a folder; name a file")
+    if not os.access(path.parent, os.W_OK):
+        raise RsnError(f"cannot write {path}: Permission denied; choose a folder that can be written to")

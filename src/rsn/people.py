@@ -16,7 +16,7 @@ class Person:
     box: (4,) x, y, width, height in image pixels, as it was given to the pose network.
     keypoints: (K, 2) x, y in image pixels, in the order of the skeleton's joints.
     scores: (K,) confidence of each joint; around 0.5 where the map is empty, above 1 now and then, never clipped.
-    score: confidence of the person: the box's score times the mean joint score.
+    score: confidence of the person: the box's score times the mean joint score (see `from_joints`).
     """
 
     box: NDArray[np.float64]
@@ -26,15 +26,25 @@ class Person:
 
     @classmethod
     def from_joints(
-        cls, box: ArrayLike, keypoints: ArrayLike, scores: ArrayLike, *, box_score: float = 1.0
+        cls,
+        box: ArrayLike,
+        keypoints: ArrayLike,
+        scores: ArrayLike,
+        *,
+        box_score: float = 1.0,
+        above: float | None = None,
     ) -> "Person":
-        """A person scored by the reference's rule: box score times the mean of all joint scores."""
+        """A person scored by the reference's rule: box score times the mean of all joint scores.
+
+        With `above`, the mean of the joint scores above it, as in MMPose, and 0 where there is none.
+        """
         joint_scores = np.asarray(scores, np.float64)
+        counted = joint_scores if above is None else joint_scores[joint_scores > above]
         return cls(
             box=np.asarray(box, np.float64),
             keypoints=np.asarray(keypoints, np.float64),
             scores=joint_scores,
-            score=float(box_score * joint_scores.mean()),
+            score=float(box_score * counted.mean()) if len(counted) else 0.0,
         )
 
     def to_coco(self, image_id: int | str, category_id: int = 1) -> dict[str, Any]:

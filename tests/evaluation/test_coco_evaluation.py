@@ -1,87 +1,20 @@
 """The ten COCO figures: equal to pycocotools', and an error where they would silently be 0."""
 
-import contextlib
 import copy
 import dataclasses
-import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from coco_crowd import Entry, by_pycocotools, crowd_of_people, noisy_results
 from rsn.errors import AnnotationError, DeviceError
 from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
-from rsn.skeletons import COCO_17, MPII_16, Skeleton
+from rsn.skeletons import COCO_17, MPII_16
 
 pytest.importorskip("hotcoco")
-
-Entry = dict[str, Any]
-
-
-def crowd_of_people(skeleton: Skeleton = COCO_17, seed: int = 0) -> Entry:
-    """Twelve images with up to four people each: of all sizes, some joints absent, some people without."""
-    rng = np.random.default_rng(seed)
-    people: list[Entry] = []
-    for image in range(1, 13):
-        for _ in range(rng.integers(0, 5)):
-            x, y, width, height = *rng.uniform(0, 400, 2), *np.exp(rng.uniform(3, 5.5, 2))
-            joints = rng.uniform((x, y), (x + width, y + height), (len(skeleton), 2)).round(1)
-            visibility = rng.integers(0, 3, len(skeleton)) * (rng.random() < 0.85)
-            people.append(
-                {
-                    "id": len(people) + 1,
-                    "image_id": image,
-                    "category_id": 1,
-                    "iscrowd": 0 if visibility.any() else int(rng.integers(0, 2)),
-                    "area": float(0.6 * width * height),
-                    "bbox": [x, y, width, height],
-                    "keypoints": np.column_stack([joints, visibility]).ravel().tolist(),
-                    "num_keypoints": int((visibility > 0).sum()),
-                }
-            )
-    return {
-        "images": [{"id": image} for image in range(1, 13)],
-        "categories": [{"id": 1, "name": "person"}],
-        "annotations": people,
-    }
-
-
-def noisy_results(annotations: Entry, seed: int = 0, *, with_boxes: bool = False) -> list[Entry]:
-    """Each person missed, found or found twice, off by more or less, with scores that often tie."""
-    rng = np.random.default_rng(seed)
-    results: list[Entry] = []
-    for person in annotations["annotations"]:
-        for _ in range(rng.integers(0, 3)):
-            joints = np.array(person["keypoints"], np.float64).reshape(-1, 3)
-            joints[:, :2] += rng.normal(0, rng.uniform(0, 0.1) * person["area"] ** 0.5, joints[:, :2].shape)
-            entry = {
-                "image_id": person["image_id"],
-                "category_id": person["category_id"],
-                "keypoints": joints.ravel().tolist(),
-                "score": round(rng.random(), 1),
-            }
-            if with_boxes:
-                entry["bbox"] = (rng.uniform(0.5, 2, 4) * person["bbox"]).tolist()
-            results.append(entry)
-    return [results[i] for i in rng.permutation(len(results))]
-
-
-def by_pycocotools(annotations: Entry, results: list[Entry], skeleton: Skeleton) -> list[float]:
-    coco = pytest.importorskip("pycocotools.coco")
-    cocoeval = pytest.importorskip("pycocotools.cocoeval")
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = coco.COCO()
-        truth.dataset = copy.deepcopy(annotations)
-        truth.createIndex()
-        evaluation = cocoeval.COCOeval(truth, truth.loadRes(copy.deepcopy(results)), "keypoints")
-        evaluation.params.kpt_oks_sigmas = np.array(skeleton.sigmas)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return list(evaluation.stats)
 
 
 def figures(scores: KeypointScores) -> list[float]:
@@ -214,7 +147,7 @@ def test_result_without_score_is_refused(annotations: Entry, results: list[Entry
         ({"keypoints": [1, 1, 2] * 16}, "annotation 2 has 48 keypoint numbers"),
         ({"area": float("nan")}, "annotation 2 holds something that is not a finite number"),
         ({"image_id": 99}, "annotation 2: the annotations list no image 99"),
-        ({"id": 1}, "annotation ids repeat"),
+        ({"id": 1}, "annotation id 1 is given twice"),
         ({"id": -2}, "not what COCO evaluation can read"),
     ],
 )
@@ -235,6 +168,12 @@ def test_annotations_without_joints_are_refused(annotations: Entry) -> None:
     for person in annotations["annotations"]:
         person |= {"keypoints": [0] * 51, "num_keypoints": 0}
     with pytest.raises(AnnotationError, match="nobody with joints"):
+        evaluate_keypoints(annotations, [], COCO_17)
+
+
+def test_image_listed_twice_is_refused(annotations: Entry) -> None:
+    annotations["images"].append({"id": 3})
+    with pytest.raises(AnnotationError, match="list image 3 twice"):
         evaluate_keypoints(annotations, [], COCO_17)
 
 

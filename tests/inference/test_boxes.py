@@ -45,6 +45,20 @@ def test_coco_annotations_without_crowds(tmp_path: Path) -> None:
     assert scores.tolist() == [1]
 
 
+def test_other_categories_and_crowds_are_counted(tmp_path: Path) -> None:
+    entries = [
+        {"image_id": 7, "bbox": [1, 2, 3, 4], "category_id": 1},
+        {"image_id": 7, "bbox": [5, 5, 5, 5]},
+        {"image_id": 7, "bbox": [0, 0, 9, 9], "category_id": 1, "iscrowd": 1},
+        {"image_id": 7, "bbox": [0, 0, 9, 9], "category_id": 18},
+    ]
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"images": [{"id": 7, "file_name": "a.jpg"}], "annotations": entries}))
+    boxes = BoxFile.read(path, category_id=1)
+    assert boxes.left_out == {"of a crowd": 1, "of another category": 1}
+    assert len(boxes) == 2
+
+
 def test_an_empty_list_says_nobody_and_no_list_is_an_error(tmp_path: Path) -> None:
     boxes = read(tmp_path, {"a.jpg": []})
     assert boxes(Path("a.jpg"), IMAGE)[0].shape == (0, 4)

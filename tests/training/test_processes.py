@@ -13,7 +13,7 @@ import torch
 from rsn.datasets.loading import Share, ShuffledBatches
 from rsn.errors import RecipeError
 from rsn.networks.checkpoints import read_tensors
-from rsn.training.processes import Processes
+from rsn.processes import Processes
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
 

@@ -3,19 +3,24 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rsn.cli.progress import say, track
+from rsn.cli.estimating import ModelOptions, SelectionOptions
+from rsn.cli.progress import say
+from rsn.files import write_atomically
+
+if TYPE_CHECKING:
+    from rsn.datasets.labelled import PoseDataset
+    from rsn.evaluation.run import BoxSet
+    from rsn.inference.estimator import PoseEstimator
 
 
-@dataclass(frozen=True)
-class Evaluate:
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(ModelOptions, SelectionOptions):
     """Measure a model, or several averaged, on a labelled data set and print the ten COCO figures."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")]
-    """Names of weights, or weights files; of several the heatmaps are averaged (an ensemble)."""
     annotations: Path
     """COCO-keypoints JSON."""
     images: Path
@@ -24,66 +29,66 @@ class Evaluate:
     """Form of the annotations."""
     boxes: Annotated[str, tyro.conf.arg(metavar="gt|FILE")] = "gt"
     """Where people are: `gt` takes the labelled boxes, FILE is JSON of COCO detections."""
-    weights: tuple[float, ...] = ()
-    """How much each model of an ensemble counts; equally by default."""
-    one_at_a_time: bool = False
-    """Hold only one model of an ensemble in memory."""
-    flip: bool = False
-    """Average with the mirrored crops (flip test)."""
+    parts: bool = False
+    """Also print the figures of each part of the body."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """File to write the figures to."""
     results: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """File to write the predicted joints to, as COCO results."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
-    batch_size: int = 32
-    """People that the network looks at together."""
+    """File to write the predicted joints to, as COCO results; `rsn score` reads it."""
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
         from rsn.extras import require
+        from rsn.files import expect_file
 
         require("hotcoco", extra="train", for_what="COCO evaluation")
-        from rsn.datasets.coco import read_coco
-        from rsn.evaluation.coco import evaluate_keypoints
-        from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes, read_boxes
-        from rsn.files import make_folder, write_atomically
-        from rsn.inference.estimator import PoseEstimator
-
         for file in (self.json, self.results):
             if file is not None:
-                make_folder(file.parent)
-        estimator = PoseEstimator(
-            self.models,
-            weights=self.weights or None,
-            one_at_a_time=self.one_at_a_time,
-            device=self.device,
-            flip=self.flip,
-            batch_size=self.batch_size,
-        )
-        people = read_coco(self.annotations, self.images)
+                expect_file(file)
+        return self._measure_coco(self.estimator())
+
+    def _measure_coco(self, estimator: "PoseEstimator") -> int:
+        from rsn.cli.scores import measure
+        from rsn.datasets.coco import keypoint_category, people_in, read_json
+        from rsn.evaluation.run import check_same_body
+        from rsn.processes import together
+
+        document = read_json(self.annotations)
+        people = people_in(document, self.annotations, self.images)
+        category_id = keypoint_category(document, self.annotations)["id"]
         check_same_body(estimator, people)
+        boxes = self._boxes(document, people, category_id)
+        say(f"boxes: {'the labelled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
+        with together() as processes:
+            found = self.estimate(estimator, boxes.images, category_id=category_id)
+        if processes.rank == 0:
+            told = {"left_out": boxes.left_out, "images_without_boxes": boxes.nobody}
+            self._write_results(found)
+            figures = measure(document, found, people.skeleton, parts=self.parts)
+            self._write_figures(estimator, told | figures)
+        return 0
+
+    def _boxes(self, document: Any, people: "PoseDataset", category_id: int) -> "BoxSet":
+        from rsn.datasets.coco import check_files, image_files
+        from rsn.evaluation.run import BoxSet, labelled_boxes, read_boxes
+
         if self.boxes == "gt":
-            people = people.with_joints()
-            boxes = labelled_boxes(people)
-            say(f"boxes: the labelled ones; {people.summary()}")
-        else:
-            boxes = read_boxes(Path(self.boxes), people)
-            count = sum(len(image.boxes) for image in boxes)
-            say(f"boxes: {count} of {self.boxes}, in {len(boxes)} images")
-        found = [
-            entry
-            for entries in track(estimate_boxes(estimator, boxes), total=len(boxes), unit="image")
-            for entry in entries
-        ]
-        scores = evaluate_keypoints(self.annotations, found, estimator.card.skeleton)
-        print(scores.table())
+            known = people.with_joints()
+            return BoxSet(labelled_boxes(known), known.left_out)
+        images = list(image_files(document, self.annotations, self.images).values())
+        boxes = read_boxes(Path(self.boxes), images, category_id=category_id, min_score=self.min_box_score)
+        check_files({image.image.path for image in boxes.images}, self.images)
+        return boxes
+
+    def _write_results(self, found: list[dict[str, Any]]) -> None:
         if self.results:
             write_atomically(self.results, json.dumps(found).encode())
+
+    def _write_figures(self, estimator: "PoseEstimator", figures: dict[str, Any]) -> None:
         if self.json:
-            document = {
+            about = {
                 "models": self.models, "annotations": str(self.annotations), "boxes": self.boxes, "flip": self.flip,
-                "input_size": estimator.card.input_size, "figures": scores.as_dict(),
+                "input_size": estimator.card.input_size, "min_box_score": self.min_box_score, "nms": self.nms,
+                "nms_threshold": self.nms_threshold,
             }  # fmt: skip
-            write_atomically(self.json, (json.dumps(document, indent=1) + "\n").encode())
-        return 0
+            write_atomically(self.json, (json.dumps(about | figures, indent=1) + "\n").encode())

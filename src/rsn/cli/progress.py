@@ -4,16 +4,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from rsn.processes import Processes
+
 T = TypeVar("T")
 
 
 def say(text: str) -> None:
-    """One line for the user."""
-    print(f"rsn: {text}", file=sys.stderr)
+    """One line for the user; of several processes the first one speaks."""
+    if Processes.launched().rank == 0:
+        print(f"rsn: {text}", file=sys.stderr)
 
 
 def track(items: Iterable[T], *, total: int, unit: str) -> Iterator[T]:
-    """Pass items on behind a progress bar, which is there only where somebody can see it."""
+    """Pass items on behind a progress bar, which is there only where somebody can see it, and once."""
     from rich.console import Console
     from rich.progress import track as rich_track
 
@@ -24,5 +27,5 @@ def track(items: Iterable[T], *, total: int, unit: str) -> Iterator[T]:
         description=f"{unit}s",
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or Processes.launched().rank > 0,
     )

@@ -1,6 +1,7 @@
 """COCO-keypoints JSON, with COCO's own skeleton or any other that `categories` describes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,15 @@ def read_coco(annotations: Path, images: Path) -> PoseDataset:
         AnnotationError: a file that is missing or not COCO keypoints; an annotation with a wrong joint count, a
             number that is not finite, or an image that is not listed; a folder without the pictures.
     """
-    document = read_json(annotations)
-    skeleton = _skeleton(document, annotations)
-    files = _files(document, annotations, images)
+    return people_in(read_json(annotations), annotations, images)
+
+
+def people_in(document: Any, annotations: Path, images: Path) -> PoseDataset:
+    """What `read_coco` returns, where the file has been read already (`read_json`)."""
+    skeleton = skeleton_in(document, annotations)
+    files = image_files(document, annotations, images)
     people = tuple(_person(entry, files, skeleton, annotations) for entry in document["annotations"])
-    _check_files({person.image.path for person in people}, images)
+    check_files({person.image.path for person in people}, images)
     return PoseDataset(skeleton, people)
 
 
@@ -42,25 +47,51 @@ def read_json(path: Path) -> Any:
         raise AnnotationError(f"{path}: not valid JSON ({error})") from error
 
 
-def _skeleton(document: Any, path: Path) -> Skeleton:
-    try:
-        _ = document["images"], document["annotations"]
-        category = next(category for category in document["categories"] if category.get("keypoints"))
-    except (KeyError, TypeError, StopIteration):
-        raise AnnotationError(
-            f"{path}: not a COCO keypoints file (needs images, annotations, and a category with keypoints)"
-        ) from None
+def skeleton_in(document: Any, path: Path) -> Skeleton:
+    """The body that a COCO-keypoints document describes; an AnnotationError where it does not."""
+    category = keypoint_category(document, path)
     limbs = [(a - 1, b - 1) for a, b in category.get("skeleton", ())]  # counted from 1 in the file
     return from_joint_names(category["name"], category["keypoints"], limbs)
 
 
-def _files(document: Any, path: Path, folder: Path) -> dict[int | str, ImageFile]:
+def keypoint_category(document: Any, path: Path) -> dict[str, Any]:
+    """The first category with keypoints; an AnnotationError where there is none."""
     try:
-        return {
-            image["id"]: ImageFile(image["id"], folder / image["file_name"]) for image in document["images"]
-        }
+        _ = document["images"], document["annotations"]
+        return next(category for category in document["categories"] if category.get("keypoints"))
+    except (KeyError, TypeError, StopIteration):
+        raise AnnotationError(
+            f"{path}: not a COCO keypoints file (needs images, annotations, and a category with keypoints)"
+        ) from None
+
+
+def image_files(document: Any, path: Path, folder: Path) -> dict[int | str, ImageFile]:
+    """The images that a document lists, by id, and where they are in a folder.
+
+    COCO's pictures have two names, COCO_val2014_000000000139.jpg and 000000000139.jpg; where the folder lacks the one
+    that is listed, it is the other.
+
+    Raises:
+        AnnotationError: images without id or file_name, or an id that is listed twice.
+    """
+    held = {_without_year(file.name): file.name for file in folder.iterdir()} if folder.is_dir() else {}
+    names = set(held.values())
+    files: dict[int | str, ImageFile] = {}
+    try:
+        for image in document["images"]:
+            name = image["file_name"]
+            if name not in names:
+                name = held.get(_without_year(name), name)
+            if image["id"] in files:
+                raise AnnotationError(f"{path}: image {image['id']} is listed twice")
+            files[image["id"]] = ImageFile(image["id"], folder / name)
     except (KeyError, TypeError):
         raise AnnotationError(f"{path}: each of its images needs an id and a file_name") from None
+    return files
+
+
+def _without_year(name: str) -> str:
+    return re.sub(r"^COCO_[a-z]+20\d\d_(?=\d+\.)", "", name)
 
 
 def _person(
@@ -92,7 +123,8 @@ def _person(
     )
 
 
-def _check_files(paths: set[Path], folder: Path) -> None:
+def check_files(paths: set[Path], folder: Path) -> None:
+    """Refuse (AnnotationError) a folder that does not exist or lacks some of the pictures."""
     if not folder.is_dir():
         raise AnnotationError(f"{folder}: there is no such folder of images")
     missing = sorted(path for path in paths if not path.is_file())

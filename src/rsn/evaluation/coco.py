@@ -4,12 +4,13 @@ hotcoco does the counting, with figures equal to pycocotools'. It answers 0 for 
 anything, so what it is given is checked here first.
 """
 
+import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from rsn.datasets.coco import read_json
 from rsn.errors import AnnotationError
@@ -48,7 +49,7 @@ class KeypointScores:
 
     def table(self) -> str:
         """Two rows, precision and recall, in percent; a dash where there is nobody to tell it from."""
-        figures = [_percent(figure) for figure in self.as_dict().values()]
+        figures = [percent(figure) for figure in self.as_dict().values()]
         rows = (("%", "mean", "@.50", "@.75", "medium", "large"), ("AP", *figures[:5]), ("AR", *figures[5:]))
         return "\n".join(f"{name:<4}" + "".join(f"{cell:>8}" for cell in cells) for name, *cells in rows)
 
@@ -103,9 +104,12 @@ def _number_images(document: Any) -> dict[int | str, int]:
     """Image id -> number, as hotcoco takes no texts; in the ids' order, which ranks equal scores."""
     try:
         ids = sorted(image["id"] for image in document["images"])
-        return {image: number for number, image in enumerate(ids, start=1)}
     except (KeyError, TypeError) as error:
         raise AnnotationError(f"not COCO annotations, which list images with an id each: {error}") from error
+    twice = next((image for image, following in pairwise(ids) if image == following), None)
+    if twice is not None:
+        raise AnnotationError(f"the annotations list image {twice!r} twice; each needs an id of its own")
+    return {image: number for number, image in enumerate(ids, start=1)}
 
 
 def _checked_annotations(document: Any, skeleton: Skeleton, images: dict[int | str, int]) -> Entry:
@@ -118,7 +122,8 @@ def _checked_annotations(document: Any, skeleton: Skeleton, images: dict[int | s
     if not any(person["num_keypoints"] for person in people):
         raise AnnotationError("the annotations hold nobody with joints; there is nothing to compare with")
     if len({person["id"] for person in people}) < len(people):
-        raise AnnotationError("annotation ids repeat; each person needs an id of its own")
+        twice = Counter(person["id"] for person in people).most_common(1)[0][0]
+        raise AnnotationError(f"annotation id {twice} is given twice; each person needs an id of its own")
     return {
         "images": [{"id": number} for number in images.values()],
         "categories": categories,
@@ -130,12 +135,12 @@ def _checked_person(annotation: Entry, skeleton: Skeleton, images: dict[int | st
     name = f"annotation {annotation['id']}"
     joints = annotation.get("keypoints", [0] * 3 * len(skeleton))
     _check_numbers(name, skeleton, joints, [*annotation["bbox"], annotation["area"]])
-    labelled = sum(visibility > 0 for visibility in joints[2::3])
+    marked = annotation.get("num_keypoints")  # with 0, neither hit nor miss
     return {field: annotation[field] for field in ("id", "category_id", "area", "bbox")} | {
         "image_id": _number_of(name, annotation["image_id"], images),
         "keypoints": joints,
         "iscrowd": int(annotation.get("iscrowd", 0)),
-        "num_keypoints": annotation.get("num_keypoints", labelled),  # with 0, neither hit nor miss
+        "num_keypoints": sum(visibility > 0 for visibility in joints[2::3]) if marked is None else marked,
     }
 
 
@@ -166,12 +171,13 @@ def _check_numbers(name: str, skeleton: Skeleton, keypoints: list[float], others
             f"{name} has {len(keypoints)} keypoint numbers; {skeleton.name} needs {len(skeleton)} x 3"
         )
     try:
-        finite = bool(np.isfinite(np.asarray([*keypoints, *others], np.float64)).all())
-    except (TypeError, ValueError):
+        finite = all(map(math.isfinite, (*keypoints, *others)))
+    except (TypeError, OverflowError):
         finite = False
     if not finite:
         raise AnnotationError(f"{name} holds something that is not a finite number")
 
 
-def _percent(figure: float) -> str:
+def percent(figure: float) -> str:
+    """A figure for a table: in percent, a dash where there is none."""
     return "-" if figure == NOBODY else f"{100 * figure:.1f}"

@@ -1,5 +1,6 @@
 """A data set through an estimator: results that an evaluator can score."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from rsn.errors import AnnotationError
 from rsn.images import read_image
 from rsn.inference.boxes import BoxFile
 from rsn.inference.estimator import PoseEstimator, Scene
+from rsn.oks import THRESHOLD, Nms, without_doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,27 +44,69 @@ def labelled_boxes(people: PoseDataset) -> list[ImageBoxes]:
     return [ImageBoxes(image, np.stack(boxes), np.ones(len(boxes))) for image, boxes in by_image.items()]
 
 
-def read_boxes(path: Path, people: PoseDataset) -> list[ImageBoxes]:
-    """The boxes that a file has for the images of a data set.
+@dataclass(frozen=True, eq=False)
+class BoxSet:
+    """Where people are looked for in a data set.
+
+    images: those with a box. left_out: boxes that are not looked at, by reason. nobody: images without a box.
+    """
+
+    images: list[ImageBoxes]
+    left_out: Counter[str]
+    nobody: int = 0
+
+    def summary(self) -> str:
+        """One line: how many boxes and images, and what was left out."""
+        text = f"{sum(len(image.boxes) for image in self.images)} in {len(self.images)} images"
+        text += f"; {self.nobody} images without any" if self.nobody else ""
+        return text + _told(self.left_out)
+
+
+def read_boxes(
+    path: Path, images: Sequence[ImageFile], *, category_id: int = 1, min_score: float = 0.0
+) -> BoxSet:
+    """The boxes that a file has for images: those of a category, of some area, with at least a score.
 
     Raises:
-        AnnotationError: no boxes of theirs in it, or not a file of boxes.
+        AnnotationError: no boxes for the images in it, or not a file of boxes.
     """
-    file = BoxFile.read(path)
-    found = []
-    for image in dict.fromkeys(person.image for person in people.people):
-        listed = file.of_image(image.id, image.path.name)
-        if listed is not None and len(listed[0]):
-            found.append(ImageBoxes(image, *listed))
+    file = BoxFile.read(path, category_id=category_id)
+    left_out = Counter(file.left_out)
+    found, known = [], 0
+    for image in images:
+        boxes, scores = file.of_image(image.id, image.path.name) or (np.empty((0, 4)), np.empty(0))
+        known += len(boxes)
+        low = scores < min_score
+        flat = ~low & (boxes[:, 2:].min(1, initial=np.inf) <= 0)
+        left_out[f"with a score below {min_score:g}"] += int(low.sum())
+        left_out["without area"] += int(flat.sum())
+        kept = ~(low | flat)
+        if kept.any():
+            found.append(ImageBoxes(image, boxes[kept], scores[kept]))
+    left_out["of images that are not in the data set"] = len(file) - known
     if not found:
         raise AnnotationError(
-            f"{path}: has no boxes for the images of the data set; are they of another set?"
+            f"{path}: has no boxes for the images of the data set"
+            f"{_told(+left_out) or '; are they of another set?'}"
         )
-    return found
+    return BoxSet(found, +left_out, len(images) - len(found))
 
 
-def estimate_boxes(estimator: PoseEstimator, boxes: Sequence[ImageBoxes]) -> Iterator[list[dict[str, Any]]]:
-    """COCO results, one list an image."""
+def estimate_boxes(
+    estimator: PoseEstimator,
+    boxes: Sequence[ImageBoxes],
+    *,
+    category_id: int = 1,
+    nms: Nms = "none",
+    nms_threshold: float = THRESHOLD,
+) -> Iterator[list[dict[str, Any]]]:
+    """COCO results, one list an image; with `nms`, people found twice are left out or ranked lower."""
     scenes = (Scene.of(read_image(image.image.path), image.boxes, image.scores) for image in boxes)
     for image, people in zip(boxes, estimator.estimate(scenes), strict=True):
-        yield [person.to_coco(image.image.id) for person in people]
+        left = without_doubles(people, estimator.card.skeleton, nms=nms, threshold=nms_threshold)
+        yield [person.to_coco(image.image.id, category_id) for person in left]
+
+
+def _told(left_out: Counter[str]) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+    return f"; left out: {reasons}" if reasons else ""

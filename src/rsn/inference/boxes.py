@@ -1,7 +1,8 @@
 """Where the people of a photo are, when somebody else has said it: a file of boxes, or the photo as a whole."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +33,34 @@ class BoxFile:
     """
 
     path: Path
-    by_image: dict[str, list[list[float]]]
+    by_image: dict[str, list[list[float]]]  # x, y, width, height, score
+    left_out: Counter[str] = field(default_factory=Counter)  # how many boxes, by reason
 
     @classmethod
-    def read(cls, path: Path) -> "BoxFile":
+    def read(cls, path: Path, *, category_id: int | None = None) -> "BoxFile":
         """Read boxes in any of three forms, all JSON.
 
         - {"photo.jpg": [[x, y, width, height], [x, y, width, height, score], ...], ...}
         - COCO detection results: [{"image_id": ..., "bbox": [...], "score": ...}, ...]
         - COCO annotations: {"images": [...], "annotations": [...]}, crowds left out
 
+        With `category_id`, boxes of other categories are left out; those that name none stay.
+
         Raises:
             AnnotationError: a file that is missing or in none of the forms.
         """
         document = read_json(path)
         try:
-            return cls(path, _boxes_in(document))
+            left_out: Counter[str] = Counter()
+            return cls(path, _boxes_in(document, category_id, left_out), left_out)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AnnotationError(
                 f"{path}: not a file of boxes ({error!r}); write"
                 ' {"photo.jpg": [[x, y, width, height], ...]} or COCO detections'
             ) from error
+
+    def __len__(self) -> int:
+        return sum(map(len, self.by_image.values()))
 
     def __call__(self, path: Path, image: Image) -> Boxes:
         """The boxes of one photo; an AnnotationError where the file does not name it."""
@@ -72,20 +80,34 @@ class BoxFile:
         return None
 
 
-def _boxes_in(document: Any) -> dict[str, list[list[float]]]:
-    boxes: dict[str, list[list[float]]] = {}
+def _boxes_in(document: Any, category_id: int | None, left_out: Counter[str]) -> dict[str, list[list[float]]]:
+    """Boxes by image id or file name; what is left out is counted."""
+    boxes: dict[str, list[list[float]]]
     if isinstance(document, list):
-        for entry in document:
-            boxes.setdefault(str(entry["image_id"]), []).append([*entry["bbox"], entry["score"]])
+        boxes = {str(entry["image_id"]): [] for entry in document}
+        for entry in _of_category(document, category_id, left_out):
+            boxes[str(entry["image_id"])].append(_row([*_row(entry["bbox"])[:4], entry["score"]]))
         return boxes
     if "annotations" not in document:
         return {name: [_row(box) for box in listed] for name, listed in document.items()}
     names = {image["id"]: image["file_name"] for image in document["images"]}
     boxes = {name: [] for name in names.values()}
-    for entry in document["annotations"]:
-        if not entry.get("iscrowd"):
+    for entry in _of_category(document["annotations"], category_id, left_out):
+        if entry.get("iscrowd"):
+            left_out["of a crowd"] += 1
+        else:
             boxes[names[entry["image_id"]]].append(_row(entry["bbox"]))
     return boxes
+
+
+def _of_category(
+    entries: list[dict[str, Any]], category_id: int | None, left_out: Counter[str]
+) -> Iterator[dict[str, Any]]:
+    for entry in entries:
+        if category_id is None or entry.get("category_id", category_id) == category_id:
+            yield entry
+        else:
+            left_out["of another category"] += 1
 
 
 def _row(box: list[float]) -> list[float]:

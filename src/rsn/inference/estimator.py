@@ -13,7 +13,7 @@ from rsn.crops import Crop, Image
 from rsn.errors import AnnotationError, DeviceError, ImageError, RsnError
 from rsn.heatmaps import decode
 from rsn.inference.ensemble import Source, heatmaps_of, on_crops, open_members
-from rsn.networks.card import Card
+from rsn.networks.card import Card, Decoder
 from rsn.networks.network import PoseNetwork
 from rsn.people import Person
 
@@ -21,6 +21,8 @@ from rsn.people import Person
 Detector = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 ENGINES = ("auto", "torch")  # one until there are others
+# Joint scores that count for a person's score: all in the authors' code, those above 0.2 in MMPose's.
+SCORED_ABOVE: dict[Decoder, float | None] = {"rsn": None, "mmpose": 0.2}
 BATCHES_A_MODEL = 16  # that go through one model before the next is read, where they are read one at a time
 
 
@@ -185,7 +187,9 @@ class PoseEstimator:
                 batch, keypoints.cpu().double().numpy(), scores.cpu().double().numpy(), strict=True
             ):
                 found = view.crops[0].to_image(points)
-                yield Person.from_joints(view.box, found, joint_scores, box_score=view.score)
+                yield Person.from_joints(
+                    view.box, found, joint_scores, box_score=view.score, above=SCORED_ABOVE[self.card.decoder]
+                )
 
     @torch.inference_mode()
     def _averaged(self, batches: Sequence[Sequence[View]]) -> list[Tensor]:

@@ -4,6 +4,7 @@ import math
 import time
 from copy import deepcopy
 from dataclasses import asdict, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from rsn.inference.estimator import PoseEstimator
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import save_weights
+from rsn.processes import my_share, of_all
 from rsn.training.averaging import AveragedWeights
 from rsn.training.recipe import Recipe
 from rsn.training.report import SAMPLES
@@ -67,12 +69,9 @@ class Validation(Callback):
         self.best_ap = max(self.best_ap, scores.ap)
 
     def _found(self, estimator: PoseEstimator) -> list[dict[str, Any]]:
-        """COCO results of all processes together."""
-        rank, processes = _place()
-        found = [
-            entry for entries in estimate_boxes(estimator, self.boxes[rank::processes]) for entry in entries
-        ]
-        return _of_all(found)
+        """COCO results of all processes together, in the order of the images."""
+        found = of_all(list(estimate_boxes(estimator, my_share(self.boxes))))
+        return list(chain.from_iterable(found))
 
     def _write(self, network: PoseNetwork, steps: int, ap: float, found: list[dict[str, Any]]) -> None:
         card = replace(self.card, steps=steps, figures={"validation_ap": round(ap, 4)})
@@ -80,22 +79,6 @@ class Validation(Callback):
         if ap > self.best_ap:
             save_weights(self.folder / BEST, network, card)
             write_samples(self.folder / SAMPLES, self.boxes, found, card.skeleton)
-
-
-def _place() -> tuple[int, int]:
-    """This process's rank, and how many processes there are."""
-    if not distributed.is_initialized():
-        return 0, 1
-    return distributed.get_rank(), distributed.get_world_size()
-
-
-def _of_all(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What all processes found, in the order of their ranks, in every process."""
-    if not distributed.is_initialized():
-        return found
-    gathered: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(gathered, found)
-    return [entry for entries in gathered for entry in entries]
 
 
 def _agree_on_statistics(*networks: PoseNetwork) -> None:

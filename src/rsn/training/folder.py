@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from rsn import __version__
 from rsn.errors import RecipeError
 from rsn.files import make_folder, write_atomically
-from rsn.training.processes import Processes
+from rsn.processes import Processes
 from rsn.training.recipe import Recipe, read_recipe, write_recipe
 from rsn.training.states import STATE, STATE_BEFORE, usable_state
 

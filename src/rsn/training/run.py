@@ -23,13 +23,13 @@ from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_weights
+from rsn.processes import Processes
 from rsn.skeletons import Skeleton
 from rsn.training.averaging import AveragedWeights
 from rsn.training.callbacks import BEST, Progress, Validation
 from rsn.training.folder import LOGS, open_folder
 from rsn.training.health import FiniteLoss, UnreadableImages
 from rsn.training.module import PoseTraining, set_head_gain
-from rsn.training.processes import Processes
 from rsn.training.recipe import Recipe, Source
 from rsn.training.report import write_run_report
 from rsn.training.states import STATE, TwoStates

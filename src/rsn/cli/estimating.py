@@ -1,0 +1,77 @@
+"""Options that verbs which run a model on a data set have in common, and what follows from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from rsn.cli.progress import track
+from rsn.processes import Processes
+
+if TYPE_CHECKING:
+    from rsn.evaluation.run import ImageBoxes
+    from rsn.inference.estimator import PoseEstimator
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which models, and how they run."""
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")]
+    """Names of weights, or weights files; of several the heatmaps are averaged (an ensemble)."""
+    weights: tuple[float, ...] = ()
+    """How much each model of an ensemble counts; equally by default."""
+    one_at_a_time: bool = False
+    """Hold only one model of an ensemble in memory."""
+    flip: bool = False
+    """Average with the mirrored crops (flip test)."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
+    batch_size: int = 32
+    """People that the network looks at together."""
+
+    def estimator(self) -> "PoseEstimator":
+        """The models, ready to run; of several processes on one machine each takes a GPU of its own."""
+        import torch
+
+        from rsn.inference.estimator import PoseEstimator
+
+        processes = Processes.launched()
+        device = self.device
+        if device == "auto" and processes.count > 1 and torch.cuda.is_available():
+            device = f"cuda:{processes.on_this_host}"
+        return PoseEstimator(
+            self.models,
+            weights=self.weights or None,
+            one_at_a_time=self.one_at_a_time,
+            device=device,
+            flip=self.flip,
+            batch_size=self.batch_size,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions:
+    """Which boxes are looked at, and which people stay."""
+
+    min_box_score: float = 0.0
+    """Leave out boxes of a file that score lower."""
+    nms: Literal["none", "oks", "soft-oks"] = "none"
+    """What becomes of people found twice: they stay, are left out (oks), or are ranked lower (soft-oks)."""
+    nms_threshold: float = 0.9
+    """OKS from which two people are one; for soft-oks, the smaller the lower doubles are ranked."""
+
+    def estimate(
+        self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", *, category_id: int
+    ) -> list[dict[str, Any]]:
+        """COCO results of all boxes, in every process; each process looks at its share of the images."""
+        from rsn.evaluation.run import estimate_boxes
+        from rsn.processes import my_share, of_all
+
+        share = my_share(boxes)
+        found = estimate_boxes(
+            estimator, share, category_id=category_id, nms=self.nms, nms_threshold=self.nms_threshold
+        )
+        answers = of_all(list(track(found, total=len(share), unit="image")))
+        return [entry for entries in answers for entry in entries]

@@ -1,0 +1,46 @@
+"""rsn score: how good results in a file are, whoever made them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rsn.cli.progress import say
+
+
+@dataclass(frozen=True)
+class Score:
+    """Measure a file of COCO keypoint results, ours or another tool's, and print the ten COCO figures."""
+
+    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    """JSON: a list of image_id, category_id, keypoints, score."""
+    annotations: Path
+    """COCO-keypoints JSON."""
+    parts: bool = False
+    """Also print the figures of each part of the body."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
+    """File to write the figures to."""
+
+    def run(self) -> int:
+        """Exit status 0; what is wrong is raised."""
+        from rsn.extras import require
+
+        require("hotcoco", extra="train", for_what="COCO evaluation")
+        from rsn.cli.scores import measure
+        from rsn.datasets.coco import read_json, skeleton_in
+        from rsn.errors import AnnotationError
+        from rsn.files import expect_file, write_atomically
+
+        if self.json:
+            expect_file(self.json)
+        document, results = read_json(self.annotations), read_json(self.results)
+        if not isinstance(results, list):
+            raise AnnotationError(f"{self.results}: not a list of COCO keypoint results")
+        say(f"people: {len(results)} of {self.results}")
+        figures = measure(document, results, skeleton_in(document, self.annotations), parts=self.parts)
+        if self.json:
+            about = {"results": str(self.results), "annotations": str(self.annotations)}
+            write_atomically(self.json, (json.dumps(about | figures, indent=1) + "\n").encode())
+        return 0

@@ -1,0 +1,93 @@
+"""rsn submit: results as evaluation servers want them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rsn.cli.estimating import ModelOptions, SelectionOptions
+from rsn.cli.progress import say
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoTestdev(ModelOptions, SelectionOptions):
+    """Find the people of COCO's test-dev and write the zip that its evaluation server takes."""
+
+    annotations: Path
+    """image_info_test-dev2017.json, which lists the images."""
+    images: Path
+    """Folder of the pictures, test2017."""
+    boxes: Path
+    """Where people are: JSON of COCO detections."""
+    algorithm: str = "rsn"
+    """Name of what is submitted: letters, digits, dashes."""
+    output: Path = Path("out")
+    """Folder for the zip, which then has the name that the server wants; or OUT.zip."""
+
+    def run(self) -> int:
+        """Exit status 0; what is wrong is raised."""
+        from rsn.datasets.coco import check_files, image_files, read_json
+        from rsn.datasets.labelled import PoseDataset
+        from rsn.evaluation.run import check_same_body, read_boxes
+        from rsn.evaluation.submission import PERSON, check_testdev, testdev_name, write_testdev
+        from rsn.files import expect_file
+        from rsn.processes import together
+        from rsn.skeletons import COCO_17
+
+        name = f"{testdev_name(self.algorithm)}.zip"
+        path = self.output if self.output.suffix == ".zip" else self.output / name
+        expect_file(path)
+        estimator = self.estimator()
+        check_same_body(estimator, PoseDataset(COCO_17, ()))
+        listed = image_files(read_json(self.annotations), self.annotations, self.images)
+        boxes = read_boxes(self.boxes, list(listed.values()), min_score=self.min_box_score)
+        check_files({image.image.path for image in boxes.images}, self.images)
+        say(f"boxes: {self.boxes}; {boxes.summary()}")
+        with together() as processes:
+            found = self.estimate(estimator, boxes.images, category_id=PERSON)
+        if processes.rank > 0:
+            return 0
+        write_testdev(found, path, algorithm=self.algorithm)
+        say(f"{check_testdev(path, listed).summary()}; test-dev has {len(listed)} images")
+        if path.name != name:
+            say(f"the server wants the zip to be named {name}; rename it before you send it")
+        return 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """Look at every number of a zip for COCO's test-dev as the evaluation server would."""
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.zip")]
+    """The zip."""
+    annotations: Path | None = None
+    """image_info_test-dev2017.json, to check the image ids as well."""
+
+    def run(self) -> int:
+        """Exit status 0 where it is in order; what is wrong is raised."""
+        from rsn.datasets.coco import image_files, read_json
+        from rsn.evaluation.submission import check_testdev
+
+        images = None
+        if self.annotations:
+            images = image_files(read_json(self.annotations), self.annotations, Path())
+        say(check_testdev(self.file, images).summary())
+        return 0
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Write and check results for evaluation servers."""
+
+    what: tyro.conf.OmitArgPrefixes[
+        tyro.conf.OmitSubcommandPrefixes[
+            Annotated[CocoTestdev, tyro.conf.subcommand("coco-testdev")]
+            | Annotated[Check, tyro.conf.subcommand("check")]
+        ]
+    ]
+    """What to do."""
+
+    def run(self) -> int:
+        """Exit status of what was asked for."""
+        return self.what.run()

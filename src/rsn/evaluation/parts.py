@@ -1,0 +1,56 @@
+"""COCO figures by part of the body: which joints a model finds well."""
+
+from collections.abc import Sequence
+
+from rsn.evaluation.coco import NOBODY, Entry, KeypointScores, evaluate_keypoints, percent
+from rsn.skeletons import Skeleton
+
+FACE = ("nose", "eye", "ear", "mouth", "forehead", "chin")
+
+
+def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
+    """Joint indices of each part: left and right of one name together, and what is in the face as the head."""
+    parts: dict[str, tuple[int, ...]] = {}
+    for index, joint in enumerate(skeleton.joints):
+        one = joint.removeprefix("left_").removeprefix("right_")
+        part = "head" if one.startswith((*FACE, "head")) else one if one == joint else f"{one}s"
+        parts[part] = (*parts.get(part, ()), index)
+    return parts
+
+
+def evaluate_parts(
+    annotations: Entry, results: Sequence[Entry], skeleton: Skeleton
+) -> dict[str, KeypointScores]:
+    """The COCO figures of each part: OKS over its joints alone, as if the annotations had no others.
+
+    People of whom no joint of a part is marked count neither as found nor as missed; as ever in COCO, who is found
+    there is told by whether the joints, all of them, lie in or near the box. Arguments and errors as in
+    `evaluate_keypoints`; `annotations` is what the file holds. Figures are -1 for a part that nobody has.
+    """
+    figures = {}
+    for part, joints in body_parts(skeleton).items():
+        people = [_with_only(joints, person) for person in annotations["annotations"]]
+        if any(person["num_keypoints"] for person in people):
+            only = {**annotations, "annotations": people}
+            figures[part] = evaluate_keypoints(only, results, skeleton)
+        else:
+            figures[part] = KeypointScores(*[NOBODY] * 10)
+    return figures
+
+
+def parts_table(figures: dict[str, KeypointScores]) -> str:
+    """A row for each part, in percent; a dash where there is nobody to tell it from."""
+    rows = [["%", "AP", "@.50", "@.75", "medium", "large", "AR"]]
+    for part, scores in figures.items():
+        shown = (scores.ap, scores.ap50, scores.ap75, scores.ap_medium, scores.ap_large, scores.ar)
+        rows.append([part, *map(percent, shown)])
+    width = max(len(row[0]) for row in rows) + 2
+    return "\n".join(f"{name:<{width}}" + "".join(f"{cell:>8}" for cell in cells) for name, *cells in rows)
+
+
+def _with_only(joints: Sequence[int], person: Entry) -> Entry:
+    """An annotation that knows no joints but these."""
+    numbers = person.get("keypoints", [])
+    kept = [value if place % 3 != 2 or place // 3 in joints else 0 for place, value in enumerate(numbers)]
+    marked = sum(visibility > 0 for visibility in kept[2::3])
+    return {**person, "keypoints": kept, "num_keypoints": min(marked, person.get("num_keypoints", marked))}

@@ -1,0 +1,116 @@
+"""Processes that work together: started by torchrun or srun, found in what these leave in the environment.
+
+Work on images is shared so that every image is looked at once and the answers come back in the images' order.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import chain, zip_longest
+from typing import Any, TypeVar
+
+from rsn.errors import RsnError
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)  # of the first process for the last; one that fails is noticed at once
+
+
+@dataclass(frozen=True)
+class Processes:
+    """rank: which one this is, from 0. count: how many there are, on `hosts` machines with equally many each."""
+
+    rank: int = 0
+    count: int = 1
+    hosts: int = 1
+
+    @classmethod
+    def launched(cls, environment: Mapping[str, str] = os.environ) -> "Processes":
+        """What torchrun or SLURM's srun says; without either, one process."""
+        if "TORCHELASTIC_RUN_ID" in environment:
+            rank, count, on_host = (
+                int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+            )
+            return cls(rank, count, count // on_host)
+        if "SLURM_STEP_ID" in environment and "SLURM_PROCID" in environment:
+            rank, count, hosts = (
+                int(environment[key]) for key in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NNODES")
+            )
+            return cls(rank, count, hosts)
+        return cls()
+
+    @property
+    def on_each_host(self) -> int:
+        """Processes on one machine."""
+        return self.count // self.hosts
+
+    @property
+    def on_this_host(self) -> int:
+        """The rank among the processes of this machine, which tells which GPU is this one's."""
+        return self.rank % self.on_each_host
+
+
+@contextmanager
+def together() -> Iterator[Processes]:
+    """Join the processes that were launched with this one; alone, nothing happens.
+
+    Raises:
+        RsnError: they do not find each other.
+    """
+    processes = Processes.launched()
+    if processes.count == 1:
+        yield processes
+        return
+    import torch.distributed as distributed
+
+    try:
+        distributed.init_process_group(
+            "gloo", rank=processes.rank, world_size=processes.count, timeout=PATIENCE
+        )
+    except (ValueError, RuntimeError) as error:
+        raise RsnError(
+            f"{processes.count} processes do not find each other; MASTER_ADDR and MASTER_PORT must name a place where"
+            f" they can meet ({error})"
+        ) from error
+    try:
+        yield processes
+    finally:
+        distributed.destroy_process_group()
+
+
+def my_share(items: Sequence[T]) -> Sequence[T]:
+    """What this process takes of the items: one in so many as there are processes that joined, none of them twice."""
+    rank, count = _place()
+    return items[rank::count]
+
+
+def of_all(answers: Sequence[T]) -> list[T]:
+    """What all processes answered to their shares, in the order of the items, in every process.
+
+    Raises:
+        RsnError: another process has stopped.
+    """
+    _, count = _place()
+    if count == 1:
+        return list(answers)
+    import torch.distributed as distributed
+
+    shares: list[Any] = [None] * count
+    try:
+        distributed.all_gather_object(shares, list(answers))
+    except RuntimeError as error:
+        raise RsnError("another process has stopped; what it said tells why") from error
+    missing = object()
+    in_order = chain.from_iterable(zip_longest(*shares, fillvalue=missing))
+    return [answer for answer in in_order if answer is not missing]
+
+
+def _place() -> tuple[int, int]:
+    """This process's rank, and how many joined."""
+    import torch.distributed as distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
