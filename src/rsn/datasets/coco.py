@@ -26,7 +26,7 @@ def read_coco(annotations: Path, images: Path) -> PoseDataset:
     skeleton = _skeleton(document, annotations)
     files = _files(document, annotations, images)
     people = tuple(_person(entry, files, skeleton, annotations) for entry in document["annotations"])
-    _check_files({person.image.path for person in people}, images)
+    check_files({person.image.path for person in people}, images)
     return PoseDataset(skeleton, people)
 
 
@@ -92,7 +92,8 @@ def _person(
     )
 
 
-def _check_files(paths: set[Path], folder: Path) -> None:
+def check_files(paths: set[Path], folder: Path) -> None:
+    """Refuse (AnnotationError) a folder that does not exist or lacks some of the pictures."""
     if not folder.is_dir():
         raise AnnotationError(f"{folder}: there is no such folder of images")
     missing = sorted(path for path in paths if not path.is_file())
