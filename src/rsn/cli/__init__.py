@@ -12,6 +12,7 @@ from rsn.cli.evaluate import Evaluate
 from rsn.cli.models import Models
 from rsn.cli.predict import Predict
 from rsn.cli.report import Report
+from rsn.cli.submit import Submit
 from rsn.cli.train import Train
 from rsn.errors import RsnError, RsnWarning
 
@@ -20,6 +21,7 @@ DESCRIPTION = "People in pictures and where their joints are: Residual Steps Net
 _Verb = (
     Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Submit, tyro.conf.subcommand("submit")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Models, tyro.conf.subcommand("models")]

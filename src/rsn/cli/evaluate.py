@@ -3,25 +3,31 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from rsn.cli.progress import say, track
+from rsn.errors import RsnError
+
+if TYPE_CHECKING:
+    from rsn.inference.estimator import PoseEstimator
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a model, or several averaged, on a labelled data set and print the ten COCO figures."""
+    """Measure a model, or several averaged, on a labelled data set: the ten COCO figures, or MPII's PCKh."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")]
     """Names of weights, or weights files; of several the heatmaps are averaged (an ensemble)."""
     annotations: Path
-    """COCO-keypoints JSON."""
+    """COCO-keypoints JSON; for MPII its .mat release or a list in JSON (valid.json)."""
     images: Path
     """Folder of the pictures that the annotations name."""
-    dataset: Literal["coco"] = "coco"
-    """Form of the annotations."""
+    dataset: Literal["coco", "mpii"] = "coco"
+    """Form of the annotations, and with it what is measured."""
+    head_sizes: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """For an MPII list: the gt_valid.mat that goes with it, which has the head boxes."""
     boxes: Annotated[str, tyro.conf.arg(metavar="gt|FILE")] = "gt"
     """Where people are: `gt` takes the labelled boxes, FILE is JSON of COCO detections."""
     weights: tuple[float, ...] = ()
@@ -43,11 +49,12 @@ class Evaluate:
         """Exit status 0; what is wrong is raised."""
         from rsn.extras import require
 
-        require("hotcoco", extra="train", for_what="COCO evaluation")
+        if self.dataset == "coco":
+            require("hotcoco", extra="train", for_what="COCO evaluation")
         from rsn.datasets.coco import read_coco
         from rsn.evaluation.coco import evaluate_keypoints
         from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes, read_boxes
-        from rsn.files import make_folder, write_atomically
+        from rsn.files import make_folder
         from rsn.inference.estimator import PoseEstimator
 
         for file in (self.json, self.results):
@@ -61,6 +68,8 @@ class Evaluate:
             flip=self.flip,
             batch_size=self.batch_size,
         )
+        if self.dataset == "mpii":
+            return self._measure_pckh(estimator)
         people = read_coco(self.annotations, self.images)
         check_same_body(estimator, people)
         if self.boxes == "gt":
@@ -78,12 +87,41 @@ class Evaluate:
         ]
         scores = evaluate_keypoints(self.annotations, found, estimator.card.skeleton)
         print(scores.table())
+        self._write(estimator, found, scores.as_dict())
+        return 0
+
+    def _measure_pckh(self, estimator: "PoseEstimator") -> int:
+        from rsn.datasets.mpii import read_mpii, with_ground_truth
+        from rsn.evaluation.mpii import check_head_sizes, evaluate_pckh
+        from rsn.evaluation.run import check_same_body, estimate_people
+
+        if self.boxes != "gt":
+            raise RsnError("MPII is measured in the boxes of its centres and scales; leave out --boxes")
+        people = read_mpii(self.annotations, self.images)
+        check_same_body(estimator, people)
+        if self.head_sizes is not None:
+            people = with_ground_truth(people, self.head_sizes)
+        people = people.with_joints()
+        check_head_sizes(people.people)
+        say(people.summary())
+        found = estimate_people(estimator, people.people)
+        pairs = list(track(found, total=len(people), unit="people"))
+        scores = evaluate_pckh(pairs)
+        print(scores.table())
+        entries = [person.to_coco(labelled.image.id) for labelled, person in pairs]
+        self._write(estimator, entries, scores.as_dict())
+        return 0
+
+    def _write(
+        self, estimator: "PoseEstimator", found: list[dict[str, Any]], figures: dict[str, float]
+    ) -> None:
+        from rsn.files import write_atomically
+
         if self.results:
             write_atomically(self.results, json.dumps(found).encode())
         if self.json:
             document = {
                 "models": self.models, "annotations": str(self.annotations), "boxes": self.boxes, "flip": self.flip,
-                "input_size": estimator.card.input_size, "figures": scores.as_dict(),
+                "input_size": estimator.card.input_size, "figures": figures,
             }  # fmt: skip
             write_atomically(self.json, (json.dumps(document, indent=1) + "\n").encode())
-        return 0
