@@ -93,7 +93,7 @@ class Evaluate:
     def _measure_pckh(self, estimator: "PoseEstimator") -> int:
         from rsn.datasets.mpii import read_mpii, with_ground_truth
         from rsn.evaluation.mpii import check_head_sizes, evaluate_pckh
-        from rsn.evaluation.run import check_same_body, estimate_people
+        from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes
 
         if self.boxes != "gt":
             raise RsnError("MPII is measured in the boxes of its centres and scales; leave out --boxes")
@@ -103,13 +103,16 @@ class Evaluate:
             people = with_ground_truth(people, self.head_sizes)
         people = people.with_joints()
         check_head_sizes(people.people)
-        say(people.summary())
-        found = estimate_people(estimator, people.people)
-        pairs = list(track(found, total=len(people), unit="people"))
-        scores = evaluate_pckh(pairs)
+        boxes = labelled_boxes(people)
+        say(f"boxes: those of the centres and scales; {people.summary()}")
+        found = [
+            entry
+            for entries in track(estimate_boxes(estimator, boxes), total=len(boxes), unit="image")
+            for entry in entries
+        ]
+        scores = evaluate_pckh(people.people, found)
         print(scores.table())
-        entries = [person.to_coco(labelled.image.id) for labelled, person in pairs]
-        self._write(estimator, entries, scores.as_dict())
+        self._write(estimator, found, scores.as_dict())
         return 0
 
     def _write(

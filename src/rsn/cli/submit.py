@@ -33,7 +33,7 @@ class Submit:
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
         from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
-        from rsn.evaluation.run import check_same_body, estimate_people
+        from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes
         from rsn.files import make_folder
         from rsn.inference.estimator import PoseEstimator
 
@@ -41,8 +41,13 @@ class Submit:
         estimator = PoseEstimator(self.models, device=self.device, flip=self.flip, batch_size=self.batch_size)
         test = SinglePersonTest.read(self.annotations, self.images)
         check_same_body(estimator, test.people)
-        found = estimate_people(estimator, test.people.people)
-        write_mpii_submission(self.output, test, track(found, total=len(test.places), unit="people"))
+        boxes = labelled_boxes(test.people)
+        found = [
+            entry
+            for entries in track(estimate_boxes(estimator, boxes), total=len(boxes), unit="image")
+            for entry in entries
+        ]
+        write_mpii_submission(self.output, test, found)
         say(
             f"wrote {self.output}: {len(test.places)} people in {len(test.images)} test images; read back and checked"
         )

@@ -3,20 +3,20 @@
 Andriluka et al., CVPR 2014; counted as in the RSN and HRNet repositories, whose tables are the ones to compare with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsn.datasets.labelled import LabelledPerson
 from rsn.errors import AnnotationError
-from rsn.people import Person
 from rsn.skeletons import MPII_16
 
 THRESHOLD = 0.5  # head sizes
 TIGHT = 0.1
-REFERENCE_TIGHT = 0.11  # what the reference's "Mean@0.1" is measured at
+REFERENCE_TIGHT = 0.11  # where the reference measures what its tables call Mean@0.1
 NOBODY = -1.0  # a figure that cannot be told
 
 COLUMNS = {
@@ -27,6 +27,7 @@ COLUMNS = {
     },
 }
 NOT_IN_MEAN = ("pelvis", "thorax")
+Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class PckhScores:
     """The columns of MPII's table, each from 0 to 1, or -1 where nobody has such a joint.
 
     head ... ankle, mean: PCKh@0.5. A column of two sides is the mean of right and left; mean is over all joints but
-    pelvis and thorax, each as often as it is marked. mean_tight: the same mean within `tight` head sizes.
+    pelvis and thorax, each as often as it is marked. mean_at_10: the same mean within 0.1 head sizes. mean_at_11:
+    within 0.11, which is what the RSN and HRNet repositories print as "Mean@0.1".
     """
 
     head: float
@@ -45,15 +47,19 @@ class PckhScores:
     knee: float
     ankle: float
     mean: float
-    mean_tight: float
-    tight: float = TIGHT
+    mean_at_10: float
+    mean_at_11: float
+
+    @property
+    def headline(self) -> tuple[str, float]:
+        """The figure to choose weights by, and its name."""
+        return "pckh", self.mean
 
     def as_dict(self) -> dict[str, float]:
-        """The figures by the names of the papers' tables: Head ... Ankle, Mean, Mean@0.1."""
-        figures = asdict(self)
-        tight, mean_tight = figures.pop("tight"), figures.pop("mean_tight")
-        return {name.capitalize(): figure for name, figure in figures.items()} | {
-            f"Mean@{tight:g}": mean_tight
+        """The figures by the names of the papers' tables: Head ... Ankle, Mean, Mean@0.1; and Mean@0.11."""
+        return {
+            name.capitalize().replace("_at_", "@0.").replace("@0.10", "@0.1"): figure
+            for name, figure in asdict(self).items()
         }
 
     def table(self) -> str:
@@ -68,36 +74,63 @@ def check_head_sizes(people: Sequence[LabelledPerson]) -> None:
     _check_head_sizes(_marked(people), _head_sizes(people))
 
 
-def evaluate_pckh(pairs: Sequence[tuple[LabelledPerson, Person]], *, tight: float = TIGHT) -> PckhScores:
-    """Compare what was found with the labels, person by person (`evaluation.run.estimate_people`).
+def evaluate_pckh(people: Sequence[LabelledPerson], results: Iterable[Entry]) -> PckhScores:
+    """Compare results, found in the labelled boxes, with the labels.
 
-    tight: threshold of the second mean, in head sizes. The reference calls its own 0.1 and measures it at
-    `REFERENCE_TIGHT`.
+    results: COCO results as `evaluation.run.estimate_boxes` gives them, in any order; see `results_of`.
 
     Raises:
-        AnnotationError: as `pckh`.
+        AnnotationError: as `results_of` and `pckh`.
     """
-    shape = (len(pairs), len(MPII_16), 2)
-    people = [person for person, _ in pairs]
     return pckh(
-        np.reshape([found.keypoints for _, found in pairs], shape),
-        np.reshape([person.keypoints for person in people], shape),
+        results_of(people, results),
+        np.reshape([person.keypoints for person in people], (len(people), len(MPII_16), 2)),
         _marked(people),
         _head_sizes(people),
-        tight=tight,
     )
 
 
-def pckh(
-    found: ArrayLike, labelled: ArrayLike, marked: ArrayLike, head_sizes: ArrayLike, *, tight: float = TIGHT
-) -> PckhScores:
+def results_of(people: Sequence[LabelledPerson], results: Iterable[Entry]) -> NDArray[np.float64]:
+    """The joints that were found in the labelled box of each person: (N, 16, 2), image pixels.
+
+    results: entries with image_id, keypoints and box (x, y, width, height), by which they are recognised.
+
+    Raises:
+        AnnotationError: a person without a result, or an entry that is not one of 16 joints.
+    """
+    try:
+        found = {
+            (entry["image_id"], *_rounded(entry["box"])): np.reshape(entry["keypoints"], (len(MPII_16), 3))[
+                :, :2
+            ]
+            for entry in results
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnnotationError(
+            f"not a COCO result with image_id, box, and keypoints of 16 joints ({error})"
+        ) from error
+    keys = [(person.image.id, *_rounded(person.box)) for person in people]
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise AnnotationError(
+            f"{len(missing)} of {len(people)} people have no result, first someone in image {missing[0][0]}; are the"
+            " results of these annotations, in their boxes?"
+        )
+    joints = [found[key] for key in keys]
+    return np.array(joints, np.float64).reshape(len(people), len(MPII_16), 2)
+
+
+def _rounded(box: ArrayLike) -> Iterator[float]:
+    return (round(float(value), 3) for value in np.asarray(box, np.float64))  # as in results
+
+
+def pckh(found: ArrayLike, labelled: ArrayLike, marked: ArrayLike, head_sizes: ArrayLike) -> PckhScores:
     """PCKh from arrays.
 
     Args:
         found, labelled: (N, 16, 2) joints, in pixels of the image, both counted from 0 or both from 1.
         marked: (N, 16), true where a joint is labelled; others do not count.
         head_sizes: (N,) pixels: 0.6 of the diagonal of the head box (`datasets.mpii.head_size`).
-        tight: threshold of the second mean, in head sizes.
 
     Raises:
         AnnotationError: shapes that do not fit; people with marked joints and without a head size, or nobody with
@@ -108,10 +141,16 @@ def pckh(
     _check(places, truth, counted, sizes)
     distances = np.linalg.norm(places - truth, axis=2)
     measured = np.divide(distances, sizes[:, None], out=np.full_like(distances, np.inf), where=counted)
-    hits, tight_hits = ((counted & (measured <= limit)).sum(0) for limit in (THRESHOLD, tight))
+    hits, hits_at_10, hits_at_11 = (
+        (counted & (measured <= limit)).sum(0) for limit in (THRESHOLD, TIGHT, REFERENCE_TIGHT)
+    )
     labels = counted.sum(0)
-    columns = {part: _column(hits, labels, joints) for part, joints in COLUMNS.items()}
-    return PckhScores(**columns, mean=_mean(hits, labels), mean_tight=_mean(tight_hits, labels), tight=tight)
+    return PckhScores(
+        **{part: _column(hits, labels, joints) for part, joints in COLUMNS.items()},
+        mean=_mean(hits, labels),
+        mean_at_10=_mean(hits_at_10, labels),
+        mean_at_11=_mean(hits_at_11, labels),
+    )
 
 
 def _column(hits: NDArray[np.int64], labels: NDArray[np.int64], joints: Sequence[str]) -> float:

@@ -21,7 +21,7 @@ from rsn.datasets.labelled import LabelledPerson, PoseDataset
 from rsn.datasets.matlab import EMPTY, read_mat, struct_array, structs, write_mat
 from rsn.datasets.mpii import ReleaseImage, read_release, to_mpii
 from rsn.errors import AnnotationError
-from rsn.people import Person
+from rsn.evaluation.mpii import results_of
 from rsn.skeletons import MPII_16
 
 Place = tuple[int, int]  # the number of a test image and of a person in it, from 0
@@ -59,19 +59,19 @@ class SinglePersonTest:
         return PoseDataset(MPII_16, tuple(self.places))
 
 
-def write_mpii_submission(
-    path: Path, test: SinglePersonTest, found: Iterable[tuple[LabelledPerson, Person]]
-) -> None:
+def write_mpii_submission(path: Path, test: SinglePersonTest, results: Iterable[dict[str, Any]]) -> None:
     """Write the file for MPII's single-person test, and check it by reading it back.
 
-    found: all people of the test beside what was found (`evaluation.run.estimate_people`); image pixels.
+    results: COCO results of all people of the test, as `evaluation.run.estimate_boxes` gives them.
 
     Raises:
         AnnotationError: a person of the test is missing, or a joint is not finite. Nothing is written then.
         RsnError: the file cannot be written.
     """
-    joints = {test.places[labelled]: to_mpii(person.keypoints) for labelled, person in found}
-    _check_complete(joints, test)
+    found = to_mpii(results_of(test.people.people, results))
+    if not np.isfinite(found).all():
+        raise AnnotationError("a joint was found at something that is not a finite number")
+    joints = dict(zip(test.places.values(), found, strict=True))
     write_mat(
         path,
         pred=struct_array(
@@ -129,17 +129,6 @@ def _joints(annopoints: Any) -> NDArray[np.float64]:
     for point in structs(annopoints["point"]):
         joints[int(point["id"])] = point["x"], point["y"]
     return joints
-
-
-def _check_complete(joints: dict[Place, NDArray[np.float64]], test: SinglePersonTest) -> None:
-    missing = len(set(test.places.values()) - set(joints))
-    if missing:
-        raise AnnotationError(f"{missing} of the {len(test.places)} people of the test have no prediction")
-    for (number, rect), points in joints.items():
-        if points.shape != (len(MPII_16), 2) or not np.isfinite(points).all():
-            raise AnnotationError(
-                f"{test.images[number].name}, person {rect + 1}: needs 16 joints, all finite numbers"
-            )
 
 
 def _same(read: dict[Place, NDArray[np.float64]], meant: dict[Place, NDArray[np.float64]]) -> bool:

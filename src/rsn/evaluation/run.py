@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
+from rsn.datasets.labelled import ImageFile, PoseDataset
 from rsn.errors import AnnotationError
 from rsn.images import read_image
 from rsn.inference.boxes import BoxFile
 from rsn.inference.estimator import PoseEstimator, Scene
-from rsn.people import Person
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +66,3 @@ def estimate_boxes(estimator: PoseEstimator, boxes: Sequence[ImageBoxes]) -> Ite
     scenes = (Scene.of(read_image(image.image.path), image.boxes, image.scores) for image in boxes)
     for image, people in zip(boxes, estimator.estimate(scenes), strict=True):
         yield [person.to_coco(image.image.id) for person in people]
-
-
-def estimate_people(
-    estimator: PoseEstimator, people: Sequence[LabelledPerson]
-) -> Iterator[tuple[LabelledPerson, Person]]:
-    """Each labelled person beside what is found in its box, image by image."""
-    by_image: dict[ImageFile, list[LabelledPerson]] = {}
-    for person in people:
-        by_image.setdefault(person.image, []).append(person)
-    scenes = (
-        Scene.of(read_image(image.path), np.stack([person.box for person in labelled]))
-        for image, labelled in by_image.items()
-    )
-    for labelled, found in zip(by_image.values(), estimator.estimate(scenes), strict=True):
-        yield from zip(labelled, found, strict=True)
