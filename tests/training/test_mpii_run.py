@@ -23,8 +23,9 @@ def test_a_run_on_mpii(recipe_file: Path, tmp_path: Path) -> None:
     with open(tmp_path / "run/logs/version_0/metrics.csv") as file:
         figures = [float(row["validation/pckh"]) for row in csv.DictReader(file) if row["validation/pckh"]]
     assert len(figures) == 2
+    assert "| Shoulder | Elbow |" in (tmp_path / "run" / "report.md").read_text()
     card = load_model(tmp_path / "run" / "best.safetensors")[1]
-    assert card.skeleton is MPII_16
+    assert card.skeleton == MPII_16
     assert card.figures["validation_pckh"] == pytest.approx(max(figures), abs=1e-4)
 
 
