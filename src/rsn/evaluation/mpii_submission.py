@@ -4,8 +4,8 @@ As MPII's evaluation page has it, the file holds `pred`: the struct array `annol
 (`RELEASE.annolist(RELEASE.img_train == 0)`), in which the people of `RELEASE.single_person` have got their joints as
 `pred(image).annorect(person).annopoints.point(k)` with x and y. Known only from evaluation code in public: there must
 be as many images as in the release, people keep their place and their objpos, by which they are counted, and joints
-are found by their id, 0 to 15. That coordinates count from 1, as in the labels, is our reading: no page says it. The
-test labels are not public, so no file of ours was ever scored.
+are found by their id, 0 to 15. That coordinates count from 1, as in the labels, is our reading: we found no page
+that says it. The test labels are not public, so no file of ours was ever scored.
 """
 
 from collections.abc import Iterable
