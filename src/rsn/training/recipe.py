@@ -1,29 +1,32 @@
 """A training recipe: everything that decides the result of a run, typed, read from YAML."""
 
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ConfigDict, PositiveFloat, PositiveInt, TypeAdapter
 
 from rsn.datasets.augment import Augmentation
 from rsn.errors import RecipeError
 from rsn.training.losses import PoseLoss
+from rsn.typed_yaml import read_mapping, validated
 
 _STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A labelled set: a COCO-keypoints file, the folder of its images, and the lowest box (pixels) to use."""
+    """A labelled set: a COCO-keypoints file, the folder of its images, and the lowest box (pixels) to use.
+
+    skeleton: a file that describes the body, where the annotations do not.
+    """
 
     __pydantic_config__ = _STRICT
 
     annotations: Path
     images: Path
+    skeleton: Path | None = None
     min_box_height: float = 0.0
 
 
@@ -92,20 +95,10 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         RecipeError: no such file, not YAML, or settings that do not exist or cannot be; all of them are named.
     """
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(document, dict):
-        raise RecipeError(f"{path}: a recipe is a YAML mapping of settings")
+    document = read_mapping(path, what="a recipe", error=RecipeError)
     for override in overrides:
         _override(document, override)
-    try:
-        return TypeAdapter(Recipe).validate_python(document)
-    except ValidationError as error:
-        raise RecipeError(f"{path}: {_sentence(error)}") from error
+    return validated(Recipe, document, path=path, known=SETTINGS, error=RecipeError)
 
 
 def write_recipe(recipe: Recipe) -> str:
@@ -128,22 +121,6 @@ def _override(document: dict[str, Any], override: str) -> None:
         document[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: the value is not valid YAML") from error
-
-
-def _sentence(error: ValidationError) -> str:
-    return "; ".join(_problem(problem) for problem in error.errors())
-
-
-def _problem(problem: ErrorDetails) -> str:
-    setting = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "unexpected_keyword_argument":
-        nearest = get_close_matches(str(problem["loc"][-1]), SETTINGS, n=1)
-        return f"there is no setting {setting}" + (f"; did you mean {nearest[0]}?" if nearest else "")
-    if problem["type"] == "value_error":  # from __post_init__, which names the setting itself
-        return str(problem["ctx"]["error"])
-    if problem["type"] == "missing":
-        return f"{setting} is missing"
-    return f"{setting}: {problem['msg'].lower()} (got {problem['input']!r})"
 
 
 SETTINGS = [
