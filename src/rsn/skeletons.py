@@ -112,7 +112,7 @@ def convert(
     keypoints (N, K, 2) and visibility (N, K) in `source` order -> the same in `target` order. Joints that
     `source` lacks get visibility `NOT_ANNOTATED` and position 0.
     """
-    if source.joints == target.joints:
+    if source.plain_joints == target.plain_joints:
         return keypoints, visibility
     people = len(keypoints)
     points = np.zeros((people, len(target), 2), np.float32)

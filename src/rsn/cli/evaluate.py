@@ -22,6 +22,8 @@ class Evaluate:
     """Folder of the pictures that the annotations name."""
     dataset: Literal["coco"] = "coco"
     """Form of the annotations."""
+    skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
+    """Skeleton file, where the annotations do not name their joints."""
     boxes: Annotated[str, tyro.conf.arg(metavar="gt|FILE")] = "gt"
     """Where people are: `gt` takes the labelled boxes, FILE is JSON of COCO detections."""
     weights: tuple[float, ...] = ()
@@ -49,6 +51,8 @@ class Evaluate:
         from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes, read_boxes
         from rsn.files import make_folder, write_atomically
         from rsn.inference.estimator import PoseEstimator
+        from rsn.skeleton_files import read_skeleton
+        from rsn.skeletons import with_sigmas
 
         for file in (self.json, self.results):
             if file is not None:
@@ -61,7 +65,9 @@ class Evaluate:
             flip=self.flip,
             batch_size=self.batch_size,
         )
-        people = read_coco(self.annotations, self.images)
+        people = read_coco(
+            self.annotations, self.images, read_skeleton(self.skeleton) if self.skeleton else None
+        )
         check_same_body(estimator, people)
         if self.boxes == "gt":
             people = people.with_joints()
@@ -71,12 +77,10 @@ class Evaluate:
             boxes = read_boxes(Path(self.boxes), people)
             count = sum(len(image.boxes) for image in boxes)
             say(f"boxes: {count} of {self.boxes}, in {len(boxes)} images")
-        found = [
-            entry
-            for entries in track(estimate_boxes(estimator, boxes), total=len(boxes), unit="image")
-            for entry in entries
-        ]
-        scores = evaluate_keypoints(self.annotations, found, estimator.card.skeleton)
+        results = estimate_boxes(estimator, boxes, category_id=people.category_id)
+        found = [entry for entries in track(results, total=len(boxes), unit="image") for entry in entries]
+        body = people.skeleton if people.skeleton.sigmas else estimator.card.skeleton
+        scores = evaluate_keypoints(self.annotations, found, with_sigmas(body))
         print(scores.table())
         if self.results:
             write_atomically(self.results, json.dumps(found).encode())

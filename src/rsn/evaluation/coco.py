@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rsn.datasets.coco import read_json
+from rsn.datasets.coco import for_evaluation, read_json
 from rsn.errors import AnnotationError
 from rsn.extras import require
 from rsn.skeletons import Skeleton
@@ -77,6 +77,8 @@ def evaluate_keypoints(
         )
     document = annotations if isinstance(annotations, dict) else read_json(annotations)
     images = _number_images(document)
+    where = "the annotations" if isinstance(annotations, dict) else str(annotations)
+    document = for_evaluation(document, where, skeleton)
     truth = _checked_annotations(document, skeleton, images)
     categories = {person["category_id"] for person in truth["annotations"]}
     found = [_checked_result(entry, skeleton, images, categories) for entry in results]

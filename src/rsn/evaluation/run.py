@@ -27,7 +27,7 @@ class ImageBoxes:
 def check_same_body(estimator: PoseEstimator, people: PoseDataset) -> None:
     """Refuse to measure a model on labels of other joints than its own (AnnotationError)."""
     body, labelled = estimator.card.skeleton, people.skeleton
-    if body.joints != labelled.joints:
+    if body.plain_joints != labelled.plain_joints:
         raise AnnotationError(
             f"the model finds the {len(body)} joints of {body.name}, the annotations have the {len(labelled)} of"
             f" {labelled.name}; take weights and annotations of one body"
@@ -61,8 +61,10 @@ def read_boxes(path: Path, people: PoseDataset) -> list[ImageBoxes]:
     return found
 
 
-def estimate_boxes(estimator: PoseEstimator, boxes: Sequence[ImageBoxes]) -> Iterator[list[dict[str, Any]]]:
+def estimate_boxes(
+    estimator: PoseEstimator, boxes: Sequence[ImageBoxes], *, category_id: int = 1
+) -> Iterator[list[dict[str, Any]]]:
     """COCO results, one list an image."""
     scenes = (Scene.of(read_image(image.image.path), image.boxes, image.scores) for image in boxes)
     for image, people in zip(boxes, estimator.estimate(scenes), strict=True):
-        yield [person.to_coco(image.image.id) for person in people]
+        yield [person.to_coco(image.image.id, category_id) for person in people]

@@ -17,6 +17,7 @@ from rsn.evaluation.run import estimate_boxes, labelled_boxes
 from rsn.inference.estimator import PoseEstimator
 from rsn.networks.card import Card
 from rsn.networks.weights import save_weights
+from rsn.skeletons import with_sigmas
 from rsn.training.module import PoseTraining
 from rsn.training.recipe import Recipe
 
@@ -27,6 +28,8 @@ class Validation(Callback):
     def __init__(self, recipe: Recipe, people: PoseDataset, card: Card) -> None:
         self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
         self.boxes = labelled_boxes(people)
+        self.category_id = people.category_id
+        self.body = with_sigmas(card.skeleton)
         self.card = card
         self.best_weights = recipe.output / "best.safetensors"
         self.last_weights = recipe.output / "last.safetensors"
@@ -51,8 +54,9 @@ class Validation(Callback):
             save_weights(self.best_weights, network, card)
 
     def _ap(self, estimator: PoseEstimator) -> float:
-        found = [entry for entries in estimate_boxes(estimator, self.boxes) for entry in entries]
-        return evaluate_keypoints(self.annotations, found, self.card.skeleton).ap
+        results = estimate_boxes(estimator, self.boxes, category_id=self.category_id)
+        found = [entry for entries in results for entry in entries]
+        return evaluate_keypoints(self.annotations, found, self.body).ap
 
 
 class Progress(Callback):

@@ -21,6 +21,7 @@ from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_weights
+from rsn.skeleton_files import read_skeleton
 from rsn.skeletons import Skeleton
 from rsn.training.callbacks import Progress, Validation
 from rsn.training.module import PoseTraining, set_head_gain
@@ -48,6 +49,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
     seed_everything(recipe.seed, verbose=False)
     validation = read_people(recipe.validation)
+    if not len(validation):
+        raise RecipeError(f"nobody to validate with is left: {validation.summary()}")
     people = training_people(recipe, validation.skeleton)
     card = _card(recipe, validation)
     make_folder(recipe.output)
@@ -74,14 +77,16 @@ def _state_file(recipe: Recipe, resume: bool) -> Path | None:
 
 def read_people(source: Source) -> PoseDataset:
     """The people of a set whose joints are known and whose boxes are high enough."""
-    return read_coco(source.annotations, source.images).with_joints(min_box_height=source.min_box_height)
+    skeleton = read_skeleton(source.skeleton) if source.skeleton else None
+    people = read_coco(source.annotations, source.images, skeleton)
+    return people.with_joints(min_box_height=source.min_box_height)
 
 
 def training_people(recipe: Recipe, skeleton: Skeleton) -> PoseDataset:
     """Everybody that a recipe trains on, as one set with the joints of `skeleton`.
 
     Raises:
-        RecipeError: nobody is left. AnnotationError: a set cannot be read.
+        RecipeError: nobody is left. AnnotationError: a set cannot be read, or has none of these joints.
     """
     people = reduce(PoseDataset.joined, (read_people(source).mapped_to(skeleton) for source in recipe.train))
     if not len(people):
