@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from rsn.cli.progress import say, track
+from rsn.inference.engines import Choice
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Evaluate:
     """File to write the figures to."""
     results: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """File to write the predicted joints to, as COCO results."""
+    engine: Choice = "auto"
+    """What runs the networks; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
     batch_size: int = 32
@@ -57,10 +60,13 @@ class Evaluate:
             self.models,
             weights=self.weights or None,
             one_at_a_time=self.one_at_a_time,
+            engine=self.engine,
             device=self.device,
             flip=self.flip,
             batch_size=self.batch_size,
         )
+        if self.engine == "auto":
+            say(f"engine: {estimator.engine} on {estimator.device}")
         people = read_coco(self.annotations, self.images)
         check_same_body(estimator, people)
         if self.boxes == "gt":

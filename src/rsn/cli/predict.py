@@ -3,12 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from rsn.cli.progress import say, track
 from rsn.errors import RsnError
+from rsn.inference.engines import Choice
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Predict:
     """Also print the results to stdout."""
     flip: bool = False
     """Look at each person mirrored too: twice the time, a little more precise."""
-    engine: Literal["auto", "torch"] = "auto"
-    """What runs the network."""
+    engine: Choice = "auto"
+    """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
     batch_size: int = 32
@@ -54,6 +55,8 @@ class Predict:
         estimator = PoseEstimator(
             self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size
         )
+        if self.engine == "auto":
+            say(f"engine: {estimator.engine} on {estimator.device}")
         make_folder(self.output)
         failed: list[Path] = []
 

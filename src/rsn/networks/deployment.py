@@ -8,6 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from rsn.networks.card import Card
 from rsn.networks.layers import ConvNorm
 from rsn.networks.network import PoseNetwork
+from rsn.networks.stages import Stage
 
 
 class Deployment(nn.Module):
@@ -31,11 +32,12 @@ class Deployment(nn.Module):
         self.network = deepcopy(network).eval().requires_grad_(False)
         for module in self.network.modules():
             if isinstance(module, ConvNorm):
-                module.conv, module.norm = fuse_conv_bn_eval(module.conv, module.norm), nn.Identity()
-        *others, last = self.network.stages
-        for stage in others:
+                module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+                module.norm = nn.Identity()  # type: ignore[assignment]
+        stages = [module for module in self.network.stages if isinstance(module, Stage)]
+        for stage in stages[:-1]:
             stage.heads = nn.ModuleList()
-        last.heads = last.heads[-1:]
+        stages[-1].heads = stages[-1].heads[-1:]
         self.eval()
 
     def forward(self, crops: Tensor) -> Tensor:

@@ -101,8 +101,10 @@ class UpLevel(nn.Module):
         return out.relu_()
 
     def _upsampled(self, mix: nn.Module, coarser: Tensor, size: tuple[int, int]) -> Tensor:
-        """Resized and mixed. Either order gives the same, the other is a quarter of the work, but batch statistics
-        are of the resized map."""
+        """Resized and mixed, in either order: mixing first is a quarter of the work and gives the same.
+
+        Not in training, where batch statistics are of the resized map.
+        """
         out: Tensor = mix(resize(coarser, size)) if self.training else resize(mix(coarser), size)
         return out
 
