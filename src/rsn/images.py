@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -39,7 +39,7 @@ def read_image(path: Path) -> Image:
     if _is_cut_short(data):
         raise ImageError(f"{path} ends in the middle of the picture; copy or download it again")
     _check_size(path, _declared_size(data))
-    with _silent_opencv():
+    with _SILENT_OPENCV:
         pixels = _decode(data)
     if pixels is None:
         raise ImageError(f"{path} is not a picture that can be read; convert it to JPEG or PNG")
@@ -69,7 +69,7 @@ def write_image(path: Path, image: Image) -> None:
     suffix = path.suffix.lower()
     if suffix not in _ENCODING:
         raise ImageError(f"cannot write {path}: its name must end in one of {', '.join(sorted(_ENCODING))}")
-    with _silent_opencv():
+    with _SILENT_OPENCV:
         data = _encode(image, suffix)
     if data is None:
         size = f"{image.shape[1]} x {image.shape[0]} pixels"
@@ -148,16 +148,34 @@ def _on_white(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray((colour * alpha + 255 * (255 - alpha) + 127) // 255, np.uint8)
 
 
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV's warnings off stderr: what is wrong with a picture is told once, by an ImageError."""
-    logging: Any = getattr(cv2.utils, "logging", cv2)  # moved from the latter to the former during OpenCV 4
-    level = logging.getLogLevel()
-    logging.setLogLevel(0)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+class _Silence:
+    """Keeps OpenCV's warnings off stderr: what is wrong with a picture is told once, by an ImageError.
+
+    Their level is one for all threads: the first to enter lowers it, the last to leave restores it.
+    """
+
+    def __init__(self) -> None:
+        # It moved from the latter to the former during OpenCV 4.
+        self._logging: Any = getattr(cv2.utils, "logging", cv2)
+        self._lock = Lock()
+        self._inside = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._level = self._logging.getLogLevel()
+                self._logging.setLogLevel(0)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._logging.setLogLevel(self._level)
+
+
+_SILENT_OPENCV = _Silence()
 
 
 # What a file tells before it is decoded. Some decoders fill what is missing of a file that was cut short with

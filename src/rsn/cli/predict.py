@@ -55,8 +55,6 @@ class Predict:
         estimator = PoseEstimator(
             self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size
         )
-        if self.engine == "auto":
-            say(f"engine: {estimator.engine} on {estimator.device}")
         make_folder(self.output)
         failed: list[Path] = []
 
@@ -69,7 +67,8 @@ class Predict:
         entries = results(done, estimator.card.skeleton)
         if done:
             written = write_results(entries, self.output)
-            say(f"people: {len(entries)}, photos: {len(done)}; {written} and the pictures beside it")
+            by = f"by {estimator.engine} on {estimator.device}"
+            say(f"people: {len(entries)}, photos: {len(done)}, {by}; {written} and the pictures beside it")
         if failed:
             say(f"{len(failed)} of {len(paths)} photos could not be done")
         if self.json:

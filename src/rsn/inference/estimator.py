@@ -171,8 +171,15 @@ class PoseEstimator:
 
     def estimate(self, scenes: Iterable[Scene]) -> Iterator[list[Person]]:
         """People of many images, crops batched across them; one list a scene, in order."""
-        cards = [member.card for member in self.members]
-        for group in _grouped((scene.views(cards) for scene in scenes), self.group_size):
+        return self.estimate_views(map(self.look, scenes))
+
+    def look(self, scene: Scene) -> list[View]:
+        """The boxes of a scene as the models see them: all that `estimate_views` needs of it."""
+        return scene.views([member.card for member in self.members])
+
+    def estimate_views(self, views_of_scenes: Iterable[list[View]]) -> Iterator[list[Person]]:
+        """`estimate` for scenes that were looked at before, maybe by other threads."""
+        for group in _grouped(views_of_scenes, self.group_size):
             people = self._people_of([view for views in group for view in views])
             for views in group:
                 yield [next(people) for _ in views]
