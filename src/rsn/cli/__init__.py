@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from rsn import __version__
+from rsn.cli.benchmark import Benchmark
 from rsn.cli.data import Data
 from rsn.cli.evaluate import Evaluate
 from rsn.cli.models import Models
@@ -22,6 +23,7 @@ _Verb = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
 )
 
 
