@@ -1,31 +1,40 @@
-"""rsn predict: photos in, skeletons out."""
+"""rsn predict: photos and videos in, skeletons out."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from rsn.cli.progress import say, track
 from rsn.errors import RsnError
+from rsn.inference.video.settings import VideoSettings
+from rsn.inference.video.sources import is_video
+
+if TYPE_CHECKING:
+    from rsn.inference.boxes import BoxSource
+    from rsn.inference.estimator import PoseEstimator
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Find the joints of people in photos; writes a picture of each and poses.json."""
+    """Find the joints of people in photos and videos.
 
-    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
-    """Photos, or folders of photos."""
+    Writes a picture of each photo and poses.json; of each video NAME_poses.mp4, .jsonl and .csv.
+    """
+
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|VIDEO...")]
+    """Photos, or folders of photos; videos, their URLs, or cameras (camera:0, or 0)."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
     boxes: Annotated[str, tyro.conf.arg(metavar="whole|FILE")] = "whole"
     """Where people are: `whole` takes each photo as one person; FILE is JSON, either COCO detections or
-    annotations, or {"photo.jpg": [[x, y, width, height], ...]}."""
+    annotations, or {"photo.jpg": [[x, y, width, height], ...]}; a video's frames go by their number."""
     output: Path = Path("out")
-    """Folder for the pictures and poses.json; made where it does not exist."""
+    """Folder for what is written; made where it does not exist."""
     json: bool = False
-    """Also print the results to stdout."""
+    """Also print the results to stdout; of a video one line a frame, while it runs."""
     flip: bool = False
     """Look at each person mirrored too: twice the time, a little more precise."""
     engine: Literal["auto", "torch"] = "auto"
@@ -34,27 +43,40 @@ class Predict:
     """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
     batch_size: int = 32
     """People that the network looks at together."""
+    video: Annotated[VideoSettings, tyro.conf.arg(name="")] = field(default_factory=VideoSettings)
+    """Of videos alone."""
 
     def run(self) -> int:
-        """Exit status: 0 when every photo was done."""
+        """Exit status: 0 when every photo, and every frame of every video, was done."""
+        from rsn.cli.videos import predict_videos
         from rsn.files import make_folder
         from rsn.images import find_images
         from rsn.inference.boxes import BoxFile, whole_image
         from rsn.inference.estimator import PoseEstimator
-        from rsn.inference.photos import predict_photos, results, write_results
 
         if not self.sources:
-            raise RsnError("name at least one photo, or a folder of photos")
+            raise RsnError("name at least one photo or video, or a folder of photos")
+        self.video.check()
         if self.boxes == "detect":
             raise RsnError(
                 "no people detector comes with rsn yet; give --boxes whole, or a JSON file of boxes"
             )
-        paths = find_images(self.sources)
+        videos = [source for source in self.sources if is_video(source, folders=self.video.fps is not None)]
+        paths = find_images([Path(source) for source in self.sources if source not in videos])
         boxes = whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
         estimator = PoseEstimator(
             self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size
         )
         make_folder(self.output)
+        done = self._predict_photos(estimator, paths, boxes) if paths else True
+        if videos:
+            done &= predict_videos(estimator, videos, boxes, self.output, self.video, print_json=self.json)
+        return 0 if done else 1
+
+    def _predict_photos(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource") -> bool:
+        """Whether every photo was done."""
+        from rsn.inference.photos import predict_photos, results, write_results
+
         failed: list[Path] = []
 
         def report(path: Path, error: RsnError) -> None:
@@ -71,4 +93,4 @@ class Predict:
             say(f"{len(failed)} of {len(paths)} photos could not be done")
         if self.json:
             print(json.dumps(entries))
-        return 1 if failed else 0
+        return not failed

@@ -1,0 +1,162 @@
+"""Videos -> people with ids, frame after frame, and the files that are left of them.
+
+Decoding, finding boxes, estimating, and drawing with encoding each run in a thread of their own, a few frames ahead of
+the next: a video of any length takes the memory of some dozen frames.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from rsn.crops import FloatArray
+from rsn.inference.ahead import ahead
+from rsn.inference.boxes import BoxSource
+from rsn.inference.drawing import draw_labels, draw_people
+from rsn.inference.estimator import PoseEstimator, Scene
+from rsn.inference.smoothing import Smoother
+from rsn.inference.tracking import FOUND, Tracked, Tracker
+from rsn.inference.video.frames import Frame, FrameSource, VideoError
+from rsn.inference.video.settings import VideoSettings
+from rsn.inference.video.writing import outputs
+from rsn.oks import without_doubles
+from rsn.people import Person
+
+WAITING = 4  # frames between two threads
+BYTES_AT_ONCE = 200_000_000  # of the frames that one batch is made of
+FEWEST_JOINTS = 4  # that show where somebody is
+MARGIN = 0.15  # of a pose's width and height, on each side: joints lie within the body
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A frame and the people in it."""
+
+    frame: Frame
+    people: list[Tracked]
+
+
+def predict_video(
+    estimator: PoseEstimator,
+    source: FrameSource,
+    boxes: BoxSource,
+    folder: Path,
+    name: str,
+    settings: VideoSettings,
+) -> Generator[Moment]:
+    """Estimate a video and write folder/NAME.mp4, NAME.jsonl and NAME.csv; yields what was written.
+
+    Closed early, it ends the files where they are. After an error there are none.
+
+    Raises:
+        RsnError: a file cannot be written.
+        VideoError: there was not one frame.
+        AnnotationError: boxes that cannot be, or that a file does not have.
+    """
+    skeleton = estimator.card.skeleton
+    seen = False
+    with (
+        closing(ahead(video_people(estimator, source, boxes, settings), WAITING)) as moments,
+        outputs(folder, name, source, skeleton) as (video, records),
+    ):
+        for moment in moments:
+            seen = True
+            people = [tracked.person for tracked in moment.people]
+            drawn = draw_people(moment.frame.image, people, skeleton)
+            drawn = draw_labels(drawn, people, [str(tracked.id) for tracked in moment.people])
+            video.write(drawn, moment.frame.seconds - settings.start)
+            records.write(moment.frame, moment.people)
+            try:
+                yield moment
+            except GeneratorExit:  # whoever takes them has enough; what is done is kept
+                video.cut_sound()
+                break
+        if not seen:
+            raise VideoError(_nothing(source, settings))
+    if video.left_out:
+        source.notes.append(f"its sound ({video.left_out}) does not fit into an MP4 and was left out")
+
+
+def video_people(
+    estimator: PoseEstimator, source: FrameSource, boxes: BoxSource, settings: VideoSettings
+) -> Iterator[Moment]:
+    """People of a video, with ids and smoothed, frame after frame.
+
+    Raises:
+        AnnotationError: boxes that cannot be, or that a file does not have.
+    """
+    skeleton = estimator.card.skeleton
+    tracker, smoother = Tracker(skeleton, settings.tracking), Smoother(settings.smoothing)
+    poses = _every_frame if settings.detect_every == 1 else _carried
+    with closing(ahead(source.frames(), WAITING)) as frames:
+        for frame, people in poses(estimator, frames, boxes, settings.detect_every):
+            tracked = tracker(people, frame.seconds)
+            yield Moment(frame, smoother(tracked, frame.seconds))
+
+
+def _every_frame(
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, every: int
+) -> Iterator[tuple[Frame, list[Person]]]:
+    """People where the boxes are, batches across frames."""
+    scenes = ((frame, Scene.of(frame.image, *boxes(frame.path, frame.image))) for frame in frames)
+    with closing(ahead(scenes, WAITING)) as waiting:
+        while first := next(waiting, None):
+            count = max(1, min(estimator.batch_size, BYTES_AT_ONCE // first[0].image.nbytes))
+            group = [first, *islice(waiting, count - 1)]
+            found = estimator.estimate(scene for _, scene in group)
+            for (frame, _), people in zip(group, found, strict=True):
+                yield frame, _once(estimator, people)
+
+
+def _carried(
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, every: int
+) -> Iterator[tuple[Frame, list[Person]]]:
+    """People where the boxes are in every Nth frame, and between where they were in the frame before."""
+    people: list[Person] = []
+    for count, frame in enumerate(frames):
+        if count % every == 0:
+            scene = Scene.of(frame.image, *boxes(frame.path, frame.image))
+        else:
+            scene = _scene_after(frame, people)
+        (found,) = estimator.estimate([scene])
+        people = _once(estimator, found)
+        yield frame, people
+
+
+def _scene_after(frame: Frame, people: Iterable[Person]) -> Scene:
+    height, width = frame.image.shape[:2]
+    boxes = [box for person in people if (box := box_of_pose(person, width, height)) is not None]
+    return Scene.of(frame.image, boxes)
+
+
+def box_of_pose(person: Person, width: int, height: int) -> FloatArray | None:
+    """Where to look for somebody in the next frame: x, y, width, height around the joints that were found.
+
+    None where they are too few, or outside of the image of width x height pixels.
+    """
+    joints = person.keypoints[person.scores > FOUND]
+    if len(joints) < FEWEST_JOINTS:
+        return None
+    margin = MARGIN * np.ptp(joints, axis=0)
+    low = np.clip(joints.min(0) - margin, 0, (width, height))
+    high = np.clip(joints.max(0) + margin, 0, (width, height))
+    return np.concatenate([low, high - low]) if (high - low >= 2).all() else None
+
+
+def _once(estimator: PoseEstimator, people: list[Person]) -> list[Person]:
+    """Nobody twice: two boxes may have led to one body."""
+    skeleton = estimator.card.skeleton
+    return without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
+
+
+def _nothing(source: FrameSource, settings: VideoSettings) -> str:
+    if source.trouble:
+        return f"{source.name}: no frame came, {source.trouble}"
+    if source.broken:
+        return f"{source.name}: none of its {source.broken} frames can be decoded; copy or download it again"
+    return (
+        f"{source.name} has no frame from second {settings.start:g} to second {settings.end:g}; choose others"
+    )
