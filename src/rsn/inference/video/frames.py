@@ -61,6 +61,10 @@ class FrameSource(ABC):
     def frames(self) -> Iterator[Frame]:
         """The frames; a trouble on the way ends them, and is told by `trouble`."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the source, and of its sound, when nobody needs them any more."""
+
 
 class FrameFolder(FrameSource):
     """The pictures in a folder, by name, as a video.
@@ -84,3 +88,6 @@ class FrameFolder(FrameSource):
                 yield Frame(path, number, seconds, read_image(path))
             except ImageError:
                 self.broken += 1
+
+    def close(self) -> None:
+        """Nothing is held between two pictures."""

@@ -67,19 +67,20 @@ class Clip(FrameSource):
     def frames(self) -> Iterator[Frame]:
         """The frames that the settings ask for."""
         number = 0
-        try:
-            for decoded in self._decoded():
-                seconds = self._time_of(decoded)
-                if seconds >= self._settings.end:
-                    return
-                if seconds < self._settings.start:
-                    continue
-                if number % self._settings.every == 0:
-                    yield Frame(Path(self.name) / str(number), number, seconds, _upright(decoded))
-                number += 1
-            self._check_ending()
-        finally:
-            self._container.close()
+        for decoded in self._decoded():
+            seconds = self._time_of(decoded)
+            if seconds >= self._settings.end:
+                return
+            if seconds < self._settings.start:
+                continue
+            if number % self._settings.every == 0:
+                yield Frame(Path(self.name) / str(number), number, seconds, _upright(decoded))
+            number += 1
+        self._check_ending()
+
+    def close(self) -> None:
+        """Let go of the file or camera."""
+        self._container.close()
 
     def _decoded(self) -> "Iterator[VideoFrame]":
         import av
@@ -208,11 +209,9 @@ def _picture_stream(container: "InputContainer", source: str) -> "VideoStream":
 
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not moving:
-        container.close()
         raise VideoError(f"{source} has no pictures in it, only {_kinds(container)}; give a video")
     width, height = moving[0].codec_context.width, moving[0].codec_context.height
     if min(width, height) < SMALLEST_SIDE or width * height > MOST_PIXELS:
-        container.close()
         limits = f"{SMALLEST_SIDE} pixels a side to {MOST_PIXELS // 10**6} megapixels"
         raise VideoError(f"{source} has frames of {width} x {height} pixels; give one with {limits}")
     return moving[0]

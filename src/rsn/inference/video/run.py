@@ -49,7 +49,7 @@ def predict_video(
 ) -> Generator[Moment]:
     """Estimate a video and write folder/NAME.mp4, NAME.jsonl and NAME.csv; yields what was written.
 
-    Closed early, it ends the files where they are. After an error there are none.
+    Closed early, it ends the files where they are. After an error there are none. The source is closed in the end.
 
     Raises:
         RsnError: a file cannot be written.
@@ -59,6 +59,7 @@ def predict_video(
     skeleton = estimator.card.skeleton
     seen = False
     with (
+        closing(source),  # last, since the sound is copied from it
         closing(ahead(video_people(estimator, source, boxes, settings), WAITING)) as moments,
         outputs(folder, name, source, skeleton) as (video, records),
     ):
