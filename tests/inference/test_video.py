@@ -17,16 +17,14 @@ import pytest
 from clips import break_packet, heard, shown, turn, write_clip
 from command import rsn
 from moving_people import Walker
-from people_on_disk import STANDING
 from rsn.errors import AnnotationError, RsnError
 from rsn.inference.ahead import ahead
 from rsn.inference.boxes import BoxFile, whole_image
 from rsn.inference.estimator import PoseEstimator
 from rsn.inference.video.reading import open_frames
-from rsn.inference.video.run import box_of_pose, predict_video, video_people
+from rsn.inference.video.run import predict_video, video_people
 from rsn.inference.video.settings import Smoothing, Tracking, VideoSettings
 from rsn.people import Person
-from rsn.skeletons import COCO_17
 
 SECOND = [i / 25 for i in range(25)]
 UNEVEN = [0.0, 0.04, 0.05, 0.3, 0.32, 1.0, 1.01, 1.5]
@@ -193,19 +191,24 @@ def test_a_frame_without_boxes_in_the_file_is_an_error(estimator: PoseEstimator,
 
 
 class Truth(PoseEstimator):
-    """An estimator that knows where the walker is, and moves the joints that lie outside of a box into it."""
+    """An estimator that knows where the walker is, and moves those joints into a crop that lie outside of it.
 
-    def __init__(self, weights: Path, walker: Walker) -> None:
+    From the second `seen` on it finds none of them.
+    """
+
+    def __init__(self, weights: Path, walker: Walker, seen: float = 9) -> None:
         super().__init__(weights, device="cpu")
-        self.walker, self.count = walker, 0
+        self.walker, self.count, self.seen = walker, 0, seen
 
     def estimate(self, scenes):
         for scene in scenes:
             joints = self.walker.joints(self.count / 25)
             self.count += 1
-            low, high = scene.boxes[:, :2], scene.boxes[:, :2] + scene.boxes[:, 2:]
+            scores = np.full(17, 1.0 if self.count / 25 < self.seen else 0.5)
+            # A crop shows some more than the box.
+            low, high = scene.boxes[:, :2] - 8, scene.boxes[:, :2] + scene.boxes[:, 2:] + 8
             yield [
-                Person.from_joints(box, np.clip(joints, a, b), np.ones(17))
+                Person.from_joints(box, np.clip(joints, a, b), scores)
                 for box, a, b in zip(scene.boxes, low, high, strict=True)
             ]
 
@@ -231,19 +234,43 @@ def test_boxes_are_carried_between_detections(random_weights: Path, tmp_path: Pa
         assert np.abs(astray).max() < 2.0
 
 
-def test_the_box_of_a_pose() -> None:
-    joints = np.array([STANDING[joint] for joint in COCO_17.joints]) * 100
-    scores = np.ones(17)
-    scores[0] = 0.5
-    box = box_of_pose(Person.from_joints([0, 0, 1, 1], joints, scores), 90, 200)
-    low, high = joints[1:].min(0), joints[1:].max(0)
-    margin = 0.15 * (high - low)
-    low, high = np.maximum(low - margin, 0), np.minimum(high + margin, (90, 200))
-    assert box == pytest.approx([*low, *(high - low)])
-    assert box[0] >= 0
-    assert box[0] + box[2] <= 90
-    assert box_of_pose(Person.from_joints([0, 0, 1, 1], joints, np.full(17, 0.5)), 90, 200) is None
-    assert box_of_pose(Person.from_joints([0, 0, 1, 1], joints + 999, np.ones(17)), 90, 200) is None
+@pytest.mark.parametrize("gone", ["out of the picture", "not to be seen"])
+def test_nobody_is_carried_who_is_gone(random_weights: Path, tmp_path: Path, gone: str) -> None:
+    walker = Walker(60, 10, height=100, speed=400 if gone == "out of the picture" else 0)
+    clip = write_clip(tmp_path / "a.mp4", times=SECOND)
+    settings = VideoSettings(detect_every=100)
+    estimator = Truth(random_weights, walker, seen=0.4 if gone == "not to be seen" else 9)
+    boxes = walker.joints(0).min(0), np.ptp(walker.joints(0), axis=0)
+    moments = list(
+        video_people(
+            estimator,
+            open_frames(str(clip), settings),
+            lambda path, image: (np.concatenate(boxes)[None], np.ones(1)),
+            settings,
+        )
+    )
+    counts = [len(moment.people) for moment in moments]
+    assert counts[:5] == [1] * 5
+    assert counts[16:] == [0] * 9
+
+
+def test_steps_overlap(random_weights: Path, tmp_path: Path) -> None:
+    class Slow(Truth):
+        def estimate(self, scenes):
+            for people in super().estimate(scenes):
+                time.sleep(0.04)
+                yield people
+
+    def slow_boxes(path: Path, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        time.sleep(0.04)
+        return whole_image(path, image)
+
+    clip, settings = write_clip(tmp_path / "a.mp4", times=SECOND), VideoSettings()
+    estimator = Slow(random_weights, Walker(10, 10, height=100, speed=20))
+    estimator.batch_size = 4
+    begun = time.perf_counter()
+    assert len(list(video_people(estimator, open_frames(str(clip), settings), slow_boxes, settings))) == 25
+    assert time.perf_counter() - begun < 0.8 * (25 * 0.04 + 25 * 0.04)
 
 
 def test_batches_across_frames_do_not_change_the_answers(random_weights: Path, tmp_path: Path) -> None:

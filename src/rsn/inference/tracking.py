@@ -89,6 +89,10 @@ class Tracker:
         self._tracks = now + [track for track in self._tracks if track.id not in again]
         return [Tracked(track.id, track.person) for track in now]
 
+    def expected(self, seconds: float) -> list[Person]:
+        """Those of the last frame, where they should be at another time: boxes and joints moved on."""
+        return [track.at(seconds) for track in self._tracks if track.seconds == self._last_frame]
+
 
 def similarities(ours: Sequence[Person], theirs: Sequence[Person], skeleton: Skeleton) -> FloatArray:
     """How alike people are, (len(ours), len(theirs)), 0 to 1: the mean of OKS and box overlap."""

@@ -27,8 +27,7 @@ from rsn.people import Person
 
 WAITING = 4  # frames between two threads
 BYTES_AT_ONCE = 200_000_000  # of the frames that one batch is made of
-FEWEST_JOINTS = 4  # that show where somebody is
-MARGIN = 0.15  # of a pose's width and height, on each side: joints lie within the body
+FEWEST_JOINTS = 4  # found, of somebody who is still there
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +90,18 @@ def video_people(
     """
     skeleton = estimator.card.skeleton
     tracker, smoother = Tracker(skeleton, settings.tracking), Smoother(settings.smoothing)
-    poses = _every_frame if settings.detect_every == 1 else _carried
     with closing(ahead(source.frames(), WAITING)) as frames:
-        for frame, people in poses(estimator, frames, boxes, settings.detect_every):
+        if settings.detect_every == 1:
+            found = _every_frame(estimator, frames, boxes)
+        else:
+            found = _carried(estimator, frames, boxes, settings.detect_every, tracker)
+        for frame, people in found:
             tracked = tracker(people, frame.seconds)
             yield Moment(frame, smoother(tracked, frame.seconds))
 
 
 def _every_frame(
-    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, every: int
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource
 ) -> Iterator[tuple[Frame, list[Person]]]:
     """People where the boxes are, batches across frames."""
     scenes = ((frame, Scene.of(frame.image, *boxes(frame.path, frame.image))) for frame in frames)
@@ -113,38 +115,36 @@ def _every_frame(
 
 
 def _carried(
-    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, every: int
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, every: int, tracker: Tracker
 ) -> Iterator[tuple[Frame, list[Person]]]:
-    """People where the boxes are in every Nth frame, and between where they were in the frame before."""
-    people: list[Person] = []
+    """People where the boxes are in every Nth frame, and between where the tracker expects those of the frame before.
+
+    Every frame waits for the poses of the one before it, so that batches are the people of one frame.
+    """
     for count, frame in enumerate(frames):
         if count % every == 0:
             scene = Scene.of(frame.image, *boxes(frame.path, frame.image))
         else:
-            scene = _scene_after(frame, people)
-        (found,) = estimator.estimate([scene])
-        people = _once(estimator, found)
-        yield frame, people
+            scene = _expected_scene(frame, tracker.expected(frame.seconds))
+        (people,) = estimator.estimate([scene])
+        yield frame, _once(estimator, people)
 
 
-def _scene_after(frame: Frame, people: Iterable[Person]) -> Scene:
+def _expected_scene(frame: Frame, people: Iterable[Person]) -> Scene:
+    """The boxes of people who are still to be seen: some of their joints were found, and they are within the image."""
     height, width = frame.image.shape[:2]
-    boxes = [box for person in people if (box := box_of_pose(person, width, height)) is not None]
+    boxes = [
+        person.box
+        for person in people
+        if np.count_nonzero(person.scores > FOUND) >= FEWEST_JOINTS and _meet(person.box, width, height)
+    ]
     return Scene.of(frame.image, boxes)
 
 
-def box_of_pose(person: Person, width: int, height: int) -> FloatArray | None:
-    """Where to look for somebody in the next frame: x, y, width, height around the joints that were found.
-
-    None where they are too few, or outside of the image of width x height pixels.
-    """
-    joints = person.keypoints[person.scores > FOUND]
-    if len(joints) < FEWEST_JOINTS:
-        return None
-    margin = MARGIN * np.ptp(joints, axis=0)
-    low = np.clip(joints.min(0) - margin, 0, (width, height))
-    high = np.clip(joints.max(0) + margin, 0, (width, height))
-    return np.concatenate([low, high - low]) if (high - low >= 2).all() else None
+def _meet(box: FloatArray, width: int, height: int) -> bool:
+    """Whether a box shares area with an image."""
+    x, y, box_width, box_height = box
+    return bool(x < width and y < height and x + box_width > 0 and y + box_height > 0)
 
 
 def _once(estimator: PoseEstimator, people: list[Person]) -> list[Person]:
