@@ -11,6 +11,7 @@ from rsn.cli.data import Data
 from rsn.cli.evaluate import Evaluate
 from rsn.cli.models import Models
 from rsn.cli.predict import Predict
+from rsn.cli.serve import Serve
 from rsn.cli.train import Train
 from rsn.errors import RsnError, RsnWarning
 
@@ -20,6 +21,7 @@ _Verb = (
     Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Data, tyro.conf.subcommand("data")]
 )
