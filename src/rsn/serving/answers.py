@@ -69,7 +69,9 @@ class Heatmaps(BaseModel):
     ]
     maps: Annotated[
         list[list[list[int]]],
-        Field(description="one a joint, rows of 0 (nothing) to 255 (certainly the joint)"),
+        Field(
+            description="one a joint, rows of numbers: 0 nothing, 255 a joint, more of a network that overshoots"
+        ),
     ]
 
     @classmethod
@@ -81,7 +83,7 @@ class Heatmaps(BaseModel):
             box=tuple(box.round(2).tolist()),
             joints=joints,
             matrix=tuple(np.concatenate([right - origin, down - origin, origin]).round(4).tolist()),
-            maps=np.rint(maps.clip(0, 255)).astype(int).tolist(),
+            maps=np.rint(maps.clip(min=0)).astype(int).tolist(),
         )
 
 
