@@ -52,9 +52,10 @@ class Serve:
                 name: PoseEstimator(model, device=self.device, flip=self.flip, batch_size=self.batch_size)
                 for name, model in zip(names, self.models, strict=True)
             }
+            server = server_of(create_app(estimators, self.limits))
             opened.listen()
             say(f"{', '.join(names)} at {url_of(opened)}; Ctrl-C stops it")
             if self.open:
                 webbrowser.open(url_of(opened))
-            server_of(create_app(estimators, self.limits)).run(sockets=[opened])
+            server.run(sockets=[opened])
         return 0

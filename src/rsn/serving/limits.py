@@ -20,7 +20,12 @@ class Limits:
     requests: int = 128
     """Most requests at a time; the next one gets 429."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """See that each can be.
+
+        Raises:
+            RsnError: one is not above 0.
+        """
         for name, value in vars(self).items():
             if not 0 < value < float("inf"):
                 raise RsnError(f"the limit of {name} must be above 0, not {value:g}")

@@ -14,24 +14,21 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         RsnError: the port is taken or needs rights, or there is no such address here.
     """
+    if not 0 <= port < 65536:
+        raise RsnError(f"there is no port {port}; choose one from 1 to 65535")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
         opened = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError) as error:
-        raise RsnError(
-            f"cannot listen on {host} port {port}: {error}; choose another --host or --port"
-        ) from error
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(address)
-    except (OSError, OverflowError) as error:
-        opened.close()
-        reason = getattr(error, "strerror", None) or error
-        raise RsnError(
-            f"cannot listen on {host} port {port}: {reason}; choose another --host or --port"
-        ) from error
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(address)
+        except OSError:
+            opened.close()
+            raise
+    except OSError as error:
+        reason = f"{error.strerror or error}; choose another --host or --port"
+        raise RsnError(f"cannot listen on {host} port {port}: {reason}") from error
     return opened
 
 

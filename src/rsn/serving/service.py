@@ -44,9 +44,13 @@ class Service:
     Args:
         estimators: by the name that requests choose them by; the first is taken where none is named.
         limits: see `Limits`.
+
+    Raises:
+        RsnError: a limit that cannot be.
     """
 
     def __init__(self, estimators: Mapping[str, PoseEstimator], limits: Limits) -> None:
+        limits.check()
         self.limits = limits
         self.door = Doorkeeper(limits.requests)
         self.metrics = Metrics(self.door)
