@@ -27,15 +27,21 @@ def test_sixty_four_clients(tmp_path: Path) -> None:
     assert growth < 100, "3000 requests of a leaking service would leave more"
 
 
+def batches_of(service: Client) -> tuple[float, float]:
+    """How many batches there were, and how many of at most one person."""
+    lines = [line.split() for line in service.get("/metrics").body.decode().splitlines()]
+    numbers = {line[0]: float(line[1]) for line in lines if line[0] != "#"}
+    return numbers["rsn_batch_people_count"], numbers['rsn_batch_people_bucket{le="1.0"}']
+
+
 def test_answers_belong_to_their_requests(service: Client, photo: Path) -> None:
     """The short form of it: requests of many threads, each with a box that no other has."""
     picture = photo.read_bytes()
     boxes = [[number / 10, 1.0, 40.0, 50.0 + number / 10] for number in range(200)]
+    counted = batches_of(service)
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(lambda box: service.people(picture, [box]), boxes))
     assert [answer.status for answer in answers] == [200] * 200
     assert [answer.json["people"][0]["box"] for answer in answers] == boxes
-    counted = service.get("/metrics").body.decode()
-    ones = next(line for line in counted.splitlines() if 'rsn_batch_people_bucket{le="1.0"}' in line)
-    batches = next(line for line in counted.splitlines() if line.startswith("rsn_batch_people_count"))
-    assert float(ones.split()[1]) < float(batches.split()[1]), "no two requests shared a batch"
+    batches, alone = (after - before for after, before in zip(batches_of(service), counted, strict=True))
+    assert alone < batches < 200, "no two requests shared a batch"
