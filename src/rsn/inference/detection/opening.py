@@ -1,0 +1,42 @@
+"""A detector by its name or file."""
+
+from pathlib import Path
+
+from rsn.errors import UnknownNameError, WeightsError
+from rsn.inference.detection.boxes import LEAST_SCORE
+from rsn.inference.estimator import Detector
+
+# Short names of models on the Hugging Face hub, both Apache-2.0 and trained on COCO.
+PUBLISHED = {
+    "rtdetr": "PekingU/rtdetr_v2_r50vd",
+    "dfine": "ustc-community/dfine-small-coco",
+}
+
+
+def open_detector(source: str | Path, *, device: str = "auto", least_score: float = LEAST_SCORE) -> Detector:
+    """A people detector, ready to be called.
+
+    Args:
+        source: `rtdetr` or `dfine`, a model of these families as OWNER/NAME on the Hugging Face hub (fetched once by
+            transformers) or in a folder.
+        device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
+        least_score: boxes with lower scores are left out.
+
+    Raises:
+        UnknownNameError: neither a name nor a file. WeightsError: a model that cannot be fetched or read, or of
+            another kind. DeviceError: a device or library that is not there.
+    """
+    name, path = str(source), Path(source)
+    if name in PUBLISHED or path.is_dir() or _is_on_hub(name):
+        from rsn.inference.detection.detr import DetrDetector
+
+        return DetrDetector(PUBLISHED.get(name, name), device=device, least_score=least_score)
+    if path.is_file():
+        raise WeightsError(f"{path}: detectors are folders of a transformers model")
+    raise UnknownNameError("detector", name, PUBLISHED)
+
+
+def _is_on_hub(name: str) -> bool:
+    """OWNER/NAME, and nothing that looks like a path or a file."""
+    owner, slash, model = name.partition("/")
+    return bool(owner.strip(".~") and slash and model) and "/" not in model and not Path(name).exists()

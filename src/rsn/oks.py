@@ -1,0 +1,137 @@
+"""How alike two poses are (object keypoint similarity, OKS), and people who were found twice.
+
+It stands beside `people`, below evaluation and inference alike: both leave out doubles.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rsn.errors import AnnotationError
+from rsn.people import Person
+from rsn.skeletons import Skeleton
+
+Nms = Literal["none", "oks", "soft-oks"]
+
+THRESHOLD = 0.9  # OKS from which two people are one, as in MMPose
+MOST_PEOPLE = 20  # that soft-OKS-NMS leaves of an image: COCO's evaluation counts no more
+TINY = 1e-12  # square pixels; two people without area still have a scale
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """Poses of one image, laid out so that one of them is quickly compared with many.
+
+    x, y: (N, K) float32 pixels, divided by each joint's spread (twice its sigma). counted: (N, K), which joints count;
+    None where all do. areas: (N,) square pixels.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    counted: NDArray[np.bool_] | None
+    areas: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, keypoints: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, *, above: float | None = None
+    ) -> "Poses":
+        """Poses from joints.
+
+        keypoints: (N, K, 3) x, y, score; pixels of the image. areas: (N,) of the people, in square pixels. sigmas:
+        (K,), of the skeleton. above: only joints with a score above this count; without it all do.
+        """
+        joints = np.asarray(keypoints, np.float64)
+        spread = 2 * np.asarray(sigmas, np.float64)
+        counted = None if above is None else joints[..., 2] > above
+        x, y = joints[..., 0] / spread, joints[..., 1] / spread
+        return cls(x.astype(np.float32), y.astype(np.float32), counted, np.asarray(areas, np.float32))
+
+    def oks(self, one: int, others: NDArray[np.intp]) -> NDArray[np.float32]:
+        """OKS of one pose with others, (len(others),), from 0 (far) to 1 (the same).
+
+        The scale is the mean of the two areas. Only joints that count in both poses do; where there is none, OKS is
+        0. Equal to `oks_iou` of MMPose and HRNet.
+        """
+        distances = _squared_steps(self.x, one, others)
+        distances += _squared_steps(self.y, one, others)
+        scales = np.maximum(self.areas[others] + self.areas[one], TINY)
+        distances *= (-1 / scales)[:, None]
+        likeness = np.exp(distances, out=distances)
+        joints = likeness.shape[1]
+        if self.counted is None:
+            return np.asarray(likeness @ np.full(joints, 1 / joints, np.float32))
+        counted = self.counted[others] & self.counted[one]
+        return np.asarray((likeness * counted).sum(1) / np.maximum(counted.sum(1), 1))
+
+
+def oks_nms(poses: Poses, scores: ArrayLike, threshold: float = THRESHOLD) -> NDArray[np.intp]:
+    """Leave out poses whose OKS with a better one that stays is above the threshold.
+
+    scores: (N,) of the people. Returns the indices of those that stay, best first.
+    """
+    waiting = _best_first(np.asarray(scores, np.float64))
+    kept: list[int] = []
+    while len(waiting):
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(best)
+        waiting = waiting[poses.oks(best, waiting) <= threshold]
+    return np.asarray(kept, np.intp)
+
+
+def soft_oks_nms(
+    poses: Poses, scores: ArrayLike, threshold: float = THRESHOLD, *, limit: int = MOST_PEOPLE
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Lower the scores of poses that are like better ones, by exp(-OKS^2 / threshold) for each of those.
+
+    scores: (N,) of the people. Returns the indices of the `limit` best, best first, and their lowered scores. The
+    indices are those of MMPose and HRNet, which go on with the scores as they were.
+    """
+    lowered = np.array(scores, np.float64)
+    waiting = _best_first(lowered)
+    kept: list[int] = []
+    while len(waiting) and len(kept) < limit:
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(best)
+        lowered[waiting] *= np.exp(-(poses.oks(best, waiting) ** 2) / threshold)
+        waiting = waiting[_best_first(lowered[waiting])]
+    indices = np.asarray(kept, np.intp)
+    return indices, lowered[indices]
+
+
+def without_doubles(
+    people: Sequence[Person], skeleton: Skeleton, *, nms: Nms, threshold: float = THRESHOLD
+) -> list[Person]:
+    """People of one image, those who were found twice left out ("oks") or ranked lower ("soft-oks").
+
+    The scale of a person is the area of the box, as it was given to the network. With "none" all stay as they are;
+    else the best come first.
+
+    Raises:
+        AnnotationError: a skeleton without sigmas.
+    """
+    if nms == "none" or not people:
+        return list(people)
+    if skeleton.sigmas is None:
+        raise AnnotationError(f"skeleton {skeleton.name!r} has no sigmas, and OKS-NMS cannot do without them")
+    joints = [np.column_stack([person.keypoints, person.scores]) for person in people]
+    areas = [person.box[2] * person.box[3] for person in people]
+    scores = [person.score for person in people]
+    poses = Poses.of(joints, areas, skeleton.sigmas)
+    if nms == "oks":
+        return [people[i] for i in oks_nms(poses, scores, threshold)]
+    indices, lowered = soft_oks_nms(poses, scores, threshold)
+    return [replace(people[i], score=float(score)) for i, score in zip(indices, lowered, strict=True)]
+
+
+def _best_first(scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    return np.argsort(-np.asarray(scores, np.float64), kind="stable")
+
+
+def _squared_steps(along: NDArray[np.float32], one: int, others: NDArray[np.intp]) -> NDArray[np.float32]:
+    steps = along.take(others, 0)
+    steps -= along[one]
+    steps *= steps
+    return steps
