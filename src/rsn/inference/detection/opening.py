@@ -18,7 +18,7 @@ def open_detector(source: str | Path, *, device: str = "auto", least_score: floa
 
     Args:
         source: `rtdetr` or `dfine`, a model of these families as OWNER/NAME on the Hugging Face hub (fetched once by
-            transformers) or in a folder.
+            transformers) or in a folder; or an ONNX file of the YOLOX, RTMDet or RT-DETR families.
         device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
         least_score: boxes with lower scores are left out.
 
@@ -27,16 +27,22 @@ def open_detector(source: str | Path, *, device: str = "auto", least_score: floa
             another kind. DeviceError: a device or library that is not there.
     """
     name, path = str(source), Path(source)
-    if name in PUBLISHED or path.is_dir() or _is_on_hub(name):
+    if name in PUBLISHED or path.is_dir() or _may_be_on_hub(name):
         from rsn.inference.detection.detr import DetrDetector
 
         return DetrDetector(PUBLISHED.get(name, name), device=device, least_score=least_score)
-    if path.is_file():
-        raise WeightsError(f"{path}: detectors are folders of a transformers model")
+    if path.suffix == ".onnx" and path.is_file():
+        from rsn.inference.detection.onnx_file import OnnxDetector
+
+        return OnnxDetector(path, device=device, least_score=least_score)
+    if path.suffix or path.is_absolute():
+        raise WeightsError(
+            f"{path}: there is no such detector; give an ONNX file or a folder of a transformers model"
+        )
     raise UnknownNameError("detector", name, PUBLISHED)
 
 
-def _is_on_hub(name: str) -> bool:
-    """OWNER/NAME, and nothing that looks like a path or a file."""
+def _may_be_on_hub(name: str) -> bool:
+    """OWNER/NAME, unless it looks like a path or a file."""
     owner, slash, model = name.partition("/")
-    return bool(owner.strip(".~") and slash and model) and "/" not in model and not Path(name).exists()
+    return bool(slash and owner.strip(".~") and model) and "/" not in model and not model.endswith(".onnx")
