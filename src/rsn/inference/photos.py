@@ -14,6 +14,7 @@ from rsn.images import read_image, write_image
 from rsn.inference.boxes import BoxSource
 from rsn.inference.drawing import draw_people
 from rsn.inference.estimator import PoseEstimator, Scene
+from rsn.oks import Nms, without_doubles
 from rsn.people import Person
 from rsn.skeletons import Skeleton
 
@@ -31,7 +32,13 @@ class Photo:
 
 
 def predict_photos(
-    estimator: PoseEstimator, paths: Sequence[Path], boxes: BoxSource, folder: Path, on_error: OnError
+    estimator: PoseEstimator,
+    paths: Sequence[Path],
+    boxes: BoxSource,
+    folder: Path,
+    on_error: OnError,
+    *,
+    nms: Nms = "none",
 ) -> Iterator[Photo]:
     """Estimate photos one after the other and write each one's picture, NAME_poses.jpg, into a folder.
 
@@ -39,7 +46,7 @@ def predict_photos(
     is yielded was done completely.
     """
     pictures = _picture_paths(paths, folder)
-    for photo in estimate_photos(estimator, paths, boxes, on_error):
+    for photo in estimate_photos(estimator, paths, boxes, on_error, nms=nms):
         drawn = draw_people(photo.image, photo.people, estimator.card.skeleton)
         try:
             write_image(pictures[photo.path], drawn)
@@ -50,9 +57,17 @@ def predict_photos(
 
 
 def estimate_photos(
-    estimator: PoseEstimator, paths: Sequence[Path], boxes: BoxSource, on_error: OnError
+    estimator: PoseEstimator,
+    paths: Sequence[Path],
+    boxes: BoxSource,
+    on_error: OnError,
+    *,
+    nms: Nms = "none",
 ) -> Iterator[Photo]:
-    """Photos one after the other, their crops batched together; one that fails goes to `on_error` and is left out."""
+    """Photos one after the other, their crops batched together; one that fails goes to `on_error` and is left out.
+
+    nms: how people who were found twice are left out, see `rsn.oks.without_doubles`.
+    """
     waiting: deque[tuple[Path, Image]] = deque()
 
     def scenes() -> Iterator[Scene]:
@@ -67,7 +82,7 @@ def estimate_photos(
                 yield scene
 
     for people in estimator.estimate(scenes()):
-        yield Photo(*waiting.popleft(), people)
+        yield Photo(*waiting.popleft(), without_doubles(people, estimator.card.skeleton, nms=nms))
 
 
 def _picture_paths(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
