@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -143,8 +143,16 @@ class Recipe:
         return replace(self, optimisation=scaled, validate_every=validate_every)
 
 
+_R = TypeVar("_R")
+
+
 def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe and apply `key=value` overrides, where a dotted key reaches inside: optimisation.steps=100.
+    """Read a recipe for poses, see `read_settings`."""
+    return read_settings(path, overrides, Recipe)
+
+
+def read_settings(path: Path, overrides: tuple[str, ...], kind: type[_R]) -> _R:
+    """Read a recipe of some kind and apply `key=value` overrides; a dotted key reaches inside: optimisation.steps=100.
 
     Relative paths in a recipe are relative to the working directory.
 
@@ -162,7 +170,7 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     for override in overrides:
         _override(document, override)
     try:
-        return TypeAdapter(Recipe).validate_python(document)
+        return TypeAdapter(kind).validate_python(document)
     except ValidationError as error:
         raise RecipeError(f"{path}: {_sentence(error)}") from error
 

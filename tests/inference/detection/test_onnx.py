@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from drawn_detectors import ALL, BOXES, LETTERBOXED, STRETCHED, Graph, picture, rtmdet
+from drawn_detectors import ALL, BOXES, LETTERBOXED, STRETCHED, Graph, picture, rtmdet, yolox
 from rsn.errors import WeightsError
 from rsn.inference.detection import open_detector
 
@@ -87,7 +87,16 @@ def test_what_is_no_onnx_gets_one_sentence(content: bytes, tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["missing.onnx", "models/missing.onnx", "photo.jpg"])
+@pytest.mark.parametrize(
+    "name", ["missing.onnx", "models/missing.onnx", "runs/gone.safetensors", "photo.jpg"]
+)
 def test_a_file_that_is_not_there(name: str) -> None:
     with pytest.raises(WeightsError, match="there is no such detector"):
         open_detector(name)
+
+
+def test_a_file_in_a_folder_is_no_name_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    yolox(tmp_path / "models" / "yolox.onnx")
+    monkeypatch.chdir(tmp_path)
+    assert len(open_detector("models/yolox.onnx", device="cpu")(picture())[0]) == 2
