@@ -1,6 +1,7 @@
 """`rsn predict --boxes detect` as a user meets it."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,14 @@ def test_an_unknown_file_is_one_sentence(photos: Path, tmp_path: Path) -> None:
     assert "other.onnx: its outputs" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    given = ["--boxes", "detect", "--detector", "dfine", "--output", tmp_path / "out"]
+    done = rsn("predict", photos, *given, env=offline)
+    assert done.returncode == 1
+    fetched, failed = done.stderr.splitlines()
+    assert "ustc-community/dfine-small-coco: is fetched from the Hugging Face hub, once" in fetched
+    assert "no detector that can be used on the Hugging Face hub or in its cache" in failed

@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from rsn.errors import AnnotationError
-from rsn.evaluation.boxes import evaluate_boxes
+from rsn.evaluation.boxes import evaluate_boxes, measure_detector
 
 
 def _pycocotools(document: dict, results: list[dict]) -> tuple[float, float]:
@@ -54,3 +54,25 @@ def test_annotations_without_boxes_are_one_sentence() -> None:
     }
     with pytest.raises(AnnotationError, match="not what COCO evaluation can read"):
         evaluate_boxes(document, [])
+
+
+def test_measuring_a_detector_that_knows_everybody(people_json: Path) -> None:
+    document = json.loads(people_json.read_text())
+    with pytest.raises(AnnotationError, match="no picture says annotations_complete"):
+        measure_detector(_finds_nobody, document, people_json.parent / "images")
+    document["images"][0]["annotations_complete"] = document["images"][2]["annotations_complete"] = True
+    boxes = {1: [], 3: []}
+    for person in document["annotations"]:
+        boxes.get(person["image_id"], []).append(person["bbox"])
+    answers = iter(boxes.values())
+
+    def finds_all(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = np.array(next(answers), np.float64)
+        return found, np.ones(len(found))
+
+    assert measure_detector(finds_all, document, people_json.parent / "images").ap == pytest.approx(1.0)
+    assert measure_detector(_finds_nobody, document, people_json.parent / "images").ap50 == 0
+
+
+def _finds_nobody(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((0, 4)), np.zeros(0)

@@ -21,12 +21,10 @@ from rsn.datasets.boxed import BoxBatch, BoxCrops, BoxedImage, Framing, collate,
 from rsn.datasets.coco import read_json
 from rsn.datasets.loading import ShuffledBatches
 from rsn.errors import RecipeError
-from rsn.evaluation.boxes import BoxScores, evaluate_boxes
+from rsn.evaluation.boxes import measure_detector
 from rsn.files import make_folder
 from rsn.heatmaps.boxes import PERSON_BOX, encode_boxes
-from rsn.images import read_image
 from rsn.inference.detection.starter import StarterDetector
-from rsn.inference.estimator import Detector
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
@@ -170,6 +168,7 @@ class BoxValidation(Callback):
 
     def __init__(self, recipe: DetectorRecipe, averaged: AveragedWeights | None) -> None:
         self.recipe = recipe
+        self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
         self.card = detector_card(recipe, recipe.validation_size)
         self.averaged = averaged
         self.best = -math.inf
@@ -185,7 +184,7 @@ class BoxValidation(Callback):
         assert isinstance(trained, PoseNetwork)
         network = self.averaged.network if self.averaged else trained
         detector = StarterDetector(network, self.card, device=str(pl_module.device), least_score=LEAST_SCORE)
-        scores = measure(detector, self.recipe.validation)
+        scores = measure_detector(detector, self.annotations, self.recipe.validation.images)
         trained.train()
         pl_module.log_dict({"validation/ap": scores.ap, "validation/ap50": scores.ap50})
         figures = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
@@ -199,19 +198,6 @@ class BoxValidation(Callback):
             f"step {trainer.global_step}: loss {loss:.3f}, AP {scores.ap:.3f}, AP50 {scores.ap50:.3f}",
             flush=True,
         )
-
-
-def measure(detector: Detector, source: Source) -> BoxScores:
-    """AP of a detector on the pictures of a set in which everybody is labelled."""
-    document = read_json(source.annotations)
-    images = {image["id"]: image for image in document["images"] if image.get("annotations_complete")}
-    entries = [entry for entry in document["annotations"] if entry["image_id"] in images]
-    results = [
-        {"image_id": number, "category_id": 1, "bbox": box.tolist(), "score": float(score)}
-        for number, image in images.items()
-        for box, score in zip(*detector(read_image(source.images / image["file_name"])), strict=True)
-    ]
-    return evaluate_boxes(document | {"images": list(images.values()), "annotations": entries}, results)
 
 
 def detector_card(recipe: DetectorRecipe, size: tuple[int, int]) -> Card:

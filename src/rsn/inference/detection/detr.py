@@ -3,9 +3,11 @@
 Zhao et al., *DETRs Beat YOLOs on Real-time Object Detection* (CVPR 2024); Peng et al., *D-FINE* (ICLR 2025).
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from rsn.crops import Image
-from rsn.errors import WeightsError
+from rsn.errors import RsnWarning, WeightsError
 from rsn.extras import require
 from rsn.inference.detection.boxes import LEAST_SCORE, Found, found_people
 from rsn.inference.estimator import pick_device
@@ -75,6 +77,7 @@ class DetrDetector:
 
         self.device = pick_device(device)
         self.least_score = least_score
+        _say_what_is_fetched(name)
         with _one_sentence(name):
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if config.model_type not in FAMILIES:
@@ -110,12 +113,22 @@ def _label_of_people(name: str, labels: Mapping[int, str]) -> int:
     raise WeightsError(f"{name}: has no label 'person' among its {len(labels)}, so it finds no people")
 
 
+def _say_what_is_fetched(name: str) -> None:
+    from huggingface_hub import try_to_load_from_cache
+
+    if not Path(name).is_dir() and not isinstance(try_to_load_from_cache(name, "model.safetensors"), str):
+        warnings.warn(f"{name}: is fetched from the Hugging Face hub, once", RsnWarning, stacklevel=4)
+
+
 @contextmanager
 def _one_sentence(name: str) -> Iterator[None]:
     """Whatever transformers says about a model that cannot be had, in one sentence."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(ERROR)  # it tells of every try to reach the hub
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -123,4 +136,5 @@ def _one_sentence(name: str) -> Iterator[None]:
         where = "in that folder" if Path(name).is_dir() else "on the Hugging Face hub or in its cache"
         raise WeightsError(f"{name}: no detector that can be used {where} ({reason})") from error
     finally:
+        hub_logging.set_verbosity(verbosity)
         logging.enable_progress_bar()  # type: ignore[no-untyped-call]
