@@ -1,6 +1,7 @@
 """Training of the detector, from start to finish on drawn figures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,15 @@ def test_a_run_leaves_weights_that_open_as_a_detector(best: Path, recipe: Detect
     assert (recipe.output / "last.ckpt").is_file()
 
 
-def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: DetectorRecipe, capsys) -> None:
+def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: DetectorRecipe) -> None:
     with pytest.raises(RecipeError, match="go on with --resume"):
         train_detector(recipe)
     last = (recipe.output / "last.safetensors").read_bytes()
     assert train_detector(recipe, resume=True) == best  # it is at its end
     assert (recipe.output / "last.safetensors").read_bytes() == last
+    longer = replace(recipe, optimisation=replace(recipe.optimisation, steps=6))
+    train_detector(longer, resume=True)
+    assert load_model(recipe.output / "last.safetensors")[1].steps == 6
 
 
 def test_pose_weights_give_all_but_the_last_layers() -> None:
@@ -80,8 +84,6 @@ def test_pose_weights_are_no_detector(random_weights: Path) -> None:
 
 @pytest.mark.slow
 def test_a_short_run_learns_to_find_drawn_figures(recipe: DetectorRecipe, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     longer = replace(
         recipe,
         output=tmp_path / "run",
