@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image as Pillow
 
 from rsn.crops import Image
 from rsn.errors import ImageError
-from rsn.images import find_images, read_image, write_image
+from rsn.images import declared_size, decode_image, find_images, read_image, write_image
 
 HEIGHT, WIDTH = 40, 60
 
@@ -212,6 +213,37 @@ def test_unreadable_pixels(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
         with pytest.raises(ImageError, match="convert it to JPEG or PNG"):
             read(tmp_path, start + bytes(range(100)))
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("JPEG", {}), ("PNG", {}), ("GIF", {}), ("BMP", {}), ("WEBP", {}), ("WEBP", {"lossless": True})],
+)
+def test_the_size_is_known_before_decoding(picture: Image, kind: str, options: dict[str, Any]) -> None:
+    data = encoded(picture, kind, **options)
+    assert declared_size(data) == (WIDTH, HEIGHT)
+    assert decode_image(data, "picture").shape == (HEIGHT, WIDTH, 3)
+    for length in range(64):
+        declared_size(data[:length])  # whatever is missing, it is no error
+
+
+def test_the_size_of_a_webp_animation_and_of_no_picture(picture: Image) -> None:
+    frames = [Pillow.fromarray(picture), Pillow.fromarray(255 - picture)]
+    animation = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+    assert animation[12:16] == b"VP8X"
+    assert declared_size(animation) == (WIDTH, HEIGHT)
+    for data in (b"", b"BM and other text that is long enough", b"<svg/>", encoded(picture, "TIFF")):
+        assert declared_size(data) is None
+
+
+def test_decoding_in_threads_leaves_the_log_level(picture: Image) -> None:
+    logging: Any = getattr(cv2.utils, "logging", cv2)
+    before = logging.getLogLevel()
+    data = encoded(picture, "PNG")
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(decode_image, [data] * 200, ["picture"] * 200))
+    assert all(np.array_equal(image, picture) for image in images)
+    assert logging.getLogLevel() == before != 0
 
 
 def test_opencv_keeps_its_own_log_level(tmp_path: Path, picture: Image) -> None:

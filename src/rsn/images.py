@@ -1,8 +1,9 @@
-"""Pictures on disk -> RGB pixels, and back."""
+"""Pictures on disk or in memory -> RGB pixels, and back."""
 
 import re
+import struct
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +28,33 @@ _ENCODING = {
 
 
 def read_image(path: Path) -> Image:
-    """The picture in a file as (H, W, 3) uint8 RGB, turned upright where its EXIF data say how.
-
-    Grey, palette and CMYK pictures become RGB, 16 bits become 8, transparent parts lie on white. Of an
-    animation it is the first frame.
+    """The picture in a file as (H, W, 3) uint8 RGB, see `decode_image`.
 
     Raises:
-        ImageError: no such file, not a picture, cut short, a side below 8 pixels, above 180 megapixels.
+        ImageError: no such file, or what `decode_image` raises.
     """
-    data = _read_bytes(path)
+    return decode_image(_read_bytes(path), str(path))
+
+
+def decode_image(data: bytes, name: str) -> Image:
+    """The bytes of a picture file as (H, W, 3) uint8 RGB, turned upright where its EXIF data say how.
+
+    Grey, palette and CMYK pictures become RGB, 16 bits become 8, transparent parts lie on white. Of an
+    animation it is the first frame. `name` is what an error calls the picture.
+
+    Raises:
+        ImageError: no bytes, not a picture, cut short, a side below 8 pixels, above 180 megapixels.
+    """
+    if not data:
+        raise ImageError(f"{name} is an empty file, not an image; copy or download it again")
     if _is_cut_short(data):
-        raise ImageError(f"{path} ends in the middle of the picture; copy or download it again")
-    _check_size(path, _declared_size(data))
-    with _silent_opencv():
+        raise ImageError(f"{name} ends in the middle of the picture; copy or download it again")
+    _check_size(name, declared_size(data))
+    with _silent_opencv:
         pixels = _decode(data)
     if pixels is None:
-        raise ImageError(f"{path} is not a picture that can be read; convert it to JPEG or PNG")
-    _check_size(path, (pixels.shape[1], pixels.shape[0]))
+        raise ImageError(f"{name} is not a picture that can be read; convert it to JPEG or PNG")
+    _check_size(name, (pixels.shape[1], pixels.shape[0]))
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -69,7 +80,7 @@ def write_image(path: Path, image: Image) -> None:
     suffix = path.suffix.lower()
     if suffix not in _ENCODING:
         raise ImageError(f"cannot write {path}: its name must end in one of {', '.join(sorted(_ENCODING))}")
-    with _silent_opencv():
+    with _silent_opencv:
         data = _encode(image, suffix)
     if data is None:
         size = f"{image.shape[1]} x {image.shape[0]} pixels"
@@ -79,16 +90,13 @@ def write_image(path: Path, image: Image) -> None:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"there is no image at {path}; check the path") from error
     except OSError as error:
         if path.is_dir():
             raise ImageError(f"{path} is a folder, not an image; name an image in it") from error
         raise ImageError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
-    if not data:
-        raise ImageError(f"{path} is an empty file, not an image; copy or download it again")
-    return data
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -104,17 +112,17 @@ def _images_in(folder: Path) -> list[Path]:
     return images
 
 
-def _check_size(path: Path, size: tuple[int, int] | None) -> None:
+def _check_size(name: str, size: tuple[int, int] | None) -> None:
     """Refuse a (width, height) that is too small or too large; None, not known yet, passes."""
     if size is None:
         return
     width, height = size
     if min(size) < SMALLEST_SIDE:
         limit = f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
-        raise ImageError(f"{path} has only {width} x {height} pixels; give an image of at least {limit}")
+        raise ImageError(f"{name} has only {width} x {height} pixels; give an image of at least {limit}")
     if width * height > MOST_PIXELS:
         limit = f"{MOST_PIXELS // 10**6} megapixels"
-        raise ImageError(f"{path} has {width} x {height} pixels; scale it down to at most {limit}")
+        raise ImageError(f"{name} has {width} x {height} pixels; scale it down to at most {limit}")
 
 
 def _decode(data: bytes) -> NDArray[np.uint8] | None:
@@ -148,16 +156,33 @@ def _on_white(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray((colour * alpha + 255 * (255 - alpha) + 127) // 255, np.uint8)
 
 
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV's warnings off stderr: what is wrong with a picture is told once, by an ImageError."""
-    logging: Any = getattr(cv2.utils, "logging", cv2)  # moved from the latter to the former during OpenCV 4
-    level = logging.getLogLevel()
-    logging.setLogLevel(0)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+class _SilentOpenCV:
+    """Keep OpenCV's warnings off stderr: what is wrong with a picture is told once, by an ImageError.
+
+    The level is one for all threads: the first that enters lowers it, the last that leaves restores it.
+    """
+
+    def __init__(self) -> None:
+        self._logging: Any = getattr(cv2.utils, "logging", cv2)  # moved during OpenCV 4
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._level = self._logging.getLogLevel()
+                self._logging.setLogLevel(0)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._logging.setLogLevel(self._level)
+
+
+_silent_opencv = _SilentOpenCV()
 
 
 # What a file tells before it is decoded. Some decoders fill what is missing of a file that was cut short with
@@ -167,6 +192,8 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _GIF = b"GIF8"
+_BMP = b"BM"
+_BMP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (40, 52, 56, 108, 124))
 _JPEG_MARKER = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")  # within the pixels FF is followed by 00 or D0 ... D7
 _JPEG_END = 0xD9
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -184,8 +211,8 @@ def _is_cut_short(data: bytes) -> bool:
     return _is_webp(data) and len(data) < 8 + int.from_bytes(data[4:8], "little")
 
 
-def _declared_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) as the file claims, for the formats in which little data can claim much."""
+def declared_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) as a JPEG, PNG, WebP, GIF or BMP file claims, before it is decoded; None for anything else."""
     if data.startswith(_JPEG):
         frames = (content for marker, content in _jpeg_segments(data) if marker in _JPEG_FRAMES)
         frame = next(frames, b"")
@@ -195,6 +222,23 @@ def _declared_size(data: bytes) -> tuple[int, int] | None:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data.startswith(_GIF):
         return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    if data.startswith(_BMP) and data[14:18] in _BMP_HEADERS:
+        width, height = struct.unpack_from("<ii", data.ljust(26, b"\0"), 18)
+        return abs(width), abs(height)  # a negative height: the rows run from top to bottom
+    return _webp_size(data) if _is_webp(data) else None
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Each of the format's three kinds has the size at another place, in other bits."""
+    match data[12:16]:
+        case b"VP8X":
+            return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8 ":
+            bits = int.from_bytes(data[26:30], "little")
+            return bits & 0x3FFF, bits >> 16 & 0x3FFF
     return None
 
 
