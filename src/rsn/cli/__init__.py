@@ -13,6 +13,7 @@ from rsn.cli.models import Models
 from rsn.cli.predict import Predict
 from rsn.cli.report import Report
 from rsn.cli.score import Score
+from rsn.cli.serve import Serve
 from rsn.cli.submit import Submit
 from rsn.cli.train import Train
 from rsn.errors import RsnError, RsnWarning
@@ -26,6 +27,7 @@ _Verb = (
     | Annotated[Submit, tyro.conf.subcommand("submit")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Data, tyro.conf.subcommand("data")]
 )

@@ -1,0 +1,61 @@
+"""rsn serve: a web page to try it on, and the HTTP API beneath it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rsn.cli.progress import say
+from rsn.errors import RsnError
+from rsn.serving.limits import Limits
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Serve a web page, and the HTTP API beneath it, on this machine until Ctrl-C stops it."""
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")] = (
+        "rsn18.starter",
+    )
+    """Names of weights, or weights files, to choose among on the page."""
+    host: str = "127.0.0.1"
+    """Address to listen on. The default is reached from this machine alone; 0.0.0.0 from everywhere."""
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    open: bool = False
+    """Also open the page in the browser."""
+    flip: bool = False
+    """Look at each person mirrored too: twice the time, a little more precise."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
+    batch_size: int = 32
+    """People that the network looks at together, of as many requests as it takes."""
+    limits: Limits = field(default_factory=Limits)
+
+    def run(self) -> int:
+        """Exit status 0 once it has been stopped; what is wrong is raised."""
+        from rsn.extras import require
+
+        require("fastapi", "uvicorn", "prometheus_client", extra="serve", for_what="rsn serve")
+        import webbrowser
+
+        from rsn.inference.estimator import PoseEstimator
+        from rsn.serving.app import create_app
+        from rsn.serving.run import open_port, server_of, url_of
+
+        names = [Path(model).name for model in self.models]
+        if len(set(names)) < len(names):
+            raise RsnError(f"two models go by one name among {', '.join(names)}; rename a file")
+        with open_port(self.host, self.port) as opened:
+            estimators = {
+                name: PoseEstimator(model, device=self.device, flip=self.flip, batch_size=self.batch_size)
+                for name, model in zip(names, self.models, strict=True)
+            }
+            server = server_of(create_app(estimators, self.limits))
+            opened.listen()
+            say(f"{', '.join(names)} at {url_of(opened)}; Ctrl-C stops it")
+            if self.open:
+                webbrowser.open(url_of(opened))
+            server.run(sockets=[opened])
+        return 0

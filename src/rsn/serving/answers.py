@@ -1,0 +1,145 @@
+"""What the service answers, as the OpenAPI document describes it."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from rsn.crops import Crop, FloatArray
+from rsn.inference.estimator import PoseEstimator
+from rsn.networks.network import STRIDE
+from rsn.people import Person
+from rsn.serving.limits import Limits
+
+Pair = tuple[float, float]
+Box = Annotated[
+    tuple[float, float, float, float],
+    Field(description="x, y, width, height in pixels of the upright picture"),
+]
+
+
+class FoundPerson(BaseModel):
+    """One person."""
+
+    box: Box
+    score: Annotated[float, Field(description="the box's score times the mean joint score")]
+    keypoints: Annotated[
+        list[Pair],
+        Field(description="x, y of each joint, in pixels of the upright picture, integers at pixel centres"),
+    ]
+    scores: Annotated[
+        list[float],
+        Field(description="of each joint: around 0.5 where it was not found, 1 and more where it is sure"),
+    ]
+
+    @classmethod
+    def of(cls, person: Person) -> "FoundPerson":
+        """A person, rounded to what is worth sending."""
+        return cls(
+            box=tuple(person.box.round(2).tolist()),
+            score=round(person.score, 4),
+            keypoints=person.keypoints.round(2).tolist(),
+            scores=person.scores.round(4).tolist(),
+        )
+
+
+class FoundPeople(BaseModel):
+    """The people of one picture, in the order of the boxes where these were given."""
+
+    model: str
+    width: Annotated[int, Field(description="of the upright picture, in pixels")]
+    height: int
+    joints: Annotated[list[str], Field(description="names, in the order of keypoints and scores")]
+    limbs: Annotated[list[tuple[int, int]], Field(description="pairs of joints to draw a line between")]
+    people: list[FoundPerson]
+
+
+class Heatmaps(BaseModel):
+    """What the network saw in one box: one map a joint."""
+
+    model: str
+    box: Box
+    joints: list[str]
+    matrix: Annotated[
+        tuple[float, float, float, float, float, float],
+        Field(
+            description="a, b, c, d, e, f as SVG has them: the middle of column u, row v of a map lies at x = a u + c v"
+            " + e, y = b u + d v + f of the upright picture"
+        ),
+    ]
+    maps: Annotated[
+        list[list[list[int]]],
+        Field(
+            description="one a joint, rows of numbers: 0 nothing, 255 a joint, more of a network that overshoots"
+        ),
+    ]
+
+    @classmethod
+    def of(cls, model: str, crop: Crop, box: FloatArray, joints: list[str], maps: FloatArray) -> "Heatmaps":
+        """Heatmaps (K, h, w) of a crop, 255 at a certain joint."""
+        origin, right, down = crop.to_image(STRIDE * np.array([[0, 0], [1, 0], [0, 1]]) + STRIDE / 2)
+        return cls(
+            model=model,
+            box=tuple(box.round(2).tolist()),
+            joints=joints,
+            matrix=tuple(np.concatenate([right - origin, down - origin, origin]).round(4).tolist()),
+            maps=np.rint(maps.clip(min=0)).astype(int).tolist(),
+        )
+
+
+class ModelEntry(BaseModel):
+    """A model that is loaded."""
+
+    name: str
+    summary: str
+    joints: list[str]
+    finds_people: Annotated[
+        bool,
+        Field(
+            description="whether people are found where no boxes are given; else the picture is one person"
+        ),
+    ]
+
+    @classmethod
+    def of(cls, name: str, estimator: PoseEstimator) -> "ModelEntry":
+        """An estimator as the page needs to know it."""
+        return cls(
+            name=name,
+            summary=estimator.card.summary(),
+            joints=list(estimator.card.skeleton.joints),
+            finds_people=estimator.detector is not None,
+        )
+
+
+class LimitsEntry(BaseModel):
+    """What a request may ask for."""
+
+    bytes: int
+    pixels: int
+    people: int
+    seconds: float
+
+    @classmethod
+    def of(cls, limits: Limits) -> "LimitsEntry":
+        """The limits in units of the API."""
+        return cls(bytes=limits.bytes, pixels=limits.pixels, people=limits.people, seconds=limits.seconds)
+
+
+class Loaded(BaseModel):
+    """What this service can do; the first model is the one that is taken unless another is named."""
+
+    version: str
+    models: list[ModelEntry]
+    limits: LimitsEntry
+
+
+class Health(BaseModel):
+    """Answered as long as requests are."""
+
+    status: str = "ok"
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    detail: Annotated[str, Field(description="one sentence: what was wrong and what to do")]

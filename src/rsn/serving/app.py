@@ -1,0 +1,64 @@
+"""The service as an ASGI application: the page, and the API beneath it."""
+
+from collections.abc import Mapping
+from importlib import resources
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.requests import ClientDisconnect
+
+from rsn import __version__
+from rsn.inference.estimator import PoseEstimator
+from rsn.serving.admission import Refused
+from rsn.serving.limits import Limits
+from rsn.serving.middleware import Answers
+from rsn.serving.routes import router
+from rsn.serving.service import Service
+
+HUNG_UP = 499  # nobody reads it; so it is counted in the metrics, as web servers do
+
+
+def create_app(estimators: Mapping[str, PoseEstimator], limits: Limits | None = None) -> FastAPI:
+    """The page and the API for some models.
+
+    Args:
+        estimators: by the name that requests choose them by; the first is taken where none is named. They are used by
+            this application alone. One with a detector finds the people itself.
+        limits: what a request may ask for, see `Limits`.
+    """
+    service = Service(estimators, limits or Limits())
+    # FastAPI's own pages of documentation load scripts of others; /openapi.json is all there is.
+    app = FastAPI(title="rsn", version=__version__, description=__doc__, docs_url=None, redoc_url=None)
+    app.state.service = service
+    app.add_middleware(Answers, metrics=service.metrics)
+    app.add_exception_handler(Refused, _refuse)
+    app.add_exception_handler(RequestValidationError, _misread)
+    app.add_exception_handler(ClientDisconnect, _hung_up)
+    app.add_exception_handler(Exception, _fail)
+    app.include_router(router)
+    app.mount(
+        "/", StaticFiles(directory=str(resources.files("rsn.serving") / "page"), html=True), name="page"
+    )
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refused)
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return JSONResponse({"detail": str(error)}, error.status, headers)
+
+
+async def _misread(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, 422)
+
+
+async def _hung_up(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "the client hung up"}, HUNG_UP)
+
+
+async def _fail(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "something went wrong here; the server's log has the reason"}, 500)

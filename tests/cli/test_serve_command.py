@@ -1,0 +1,73 @@
+"""rsn serve as a user meets it: a real process on a real port."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from command import rsn
+from rsn.cli.serve import Serve
+from rsn.errors import RsnError
+from rsn.serving.limits import Limits
+
+
+def test_it_serves_until_it_is_stopped(random_weights: Path, photo: Path, tmp_path: Path) -> None:
+    """The uploads leave no file behind, the working and temporary folders stay empty."""
+    code = "from rsn.cli import main; main()"
+    places = os.environ | {"TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", random_weights, "--port", "0", "--device", "cpu"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=places,
+    )
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        found = re.fullmatch(
+            r"rsn: random\.safetensors at (http://127\.0\.0\.1:\d+); Ctrl-C stops it\n", line
+        )
+        assert found, line
+        picture = Request(f"{found[1]}/api/people", photo.read_bytes(), {"Content-Type": "image/png"})
+        with urlopen(picture, timeout=60) as answer:
+            assert len(json.load(answer)["people"]) == 1
+        with urlopen(found[1], timeout=60) as answer:
+            assert b"<title>rsn" in answer.read()
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert process.stderr.read() == "rsn: stopped\n"
+
+
+def test_a_port_in_use(random_weights: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = rsn("serve", random_weights, "--port", port)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"rsn: cannot listen on 127.0.0.1 port {port}: Address already in use; choose another --host or --port\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (Serve(port=99_999), "there is no port 99999; choose one from 1 to 65535"),
+        (Serve(host="203.0.113.1", port=0), "cannot listen on 203.0.113.1 port 0: "),
+        (Serve(("nobody.safetensors",), port=0), "there is no such weights file"),
+        (Serve(("rsn18.starter", "rsn18.starter"), port=0), "two models go by one name"),
+        (Serve(port=0, limits=Limits(megabytes=-1)), "the limit of megabytes must be above 0, not -1"),
+    ],
+)
+def test_what_cannot_be_served(command: Serve, sentence: str) -> None:
+    with pytest.raises(RsnError, match=re.escape(sentence)):
+        command.run()

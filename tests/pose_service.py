@@ -1,0 +1,88 @@
+"""The service on a real port of this machine, and a client that can send anything."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from fastapi import FastAPI
+
+from rsn.inference.estimator import PoseEstimator
+from rsn.serving.app import create_app
+from rsn.serving.limits import Limits
+from rsn.serving.run import open_port, server_of
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client(NamedTuple):
+    """Asks one service."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            lower = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, lower, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def post(self, path: str, picture: bytes, kind: str = "image/jpeg", **query: str) -> Answer:
+        """A picture to /api/people or /api/heatmaps."""
+        return self.ask("POST", f"{path}?{urlencode(query)}", picture, {"Content-Type": kind})
+
+    def people(self, picture: bytes, boxes: Any = None, **query: str) -> Answer:
+        given = {} if boxes is None else {"boxes": json.dumps(boxes)}
+        return self.post("/api/people", picture, **given, **query)
+
+
+@contextmanager
+def serving(estimators: Mapping[str, PoseEstimator], limits: Limits | None = None) -> Iterator[Client]:
+    """A service in a thread, until the block is left."""
+    with running(create_app(estimators, limits)) as client:
+        yield client
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[Client]:
+    server = server_of(app)
+    with open_port("127.0.0.1", 0) as opened:
+        opened.listen()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield Client(opened.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def estimator_of(weights: Path, **options: Any) -> PoseEstimator:
+    return PoseEstimator(weights, device="cpu", **options)

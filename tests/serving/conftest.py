@@ -1,0 +1,28 @@
+"""A service whose network is random and small, with two models."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pose_service import Client, estimator_of, serving
+
+
+@pytest.fixture(scope="session")
+def service(random_weights: Path) -> Iterator[Client]:
+    """Usual limits; each test leaves it serving."""
+    models = {
+        "random": estimator_of(random_weights),
+        "mirrored": estimator_of(random_weights, flip=True),
+    }
+    with serving(models) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def still_serving(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test sends, afterwards the service answers."""
+    yield
+    if "service" in request.fixturenames:
+        client: Client = request.getfixturevalue("service")
+        assert client.get("/health").json == {"status": "ok"}

@@ -1,0 +1,145 @@
+"""What the service answers to those who ask properly."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pose_service import Client, estimator_of, serving
+from rsn.crops import Crop
+from rsn.images import read_image
+from rsn.inference.estimator import PoseEstimator
+from rsn.skeletons import COCO_17
+
+
+@pytest.fixture(scope="session")
+def estimator(random_weights: Path) -> PoseEstimator:
+    return estimator_of(random_weights)
+
+
+def test_people_are_those_of_the_estimator(service: Client, photo: Path, estimator: PoseEstimator) -> None:
+    boxes = [[5, 5, 40, 60], [20, 10, 45, 70, 0.5]]
+    answer = service.people(photo.read_bytes(), boxes)
+    assert answer.status == 200, answer.body
+    found = answer.json
+    assert (found["model"], found["width"], found["height"]) == ("random", 70, 90)
+    assert tuple(found["joints"]) == COCO_17.joints
+    assert [tuple(limb) for limb in found["limbs"]] == list(COCO_17.limbs)
+    expected = estimator(read_image(photo), [box[:4] for box in boxes], [1, 0.5])
+    assert len(found["people"]) == len(expected) == 2
+    for person, own in zip(found["people"], expected, strict=True):
+        assert person["box"] == own.box.tolist()
+        np.testing.assert_allclose(person["keypoints"], own.keypoints, atol=0.02)
+        np.testing.assert_allclose(person["scores"], own.scores, atol=1e-3)
+        assert person["score"] == pytest.approx(own.score, abs=1e-3)
+
+
+def test_without_boxes_the_picture_is_one_person(service: Client, photo: Path) -> None:
+    (person,) = service.people(photo.read_bytes()).json["people"]
+    assert person["box"] == [0, 0, 70, 90]
+    assert service.people(photo.read_bytes(), []).json["people"] == []
+
+
+def test_a_detector_finds_the_people(random_weights: Path, photo: Path) -> None:
+    def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        height, width = image.shape[:2]
+        return np.array([[1.0, 2.0, width - 10, height - 20]]), np.array([0.25])
+
+    with serving({"random": estimator_of(random_weights, detector=detector)}) as client:
+        assert client.get("/api/models").json["models"][0]["finds_people"] is True
+        (person,) = client.people(photo.read_bytes()).json["people"]
+        assert person["box"] == [1, 2, 60, 70]
+        assert person["score"] == pytest.approx(0.25 * np.mean(person["scores"]), abs=1e-3)
+        assert client.people(photo.read_bytes(), [[0, 0, 50, 50]]).json["people"][0]["box"] == [0, 0, 50, 50]
+
+
+def test_a_model_by_name(service: Client, photo: Path) -> None:
+    listed = service.get("/api/models").json
+    assert [model["name"] for model in listed["models"]] == ["random", "mirrored"]
+    assert listed["limits"]["bytes"] == 25_000_000
+    answers = {name: service.people(photo.read_bytes(), model=name).json for name in ("random", "mirrored")}
+    assert answers["mirrored"]["model"] == "mirrored"
+    assert answers["random"]["people"] != answers["mirrored"]["people"]
+    missing = service.people(photo.read_bytes(), model="randm")
+    assert (missing.status, missing.json["detail"]) == (
+        404,
+        "there is no loaded model named 'randm'; did you mean random?",
+    )
+
+
+def test_heatmaps_lie_where_their_joints_are(service: Client, photo: Path, random_weights: Path) -> None:
+    box = [20.0, 10.0, 45.0, 70.0]
+    answer = service.post("/api/heatmaps", photo.read_bytes(), boxes=json.dumps([box])).json
+    maps = np.array(answer["maps"])
+    assert maps.shape == (17, 16, 16)
+    assert maps.min() >= 0
+    a, b, c, d, e, f = answer["matrix"]
+    crop = Crop.of_box(box, (64, 64), estimator_of(random_weights).card.extension)
+    for column, row in ((0, 0), (15, 3)):
+        np.testing.assert_allclose(
+            [a * column + c * row + e, b * column + d * row + f],
+            crop.to_image([4 * column + 2, 4 * row + 2]),
+            atol=0.01,
+        )
+    whole = service.post("/api/heatmaps", photo.read_bytes()).json
+    assert whole["box"] == [0, 0, 70, 90]
+
+
+def test_a_picture_that_lies_on_its_side(service: Client, photo: Path) -> None:
+    """Boxes and joints are of the picture as people see it."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    data = cv2.imencode(".jpg", cv2.imread(str(photo)))[1].tobytes()
+    turned = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    answer = service.people(turned).json
+    assert (answer["width"], answer["height"]) == (90, 70)
+    assert answer["people"][0]["box"] == [0, 0, 90, 70]
+    assert service.post("/api/heatmaps", turned).json["box"] == [0, 0, 90, 70]
+
+
+def test_the_document_tells_what_there_is(service: Client) -> None:
+    document = service.get("/openapi.json").json
+    assert set(document["paths"]) == {
+        "/api/people", "/api/heatmaps", "/api/models", "/health", "/metrics",
+    }  # fmt: skip
+    post = document["paths"]["/api/people"]["post"]
+    assert post["requestBody"]["content"]["image/*"]["schema"]["format"] == "binary"
+    assert {"200", "404", "408", "413", "415", "422", "429", "503"} <= set(post["responses"])
+
+
+def test_metrics_count(service: Client, photo: Path) -> None:
+    def count(name: str) -> float:
+        lines = service.get("/metrics").body.decode().splitlines()
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)), 0.0)
+
+    answered = 'rsn_requests_total{path="/api/people",status="200"}'
+    refused = 'rsn_requests_total{path="/api/people",status="415"}'
+    before = count(answered), count("rsn_batch_people_sum"), count(refused)
+    service.people(photo.read_bytes(), [[5, 5, 40, 60]] * 3)
+    service.people(b"nothing")
+    assert (count(answered), count("rsn_batch_people_sum"), count(refused)) == (
+        before[0] + 1,
+        before[1] + 3,
+        before[2] + 1,
+    )
+    assert count("rsn_requests_inside") == 0
+    assert count("process_resident_memory_bytes") > 1e6
+
+
+def test_every_answer_carries_a_strict_policy(service: Client) -> None:
+    for path in ("/", "/health", "/api/people", "/nothing"):
+        headers = service.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "server" not in headers
+
+
+def test_paths_that_are_not_there(service: Client) -> None:
+    assert service.get("/nothing").status == 404
+    assert service.get("/../../../../etc/passwd").status == 404
+    assert service.get("/%2e%2e/app.py").status == 404
+    assert service.get("/api/people").status in (404, 405)
