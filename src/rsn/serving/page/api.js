@@ -1,0 +1,53 @@
+// The service beneath the page.
+
+const TRIES = 4; // of a request that the service has no room for
+
+/** What can go wrong and is told to the user as it is. */
+export class Refused extends Error {}
+
+/** The models that are loaded, and the limits of a request. */
+export async function loaded() {
+  return answered(await fetch("api/models"));
+}
+
+/** People of a picture (Blob); boxes [[x, y, width, height], ...], or null to have them found. */
+export function findPeople(picture, { model, boxes, signal }) {
+  return ask("api/people", picture, { model, boxes }, signal);
+}
+
+/** Heatmaps of one box of a picture. */
+export function findHeatmaps(picture, { model, box }) {
+  return ask("api/heatmaps", picture, { model, boxes: [box] });
+}
+
+async function ask(path, picture, { model, boxes }, signal) {
+  const query = new URLSearchParams({ model });
+  if (boxes) query.set("boxes", JSON.stringify(boxes));
+  const headers = { "Content-Type": picture.type.startsWith("image/") ? picture.type : "application/octet-stream" };
+  for (let tried = 1; ; tried++) {
+    const answer = await sent(`${path}?${query}`, { method: "POST", body: picture, headers, signal });
+    const wait = Number(answer.headers.get("Retry-After"));
+    if (answer.status !== 429 || tried === TRIES) return answered(answer);
+    await new Promise((resolve) => setTimeout(resolve, 1000 * wait));
+    signal?.throwIfAborted();
+  }
+}
+
+async function sent(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused("The service does not answer; is rsn serve still running?");
+  }
+}
+
+async function answered(answer) {
+  const document = await answer.json();
+  if (!answer.ok) throw new Refused(sentence(document.detail));
+  return document;
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + ".";
+}

@@ -1,0 +1,44 @@
+// A camera or a video, one frame after the other: the next is sent when the last one's answer is there.
+
+/** Show the camera in a video element. */
+export async function openCamera(video) {
+  const size = { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "environment" };
+  video.srcObject = await navigator.mediaDevices.getUserMedia({ video: size });
+  await video.play();
+}
+
+/** Show a video file in a video element. */
+export async function openVideo(video, file) {
+  video.src = URL.createObjectURL(file);
+  video.loop = true;
+  await video.play();
+}
+
+/** Let go of camera and file. */
+export function close(video) {
+  video.srcObject?.getTracks().forEach((track) => track.stop());
+  if (video.src) URL.revokeObjectURL(video.src);
+  video.srcObject = null;
+  video.removeAttribute("src");
+  video.load();
+}
+
+/** Send frames to `look` until the signal is aborted; a video that is paused is looked at no further. */
+export async function watch(video, look, signal) {
+  let last = null;
+  while (!signal.aborted) {
+    if (video.currentTime !== last && video.videoWidth) {
+      last = video.currentTime;
+      await look(await frame(video));
+    }
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+  }
+}
+
+/** What a video element shows, as a JPEG file. */
+export function frame(video) {
+  const [width, height] = [video.videoWidth, video.videoHeight];
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
+}

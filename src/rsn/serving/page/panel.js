@@ -1,0 +1,99 @@
+// Settings, and the people as lists.
+
+import { colourOf } from "./skeletons.js";
+import { spoken } from "./stage.js";
+import { svg } from "./svg.js";
+
+const byId = (id) => document.getElementById(id);
+const NOTHING_FOUND = 0.5; // what a joint scores whose map is empty
+
+/** Show settings and people of an item. */
+export function render(item, view, model) {
+  byId("panel").inert = !item;
+  byId("joint-value").textContent = view.jointScore.toFixed(2);
+  byId("person-value").textContent = view.personScore.toFixed(2);
+  if (!item) return;
+  byId("box-tools").hidden = item.live;
+  byId("draw").setAttribute("aria-pressed", view.drawing);
+  for (const id of ["draw", "add-box"]) byId(id).disabled = !item.answer;
+  byId("reset-boxes").disabled = item.boxes === null;
+  byId("box-hint").textContent = hint(item, view, model);
+  renderHeatmapChoice(view, model);
+  renderPeople(item, view);
+  renderJoints(item, view);
+}
+
+/** Tell when a person is chosen and a joint pointed at, by pointer or by the focus. */
+export function listen({ choosePerson, point }) {
+  byId("people").addEventListener("click", ({ target }) => {
+    const button = target.closest("button");
+    if (button) choosePerson(Number(button.dataset.person));
+  });
+  for (const kind of ["pointerover", "focusin", "click"]) {
+    byId("joints").addEventListener(kind, ({ target }) => {
+      const button = target.closest("button");
+      if (button) point({ person: Number(button.dataset.person), joint: Number(button.dataset.joint) });
+    });
+  }
+  for (const kind of ["pointerleave", "focusout"]) byId("joints").addEventListener(kind, () => point(null));
+}
+
+function hint(item, view, model) {
+  if (view.drawing) return "Draw a box around each person: press, drag, let go.";
+  if (item.boxes) return "With the focus on a box, arrows move it, shift and arrows resize it, Delete removes it.";
+  if (model.finds_people) return "People are found by themselves. Draw boxes to say where they are.";
+  return "The picture is taken as one person. Draw a box around each where there are more.";
+}
+
+function renderHeatmapChoice(view, model) {
+  const chosen = view.heatmap === null ? "" : String(view.heatmap);
+  const options = [["none", ""], ["all joints", "all"], ...model.joints.map((joint, number) => [spoken(joint), String(number)])];
+  byId("heatmap").replaceChildren(...options.map(([text, value]) => new Option(text, value, false, value === chosen)));
+}
+
+function renderPeople(item, view) {
+  const people = item.answer?.people ?? [];
+  byId("count").textContent = people.length ? `(${people.length})` : "";
+  const focused = document.activeElement?.closest("#people button")?.dataset.person;
+  const buttons = people.map((person, number) => {
+    const button = document.createElement("button");
+    button.dataset.person = number;
+    button.textContent = `${number + 1} · ${person.score.toFixed(2)}`;
+    button.setAttribute("aria-label", `Person ${number + 1}, score ${person.score.toFixed(2)}`);
+    button.setAttribute("aria-pressed", number === item.chosen);
+    return person.score >= view.personScore ? button : "";
+  });
+  byId("people").replaceChildren(...buttons);
+  if (focused !== undefined) byId("people").querySelector(`[data-person="${focused}"]`)?.focus();
+}
+
+function renderJoints(item, view) {
+  const person = item.answer?.people[item.chosen];
+  const focused = document.activeElement?.closest("#joints button")?.dataset.joint;
+  const rows = person ? item.answer.joints.map((joint, number) => row(item, person, joint, number, view)) : [];
+  byId("joints").replaceChildren(...rows);
+  if (focused !== undefined) byId("joints").querySelector(`[data-joint="${focused}"]`)?.focus();
+}
+
+function row(item, person, joint, number, view) {
+  const score = person.scores[number];
+  const button = document.createElement("button");
+  Object.assign(button.dataset, { person: item.chosen, joint: number });
+  button.classList.toggle("low", score < view.jointScore);
+  const dot = svg("svg", { class: "dot", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("circle", { cx: 5, cy: 5, r: 5, fill: colourOf(joint) }));
+  const value = Object.assign(document.createElement("b"), { textContent: score.toFixed(2) });
+  button.append(dot, spoken(joint), bar(score), value);
+  const line = document.createElement("li");
+  line.append(button);
+  return line;
+}
+
+function bar(score) {
+  const filled = Math.min(Math.max((score - NOTHING_FOUND) / 0.6, 0), 1);
+  return svg(
+    "svg",
+    { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("rect", { class: "track", width: 100, height: 8, rx: 4 }),
+    svg("rect", { width: 100 * filled, height: 8, rx: 4 }),
+  );
+}

@@ -1,0 +1,39 @@
+// What is on the page, as files.
+
+/** The answer, with the file's name. */
+export function saveJson(name, answer) {
+  const document = JSON.stringify({ file_name: name, ...answer }, null, 1);
+  save(new Blob([document], { type: "application/json" }), `${stem(name)}_poses.json`);
+}
+
+/** Picture and overlay in one, at the picture's own size. */
+export async function savePicture(name, picture, overlay) {
+  const { width, height } = overlay.viewBox.baseVal;
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0, width, height);
+  context.drawImage(await drawn(overlay, width, height), 0, 0, width, height);
+  save(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), `${stem(name)}_poses.png`);
+}
+
+async function drawn(overlay, width, height) {
+  const copy = overlay.cloneNode(true);
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  const url = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" }));
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  URL.revokeObjectURL(url);
+  return image;
+}
+
+function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function stem(name) {
+  return name.replace(/\.[^.]*$/, "");
+}

@@ -1,0 +1,67 @@
+// People as SVG over the picture. Looks are attributes, not style sheets, so that a saved picture has them too.
+
+import { svg } from "./svg.js";
+
+const LEFT = "#26a6ff";
+const RIGHT = "#ff7a33";
+const MIDDLE = "#ffe05c";
+const OUTLINE = "#101420";
+const FACE = new Set(["nose", "eye", "ear"]);
+
+/** Left blue, right orange, the middle yellow. */
+export function colourOf(joint) {
+  return joint.startsWith("left") ? LEFT : joint.startsWith("right") ? RIGHT : MIDDLE;
+}
+
+/** One person: limbs between joints that score at least `minScore`, and these joints on top. */
+export function skeleton(person, number, answer, minScore) {
+  const shown = person.scores.map((score) => score >= minScore);
+  const thickness = thicknessOf(person, shown, answer);
+  const fine = answer.joints.map((name) => (name.split("_").some((part) => FACE.has(part)) ? 0.6 : 1));
+  const limbs = answer.limbs.filter(([a, b]) => shown[a] && shown[b]);
+  const group = svg("g", { class: "person", "data-person": number, "stroke-linecap": "round" });
+  for (const outline of [true, false]) {
+    for (const [a, b] of limbs) group.append(limb(person, answer.joints, a, b, thickness * Math.min(fine[a], fine[b]), outline));
+  }
+  answer.joints.forEach((name, joint) => {
+    if (shown[joint]) group.append(dot(person, number, name, joint, 0.95 * thickness * fine[joint]));
+  });
+  return group;
+}
+
+function limb(person, names, a, b, thickness, outline) {
+  const [[x1, y1], [x2, y2]] = [person.keypoints[a], person.keypoints[b]];
+  const sides = new Set([colourOf(names[a]), colourOf(names[b])]);
+  sides.delete(MIDDLE);
+  const colour = sides.size === 1 ? [...sides][0] : MIDDLE;
+  return svg("line", {
+    x1, y1, x2, y2,
+    stroke: outline ? OUTLINE : colour,
+    "stroke-width": outline ? 1.4 * thickness : thickness,
+    "stroke-opacity": 0.9,
+  });
+}
+
+function dot(person, number, name, joint, radius) {
+  const [cx, cy] = person.keypoints[joint];
+  return svg(
+    "g",
+    { class: "joint", "data-person": number, "data-joint": joint },
+    svg("circle", { cx, cy, r: Math.max(2.2 * radius, 6), fill: "transparent" }), // easier to hit
+    svg("circle", { cx, cy, r: radius, fill: "#fff", stroke: OUTLINE, "stroke-width": 0.35 * radius }),
+    svg("circle", { cx, cy, r: 0.62 * radius, fill: colourOf(name) }),
+  );
+}
+
+/** Thin enough for a face in a crowd, never so thick that it hides the person; in pixels of the picture. */
+function thicknessOf(person, shown, { width, height }) {
+  const points = person.keypoints.filter((_, joint) => shown[joint]);
+  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  const size = points.length ? Math.max(Math.max(...xs) - Math.min(...xs), Math.max(...ys) - Math.min(...ys)) : 0;
+  return Math.min(Math.max(0.022 * size, 2), Math.max(2, 0.016 * Math.max(width, height)));
+}
+
+/** A ring around a joint that is pointed at elsewhere. */
+export function ring([cx, cy], radius) {
+  return svg("circle", { class: "ring", cx, cy, r: radius, fill: "none", stroke: "#fff", "stroke-width": 0.22 * radius });
+}

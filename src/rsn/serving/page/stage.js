@@ -1,0 +1,136 @@
+// The picture and what lies over it.
+
+import { boxShape, scaleOf } from "./boxes.js";
+import { glow } from "./heatmap.js";
+import { ring, skeleton } from "./skeletons.js";
+
+const byId = (id) => document.getElementById(id);
+
+/** Show an item (null: nothing is open yet). */
+export function render(item, view, isLive) {
+  byId("welcome").hidden = item !== null;
+  byId("figure").hidden = byId("bar").hidden = item === null;
+  if (!item) return;
+  renderPicture(item);
+  renderOverlay(item, view);
+  const saved = item.answer !== null;
+  for (const id of ["save-json", "save-picture"]) byId(id).disabled = !saved;
+  byId("snap").hidden = byId("play").hidden = !isLive;
+  byId("play").textContent = byId("video").paused ? "Play" : "Pause";
+  for (const button of byId("strip").children) button.setAttribute("aria-pressed", button.photo === item);
+  say(item.error ?? summary(item, view), item.error !== null);
+}
+
+/** A line beneath the picture. */
+export function say(text, bad = false) {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("bad", bad);
+}
+
+/** Whether an answer is on its way. */
+export function wait(waiting) {
+  byId("busy").hidden = !waiting;
+}
+
+/** One button a photo. */
+export function renderStrip(photos, choose) {
+  byId("strip").replaceChildren(...(photos.length > 1 ? photos.map((photo) => thumbnail(photo, choose)) : []));
+}
+
+/** Boxes as they are while their answer is on its way. */
+export function renderBoxes(item, view) {
+  const overlay = byId("overlay");
+  overlay.querySelectorAll(".box").forEach((box) => box.remove());
+  if (view.boxes || view.drawing) overlay.append(...boxesOf(item));
+}
+
+/** Give a box the focus, the picture where there is none. */
+export function focusBox(number) {
+  byId("overlay").querySelector(`[data-box="${number}"]`)?.focus();
+}
+
+/** Name a joint and ring it; null stops it. */
+export function point(item, pointed) {
+  const overlay = byId("overlay");
+  const tip = byId("tip");
+  overlay.querySelector(".ring")?.remove();
+  tip.hidden = !pointed;
+  if (!pointed) return;
+  const { joints, people, width, height } = item.answer;
+  const person = people[pointed.person];
+  const [x, y] = person.keypoints[pointed.joint];
+  overlay.append(ring([x, y], 11 * scaleOf(overlay)));
+  tip.textContent = `${spoken(joints[pointed.joint])} · ${person.scores[pointed.joint].toFixed(2)}`;
+  tip.style.left = `${Math.min(Math.max((100 * x) / width, 8), 92)}%`;
+  tip.style.top = `${Math.min(Math.max((100 * y) / height, 0), 100)}%`;
+  tip.classList.toggle("below", y < 0.12 * height);
+}
+
+/** Tell when a joint is pointed at, and when a person is chosen by a click. */
+export function listen({ choosePerson, point }) {
+  const overlay = byId("overlay");
+  overlay.addEventListener("pointerover", ({ target }) => point(jointAt(target)));
+  overlay.addEventListener("pointerleave", () => point(null));
+  overlay.addEventListener("click", ({ target }) => {
+    const joint = jointAt(target);
+    if (joint) choosePerson(joint.person);
+  });
+}
+
+/** A joint's name as people say it. */
+export function spoken(joint) {
+  return joint.replaceAll("_", " ");
+}
+
+function renderPicture(item) {
+  const [photo, video] = [byId("photo"), byId("video")];
+  photo.hidden = item.live;
+  video.hidden = !item.live;
+  if (!item.live && photo.src !== item.url) photo.src = item.url;
+  photo.alt = item.live ? "" : item.name;
+}
+
+function renderOverlay(item, view) {
+  const overlay = byId("overlay");
+  const focused = document.activeElement?.dataset?.box;
+  overlay.replaceChildren();
+  overlay.classList.toggle("drawing", view.drawing);
+  byId("tip").hidden = true;
+  if (!item.answer) return;
+  const { width, height, people } = item.answer;
+  overlay.setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`); // whole numbers are the middles of pixels
+  if (view.heatmap !== null && item.heatmaps) overlay.append(glow(item.heatmaps, view.heatmap === "all" ? null : view.heatmap));
+  if (view.boxes || view.drawing) overlay.append(...boxesOf(item));
+  if (view.skeletons) {
+    people.forEach((person, number) => {
+      if (person.score >= view.personScore) overlay.append(skeleton(person, number, item.answer, view.jointScore));
+    });
+  }
+  if (focused !== undefined) focusBox(focused);
+  if (view.pointed && people[view.pointed.person]) point(item, view.pointed);
+}
+
+function boxesOf(item) {
+  const scale = scaleOf(byId("overlay"));
+  const editable = item.boxes !== null;
+  return (item.boxes ?? item.answer.people.map(({ box }) => box)).map((box, number) => boxShape(box, number, scale, editable));
+}
+
+function summary(item, view) {
+  if (!item.answer) return "";
+  const shown = item.answer.people.filter(({ score }) => score >= view.personScore).length;
+  const people = shown === 1 ? "1 person" : `${shown || "no"} people`;
+  return `${item.name}: ${people}, ${item.answer.width} x ${item.answer.height} pixels`;
+}
+
+function thumbnail(photo, choose) {
+  const button = Object.assign(document.createElement("button"), { title: photo.name, photo });
+  button.append(Object.assign(new Image(), { src: photo.url, alt: photo.name }));
+  button.addEventListener("click", () => choose(photo));
+  return button;
+}
+
+function jointAt(target) {
+  const joint = target.closest?.(".joint");
+  return joint ? { person: Number(joint.dataset.person), joint: Number(joint.dataset.joint) } : null;
+}
