@@ -1,0 +1,47 @@
+"""Many clients at once: nothing lost, nothing swapped, memory that does not grow with the requests."""
+
+import csv
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pose_service import Client
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_sixty_four_clients(tmp_path: Path) -> None:
+    output = tmp_path / "load.csv"
+    command = [sys.executable, ROOT / "benchmarks" / "serve.py", "--output", output]
+    numbers = ["--clients", "64", "8", "64", "--requests", "1000", "--warm-up", "1500"]
+    done = subprocess.run([*command, *numbers], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = list(csv.DictReader(output.open()))
+    assert [row["clients"] for row in rows] == ["64", "8", "64"]
+    assert {row["lost"] for row in rows} == {row["wrong"] for row in rows} == {"0"}
+    growth = int(rows[-1]["memory_after_mb"]) - int(rows[0]["memory_before_mb"])
+    assert growth < 100, "3000 requests of a leaking service would leave more"
+
+
+def batches_of(service: Client) -> tuple[float, float]:
+    """How many batches there were, and how many of at most one person."""
+    lines = [line.split() for line in service.get("/metrics").body.decode().splitlines()]
+    numbers = {line[0]: float(line[1]) for line in lines if line[0] != "#"}
+    return numbers["rsn_batch_people_count"], numbers['rsn_batch_people_bucket{le="1.0"}']
+
+
+def test_answers_belong_to_their_requests(service: Client, photo: Path) -> None:
+    """The short form of it: requests of many threads, each with a box that no other has."""
+    picture = photo.read_bytes()
+    boxes = [[number / 10, 1.0, 40.0, 50.0 + number / 10] for number in range(200)]
+    counted = batches_of(service)
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda box: service.people(picture, [box]), boxes))
+    assert [answer.status for answer in answers] == [200] * 200
+    assert [answer.json["people"][0]["box"] for answer in answers] == boxes
+    batches, alone = (after - before for after, before in zip(batches_of(service), counted, strict=True))
+    assert alone < batches < 200, "no two requests shared a batch"
