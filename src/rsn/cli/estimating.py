@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rsn.evaluation.run import ImageBoxes
     from rsn.inference.estimator import PoseEstimator
 
+_Nms = Literal["none", "oks", "soft-oks"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
@@ -57,7 +59,7 @@ class SelectionOptions:
 
     min_box_score: float = 0.0
     """Leave out boxes of a file that score lower."""
-    nms: Literal["none", "oks", "soft-oks"] = "none"
+    nms: _Nms = "none"
     """What becomes of people found twice: they stay, are left out (oks), or are ranked lower (soft-oks)."""
     nms_threshold: float = 0.9
     """OKS from which two people are one; for soft-oks, the smaller the lower doubles are ranked."""
@@ -65,13 +67,25 @@ class SelectionOptions:
     def estimate(
         self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", *, category_id: int
     ) -> list[dict[str, Any]]:
-        """COCO results of all boxes, in every process; each process looks at its share of the images."""
-        from rsn.evaluation.run import estimate_boxes
-        from rsn.processes import my_share, of_all
-
-        share = my_share(boxes)
-        found = estimate_boxes(
-            estimator, share, category_id=category_id, nms=self.nms, nms_threshold=self.nms_threshold
+        """COCO results of all boxes, without the people found twice, in every process."""
+        return estimate_together(
+            estimator, boxes, category_id=category_id, nms=self.nms, nms_threshold=self.nms_threshold
         )
-        answers = of_all(list(track(found, total=len(share), unit="image")))
-        return [entry for entries in answers for entry in entries]
+
+
+def estimate_together(
+    estimator: "PoseEstimator",
+    boxes: "Sequence[ImageBoxes]",
+    *,
+    category_id: int = 1,
+    nms: _Nms = "none",
+    nms_threshold: float = 0.9,
+) -> list[dict[str, Any]]:
+    """COCO results of all boxes, in every process; each process looks at its share of the images."""
+    from rsn.evaluation.run import estimate_boxes
+    from rsn.processes import my_share, of_all
+
+    share = my_share(boxes)
+    found = estimate_boxes(estimator, share, category_id=category_id, nms=nms, nms_threshold=nms_threshold)
+    answers = of_all(list(track(found, total=len(share), unit="image")))
+    return [entry for entries in answers for entry in entries]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rsn.cli.estimating import ModelOptions, SelectionOptions
+from rsn.cli.estimating import ModelOptions, SelectionOptions, estimate_together
 from rsn.cli.progress import say
+from rsn.errors import RsnError
 from rsn.files import write_atomically
 
 if TYPE_CHECKING:
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(ModelOptions, SelectionOptions):
-    """Measure a model, or several averaged, on a labelled data set and print the ten COCO figures."""
+    """Measure a model, or several averaged, on a labelled data set: the ten COCO figures, or MPII's PCKh."""
 
     annotations: Path
-    """COCO-keypoints JSON."""
+    """COCO-keypoints JSON; for MPII its .mat release or a list in JSON (valid.json)."""
     images: Path
     """Folder of the pictures that the annotations name."""
-    dataset: Literal["coco"] = "coco"
-    """Form of the annotations."""
+    dataset: Literal["coco", "mpii"] = "coco"
+    """Form of the annotations, and with it what is measured."""
+    head_sizes: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """For an MPII list: the gt_valid.mat that goes with it, which has the head boxes."""
     boxes: Annotated[str, tyro.conf.arg(metavar="gt|FILE")] = "gt"
     """Where people are: `gt` takes the labelled boxes, FILE is JSON of COCO detections."""
     parts: bool = False
@@ -41,11 +44,24 @@ class Evaluate(ModelOptions, SelectionOptions):
         from rsn.extras import require
         from rsn.files import expect_file
 
-        require("hotcoco", extra="train", for_what="COCO evaluation")
+        self._check_options()
+        if self.dataset == "coco":
+            require("hotcoco", extra="train", for_what="COCO evaluation")
         for file in (self.json, self.results):
             if file is not None:
                 expect_file(file)
-        return self._measure_coco(self.estimator())
+        measured = self._measure_pckh if self.dataset == "mpii" else self._measure_coco
+        return measured(self.estimator())
+
+    def _check_options(self) -> None:
+        """Refuse what would do nothing, or would leave people without whom PCKh cannot be told."""
+        if self.dataset == "coco" and self.head_sizes is not None:
+            raise RsnError("--head-sizes goes with MPII's lists; say --dataset mpii")
+        if self.dataset == "mpii" and (self.boxes != "gt" or self.parts or self.nms != "none"):
+            raise RsnError(
+                "MPII is measured by joint, everybody in the box of their centre and scale; leave out --boxes, --parts"
+                " and --nms"
+            )
 
     def _measure_coco(self, estimator: "PoseEstimator") -> int:
         from rsn.cli.scores import measure
@@ -66,6 +82,28 @@ class Evaluate(ModelOptions, SelectionOptions):
             self._write_results(found)
             figures = measure(document, found, people.skeleton, parts=self.parts)
             self._write_figures(estimator, told | figures)
+        return 0
+
+    def _measure_pckh(self, estimator: "PoseEstimator") -> int:
+        from rsn.datasets.mpii import read_mpii, with_ground_truth
+        from rsn.evaluation.mpii import check_head_sizes, evaluate_pckh
+        from rsn.evaluation.run import check_same_body, labelled_boxes
+        from rsn.processes import together
+
+        people = read_mpii(self.annotations, self.images)
+        check_same_body(estimator, people)
+        if self.head_sizes is not None:
+            people = with_ground_truth(people, self.head_sizes)
+        people = people.with_joints()
+        check_head_sizes(people.people)
+        say(f"boxes: those of the centres and scales; {people.summary()}")
+        with together() as processes:
+            found = estimate_together(estimator, labelled_boxes(people))
+        if processes.rank == 0:
+            self._write_results(found)
+            scores = evaluate_pckh(people.people, found)
+            print(scores.table())
+            self._write_figures(estimator, {"left_out": people.left_out, "figures": scores.as_dict()})
         return 0
 
     def _boxes(self, document: Any, people: "PoseDataset", category_id: int) -> "BoxSet":

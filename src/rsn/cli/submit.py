@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.estimating import ModelOptions, SelectionOptions
+from rsn.cli.estimating import ModelOptions, SelectionOptions, estimate_together
 from rsn.cli.progress import say
 
 
@@ -55,6 +55,38 @@ class CocoTestdev(ModelOptions, SelectionOptions):
         return 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class MpiiTest(ModelOptions):
+    """Find the people of MPII's single-person test and write the .mat that its evaluation reads."""
+
+    annotations: Path
+    """The official release, mpii_human_pose_v1_u12_1.mat."""
+    images: Path
+    """Folder of the pictures."""
+    output: Path = Path("pred_keypoints_mpii.mat")
+    """File to write; MPII asks for this name."""
+
+    def run(self) -> int:
+        """Exit status 0; what is wrong is raised."""
+        from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
+        from rsn.evaluation.run import check_same_body, labelled_boxes
+        from rsn.files import expect_file
+        from rsn.processes import together
+
+        expect_file(self.output)
+        estimator = self.estimator()
+        test = SinglePersonTest.read(self.annotations, self.images)
+        check_same_body(estimator, test.people)
+        with together() as processes:
+            found = estimate_together(estimator, labelled_boxes(test.people))
+        if processes.rank == 0:
+            write_mpii_submission(self.output, test, found)
+            say(
+                f"{self.output}: {len(test.places)} people in {len(test.images)} test images, read back and checked"
+            )
+        return 0
+
+
 @dataclass(frozen=True)
 class Check:
     """Look at every number of a zip for COCO's test-dev as the evaluation server would."""
@@ -83,6 +115,7 @@ class Submit:
     what: tyro.conf.OmitArgPrefixes[
         tyro.conf.OmitSubcommandPrefixes[
             Annotated[CocoTestdev, tyro.conf.subcommand("coco-testdev")]
+            | Annotated[MpiiTest, tyro.conf.subcommand("mpii-test")]
             | Annotated[Check, tyro.conf.subcommand("check")]
         ]
     ]

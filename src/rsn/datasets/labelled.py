@@ -24,7 +24,8 @@ class LabelledPerson:
     """A person with joints marked by hand.
 
     box: (4,) x, y, width, height in image pixels. keypoints: (K, 2) float32 image pixels. visibility: (K,) 2 visible,
-    1 occluded, 0 absent, -1 not annotated in this data set.
+    1 occluded, 0 absent, -1 not annotated in this data set. head_size: length of the head in image pixels, what PCKh
+    measures in; None where the data set does not tell.
     """
 
     image: ImageFile
@@ -32,6 +33,7 @@ class LabelledPerson:
     keypoints: NDArray[np.float32]
     visibility: NDArray[np.int64]
     crowd: bool = False
+    head_size: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,11 @@ class KeypointScores:
     ar_medium: float
     ar_large: float
 
+    @property
+    def headline(self) -> tuple[str, float]:
+        """The figure to choose weights by, and its name."""
+        return "ap", self.ap
+
     def as_dict(self) -> dict[str, float]:
         """The figures by the names of the papers' tables: AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL."""
         return {

@@ -16,7 +16,9 @@ from rich.progress import Progress as Bar
 
 from rsn.datasets.coco import read_json
 from rsn.datasets.labelled import PoseDataset
-from rsn.evaluation.coco import evaluate_keypoints
+from rsn.datasets.mpii import is_mpii
+from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
+from rsn.evaluation.mpii import PckhScores, check_head_sizes, evaluate_pckh
 from rsn.evaluation.run import estimate_boxes, labelled_boxes
 from rsn.inference.estimator import PoseEstimator
 from rsn.networks.card import Card
@@ -32,7 +34,7 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 
 
 class Validation(Callback):
-    """After every round: AP on the validation set with its labelled boxes, last.safetensors, best.safetensors.
+    """After every round: AP (for MPII: PCKh) in the validation set's boxes, last.safetensors, best.safetensors.
 
     Where the weights are averaged, the average is what is validated and written. Several processes share the
     images, each of which one process looks at.
@@ -41,18 +43,23 @@ class Validation(Callback):
     def __init__(
         self, recipe: Recipe, people: PoseDataset, card: Card, averaged: AveragedWeights | None
     ) -> None:
-        self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
+        self.people = people.people
+        self.annotations = None
+        if is_mpii(recipe.validation.annotations):
+            check_head_sizes(self.people)
+        else:
+            self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
         self.boxes = labelled_boxes(people)
         self.card = card
         self.averaged = averaged
         self.folder = recipe.output
-        self.best_ap = -math.inf
+        self.best = -math.inf
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best_ap": self.best_ap}
+        return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best_ap = state_dict["best_ap"]
+        self.best = state_dict["best"]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trained = pl_module.network
@@ -61,22 +68,36 @@ class Validation(Callback):
         _agree_on_statistics(trained, network)
         measured = network if pl_module.dtype == torch.float32 else deepcopy(network).float()
         found = self._found(PoseEstimator(measured, card=self.card, device=str(pl_module.device)))
-        scores = evaluate_keypoints(self.annotations, found, self.card.skeleton)
+        scores = self._scores(found)
         trained.train()
-        pl_module.log_dict({f"validation/{name}": figure for name, figure in asdict(scores).items()})
+        name, headline = scores.headline
+        figures = asdict(scores) | {name: headline}
+        pl_module.log_dict({f"validation/{name}": figure for name, figure in figures.items()})
         if trainer.is_global_zero:
-            self._write(network, trainer.global_step, scores.ap, found)
-        self.best_ap = max(self.best_ap, scores.ap)
+            self._write(network, trainer.global_step, scores, found)
+        self.best = max(self.best, headline)
 
     def _found(self, estimator: PoseEstimator) -> list[dict[str, Any]]:
         """COCO results of all processes together, in the order of the images."""
         found = of_all(list(estimate_boxes(estimator, my_share(self.boxes))))
         return list(chain.from_iterable(found))
 
-    def _write(self, network: PoseNetwork, steps: int, ap: float, found: list[dict[str, Any]]) -> None:
-        card = replace(self.card, steps=steps, figures={"validation_ap": round(ap, 4)})
+    def _scores(self, found: list[dict[str, Any]]) -> KeypointScores | PckhScores:
+        if self.annotations is None:
+            return evaluate_pckh(self.people, found)
+        return evaluate_keypoints(self.annotations, found, self.card.skeleton)
+
+    def _write(
+        self,
+        network: PoseNetwork,
+        steps: int,
+        scores: KeypointScores | PckhScores,
+        found: list[dict[str, Any]],
+    ) -> None:
+        name, headline = scores.headline
+        card = replace(self.card, steps=steps, figures={f"validation_{name}": round(headline, 4)})
         save_weights(self.folder / LAST, network, card)
-        if ap > self.best_ap:
+        if headline > self.best:
             save_weights(self.folder / BEST, network, card)
             write_samples(self.folder / SAMPLES, self.boxes, found, card.skeleton)
 
@@ -141,9 +162,10 @@ class Progress(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = trainer.callback_metrics
+        key, name = ("ap", "AP") if "validation/ap" in metrics else ("pckh", "PCKh")
         self.console.print(
             f"step {trainer.global_step}/{self.steps}: loss {float(metrics['train/loss']):.1f},"
-            f" validation AP {float(metrics['validation/ap']):.3f},"
+            f" validation {name} {float(metrics[f'validation/{key}']):.3f},"
             f" {float(metrics['train/crops_per_second']):.0f} crops a second,"
             f" waiting for data {float(metrics['train/waiting_for_data']):.0%}"
         )

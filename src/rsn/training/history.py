@@ -9,6 +9,7 @@ from typing import Any
 
 from rsn.errors import RecipeError
 from rsn.evaluation.coco import KeypointScores
+from rsn.evaluation.mpii import PckhScores
 from rsn.training.folder import ENVIRONMENT, LOGS, RECIPE
 from rsn.training.recipe import Recipe, read_recipe
 
@@ -43,23 +44,31 @@ class Run:
             json.loads(environment.read_text()) if environment.is_file() else {},
             read_series(folder / LOGS),
         )
-        if "validation/ap" not in run.series:
+        if not any(f"validation/{headline}" in run.series for headline in _SCORES):
             raise RecipeError(
                 f"{folder}: its run has not finished a round yet, so there is nothing to report"
             )
         return run
 
     @property
-    def best(self) -> KeypointScores:
-        """The figures of the round with the highest validation AP."""
-        step = max(self.series["validation/ap"], key=lambda entry: entry[1])[0]
-        figures = {name: dict(self.series.get(f"validation/{name}", ())) for name in _FIGURES}
-        return KeypointScores(**{name: values.get(step, -1.0) for name, values in figures.items()})
+    def headline(self) -> str:
+        """The figure that chooses its weights: ap, or pckh where it is validated on MPII."""
+        return next(headline for headline in _SCORES if f"validation/{headline}" in self.series)
+
+    @property
+    def best(self) -> KeypointScores | PckhScores:
+        """The figures of the round with the highest validation AP or PCKh."""
+        step = max(self.series[f"validation/{self.headline}"], key=lambda entry: entry[1])[0]
+        scores = _SCORES[self.headline]
+        figures = {
+            name: dict(self.series.get(f"validation/{name}", ())) for name in scores.__dataclass_fields__
+        }
+        return scores(**{name: values.get(step, -1.0) for name, values in figures.items()})
 
     @property
     def steps(self) -> int:
         """Steps that were made in finished rounds."""
-        return max(step for step, _ in self.series["validation/ap"]) + 1
+        return max(step for step, _ in self.series[f"validation/{self.headline}"]) + 1
 
     @property
     def seconds(self) -> float:
@@ -72,7 +81,7 @@ class Run:
         return sum(values) / len(values) if values else float("nan")
 
 
-_FIGURES = tuple(KeypointScores.__dataclass_fields__)
+_SCORES: dict[str, type[KeypointScores] | type[PckhScores]] = {"ap": KeypointScores, "pckh": PckhScores}
 
 
 def read_series(logs: Path) -> Series:

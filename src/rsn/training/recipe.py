@@ -29,13 +29,18 @@ _STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True)
 class Source:
-    """A labelled set: a COCO-keypoints file, the folder of its images, and the lowest box (pixels) to use."""
+    """A labelled set: its annotations, the folder of its images, and the lowest box (pixels) to use.
+
+    annotations: a COCO-keypoints file, MPII's .mat release or a list of MPII people in JSON; the file tells which.
+    head_sizes: the gt_valid.mat that goes with an MPII list, for validation.
+    """
 
     __pydantic_config__ = _STRICT
 
     annotations: Path
     images: Path
     min_box_height: float = 0.0
+    head_sizes: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,14 @@ from rsn.networks.published import PublishedResult, published_results
 from rsn.training.history import Run
 
 CURVES, SAMPLES, REPORT = "curves.png", "samples.jpg", "report.md"
-_SHOWN = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+_SHOWN = {
+    "ap": ("AP", "AP50", "AP75", "APM", "APL", "AR"),
+    "pckh": ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean"),
+}  # by the figure that chooses a run's weights
+_PUBLISHED_ON = {"ap": "COCO val", "pckh": "MPII val"}
 _PANELS = (
     ("train/loss", "loss", "log"),
-    ("validation/ap", "validation AP", "linear"),
+    ("validation/{headline}", "validation AP (MPII: PCKh)", "linear"),
     ("train/learning_rate", "learning rate", "linear"),
 )
 _STYLE = """:root { color-scheme: light dark; }
@@ -70,7 +74,7 @@ def draw_curves(runs: Sequence[Run]) -> bytes:
     figure = Figure(figsize=(4.2 * len(_PANELS), 3.4), layout="constrained")
     for axes, (name, title, scale) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         for run in runs:
-            entries = run.series.get(name, [])
+            entries = run.series.get(name.format(headline=run.headline), [])
             axes.plot(*zip(*entries, strict=True), label=run.folder.name) if entries else None
         axes.set(title=title, xlabel="step", yscale=scale)
         axes.grid(alpha=0.3)
@@ -92,22 +96,22 @@ def _table(runs: Sequence[Run]) -> list[str]:
 
 
 def _cells(runs: Sequence[Run]) -> Iterator[list[str]]:
-    yield ["run", "model", "input", "steps", *_SHOWN, "hours", "crops/s", "waiting"]
+    shown = list(dict.fromkeys(name for run in runs for name in _SHOWN[run.headline]))
+    yield ["run", "model", "input", "steps", *shown, "hours", "crops/s", "waiting"]
     for run in runs:
         height, width = run.recipe.input_size
         figures = run.best.as_dict()
         yield [
             run.folder.name, run.recipe.model, f"{height}x{width}",
             f"{run.steps:,} x {run.recipe.optimisation.batch_size}",
-            *(_percent(figures[name]) for name in _SHOWN),
+            *(_percent(figures.get(name, -1.0)) for name in shown),
             f"{run.seconds / 3600:.2f}", f"{run.mean('train/crops_per_second'):.0f}",
             f"{run.mean('train/waiting_for_data'):.0%}",
         ]  # fmt: skip
         for row in _published(run):
-            figures = row.figures
             yield [
                 f"published: {row.source}", run.recipe.model, f"{height}x{width}", "",
-                *(f"{figures[name]:.1f}" for name in _SHOWN), "", "", "",
+                *(_percent(row.figures.get(name, -100.0) / 100) for name in shown), "", "", "",
             ]  # fmt: skip
 
 
@@ -115,7 +119,7 @@ def _published(run: Run) -> list[PublishedResult]:
     return [
         row
         for row in published_results(run.recipe.model)
-        if row.dataset == "COCO val" and row.input_size == run.recipe.input_size
+        if row.dataset == _PUBLISHED_ON[run.headline] and row.input_size == run.recipe.input_size
     ]
 
 
@@ -125,9 +129,9 @@ def _percent(figure: float) -> str:
 
 def _legend() -> list[str]:
     return [
-        "AP and AR in percent, of the best round, with the labelled boxes of the run's validation set; published rows",
-        "are the authors', of all of COCO val2017 with detected boxes. Hours include validation; waiting is the share",
-        "of training time without data.",
+        "AP and AR, or PCKh@0.5 by joint for MPII, in percent, of the best round, with the labelled boxes of the run's",
+        "validation set; published rows are the authors', of all of COCO val2017 with detected boxes or of MPII's",
+        "validation set. Hours include validation; waiting is the share of training time without data.",
     ]
 
 

@@ -14,9 +14,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset
 
-from rsn.datasets.coco import read_coco
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import Share, ShuffledBatches, TrainingCrops
+from rsn.datasets.reading import read_people_file
 from rsn.datasets.resident import CropPlans, ResidentPictures
 from rsn.errors import RecipeError
 from rsn.networks.card import Card
@@ -42,8 +42,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     """Train, and leave logs, weights and the resumable state in the recipe's output folder.
 
     The folder then explains itself: report.md with curves.png and samples.jpg, recipe.yaml and environment.json as it
-    ran, best.safetensors (highest validation AP), last.safetensors, last.ckpt and previous.ckpt to resume from, and
-    logs/version_N with metrics.csv and TensorBoard events.
+    ran, best.safetensors (highest validation AP or PCKh), last.safetensors, last.ckpt and previous.ckpt to resume from,
+    and logs/version_N with metrics.csv and TensorBoard events.
 
     Called in each of several processes that torchrun or srun started, it trains in all of them together.
 
@@ -87,7 +87,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
 
 def read_people(source: Source) -> PoseDataset:
     """The people of a set whose joints are known and whose boxes are high enough."""
-    return read_coco(source.annotations, source.images).with_joints(min_box_height=source.min_box_height)
+    people = read_people_file(source.annotations, source.images, head_sizes=source.head_sizes)
+    return people.with_joints(min_box_height=source.min_box_height)
 
 
 def training_people(recipe: Recipe, skeleton: Skeleton) -> PoseDataset:

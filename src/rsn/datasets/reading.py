@@ -1,0 +1,26 @@
+"""A file of labelled people, whichever form it has."""
+
+from pathlib import Path
+
+from rsn.datasets.coco import read_coco
+from rsn.datasets.labelled import PoseDataset
+from rsn.datasets.mpii import is_mpii, read_mpii, with_ground_truth
+from rsn.errors import AnnotationError
+
+
+def read_people_file(annotations: Path, images: Path, *, head_sizes: Path | None = None) -> PoseDataset:
+    """Read people with joints; the form tells the reader: a .mat or a JSON list is MPII's, a JSON mapping COCO's.
+
+    head_sizes: the gt_valid.mat that goes with an MPII list, see `with_ground_truth`.
+
+    Raises:
+        AnnotationError: as `read_coco`, `read_mpii` and `with_ground_truth`; head sizes for a COCO file.
+    """
+    if is_mpii(annotations):
+        people = read_mpii(annotations, images)
+        return people if head_sizes is None else with_ground_truth(people, head_sizes)
+    if head_sizes is not None:
+        raise AnnotationError(
+            f"{annotations}: is COCO's; head sizes ({head_sizes}) go with MPII's lists only"
+        )
+    return read_coco(annotations, images)

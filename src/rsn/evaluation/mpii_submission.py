@@ -1,0 +1,135 @@
+"""MPII's single-person test: predictions in the file that its evaluation reads, pred_keypoints_mpii.mat.
+
+As MPII's evaluation page has it, the file holds `pred`: the struct array `annolist` of all test images
+(`RELEASE.annolist(RELEASE.img_train == 0)`), in which the people of `RELEASE.single_person` have got their joints as
+`pred(image).annorect(person).annopoints.point(k)` with x and y. Known only from evaluation code in public: there must
+be as many images as in the release, people keep their place and their objpos, by which they are counted, and joints
+are found by their id, 0 to 15. That coordinates count from 1, as in the labels, is our reading: we found no page
+that says it. The test labels are not public, so no file of ours was ever scored.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.datasets.coco import check_files
+from rsn.datasets.labelled import LabelledPerson, PoseDataset
+from rsn.datasets.matlab import EMPTY, read_mat, struct_array, structs, write_mat
+from rsn.datasets.mpii import ReleaseImage, read_release, to_mpii
+from rsn.errors import AnnotationError
+from rsn.evaluation.mpii import results_of
+from rsn.skeletons import MPII_16
+
+Place = tuple[int, int]  # the number of a test image and of a person in it, from 0
+
+
+@dataclass(frozen=True, eq=False)
+class SinglePersonTest:
+    """The test images of the release, in its order, and where in them the people are that are asked for."""
+
+    images: tuple[ReleaseImage, ...]
+    places: dict[LabelledPerson, Place]
+
+    @classmethod
+    def read(cls, release: Path, images: Path) -> "SinglePersonTest":
+        """Read the official release; `images` is the folder of the pictures.
+
+        Raises:
+            AnnotationError: as `read_release`; no test people in it; pictures that are not there.
+        """
+        tested = tuple(image for image in read_release(release) if not image.train)
+        places: dict[LabelledPerson, Place] = {}
+        for number, image in enumerate(tested):
+            for rect in image.single & set(range(len(image.rects))):
+                person = image.person(rect, images)
+                if person is not None:  # MPII's evaluation passes over people without objpos, too
+                    places[person] = number, rect
+        if not places:
+            raise AnnotationError(f"{release}: holds no people of the single-person test")
+        check_files({person.image.path for person in places}, images)
+        return cls(tested, places)
+
+    @property
+    def people(self) -> PoseDataset:
+        """Those who are asked for."""
+        return PoseDataset(MPII_16, tuple(self.places))
+
+
+def write_mpii_submission(path: Path, test: SinglePersonTest, results: Iterable[dict[str, Any]]) -> None:
+    """Write the file for MPII's single-person test, and check it by reading it back.
+
+    results: COCO results of all people of the test, as `evaluation.run.estimate_boxes` gives them.
+
+    Raises:
+        AnnotationError: a person of the test is missing, or a joint is not finite. Nothing is written then.
+        RsnError: the file cannot be written.
+    """
+    found = to_mpii(results_of(test.people.people, results))
+    if not np.isfinite(found).all():
+        raise AnnotationError("a joint was found at something that is not a finite number")
+    joints = dict(zip(test.places.values(), found, strict=True))
+    write_mat(
+        path,
+        pred=struct_array(
+            [_image(n, image, joints) for n, image in enumerate(test.images)], ("image", "annorect")
+        ),
+    )
+    if not _same(read_mpii_submission(path), joints):
+        raise AnnotationError(
+            f"{path}: what was written does not read as what was meant; is the disk all right?"
+        )
+
+
+def read_mpii_submission(path: Path) -> dict[Place, NDArray[np.float64]]:
+    """The joints (16, 2) in a submission, in MPII's pixels (counted from 1), by image and person.
+
+    Raises:
+        AnnotationError: a file that is no submission.
+    """
+    document = read_mat(path)
+    try:
+        return {
+            (number, rect): _joints(person["annopoints"])
+            for number, image in enumerate(structs(document["pred"]))
+            for rect, person in enumerate(structs(image["annorect"]))
+            if structs(person["annopoints"])
+        }
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise AnnotationError(f"{path}: not a submission to MPII's single-person test ({error})") from error
+
+
+def _image(number: int, image: ReleaseImage, joints: dict[Place, NDArray[np.float64]]) -> dict[str, Any]:
+    people = [_rect(fields, joints.get((number, rect))) for rect, fields in enumerate(image.rects)]
+    return {
+        "image": struct_array([{"name": image.name}], ("name",)),
+        "annorect": struct_array(people, ("scale", "objpos", "annopoints")),
+    }
+
+
+def _rect(fields: dict[str, Any], joints: NDArray[np.float64] | None) -> dict[str, Any]:
+    position = structs(fields.get("objpos"))
+    return {
+        "scale": fields.get("scale", EMPTY),
+        "objpos": struct_array(position, ("x", "y")) if position else EMPTY,
+        "annopoints": EMPTY if joints is None else struct_array([{"point": _points(joints)}], ("point",)),
+    }
+
+
+def _points(joints: NDArray[np.float64]) -> NDArray[np.void]:
+    rows = [{"x": x, "y": y, "id": float(number)} for number, (x, y) in enumerate(joints)]
+    return struct_array(rows, ("x", "y", "id"))
+
+
+def _joints(annopoints: Any) -> NDArray[np.float64]:
+    joints = np.full((len(MPII_16), 2), np.nan)
+    for point in structs(annopoints["point"]):
+        joints[int(point["id"])] = point["x"], point["y"]
+    return joints
+
+
+def _same(read: dict[Place, NDArray[np.float64]], meant: dict[Place, NDArray[np.float64]]) -> bool:
+    return read.keys() == meant.keys() and all(np.array_equal(read[place], meant[place]) for place in meant)
