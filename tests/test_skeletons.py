@@ -3,8 +3,20 @@
 import numpy as np
 import pytest
 
-from rsn.errors import AnnotationError
-from rsn.skeletons import COCO_17, LSP_14, MPII_16, NOT_ANNOTATED, Skeleton, convert, from_joint_names
+from rsn.errors import AnnotationError, RsnWarning
+from rsn.networks.card import Card
+from rsn.skeletons import (
+    COCO_17,
+    DEFAULT_SIGMA,
+    LSP_14,
+    MPII_16,
+    NOT_ANNOTATED,
+    Skeleton,
+    convert,
+    from_joint_names,
+    plain_name,
+    with_sigmas,
+)
 
 BODIES = [COCO_17, MPII_16, LSP_14]
 
@@ -53,3 +65,52 @@ def test_unknown_joint_names_give_a_body_without_sigmas() -> None:
 def test_impossible_bodies_are_refused(joints: list[str], limbs: list[tuple[int, int]]) -> None:
     with pytest.raises(AnnotationError):
         from_joint_names("odd", joints, limbs)
+
+
+@pytest.mark.parametrize(
+    "wrist",
+    [
+        "left_wrist", "l_wrist", "wrist.L", "LWrist", "lWrist", "Left Wrist", "leftWrist", "leftwrist", "wrist-left",
+        "LEFT_WRIST",
+    ],
+)  # fmt: skip
+def test_spellings_of_a_side(wrist: str) -> None:
+    assert plain_name(wrist) == "left_wrist"
+
+
+@pytest.mark.parametrize("joint", ["nose", "neck", "lip", "rear", "l", "cleft", "level_1"])
+def test_names_without_a_side(joint: str) -> None:
+    assert plain_name(joint) == joint
+    assert from_joint_names("odd", [joint, "other"]).sides == ("middle", "middle")
+
+
+def test_pairs_may_be_given_and_a_side_alone_is_no_pair() -> None:
+    crab = from_joint_names("crab", ["port", "starboard", "left_eye"], mirror_pairs=((0, 1),))
+    assert crab.mirror == (1, 0, 2)
+    assert crab.sides == ("left", "right", "middle")
+
+
+def test_joints_are_matched_whatever_their_spelling() -> None:
+    body = from_joint_names("odd", ["RWrist", "tail", "LWrist"])
+    assert dict(body.positions_in(COCO_17)) == {0: 10, 2: 9}
+    coco = [joint.replace("left_", "L ").replace("right_", "R ") for joint in COCO_17.joints]
+    assert from_joint_names("person", coco) is COCO_17
+
+
+def test_missing_sigmas_are_assumed_aloud() -> None:
+    body = from_joint_names("odd", ["LWrist", "tail"])
+    with pytest.warns(RsnWarning, match="'odd' has no sigmas.*COCO's for 1 joint.*0.05 for tail"):
+        assert with_sigmas(body).sigmas == (0.062, DEFAULT_SIGMA)
+    assert with_sigmas(COCO_17) is COCO_17
+
+
+def test_a_card_keeps_a_body_of_ones_own_and_reads_cards_from_before_pairs() -> None:
+    body = from_joint_names(
+        "crab", ["port", "starboard"], [(0, 1)], mirror_pairs=((0, 1),), sigmas=[0.1, 0.2]
+    )
+    metadata = Card("rsn18", skeleton=body).to_metadata()
+    assert Card.from_metadata(metadata).skeleton == body
+    (key, text), = metadata.items()  # fmt: skip
+    old = text.replace(', "mirror_pairs": [[0, 1]]', "")
+    assert old != text
+    assert Card.from_metadata({key: old}).skeleton.mirror == (0, 1)

@@ -3,48 +3,105 @@
 A number that belongs to a body stands here and nowhere else. Joints are matched between bodies by name.
 """
 
+import re
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.errors import AnnotationError, UnknownNameError
+from rsn.errors import AnnotationError, RsnWarning, UnknownNameError
 
 NOT_ANNOTATED = -1  # visibility of a joint that the data set does not know (0 absent, 1 occluded, 2 visible)
+
+Side = Literal["left", "middle", "right"]
+Pairs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class Skeleton:
     """A body.
 
-    joints: names in the order of keypoints and heatmaps; left_X and right_X mirror each other.
+    joints: names in the order of keypoints and heatmaps.
     limbs: pairs of joint indices to draw.
     upper_body: joint indices of the upper half, for the half-body augmentation.
     sigmas: per-joint spread of human annotators as a fraction of the object's scale (COCO's OKS); None where
-        nobody has measured them, and then OKS cannot be computed.
+        nobody has measured them, and then OKS can only be computed `with_sigmas` that are assumed.
+    mirror_pairs: (left, right) joint indices; None where the joints' names tell them, as left_wrist and right_wrist,
+        l_wrist and r_wrist, LWrist and RWrist or wrist.L and wrist.R do.
     """
 
     name: str
     joints: tuple[str, ...]
-    limbs: tuple[tuple[int, int], ...]
+    limbs: Pairs
     upper_body: frozenset[int]
     sigmas: tuple[float, ...] | None = None
+    mirror_pairs: Pairs | None = None
 
     def __len__(self) -> int:
         return len(self.joints)
 
     @cached_property
+    def plain_joints(self) -> tuple[str, ...]:
+        """The names in one spelling, by which joints of different bodies are compared: LWrist is left_wrist."""
+        return tuple(plain_name(joint) for joint in self.joints)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """(left, right) indices of the joints that mirror each other: those given, else those that the names tell."""
+        if self.mirror_pairs is not None:
+            return self.mirror_pairs
+        places = {joint: place for place, joint in enumerate(self.plain_joints)}
+        others = ((place, places.get(_other_side(joint))) for joint, place in places.items())
+        return tuple((left, right) for left, right in others if right is not None)
+
+    @cached_property
     def mirror(self) -> tuple[int, ...]:
         """For each joint the index of its mirror image (itself on the body's axis)."""
-        return tuple(self.joints.index(_other_side(joint, self.joints)) for joint in self.joints)
+        mirror = list(range(len(self)))
+        for left, right in self.pairs:
+            mirror[left], mirror[right] = right, left
+        return tuple(mirror)
+
+    @cached_property
+    def sides(self) -> tuple[Side, ...]:
+        """For each joint the side of the body that it is on, in the person's own sense."""
+        sides: list[Side] = ["middle"] * len(self)
+        for left, right in self.pairs:
+            sides[left], sides[right] = "left", "right"
+        return tuple(sides)
 
     def positions_in(self, other: "Skeleton") -> list[tuple[int, int]]:
         """Pairs (index here, index in `other`) of the joints that both bodies have, by name."""
-        return [
-            (i, other.joints.index(joint)) for i, joint in enumerate(self.joints) if joint in other.joints
-        ]
+        places = {joint: place for place, joint in enumerate(other.plain_joints)}
+        return [(here, places[joint]) for here, joint in enumerate(self.plain_joints) if joint in places]
+
+
+def plain_name(joint: str) -> str:
+    """A joint's name in small letters with underscores, its side in front: wrist.L, LWrist, "Left Wrist" -> left_wrist.
+
+    l and r are sides where they stand first or last.
+    """
+    words = [word.lower() for word in _WORD.findall(joint)]
+    for place in (0, -1):
+        side = _SIDES.get(words[place]) if len(words) > 1 else None
+        if side:
+            del words[place]
+            return "_".join([side, *words])
+    return "_".join(words) or joint
+
+
+# What stands between spaces, signs and changes to capitals; a side may also be glued to what follows it.
+_WORD = re.compile(r"left(?=[a-z])|right(?=[a-z])|[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
+_SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
+
+
+def _other_side(joint: str) -> str:
+    """The plain name of the right joint that mirrors a left one; of any other a name that no joint has."""
+    return joint.replace("left_", "right_", 1) if joint.startswith("left_") else ""
 
 
 def convert(
@@ -55,7 +112,7 @@ def convert(
     keypoints (N, K, 2) and visibility (N, K) in `source` order -> the same in `target` order. Joints that
     `source` lacks get visibility `NOT_ANNOTATED` and position 0.
     """
-    if source.joints == target.joints:
+    if source.plain_joints == target.plain_joints:
         return keypoints, visibility
     people = len(keypoints)
     points = np.zeros((people, len(target), 2), np.float32)
@@ -66,31 +123,99 @@ def convert(
     return points, visible
 
 
-def from_joint_names(name: str, joints: Sequence[str], limbs: Sequence[tuple[int, int]]) -> Skeleton:
-    """A body read from a file: one of ours where the joint names agree, otherwise a new one without sigmas.
+DEFAULT_SIGMA = (
+    0.05  # between COCO's joints of the face (0.025 to 0.035) and those of the limbs (0.062 to 0.107)
+)
+
+
+def with_sigmas(body: Skeleton) -> Skeleton:
+    """The body itself where it has sigmas; otherwise with assumed ones, and an RsnWarning that says which.
+
+    Joints that COCO has too, by name, get COCO's; all others `DEFAULT_SIGMA`, which is strict for limbs.
+    """
+    if body.sigmas is not None:
+        return body
+    assert COCO_17.sigmas is not None
+    measured = dict(zip(COCO_17.joints, COCO_17.sigmas, strict=True))
+    others = [joint for joint in body.plain_joints if joint not in measured]
+    of_coco = len(body) - len(others)
+    assumed = [f"COCO's for {of_coco} joints of the same name"] if of_coco else []
+    assumed += [f"{DEFAULT_SIGMA} for {', '.join(others)}"] if others else []
+    warnings.warn(
+        f"skeleton {body.name!r} has no sigmas, which OKS and AP depend on; assumed {' and '.join(assumed)}:"
+        " give your own in a skeleton file, or compare these figures only with each other",
+        RsnWarning,
+        stacklevel=2,
+    )
+    return replace(body, sigmas=tuple(measured.get(joint, DEFAULT_SIGMA) for joint in body.plain_joints))
+
+
+def from_joint_names(
+    name: str,
+    joints: Sequence[str],
+    limbs: Sequence[tuple[int, int]] = (),
+    *,
+    upper_body: frozenset[int] | None = None,
+    sigmas: Sequence[float] | None = None,
+    mirror_pairs: Pairs | None = None,
+) -> Skeleton:
+    """A body read from a file: one of ours where the joint names agree and nothing else is given, or a new one.
+
+    upper_body: by default the joints whose names do not speak of legs.
 
     Raises:
-        AnnotationError: names that repeat, or limbs that point at joints which are not there.
+        AnnotationError: names that repeat, limbs or pairs of joints which are not there, a joint in two pairs, sigmas
+            that are not one positive number a joint.
     """
-    for known in (COCO_17, MPII_16, LSP_14):
-        if known.joints == tuple(joints):
-            return known
-    if len(set(joints)) != len(joints):
-        raise AnnotationError(f"skeleton {name!r}: joint names repeat; each joint needs a name of its own")
-    if any(not 0 <= joint < len(joints) for limb in limbs for joint in limb):
+    names = tuple(plain_name(joint) for joint in joints)
+    if upper_body is None and sigmas is None and mirror_pairs is None:
+        for known in (COCO_17, MPII_16, LSP_14):
+            if known.joints == names:
+                return known
+    _check_names(name, joints, names)
+    _check_pairs(name, len(joints), limbs, mirror_pairs or ())
+    if sigmas is not None and (len(sigmas) != len(joints) or not all(0 < sigma < np.inf for sigma in sigmas)):
         raise AnnotationError(
-            f"skeleton {name!r}: a limb names a joint beyond the {len(joints)} that are listed"
+            f"skeleton {name!r}: sigmas must be {len(joints)} positive numbers, one a joint, not {list(sigmas)}"
         )
-    legs = ("hip", "knee", "ankle", "foot", "toe", "heel")
-    upper = frozenset(i for i, joint in enumerate(joints) if not any(leg in joint for leg in legs))
-    return Skeleton(name, tuple(joints), tuple(limbs), upper)
+    return Skeleton(
+        name,
+        tuple(joints),
+        tuple((a, b) for a, b in limbs),
+        upper_body=_above_the_legs(names) if upper_body is None else upper_body,
+        sigmas=None if sigmas is None else tuple(sigmas),
+        mirror_pairs=mirror_pairs,
+    )
 
 
-def _other_side(joint: str, joints: tuple[str, ...]) -> str:
-    for side, other in (("left", "right"), ("right", "left")):
-        if joint.startswith(side) and joint.replace(side, other, 1) in joints:
-            return joint.replace(side, other, 1)
-    return joint
+def _check_names(name: str, joints: Sequence[str], plain: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for joint, spelling in zip(joints, plain, strict=True):
+        if spelling in first:
+            raise AnnotationError(
+                f"skeleton {name!r}: joint names repeat ({first[spelling]}, {joint}); each joint needs its own name"
+            )
+        first[spelling] = joint
+
+
+def _check_pairs(
+    name: str, joints: int, limbs: Sequence[tuple[int, int]], mirror: Sequence[tuple[int, int]]
+) -> None:
+    for kind, pairs in (("limb", limbs), ("mirror pair", mirror)):
+        if any(not 0 <= joint < joints for pair in pairs for joint in pair):
+            raise AnnotationError(
+                f"skeleton {name!r}: a {kind} names a joint beyond the {joints} that are listed"
+            )
+    paired = [joint for pair in mirror for joint in pair]
+    if len(set(paired)) < len(paired):
+        raise AnnotationError(f"skeleton {name!r}: a joint stands in two mirror pairs, or mirrors itself")
+
+
+_LEGS = ("hip", "thigh", "knee", "shin", "calf", "leg", "ankle", "foot", "toe", "heel")
+
+
+def _above_the_legs(names: Sequence[str]) -> frozenset[int]:
+    return frozenset(place for place, joint in enumerate(names) if not any(leg in joint for leg in _LEGS))
 
 
 COCO_17 = Skeleton(

@@ -1,6 +1,7 @@
 """Reading COCO-keypoints files: what comes out, and what is refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from people_on_disk import write_people
 from rsn.datasets.coco import read_coco
-from rsn.errors import AnnotationError
-from rsn.skeletons import COCO_17, LSP_14, NOT_ANNOTATED
+from rsn.errors import AnnotationError, RsnWarning
+from rsn.evaluation.coco import evaluate_keypoints
+from rsn.skeletons import COCO_17, LSP_14, NOT_ANNOTATED, from_joint_names
 
 
 def test_people_come_out_as_they_are_in_the_file(people_json: Path) -> None:
@@ -50,6 +52,95 @@ def test_what_is_left_out_is_counted(people_json: Path) -> None:
     assert "1 crowd" in people.summary()
 
 
+def changed(people_json: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    document = json.loads(people_json.read_text())
+    change(document)
+    (folder / "changed.json").write_text(json.dumps(document))
+    return folder / "changed.json"
+
+
+def test_a_missing_box_is_drawn_around_the_joints_aloud(people_json: Path, tmp_path: Path) -> None:
+    def no_box(document: dict[str, Any]) -> None:
+        del document["annotations"][0]["bbox"]
+
+    with pytest.warns(RsnWarning, match=r"changed\.json: 1 people without box got one around their joints"):
+        people = read_coco(changed(people_json, tmp_path, no_box), people_json.parent / "images").people
+    joints, box = people[0].keypoints, people[0].box
+    np.testing.assert_allclose(box[2], 1.3 * np.ptp(joints[:, 0]), rtol=0.05)  # cut off at the picture's edge
+    np.testing.assert_allclose(box[3], 1.2 * np.ptp(joints[:, 1]), rtol=0.05)
+    assert (box[:2] >= 0).all()
+    assert (box[:2] + box[2:] <= (160, 120)).all()
+
+
+def test_missing_areas_are_derived_where_figures_are_told(people_json: Path, tmp_path: Path) -> None:
+    def no_area(document: dict[str, Any]) -> None:
+        for entry in document["annotations"]:
+            del entry["area"]
+
+    def half_area(document: dict[str, Any]) -> None:
+        for entry in document["annotations"]:
+            entry["area"] = 0.53 * entry["bbox"][2] * entry["bbox"][3]
+
+    document = json.loads(people_json.read_text())
+    results = [entry | {"score": 1.0, "keypoints": [value + 2 for value in entry["keypoints"]]}
+               for entry in document["annotations"]]  # fmt: skip
+    given = evaluate_keypoints(changed(people_json, tmp_path, half_area), results, COCO_17)
+    with pytest.warns(RsnWarning, match="8 people without area got one of 0.53 x their box"):
+        derived = evaluate_keypoints(changed(people_json, tmp_path, no_area), results, COCO_17)
+    assert derived == given
+    assert 0 < given.ap < 1
+
+
+def test_a_body_that_the_categories_do_not_describe(people_json: Path, tmp_path: Path) -> None:
+    def nameless(document: dict[str, Any]) -> None:
+        document["categories"] = [{"id": 7, "name": "person"}]
+        for entry in document["annotations"]:
+            entry["category_id"] = 7
+
+    path, images = changed(people_json, tmp_path, nameless), people_json.parent / "images"
+    with pytest.raises(AnnotationError, match="where no skeleton file names the joints"):
+        read_coco(path, images)
+    people = read_coco(path, images, COCO_17)
+    assert people.skeleton is COCO_17
+    assert people.category_id == 7
+
+
+def test_joints_with_numbers_for_names_are_named_aloud(people_json: Path, tmp_path: Path) -> None:
+    def numbered(document: dict[str, Any]) -> None:
+        document["categories"][0]["keypoints"] = [str(joint) for joint in range(17)]
+
+    with pytest.warns(RsnWarning, match="are taken for those of coco_17 in their order"):
+        people = read_coco(changed(people_json, tmp_path, numbered), people_json.parent / "images", COCO_17)
+    assert people.skeleton is COCO_17
+
+
+def test_a_skeleton_in_another_order_is_refused(people_json: Path) -> None:
+    backwards = from_joint_names("backwards", COCO_17.joints[::-1])
+    with pytest.raises(AnnotationError, match=r"those of backwards are right_ankle, .*in the file's order"):
+        read_coco(people_json, people_json.parent / "images", backwards)
+
+
+def test_other_categories_are_left_out_and_bodies_with_the_same_joints_are_one(
+    people_json: Path, tmp_path: Path
+) -> None:
+    def categories(document: dict[str, Any]) -> None:
+        document["categories"] += [{"id": 2, "name": "bag"}, document["categories"][0] | {"id": 3}]
+        document["annotations"][0]["category_id"] = 2
+        document["annotations"][1]["category_id"] = 3
+
+    people = read_coco(changed(people_json, tmp_path, categories), people_json.parent / "images")
+    assert len(people) == 7
+    assert people.left_out == {"of a category without these joints": 1}
+
+
+def test_annotations_of_another_data_set_are_told(people_json: Path) -> None:
+    people = read_coco(people_json, people_json.parent / "images")
+    with pytest.raises(
+        AnnotationError, match=r"coco_17 .* and dog \(paw, tail\) have no joint of the same name"
+    ):
+        people.mapped_to(from_joint_names("dog", ["paw", "tail"]))
+
+
 def _nan(document: dict[str, Any]) -> None:
     document["annotations"][0]["keypoints"][0] = float("nan")
 
@@ -71,7 +162,32 @@ def _category(document: dict[str, Any]) -> None:
 
 
 def _box(document: dict[str, Any]) -> None:
-    del document["annotations"][0]["bbox"]
+    document["annotations"][0]["bbox"] = [1, 2, 3]
+
+
+def _annotation_twice(document: dict[str, Any]) -> None:
+    document["annotations"][1]["id"] = 1
+
+
+def _image_twice(document: dict[str, Any]) -> None:
+    document["images"][1]["id"] = 1
+
+
+def _nobody(document: dict[str, Any]) -> None:
+    document["annotations"] = []
+
+
+def _two_bodies(document: dict[str, Any]) -> None:
+    document["categories"].append({"id": 2, "name": "dog", "keypoints": ["nose", "tail"]})
+
+
+def _limb(document: dict[str, Any]) -> None:
+    document["categories"][0] = {"id": 1, "name": "dog", "keypoints": ["nose"], "skeleton": [[1, 2]]}
+
+
+def _all_pictures(document: dict[str, Any]) -> None:
+    for image in document["images"]:
+        image["file_name"] = f"gone{image['id']}.png"
 
 
 def _text(document: dict[str, Any]) -> None:
@@ -86,7 +202,13 @@ def _text(document: dict[str, Any]) -> None:
         (_image, "annotation 1 is of image 99"),
         (_file, "gone.png: named by the annotations"),
         (_category, "not a COCO keypoints file"),
-        (_box, "annotation 1 has no box"),
+        (_box, "annotation 1 .*a box that is not x, y, width, height"),
+        (_annotation_twice, "annotation id 1 is given twice"),
+        (_image_twice, "image id 1 is given twice"),
+        (_nobody, "lists nobody"),
+        (_two_bodies, r"bodies with different joints \(person, dog\)|coco_17, dog"),
+        (_limb, r"damaged\.json: skeleton 'dog': a limb names a joint beyond the 1"),
+        (_all_pictures, r"gone1\.png: named by.*4 of 4 pictures are missing"),
         (_text, "annotation 1 has no box, or joints that are not numbers"),
     ],
 )

@@ -30,6 +30,8 @@ class Evaluate(ModelOptions, SelectionOptions):
     """Form of the annotations, and with it what is measured."""
     head_sizes: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """For an MPII list: the gt_valid.mat that goes with it, which has the head boxes."""
+    skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
+    """Skeleton file, where COCO-keypoints JSON does not name its joints."""
     boxes: Annotated[str, tyro.conf.arg(metavar="gt|FILE")] = "gt"
     """Where people are: `gt` takes the labelled boxes, FILE is JSON of COCO detections."""
     parts: bool = False
@@ -57,6 +59,8 @@ class Evaluate(ModelOptions, SelectionOptions):
         """Refuse what would do nothing, or would leave people without whom PCKh cannot be told."""
         if self.dataset == "coco" and self.head_sizes is not None:
             raise RsnError("--head-sizes goes with MPII's lists; say --dataset mpii")
+        if self.dataset == "mpii" and self.skeleton is not None:
+            raise RsnError("--skeleton goes with COCO-keypoints JSON; MPII's body is known")
         if self.dataset == "mpii" and (self.boxes != "gt" or self.parts or self.nms != "none"):
             raise RsnError(
                 "MPII is measured by joint, everybody in the box of their centre and scale; leave out --boxes, --parts"
@@ -65,22 +69,24 @@ class Evaluate(ModelOptions, SelectionOptions):
 
     def _measure_coco(self, estimator: "PoseEstimator") -> int:
         from rsn.cli.scores import measure
-        from rsn.datasets.coco import keypoint_category, people_in, read_json
+        from rsn.datasets.coco import people_in, read_json
         from rsn.evaluation.run import check_same_body
         from rsn.processes import together
+        from rsn.skeleton_files import read_skeleton
 
         document = read_json(self.annotations)
-        people = people_in(document, self.annotations, self.images)
-        category_id = keypoint_category(document, self.annotations)["id"]
+        given = read_skeleton(self.skeleton) if self.skeleton else None
+        people = people_in(document, self.annotations, self.images, given)
         check_same_body(estimator, people)
-        boxes = self._boxes(document, people, category_id)
+        boxes = self._boxes(document, people)
         say(f"boxes: {'the labelled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
         with together() as processes:
-            found = self.estimate(estimator, boxes.images, category_id=category_id)
+            found = self.estimate(estimator, boxes.images, category_id=people.category_id)
         if processes.rank == 0:
             told = {"left_out": boxes.left_out, "images_without_boxes": boxes.nobody}
             self._write_results(found)
-            figures = measure(document, found, people.skeleton, parts=self.parts)
+            body = people.skeleton if people.skeleton.sigmas else estimator.card.skeleton
+            figures = measure(document, self.annotations, found, body, parts=self.parts)
             self._write_figures(estimator, told | figures)
         return 0
 
@@ -106,7 +112,7 @@ class Evaluate(ModelOptions, SelectionOptions):
             self._write_figures(estimator, {"left_out": people.left_out, "figures": scores.as_dict()})
         return 0
 
-    def _boxes(self, document: Any, people: "PoseDataset", category_id: int) -> "BoxSet":
+    def _boxes(self, document: Any, people: "PoseDataset") -> "BoxSet":
         from rsn.datasets.coco import check_files, image_files
         from rsn.evaluation.run import BoxSet, labelled_boxes, read_boxes
 
@@ -114,7 +120,9 @@ class Evaluate(ModelOptions, SelectionOptions):
             known = people.with_joints()
             return BoxSet(labelled_boxes(known), known.left_out)
         images = list(image_files(document, self.annotations, self.images).values())
-        boxes = read_boxes(Path(self.boxes), images, category_id=category_id, min_score=self.min_box_score)
+        boxes = read_boxes(
+            Path(self.boxes), images, category_id=people.category_id, min_score=self.min_box_score
+        )
         check_files({image.image.path for image in boxes.images}, self.images)
         return boxes
 

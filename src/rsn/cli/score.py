@@ -18,6 +18,8 @@ class Score:
     """JSON: a list of image_id, category_id, keypoints, score."""
     annotations: Path
     """COCO-keypoints JSON."""
+    skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
+    """Skeleton file, where the annotations do not name their joints."""
     parts: bool = False
     """Also print the figures of each part of the body."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
@@ -29,9 +31,10 @@ class Score:
 
         require("hotcoco", extra="train", for_what="COCO evaluation")
         from rsn.cli.scores import measure
-        from rsn.datasets.coco import read_json, skeleton_in
+        from rsn.datasets.coco import body_of, read_json
         from rsn.errors import AnnotationError
         from rsn.files import expect_file, write_atomically
+        from rsn.skeleton_files import read_skeleton
 
         if self.json:
             expect_file(self.json)
@@ -39,7 +42,9 @@ class Score:
         if not isinstance(results, list):
             raise AnnotationError(f"{self.results}: not a list of COCO keypoint results")
         say(f"people: {len(results)} of {self.results}")
-        figures = measure(document, results, skeleton_in(document, self.annotations), parts=self.parts)
+        given = read_skeleton(self.skeleton) if self.skeleton else None
+        body = body_of(document, str(self.annotations), given).skeleton
+        figures = measure(document, self.annotations, results, body, parts=self.parts)
         if self.json:
             about = {"results": str(self.results), "annotations": str(self.annotations)}
             write_atomically(self.json, (json.dumps(about | figures, indent=1) + "\n").encode())

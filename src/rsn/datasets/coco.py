@@ -2,37 +2,62 @@
 
 import json
 import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
-from rsn.errors import AnnotationError
-from rsn.skeletons import Skeleton, from_joint_names
+from rsn.errors import AnnotationError, RsnWarning
+from rsn.skeleton_files import from_category
+from rsn.skeletons import Skeleton
+
+AREA_OF_BOX = 0.53  # median share of its box that a person covers, among those of COCO with an outline
+# Median factors from the extent of the joints (width, height) to the box, among COCO's people with ten joints or more.
+BOX_AROUND_JOINTS = (1.3, 1.2)
+
+Entry = dict[str, Any]
 
 
-def read_coco(annotations: Path, images: Path) -> PoseDataset:
+def read_coco(annotations: Path, images: Path, skeleton: Skeleton | None = None) -> PoseDataset:
     """Read people with joints from a COCO-keypoints file.
+
+    Whoever has joints and no box gets one around them, and an RsnWarning says so.
 
     Args:
         annotations: the JSON file.
         images: the folder that its `file_name`s are relative to. Pictures are not opened here.
+        skeleton: the body, where the file's `categories` do not describe it or name its joints otherwise.
 
     Raises:
-        AnnotationError: a file that is missing or not COCO keypoints; an annotation with a wrong joint count, a
-            number that is not finite, or an image that is not listed; a folder without the pictures.
+        AnnotationError: a file that is missing, not COCO keypoints, of another body, or lists nobody; an id that is
+            given twice; an annotation with a wrong joint count, a number that is not finite, or an image that is not
+            listed; a folder without the pictures.
     """
-    return people_in(read_json(annotations), annotations, images)
+    return people_in(read_json(annotations), annotations, images, skeleton)
 
 
-def people_in(document: Any, annotations: Path, images: Path) -> PoseDataset:
+def people_in(
+    document: Any, annotations: Path, images: Path, skeleton: Skeleton | None = None
+) -> PoseDataset:
     """What `read_coco` returns, where the file has been read already (`read_json`)."""
-    skeleton = skeleton_in(document, annotations)
+    body = body_of(document, str(annotations), skeleton)
     files = image_files(document, annotations, images)
-    people = tuple(_person(entry, files, skeleton, annotations) for entry in document["annotations"])
+    entries = _complete(document["annotations"], document["images"], str(annotations), areas=False)
+    if not entries:
+        raise AnnotationError(f"{annotations}: lists nobody; is it the right file?")
+    _check_twice("annotation", (entry["id"] for entry in entries if "id" in entry), str(annotations))
+    of_body = [entry for entry in entries if body.has(entry)]
+    people = tuple(_person(entry, files, body.skeleton, annotations) for entry in of_body)
     check_files({person.image.path for person in people}, images)
-    return PoseDataset(skeleton, people)
+    others = len(entries) - len(people)
+    left_out = Counter({"of a category without these joints": others} if others else {})
+    return PoseDataset(body.skeleton, people, left_out, category_id=body.category_ids[0])
 
 
 def read_json(path: Path) -> Any:
@@ -47,22 +72,139 @@ def read_json(path: Path) -> Any:
         raise AnnotationError(f"{path}: not valid JSON ({error})") from error
 
 
-def skeleton_in(document: Any, path: Path) -> Skeleton:
-    """The body that a COCO-keypoints document describes; an AnnotationError where it does not."""
-    category = keypoint_category(document, path)
-    limbs = [(a - 1, b - 1) for a, b in category.get("skeleton", ())]  # counted from 1 in the file
-    return from_joint_names(category["name"], category["keypoints"], limbs)
+@dataclass(frozen=True)
+class Body:
+    """Whose joints a file has: the skeleton, and the ids of the categories that are of it."""
+
+    skeleton: Skeleton
+    category_ids: tuple[int, ...]
+
+    def has(self, entry: Entry) -> bool:
+        """Whether an annotation is of this body; one without category is."""
+        return entry.get("category_id", self.category_ids[0]) in self.category_ids
 
 
-def keypoint_category(document: Any, path: Path) -> dict[str, Any]:
-    """The first category with keypoints; an AnnotationError where there is none."""
+def body_of(document: Any, where: str, given: Skeleton | None = None) -> Body:
+    """The one body that a COCO-keypoints document is of.
+
+    given: the body, where `categories` do not describe it, describe several, or number its joints instead of naming
+        them (then an RsnWarning says that these names replace the file's).
+
+    Raises:
+        AnnotationError: not a COCO keypoints document, joints of another body, or of several bodies.
+    """
     try:
-        _ = document["images"], document["annotations"]
-        return next(category for category in document["categories"] if category.get("keypoints"))
-    except (KeyError, TypeError, StopIteration):
+        listed = isinstance(document["images"], list) and isinstance(document["annotations"], list)
+        ids = tuple(category["id"] for category in document["categories"])
+        described = [category for category in document["categories"] if category.get("keypoints")]
+    except (KeyError, TypeError, AttributeError):
+        listed, ids, described = False, (), []
+    if not listed or not ids or (given is None and not described):
         raise AnnotationError(
-            f"{path}: not a COCO keypoints file (needs images, annotations, and a category with keypoints)"
-        ) from None
+            f"{where}: not a COCO keypoints file (needs images, annotations, and categories, one of them with"
+            " keypoints where no skeleton file names the joints)"
+        )
+    if not described and given is not None:
+        return Body(given, ids)
+    bodies: dict[tuple[str, ...], Body] = {}
+    for category in described:
+        found = from_category(category, where)
+        ids = bodies[found.plain_joints].category_ids if found.plain_joints in bodies else ()
+        bodies[found.plain_joints] = Body(found, (*ids, category["id"]))
+    if given is not None and given.plain_joints in bodies:
+        return Body(given, bodies[given.plain_joints].category_ids)
+    if len(bodies) > 1:
+        names = ", ".join(body.skeleton.name for body in bodies.values())
+        raise AnnotationError(
+            f"{where}: has bodies with different joints ({names}); name the joints of one in a skeleton file"
+        )
+    body = next(iter(bodies.values()))
+    return body if given is None else Body(_renamed(body.skeleton, given, where), body.category_ids)
+
+
+def _renamed(found: Skeleton, given: Skeleton, where: str) -> Skeleton:
+    """The given body, if its names can stand for those of the file, which differ."""
+    if len(found) != len(given) or found.positions_in(given):
+        raise AnnotationError(
+            f"{where}: its joints are {', '.join(found.joints)}, those of {given.name} are {', '.join(given.joints)};"
+            " name as many, in the file's order"
+        )
+    warnings.warn(
+        f"{where}: its joints {', '.join(found.joints)} are taken for those of {given.name} in their order",
+        RsnWarning,
+        stacklevel=2,
+    )
+    return given
+
+
+def for_evaluation(document: Any, where: str, skeleton: Skeleton) -> Entry:
+    """The document with what COCO's evaluation needs and people's own files may lack; an RsnWarning says what.
+
+    Missing boxes are drawn around the joints, missing areas are 0.53 of the box, and categories with the same joints
+    become one.
+
+    Raises:
+        AnnotationError: not a COCO keypoints document of this skeleton.
+    """
+    body = body_of(document, where, skeleton)
+    one = body.category_ids[0]
+    entries = _complete(document["annotations"], document["images"], where, areas=True)
+    people = [entry | {"category_id": one} if body.has(entry) else entry for entry in entries]
+    return {**document, "annotations": people}
+
+
+def joints_of(entry: Entry) -> NDArray[np.float64]:
+    """The joints of an annotation, (K, 3) x, y, visibility; (0, 3) where it has none.
+
+    Raises:
+        ValueError, TypeError: they are not triples of numbers.
+    """
+    return np.asarray(entry.get("keypoints") or [], np.float64).reshape(-1, 3)
+
+
+def box_around(joints: NDArray[np.float64], size: tuple[float, float]) -> list[float]:
+    """A box x, y, width, height around the marked ones of joints (K, 3), within a picture of (width, height) pixels.
+
+    Nobody marked: zeros.
+    """
+    marked = joints[joints[:, 2] > 0, :2]
+    if not len(marked):
+        return [0.0] * 4
+    margin = np.ptp(marked, axis=0) * (np.array(BOX_AROUND_JOINTS) - 1) / 2
+    low = np.clip(marked.min(0) - margin, 0, size)
+    high = np.clip(marked.max(0) + margin, 0, size)
+    return [*low.tolist(), *(high - low).tolist()]
+
+
+def _complete(entries: Sequence[Entry], images: Iterable[Entry], where: str, *, areas: bool) -> list[Entry]:
+    """The annotations with a box each, and an area where asked for; what cannot be derived is left as it is."""
+    sizes = {image["id"]: (image.get("width", np.inf), image.get("height", np.inf)) for image in images}
+    boxes = areas_derived = 0
+    completed: list[Entry] = []
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise AnnotationError(f"{where}: annotation number {place} is not a mapping")
+        whole = dict(entry)
+        try:  # numbers that are none are told where they are needed
+            if not whole.get("bbox"):
+                whole["bbox"] = box_around(
+                    joints_of(entry), sizes.get(entry.get("image_id"), (np.inf, np.inf))
+                )
+                boxes += any(whole["bbox"])
+            if areas and whole.get("area") is None:
+                _, _, width, height = whole["bbox"]
+                whole["area"] = AREA_OF_BOX * width * height
+                areas_derived += 1
+        except (TypeError, ValueError):
+            pass
+        completed.append(whole)
+    told = [f"{boxes} people without box got one around their joints"] if boxes else []
+    told += (
+        [f"{areas_derived} people without area got one of {AREA_OF_BOX} x their box"] if areas_derived else []
+    )
+    if told:
+        warnings.warn(f"{where}: {' and '.join(told)}", RsnWarning, stacklevel=3)
+    return completed
 
 
 def image_files(document: Any, path: Path, folder: Path) -> dict[int | str, ImageFile]:
@@ -78,12 +220,11 @@ def image_files(document: Any, path: Path, folder: Path) -> dict[int | str, Imag
     names = set(held.values())
     files: dict[int | str, ImageFile] = {}
     try:
+        _check_twice("image", (image["id"] for image in document["images"]), str(path))
         for image in document["images"]:
             name = image["file_name"]
             if name not in names:
                 name = held.get(_without_year(name), name)
-            if image["id"] in files:
-                raise AnnotationError(f"{path}: image {image['id']} is listed twice")
             files[image["id"]] = ImageFile(image["id"], folder / name)
     except (KeyError, TypeError):
         raise AnnotationError(f"{path}: each of its images needs an id and a file_name") from None
@@ -94,14 +235,21 @@ def _without_year(name: str) -> str:
     return re.sub(r"^COCO_[a-z]+20\d\d_(?=\d+\.)", "", name)
 
 
+def _check_twice(what: str, ids: Iterable[int | str], where: str) -> None:
+    twice = [identity for identity, count in Counter(ids).items() if count > 1]
+    if twice:
+        more = f" (and {len(twice) - 1} others)" if len(twice) > 1 else ""
+        raise AnnotationError(f"{where}: {what} id {twice[0]!r}{more} is given twice; give each its own")
+
+
 def _person(
-    entry: dict[str, Any], files: dict[int | str, ImageFile], skeleton: Skeleton, path: Path
+    entry: Entry, files: dict[int | str, ImageFile], skeleton: Skeleton, path: Path
 ) -> LabelledPerson:
     where = f"{path}: annotation {entry.get('id', '?')}"
     if entry.get("image_id") not in files:
         raise AnnotationError(f"{where} is of image {entry.get('image_id')}, which the file does not list")
     try:
-        joints = np.asarray(entry.get("keypoints", [0] * 3 * len(skeleton)), np.float64)
+        joints = np.asarray(entry.get("keypoints") or [0] * 3 * len(skeleton), np.float64)
         box = np.asarray(entry["bbox"], np.float64)
     except (KeyError, TypeError, ValueError):
         raise AnnotationError(f"{where} has no box, or joints that are not numbers") from None
@@ -129,5 +277,7 @@ def check_files(paths: set[Path], folder: Path) -> None:
         raise AnnotationError(f"{folder}: there is no such folder of images")
     missing = sorted(path for path in paths if not path.is_file())
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise AnnotationError(f"{missing[0]}{more}: named by the annotations but not in the images folder")
+        raise AnnotationError(
+            f"{missing[0]}: named by the annotations but not in the images folder;"
+            f" {len(missing)} of {len(paths)} pictures are missing there"
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rsn.errors import AnnotationError
 from rsn.skeletons import Skeleton, convert
 
 
@@ -38,19 +39,33 @@ class LabelledPerson:
 
 @dataclass(frozen=True, eq=False)
 class PoseDataset:
-    """People in images, all of one skeleton. `left_out` counts what filters removed, by reason."""
+    """People in images, all of one skeleton.
+
+    left_out: counts of what filters removed, by reason. category_id: what results about these people carry.
+    """
 
     skeleton: Skeleton
     people: tuple[LabelledPerson, ...]
     left_out: Counter[str] = field(default_factory=Counter)
+    category_id: int = 1
 
     def __len__(self) -> int:
         return len(self.people)
 
     def mapped_to(self, skeleton: Skeleton) -> "PoseDataset":
-        """The same people with the joints of another skeleton, matched by name (see `skeletons.convert`)."""
-        if not self.people or self.skeleton.joints == skeleton.joints:
+        """The same people with the joints of another skeleton, matched by name (see `skeletons.convert`).
+
+        Raises:
+            AnnotationError: the two have no joint in common.
+        """
+        if not self.people or self.skeleton.plain_joints == skeleton.plain_joints:
             return replace(self, skeleton=skeleton)
+        if not self.skeleton.positions_in(skeleton):
+            raise AnnotationError(
+                f"{self.skeleton.name} ({', '.join(self.skeleton.joints)}) and {skeleton.name}"
+                f" ({', '.join(skeleton.joints)}) have no joint of the same name; are these annotations of another"
+                " data set?"
+            )
         points, visible = convert(
             np.stack([person.keypoints for person in self.people]),
             np.stack([person.visibility for person in self.people]),
@@ -83,11 +98,11 @@ class PoseDataset:
 
     def joined(self, other: "PoseDataset") -> "PoseDataset":
         """Both sets as one; they must have one skeleton (call `mapped_to` first)."""
-        if self.skeleton.joints != other.skeleton.joints:
+        if self.skeleton.plain_joints != other.skeleton.plain_joints:
             raise ValueError(
                 f"cannot join {self.skeleton.name} with {other.skeleton.name}: map one to the other"
             )
-        return PoseDataset(self.skeleton, self.people + other.people, self.left_out + other.left_out)
+        return replace(self, people=self.people + other.people, left_out=self.left_out + other.left_out)
 
     def summary(self) -> str:
         """One line: how many people and images, and what was left out."""

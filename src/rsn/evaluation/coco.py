@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rsn.datasets.coco import read_json
+from rsn.datasets.coco import for_evaluation, read_json
 from rsn.errors import AnnotationError
 from rsn.extras import require
 from rsn.skeletons import Skeleton
@@ -83,6 +83,8 @@ def evaluate_keypoints(
         )
     document = annotations if isinstance(annotations, dict) else read_json(annotations)
     images = _number_images(document)
+    where = "the annotations" if isinstance(annotations, dict) else str(annotations)
+    document = for_evaluation(document, where, skeleton)
     truth = _checked_annotations(document, skeleton, images)
     categories = {person["category_id"] for person in truth["annotations"]}
     found = [_checked_result(entry, skeleton, images, categories) for entry in results]

@@ -11,7 +11,7 @@ FACE = ("nose", "eye", "ear", "mouth", "forehead", "chin")
 def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
     """Joint indices of each part: left and right of one name together, and what is in the face as the head."""
     parts: dict[str, tuple[int, ...]] = {}
-    for index, joint in enumerate(skeleton.joints):
+    for index, joint in enumerate(skeleton.plain_joints):
         one = joint.removeprefix("left_").removeprefix("right_")
         part = "head" if one.startswith((*FACE, "head")) else one if one == joint else f"{one}s"
         parts[part] = (*parts.get(part, ()), index)

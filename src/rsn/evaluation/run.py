@@ -29,7 +29,7 @@ class ImageBoxes:
 def check_same_body(estimator: PoseEstimator, people: PoseDataset) -> None:
     """Refuse to measure a model on labels of other joints than its own (AnnotationError)."""
     body, labelled = estimator.card.skeleton, people.skeleton
-    if body.joints != labelled.joints:
+    if body.plain_joints != labelled.plain_joints:
         raise AnnotationError(
             f"the model finds the {len(body)} joints of {body.name}, the annotations have the {len(labelled)} of"
             f" {labelled.name}; take weights and annotations of one body"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rsn.crops import FloatArray, Image
 from rsn.people import Person
-from rsn.skeletons import Skeleton
+from rsn.skeletons import Side, Skeleton
 
 Colour = tuple[int, int, int]  # RGB
 
@@ -19,6 +19,7 @@ RIGHT: Colour = (255, 122, 51)
 MIDDLE: Colour = (255, 224, 92)
 WHITE: Colour = (255, 255, 255)
 OUTLINE: Colour = (16, 20, 32)
+_COLOURS: dict[Side, Colour] = {"left": LEFT, "middle": MIDDLE, "right": RIGHT}
 
 LIMB_OPACITY = 0.88
 BOX_OPACITY = 0.6
@@ -116,7 +117,9 @@ def _draw_limbs(patch: Image, figure: _Figure, skeleton: Skeleton) -> None:
     for colour, growth in ((OUTLINE, rim), (None, 0.0)):
         for a, b in limbs:
             start, end = figure.joints[a], figure.joints[b]
-            radii = [0.5 * figure.thickness * _fineness(skeleton.joints[joint]) + growth for joint in (a, b)]
+            radii = [
+                0.5 * figure.thickness * _fineness(skeleton.plain_joints[joint]) + growth for joint in (a, b)
+            ]
             outline = _fixed(_capsule(start, end, *radii))
             cv2.fillConvexPoly(patch, outline, colour or _limb_colour(skeleton, a, b), cv2.LINE_AA, _SHIFT)
 
@@ -125,10 +128,10 @@ def _draw_joints(patch: Image, figure: _Figure, skeleton: Skeleton) -> None:
     """Discs in the colour of the side, in a white ring, in a dark outline."""
     rim = _rim(figure)
     for joint in np.flatnonzero(figure.shown):
-        name = skeleton.joints[joint]
         centre = _fixed(figure.joints[joint])
-        radius = 0.95 * figure.thickness * _fineness(name)
-        for colour, reach in ((OUTLINE, radius + rim), (WHITE, radius), (_joint_colour(name), 0.6 * radius)):
+        radius = 0.95 * figure.thickness * _fineness(skeleton.plain_joints[joint])
+        side = _COLOURS[skeleton.sides[joint]]
+        for colour, reach in ((OUTLINE, radius + rim), (WHITE, radius), (side, 0.6 * radius)):
             size = int(_fixed(max(reach - _BLEED, 0)))
             cv2.circle(patch, centre.tolist(), size, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
@@ -143,14 +146,10 @@ def _fineness(joint: str) -> float:
     return 1.0 if _FACE.isdisjoint(joint.split("_")) else 0.6
 
 
-def _joint_colour(joint: str) -> Colour:
-    return LEFT if joint.startswith("left") else RIGHT if joint.startswith("right") else MIDDLE
-
-
 def _limb_colour(skeleton: Skeleton, a: int, b: int) -> Colour:
     """The side that its joints are on; the middle where they are on both or on neither."""
-    sides = {_joint_colour(skeleton.joints[joint]) for joint in (a, b)} - {MIDDLE}
-    return sides.pop() if len(sides) == 1 else MIDDLE
+    sides = {skeleton.sides[joint] for joint in (a, b)} - {"middle"}
+    return _COLOURS[sides.pop()] if len(sides) == 1 else MIDDLE
 
 
 def _capsule(start: FloatArray, end: FloatArray, start_radius: float, end_radius: float) -> FloatArray:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from rsn.datasets.coco import read_json
+from rsn.datasets.coco import for_evaluation, read_json
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.mpii import is_mpii
 from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
@@ -25,6 +25,7 @@ from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import save_weights
 from rsn.processes import my_share, of_all
+from rsn.skeletons import with_sigmas
 from rsn.training.averaging import AveragedWeights
 from rsn.training.recipe import Recipe
 from rsn.training.report import SAMPLES
@@ -44,12 +45,16 @@ class Validation(Callback):
         self, recipe: Recipe, people: PoseDataset, card: Card, averaged: AveragedWeights | None
     ) -> None:
         self.people = people.people
+        self.body = card.skeleton
         self.annotations = None
         if is_mpii(recipe.validation.annotations):
             check_head_sizes(self.people)
-        else:
-            self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
+        else:  # once, not in every round
+            self.body = with_sigmas(card.skeleton)
+            file = recipe.validation.annotations
+            self.annotations = for_evaluation(read_json(file), str(file), self.body)
         self.boxes = labelled_boxes(people)
+        self.category_id = people.category_id
         self.card = card
         self.averaged = averaged
         self.folder = recipe.output
@@ -79,13 +84,13 @@ class Validation(Callback):
 
     def _found(self, estimator: PoseEstimator) -> list[dict[str, Any]]:
         """COCO results of all processes together, in the order of the images."""
-        found = of_all(list(estimate_boxes(estimator, my_share(self.boxes))))
-        return list(chain.from_iterable(found))
+        found = estimate_boxes(estimator, my_share(self.boxes), category_id=self.category_id)
+        return list(chain.from_iterable(of_all(list(found))))
 
     def _scores(self, found: list[dict[str, Any]]) -> KeypointScores | PckhScores:
         if self.annotations is None:
             return evaluate_pckh(self.people, found)
-        return evaluate_keypoints(self.annotations, found, self.card.skeleton)
+        return evaluate_keypoints(self.annotations, found, self.body)
 
     def _write(
         self,

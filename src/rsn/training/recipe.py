@@ -1,7 +1,6 @@
 """A training recipe: everything that decides the result of a run, typed, read from YAML."""
 
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,15 +13,14 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     TypeAdapter,
-    ValidationError,
 )
-from pydantic_core import ErrorDetails
 
 from rsn.datasets.augment import Augmentation
 from rsn.errors import RecipeError
 from rsn.networks.card import Decoder
 from rsn.networks.refine import Refine
 from rsn.training.losses import PoseLoss
+from rsn.typed_yaml import read_mapping, validated
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -32,6 +30,7 @@ class Source:
     """A labelled set: its annotations, the folder of its images, and the lowest box (pixels) to use.
 
     annotations: a COCO-keypoints file, MPII's .mat release or a list of MPII people in JSON; the file tells which.
+    skeleton: a file that describes the body, where a COCO-keypoints file does not.
     head_sizes: the gt_valid.mat that goes with an MPII list, for validation.
     """
 
@@ -39,6 +38,7 @@ class Source:
 
     annotations: Path
     images: Path
+    skeleton: Path | None = None
     min_box_height: float = 0.0
     head_sizes: Path | None = None
 
@@ -162,20 +162,10 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         RecipeError: no such file, not YAML, or settings that do not exist or cannot be; all of them are named.
     """
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(document, dict):
-        raise RecipeError(f"{path}: a recipe is a YAML mapping of settings")
+    document = read_mapping(path, what="a recipe", error=RecipeError)
     for override in overrides:
         _override(document, override)
-    try:
-        return TypeAdapter(Recipe).validate_python(document)
-    except ValidationError as error:
-        raise RecipeError(f"{path}: {_sentence(error)}") from error
+    return validated(Recipe, document, path=path, known=SETTINGS, error=RecipeError)
 
 
 def write_recipe(recipe: Recipe) -> str:
@@ -198,24 +188,6 @@ def _override(document: dict[str, Any], override: str) -> None:
         document[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: the value is not valid YAML") from error
-
-
-def _sentence(error: ValidationError) -> str:
-    return "; ".join(_problem(problem) for problem in error.errors())
-
-
-def _problem(problem: ErrorDetails) -> str:
-    setting = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "unexpected_keyword_argument":
-        nearest = get_close_matches(str(problem["loc"][-1]), SETTINGS, n=1)
-        return f"there is no setting {setting}" + (
-            f"; did you mean {SETTINGS[nearest[0]]}?" if nearest else ""
-        )
-    if problem["type"] == "value_error":  # from __post_init__, which names the setting itself
-        return str(problem["ctx"]["error"])
-    if problem["type"] == "missing":
-        return f"{setting} is missing"
-    return f"{setting}: {problem['msg'].lower()} (got {problem['input']!r})"
 
 
 # By its own name, the place of every setting.

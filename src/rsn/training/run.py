@@ -62,6 +62,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
     seed_everything(recipe.seed, verbose=False)
     validation = read_people(recipe.validation)
+    if not len(validation):
+        raise RecipeError(f"nobody to validate with is left: {validation.summary()}")
     people = training_people(recipe, validation.skeleton)
     card = _card(recipe, validation)
     network = _network(recipe, card)
@@ -87,7 +89,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
 
 def read_people(source: Source) -> PoseDataset:
     """The people of a set whose joints are known and whose boxes are high enough."""
-    people = read_people_file(source.annotations, source.images, head_sizes=source.head_sizes)
+    people = read_people_file(
+        source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes
+    )
     return people.with_joints(min_box_height=source.min_box_height)
 
 
@@ -95,7 +99,7 @@ def training_people(recipe: Recipe, skeleton: Skeleton) -> PoseDataset:
     """Everybody that a recipe trains on, as one set with the joints of `skeleton`.
 
     Raises:
-        RecipeError: nobody is left. AnnotationError: a set cannot be read.
+        RecipeError: nobody is left. AnnotationError: a set cannot be read, or has none of these joints.
     """
     people = reduce(PoseDataset.joined, (read_people(source).mapped_to(skeleton) for source in recipe.train))
     if not len(people):

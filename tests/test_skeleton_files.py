@@ -1,0 +1,102 @@
+"""Bodies from YAML files and COCO categories, and what a mistake in one gets."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rsn.errors import AnnotationError
+from rsn.skeleton_files import from_category, read_skeleton
+from rsn.skeletons import COCO_17
+
+CLIMBER = """
+name: climber
+joints: [head, hand_a, hand_b, left_foot, right_foot]
+limbs: [[head, hand_a], [head, hand_b]]
+mirror: [[hand_a, hand_b], [left_foot, right_foot]]
+upper_body: [head, hand_a, hand_b]
+sigmas: {head: 0.05, hand_a: 0.06, hand_b: 0.06, right_foot: 0.08, left_foot: 0.09}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "body.yaml").write_text(text)
+    return folder / "body.yaml"
+
+
+def test_a_skeleton_file(tmp_path: Path) -> None:
+    body = read_skeleton(write(tmp_path, CLIMBER))
+    assert body.name == "climber"
+    assert body.limbs == ((0, 1), (0, 2))
+    assert body.mirror == (0, 2, 1, 4, 3)
+    assert body.upper_body == {0, 1, 2}
+    assert body.sigmas == (0.05, 0.06, 0.06, 0.09, 0.08)
+
+
+def test_names_alone_are_enough(tmp_path: Path) -> None:
+    body = read_skeleton(write(tmp_path, "name: small\njoints: [Nose, L_Knee, R_Knee]"))
+    assert (body.mirror, body.upper_body, body.sigmas) == ((0, 2, 1), {0}, None)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("limbs: [[head, hand_a]", "limbs: [[hed, hand_a]", "limbs: there is no joint 'hed'; did you mean head"),
+        ("limbs:", "limb:", "there is no setting limb; did you mean limbs"),
+        ("name: climber", "", "name is missing"),
+        ("head: 0.05, ", "", "sigmas: none for head; give one to each joint"),
+        ("head: 0.05", "head: -1", "sigmas must be 5 positive numbers"),
+        ("{head: 0.05", "{tail: 1, head: 0.05", "sigmas: there is no joint 'tail'; there are head"),
+        ("[[hand_a, hand_b]", "[[hand_a, hand_a]", "two mirror pairs, or mirrors itself"),
+        ("[head, hand_a, hand_b, left_foot, right_foot]", "[]", "there is no joint|no joints"),
+        ("left_foot, right_foot]\nlimbs", "left_foot, LFoot]\nlimbs", "none for LFoot"),
+        ("[[head, hand_a], ", "[[head], ", "limbs.0"),
+        (CLIMBER, "- head", "a skeleton file is a YAML mapping"),
+        (CLIMBER, "[", "not valid YAML"),
+        (CLIMBER, "name: a\njoints: [left_foot, LFoot]", r"joint names repeat \(left_foot, LFoot\)"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_a_sentence(tmp_path: Path, right: str, wrong: str, says: str) -> None:
+    assert right in CLIMBER
+    path = write(tmp_path, CLIMBER.replace(right, wrong, 1))
+    with pytest.raises(AnnotationError, match=says) as caught:
+        read_skeleton(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"gone\.yaml: cannot be read"):
+        read_skeleton(tmp_path / "gone.yaml")
+
+
+PORT = {"id": 1, "name": "crab", "keypoints": ["port", "starboard", "tail"], "skeleton": [[1, 3], [2, 3]]}
+
+
+@pytest.mark.parametrize("pairs", [[[0, 1]], [["port", "starboard"]]])
+def test_a_category_with_what_others_add(pairs: list[Any]) -> None:
+    body = from_category(PORT | {"flip_pairs": pairs, "sigmas": [0.1, 0.1, 0.2]}, "crabs.json")
+    assert body.limbs == ((0, 2), (1, 2))
+    assert body.mirror == (1, 0, 2)
+    assert body.sigmas == (0.1, 0.1, 0.2)
+
+
+def test_a_category_without_limbs() -> None:
+    assert from_category({"name": "person", "keypoints": list(COCO_17.joints)}, "a.json") is COCO_17
+    assert from_category(PORT | {"skeleton": None}, "a.json").limbs == ()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"skeleton": [[0, 1]]}, "a limb names a joint beyond the 3"),
+        ({"skeleton": [[1]]}, "needs joint names as keypoints"),
+        ({"flip_pairs": [["prt", "tail"]]}, "flip_pairs: there is no joint 'prt'; did you mean port"),
+        ({"flip_pairs": [[0, 3]]}, "a mirror pair names a joint beyond"),
+        ({"sigmas": [0.1]}, "sigmas must be 3 positive numbers"),
+        ({"sigmas": ["a"]}, "numbers as sigmas"),
+        ({"keypoints": 3}, "needs joint names"),
+    ],
+)
+def test_a_category_that_cannot_be(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(AnnotationError, match=rf"^crabs\.json: .*{says}"):
+        from_category(PORT | wrong, "crabs.json")
