@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,15 @@ from rsn.networks.catalog import create_model
 from rsn.networks.weights import save_weights
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(pytestconfig: pytest.Config) -> Iterator[None]:
+    """What rsn keeps between runs is kept beside the tests and not in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        if pytestconfig.cache is not None:
+            patch.setenv("RSN_CACHE", str(pytestconfig.cache.mkdir("rsn")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ from torch import Tensor
 from rsn import PoseEstimator, heatmaps
 from rsn.crops import Crop
 from rsn.errors import AnnotationError, DeviceError, ImageError
+from rsn.inference.ensemble import heatmaps_of
 from rsn.inference.estimator import Scene
 from rsn.networks.card import Card
-from rsn.networks.network import PoseNetwork
+from rsn.networks.weights import load_model
 from rsn.people import Person
 
 BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [-20.0, -10.0, 90.0, 60.0]]
@@ -20,7 +21,7 @@ BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [-20.0, -10.0, 90.0,
 
 @pytest.fixture(scope="module")
 def estimator(random_weights: Path) -> PoseEstimator:
-    return PoseEstimator(random_weights, batch_size=2)
+    return PoseEstimator(random_weights, engine="torch", batch_size=2)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +42,13 @@ def test_batches_across_images_do_not_change_the_answers(estimator: PoseEstimato
         assert all(close(a, b) for a, b in zip(people, alone, strict=True))
 
 
-def test_the_road_is_crop_network_decode_and_back(estimator: PoseEstimator, image: np.ndarray) -> None:
+def test_the_road_is_crop_network_decode_and_back(
+    estimator: PoseEstimator, random_weights: Path, image: np.ndarray
+) -> None:
     crop = Crop.of_box(BOXES[0], estimator.card.input_size, estimator.card.extension)
     pixels = torch.from_numpy(crop.cut(image)).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        maps = estimator.members[0].open(estimator.device)(estimator.card.normalise(pixels))
+        maps = load_model(random_weights)[0](estimator.card.normalise(pixels))
     points, scores = heatmaps.decode(maps)
     person = estimator(image, BOXES[:1], [0.5])[0]
     np.testing.assert_allclose(person.keypoints, crop.to_image(points[0].numpy()), atol=1e-3)
@@ -53,21 +56,15 @@ def test_the_road_is_crop_network_decode_and_back(estimator: PoseEstimator, imag
     assert person.box.tolist() == BOXES[0]
 
 
-class Bright(PoseNetwork):
-    """A network that sees the brightness itself, the same for every joint."""
-
-    def __init__(self) -> None:
-        torch.nn.Module.__init__(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.nn.functional.avg_pool2d(x, 4).mean(1, keepdim=True).repeat(1, 17, 1, 1)
+def bright(crops: Tensor) -> Tensor:
+    """An engine that sees the brightness itself, the same for every joint."""
+    return torch.nn.functional.avg_pool2d(crops.float(), 4).mean(1, keepdim=True).repeat(1, 17, 1, 1)
 
 
 def test_the_flip_test_averages_both_ways() -> None:
     card = Card("rsn18", input_size=(64, 64))
-    inputs = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
-    plain = PoseEstimator(Bright(), card=card, device="cpu").heatmaps(inputs)
-    flipped = PoseEstimator(Bright(), card=card, device="cpu", flip=True).heatmaps(inputs)
+    crops = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
+    plain, flipped = (heatmaps_of(bright, card, crops, flip=flip) for flip in (False, True))
     torch.testing.assert_close(flipped, plain)
 
 
@@ -113,9 +110,13 @@ def test_without_boxes_or_detector_nobody_is_invented(estimator: PoseEstimator, 
 
 
 def test_a_detector_is_asked_where_no_boxes_are_given(random_weights: Path, image: np.ndarray) -> None:
-    detecting = PoseEstimator(random_weights, detector=lambda image: (np.array(BOXES[:1]), np.array([0.25])))
+    detecting = PoseEstimator(
+        random_weights, engine="torch", detector=lambda image: (np.array(BOXES[:1]), np.array([0.25]))
+    )
     assert close(detecting(image)[0], detecting(image, BOXES[:1])[0])
-    nobody = PoseEstimator(random_weights, detector=lambda image: (np.zeros((0, 4)), np.zeros(0)))
+    nobody = PoseEstimator(
+        random_weights, engine="torch", detector=lambda image: (np.zeros((0, 4)), np.zeros(0))
+    )
     assert nobody(image) == []
 
 

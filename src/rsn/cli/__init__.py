@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from rsn import __version__
+from rsn.cli.benchmark import Benchmark
 from rsn.cli.data import Data
 from rsn.cli.evaluate import Evaluate
 from rsn.cli.models import Models
@@ -30,6 +31,7 @@ _Verb = (
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
 )
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rsn.cli.progress import track
+from rsn.cli.progress import say, track
+from rsn.inference.engines import Choice
 from rsn.processes import Processes
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class ModelOptions:
     """Hold only one model of an ensemble in memory."""
     flip: bool = False
     """Average with the mirrored crops (flip test)."""
+    engine: Choice = "auto"
+    """What runs the networks; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
     batch_size: int = 32
@@ -47,6 +50,7 @@ class ModelOptions:
             self.models,
             weights=self.weights or None,
             one_at_a_time=self.one_at_a_time,
+            engine=self.engine,
             device=device,
             flip=self.flip,
             batch_size=self.batch_size,
@@ -85,6 +89,7 @@ def estimate_together(
     from rsn.evaluation.run import estimate_boxes
     from rsn.processes import my_share, of_all
 
+    say(f"engine: {estimator.engine} on {estimator.device}")
     share = my_share(boxes)
     found = estimate_boxes(estimator, share, category_id=category_id, nms=nms, nms_threshold=nms_threshold)
     answers = of_all(list(track(found, total=len(share), unit="image")))

@@ -3,12 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from rsn.cli.progress import say, track
 from rsn.errors import RsnError
+from rsn.inference.engines import Choice
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Predict:
     """Also print the results to stdout."""
     flip: bool = False
     """Look at each person mirrored too: twice the time, a little more precise."""
-    engine: Literal["auto", "torch"] = "auto"
-    """What runs the network."""
+    engine: Choice = "auto"
+    """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
     batch_size: int = 32
@@ -66,7 +67,8 @@ class Predict:
         entries = results(done, estimator.card.skeleton)
         if done:
             written = write_results(entries, self.output)
-            say(f"people: {len(entries)}, photos: {len(done)}; {written} and the pictures beside it")
+            by = f"by {estimator.engine} on {estimator.device}"
+            say(f"people: {len(entries)}, photos: {len(done)}, {by}; {written} and the pictures beside it")
         if failed:
             say(f"{len(failed)} of {len(paths)} photos could not be done")
         if self.json:

@@ -12,6 +12,8 @@ from rsn.heatmaps.gaussian import gaussian_kernel
 from rsn.networks.card import Decoder
 from rsn.networks.network import STRIDE
 
+# Cell j of a heatmap lies at input pixel 4j + this: where the reference's decoders put joints, and where it does lie.
+CELL_MIDDLE: dict[Decoder, float] = {"rsn": STRIDE / 2, "mmpose": STRIDE / 2, "unbiased": unbiased.MIDDLE}
 BORDER = 10  # zeros around a map before it is blurred; a map without a positive value peaks there
 
 

@@ -4,7 +4,7 @@ Models of an ensemble may differ in all but the body: in input size, channel ord
 they have in common is the image, so a cell of one model's heatmap is found in another's by way of the image.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,41 +15,43 @@ from torch.nn.functional import grid_sample
 
 from rsn.crops import Crop
 from rsn.errors import RsnError
-from rsn.heatmaps import mirror_back
-from rsn.networks.card import Card
+from rsn.heatmaps import CELL_MIDDLE, mirror_back
+from rsn.inference.engines import Engine
+from rsn.networks.card import Card, Decoder
 from rsn.networks.network import STRIDE, PoseNetwork
 from rsn.networks.weights import load_model
 
 Source = str | Path | PoseNetwork
+Build = Callable[[PoseNetwork, Card], Engine]
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
     """A model and its share of the average.
 
-    source: a weight's name or file, where the network is read anew for every run, or the network itself.
+    open: gives the engine that runs it; where models are held one at a time it is built anew for every run.
     """
 
-    source: Source
+    open: Callable[[], Engine]
     card: Card
     share: float
 
-    def open(self, device: torch.device) -> PoseNetwork:
-        """The network, on a device, ready to run."""
-        network = self.source if isinstance(self.source, PoseNetwork) else load_model(self.source)[0]
-        network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network
-
 
 def open_members(
-    sources: Sequence[Source], cards: Sequence[Card], weights: Sequence[float] | None, *, keep: bool
+    sources: Sequence[Source],
+    cards: Sequence[Card],
+    weights: Sequence[float] | None,
+    build: Build,
+    *,
+    keep: bool,
 ) -> list[Member]:
     """The members of an ensemble, checked against each other; the first is the one that leads.
 
     Args:
         sources: names, files, or networks. cards: of the networks among them, in their order.
         weights: shares of the average, one a model, in any unit; equal by default.
-        keep: read every network once and keep it, instead of reading it anew for every run.
+        build: makes an engine of a network and its card.
+        keep: build every engine once and keep it, instead of reading the network anew for every run.
 
     Raises:
         RsnError: no model, weights that do not fit, or models of different bodies.
@@ -62,21 +64,25 @@ def open_members(
         raise RsnError(f"{len(sources)} models need as many weights, none of them negative, not {shares}")
     given = iter(cards)
     members = [
-        _member(source, given, share / sum(shares), keep=keep)
+        _member(source, given, share / sum(shares), build, keep=keep)
         for source, share in zip(sources, shares, strict=True)
     ]
     _check_same_body(sources, members)
     return members
 
 
-def _member(source: Source, cards: Iterator[Card], share: float, *, keep: bool) -> Member:
-    if not isinstance(source, PoseNetwork):
+def _member(source: Source, cards: Iterator[Card], share: float, build: Build, *, keep: bool) -> Member:
+    if isinstance(source, PoseNetwork):
+        card = next(cards, None)
+        if card is None:
+            raise TypeError("a network needs its card: PoseEstimator(network, card=...)")
+        network = source
+    else:
         network, card = load_model(source)
-        return Member(network if keep else source, card, share)
-    own = next(cards, None)
-    if own is None:
-        raise TypeError("a network needs its card: PoseEstimator(network, card=...)")
-    return Member(source, own, share)
+        if not keep:
+            return Member(lambda: build(*load_model(source)), card, share)
+    engine = build(network, card)
+    return Member(lambda: engine, card, share)
 
 
 def _check_same_body(sources: Sequence[Source], members: Sequence[Member]) -> None:
@@ -91,38 +97,40 @@ def _check_same_body(sources: Sequence[Source], members: Sequence[Member]) -> No
             )
 
 
-def heatmaps_of(network: PoseNetwork, card: Card, inputs: Tensor, *, flip: bool) -> Tensor:
-    """Crops (N, 3, H, W) uint8 RGB -> heatmaps (N, K, H/4, W/4) float32, averaged with the mirrored run if `flip`."""
-    crops = card.normalise(inputs).contiguous(memory_format=torch.channels_last)
-    maps: Tensor = network(crops)
-    if flip:
-        maps = (maps + mirror_back(network(crops.flip(-1)), card.skeleton.mirror)) / 2
-    return maps.float()
+def heatmaps_of(engine: Engine, card: Card, crops: Tensor, *, flip: bool) -> Tensor:
+    """Crops (N, 3, H, W) uint8 RGB -> heatmaps (N, K, H/4, W/4) float32.
+
+    With `flip` the mirrored crops go through the network in the same batch, and both answers are averaged.
+    """
+    if not flip:
+        return engine(crops)
+    straight, mirrored = engine(torch.cat([crops, crops.flip(-1)])).chunk(2)
+    return (straight + mirror_back(mirrored, card.skeleton.mirror)) / 2
 
 
-def on_crops(maps: Tensor, theirs: Sequence[Crop], ours: Sequence[Crop]) -> Tensor:
+def on_crops(
+    maps: Tensor, theirs: Sequence[Crop], ours: Sequence[Crop], *, decoders: tuple[Decoder, Decoder]
+) -> Tensor:
     """Heatmaps on other crops of the same people -> the heatmaps that lie on ours.
 
     (N, K, h, w) -> (N, K, H/4, W/4) of our crops' size; bilinear, empty outside of what the others saw. Where the
     crops are the same nothing is computed.
+
+    decoders: theirs and ours, which say where in the input a cell lies.
     """
-    if all(_same(their, our) for their, our in zip(theirs, ours, strict=True)):
+    their_middle, our_middle = (CELL_MIDDLE[decoder] for decoder in decoders)
+    if their_middle == our_middle and all(_same(*pair) for pair in zip(theirs, ours, strict=True)):
         return maps
     height, width = (side // STRIDE for side in ours[0].size)
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    cells = torch.stack([columns, rows], dim=-1).double().numpy()
+    inputs = torch.stack([columns, rows], dim=-1).double().numpy() * STRIDE + our_middle
     places = [
-        (their.to_input(our.to_image(_middle(cells))) - STRIDE / 2) / STRIDE
+        (their.to_input(our.to_image(inputs)) - their_middle) / STRIDE
         for their, our in zip(theirs, ours, strict=True)
     ]
     last = np.array([maps.shape[-1] - 1, maps.shape[-2] - 1])
     grid = torch.from_numpy(np.stack(places) / last * 2 - 1).to(maps)
     return grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-
-
-def _middle(cells: np.ndarray) -> np.ndarray:
-    """Heatmap cells -> input pixels, as the decoder has it: 4x + 2."""
-    return cells * STRIDE + STRIDE / 2
 
 
 def _same(a: Crop, b: Crop) -> bool:

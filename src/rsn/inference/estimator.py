@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from rsn.crops import Crop, Image
-from rsn.errors import AnnotationError, DeviceError, ImageError, RsnError
+from rsn.errors import AnnotationError, ImageError, RsnError
 from rsn.heatmaps import decode
+from rsn.inference.engines import build_engine, choose
 from rsn.inference.ensemble import Source, heatmaps_of, on_crops, open_members
 from rsn.networks.card import Card, Decoder
 from rsn.networks.network import PoseNetwork
@@ -20,9 +22,8 @@ from rsn.people import Person
 # Finds people: (H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,).
 Detector = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
-ENGINES = ("auto", "torch")  # one until there are others
 # Joint scores that count for a person's score: all in the authors' code, those above 0.2 in MMPose's.
-SCORED_ABOVE: dict[Decoder, float | None] = {"rsn": None, "mmpose": 0.2}
+SCORED_ABOVE: dict[Decoder, float | None] = {"rsn": None, "mmpose": 0.2, "unbiased": None}
 BATCHES_A_MODEL = 16  # that go through one model before the next is read, where they are read one at a time
 
 
@@ -96,24 +97,28 @@ class PoseEstimator:
     """Finds the joints of people in images.
 
     Args:
-        model: a weight's name (`rsn18.starter`), a weights file, or a network (then with `card`), which is put in eval
-            mode. Or several of them, whose heatmaps are averaged (an ensemble): each sees the boxes at its own
-            input size, and the joints are read off on the crops of the first, with the decoder of the first.
+        model: a weight's name (`rsn18.starter`), a weights file, or a network (then with `card`), of which a copy as
+            it is now is used. Or several of them, whose heatmaps are averaged (an ensemble): each sees the boxes at
+            its own input size, and the joints are read off on the crops of the first, with the decoder of the first.
         card: what belongs to a network that was passed in, or to each of them; with a name or a file the file's own
             card is used.
         weights: how much each model of an ensemble counts; equally by default.
         one_at_a_time: hold only one model of an ensemble in memory. Each is then read again for every
             16 batches, which costs little where a batch takes long.
         detector: finds the boxes where none are given.
-        engine: what runs the network; "torch", which "auto" picks, is the only one yet.
-        device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
+        engine: what runs the network, one of `engines.ENGINES`; "auto" takes the fastest that is installed and as
+            exact as PyTorch, see `engines.choose`, or PyTorch for a network that was passed in (others convert it
+            first, which takes seconds).
+        device: "auto" (CUDA where there is one that the engine can use, else the CPU) or a PyTorch device.
         flip: also run each crop mirrored and average the heatmaps (flip test): twice the work, a little better.
         batch_size: crops in one run of the network.
 
     Attributes:
         card: of the first model.
+        engine, device: what runs the models, and where.
 
     Raises:
+        UnknownNameError: no such engine.
         UnknownNameError, WeightsError: as `networks.weights.load_model`.
         RsnError: models of different bodies, or weights that do not fit the models.
         DeviceError: the device or engine was asked for and is not there.
@@ -132,14 +137,15 @@ class PoseEstimator:
         flip: bool = False,
         batch_size: int = 32,
     ) -> None:
-        if engine not in ENGINES:
-            raise DeviceError(f"there is no engine {engine!r}; there are {' and '.join(ENGINES)}")
         if batch_size < 1:
             raise RsnError(f"a batch has at least 1 crop, not {batch_size}")
-        self.device = pick_device(device)
         sources = [model] if isinstance(model, str | Path | PoseNetwork) else list(model)
         cards = [card] if isinstance(card, Card) else list(card)
-        self.members = open_members(sources, cards, weights, keep=not one_at_a_time)
+        if engine == "auto" and any(isinstance(source, PoseNetwork) for source in sources):
+            engine = "torch"
+        self.engine, self.device = choose(engine, device)
+        build = partial(build_engine, self.engine, device=self.device)
+        self.members = open_members(sources, cards, weights, build, keep=not one_at_a_time)
         self.card = self.members[0].card
         self.detector = detector
         self.flip = flip
@@ -167,8 +173,15 @@ class PoseEstimator:
 
     def estimate(self, scenes: Iterable[Scene]) -> Iterator[list[Person]]:
         """People of many images, crops batched across them; one list a scene, in order."""
-        cards = [member.card for member in self.members]
-        for group in _grouped((scene.views(cards) for scene in scenes), self.group_size):
+        return self.estimate_views(map(self.look, scenes))
+
+    def look(self, scene: Scene) -> list[View]:
+        """The boxes of a scene as the models see them: all that `estimate_views` needs of it."""
+        return scene.views([member.card for member in self.members])
+
+    def estimate_views(self, views_of_scenes: Iterable[list[View]]) -> Iterator[list[Person]]:
+        """`estimate` for scenes that were looked at before, maybe by other threads."""
+        for group in _grouped(views_of_scenes, self.group_size):
             people = self._people_of([view for views in group for view in views])
             for views in group:
                 yield [next(people) for _ in views]
@@ -177,7 +190,7 @@ class PoseEstimator:
         """Crops (N, 3, H, W) uint8 RGB of the first model -> its heatmaps (N, K, H/4, W/4)."""
         first = self.members[0]
         with torch.inference_mode():
-            return heatmaps_of(first.open(self.device), first.card, inputs.to(self.device), flip=self.flip)
+            return heatmaps_of(first.open(), first.card, inputs, flip=self.flip)
 
     def _people_of(self, views: Sequence[View]) -> Iterator[Person]:
         batches = [views[start : start + self.batch_size] for start in range(0, len(views), self.batch_size)]
@@ -196,36 +209,18 @@ class PoseEstimator:
         """The heatmaps of all models for each batch, averaged on the first model's crops."""
         averaged: list[Tensor] = []
         for number, member in enumerate(self.members):
-            network = member.open(self.device)
+            engine = member.open()
             for place, batch in enumerate(batches):
                 pixels = torch.from_numpy(np.stack([view.pixels[number] for view in batch]))
-                inputs = pixels.to(self.device).permute(0, 3, 1, 2)
-                maps = heatmaps_of(network, member.card, inputs, flip=self.flip)
-                maps = on_crops(
-                    maps, [view.crops[number] for view in batch], [view.crops[0] for view in batch]
-                )
+                maps = heatmaps_of(engine, member.card, pixels.permute(0, 3, 1, 2), flip=self.flip)
+                theirs, ours = ([view.crops[which] for view in batch] for which in (number, 0))
+                maps = on_crops(maps, theirs, ours, decoders=(member.card.decoder, self.card.decoder))
                 if number == 0:
                     averaged.append(member.share * maps)
                 else:
                     averaged[place] += member.share * maps
-            del network  # before the next one is read
+            del engine  # before the next one is read
         return averaged
-
-
-def pick_device(name: str) -> torch.device:
-    """A device by name: "auto" is CUDA where there is one, else the CPU; anything else is taken exactly.
-
-    Raises:
-        DeviceError: no such device here. It is never replaced by another.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
-    return device
 
 
 def _check_box(box: NDArray[np.float64], image_width: int, image_height: int) -> None:

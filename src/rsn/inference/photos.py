@@ -13,11 +13,14 @@ from rsn.files import write_atomically
 from rsn.images import read_image, write_image
 from rsn.inference.boxes import BoxSource
 from rsn.inference.drawing import draw_people
-from rsn.inference.estimator import PoseEstimator, Scene
+from rsn.inference.estimator import PoseEstimator, Scene, View
+from rsn.inference.pipeline import in_order
 from rsn.people import Person
 from rsn.skeletons import Skeleton
 
 RESULTS = "poses.json"
+READERS = 2  # threads that read photos and cut out crops
+PHOTOS_AHEAD = 16  # that are read before the network asks for them
 OnError = Callable[[Path, RsnError], None]
 
 
@@ -33,40 +36,53 @@ class Photo:
 def predict_photos(
     estimator: PoseEstimator, paths: Sequence[Path], boxes: BoxSource, folder: Path, on_error: OnError
 ) -> Iterator[Photo]:
-    """Estimate photos one after the other and write each one's picture, NAME_poses.jpg, into a folder.
+    """Estimate photos and write each one's picture, NAME_poses.jpg, into a folder; in order.
 
     A photo that cannot be read, whose boxes cannot be, or whose picture cannot be written goes to `on_error`; what
-    is yielded was done completely.
+    is yielded was done completely. Threads read, draw and write while the caller's runs the network.
     """
     pictures = _picture_paths(paths, folder)
-    for photo in estimate_photos(estimator, paths, boxes, on_error):
-        drawn = draw_people(photo.image, photo.people, estimator.card.skeleton)
+
+    def draw(photo: Photo) -> tuple[Photo, RsnError | None]:
         try:
-            write_image(pictures[photo.path], drawn)
+            write_image(pictures[photo.path], draw_people(photo.image, photo.people, estimator.card.skeleton))
         except RsnError as error:
-            on_error(photo.path, error)
-        else:
+            return photo, error
+        return photo, None
+
+    photos = estimate_photos(estimator, paths, boxes, on_error)
+    # As many as a batch may finish at once, so that the next batch need not wait for them.
+    for photo, error in in_order(draw, photos, threads=1, ahead=estimator.batch_size):
+        if error is None:
             yield photo
+        else:
+            on_error(photo.path, error)
 
 
 def estimate_photos(
     estimator: PoseEstimator, paths: Sequence[Path], boxes: BoxSource, on_error: OnError
 ) -> Iterator[Photo]:
-    """Photos one after the other, their crops batched together; one that fails goes to `on_error` and is left out."""
+    """Photos in order, their crops batched together; one that fails goes to `on_error` and is left out."""
     waiting: deque[tuple[Path, Image]] = deque()
 
-    def scenes() -> Iterator[Scene]:
-        for path in paths:
-            try:
-                image = read_image(path)
-                scene = Scene.of(image, *boxes(path, image))
-            except RsnError as error:
-                on_error(path, error)
-            else:
-                waiting.append((path, image))
-                yield scene
+    def read(path: Path) -> tuple[Image, list[View]] | RsnError:
+        try:
+            image = read_image(path)
+            return image, estimator.look(Scene.of(image, *boxes(path, image)))
+        except RsnError as error:
+            return error
 
-    for people in estimator.estimate(scenes()):
+    def views() -> Iterator[list[View]]:
+        answers = in_order(read, paths, threads=READERS, ahead=PHOTOS_AHEAD)
+        for path, answer in zip(paths, answers, strict=True):
+            if isinstance(answer, RsnError):
+                on_error(path, answer)
+            else:
+                image, seen = answer
+                waiting.append((path, image))
+                yield seen
+
+    for people in estimator.estimate_views(views()):
         yield Photo(*waiting.popleft(), people)
 
 

@@ -54,7 +54,7 @@ def complexity(
         total += output.numel() * layer.weight[0].numel()
 
     with torch.device("meta"), torch.inference_mode():
-        model = create_model(name, num_joints=num_joints, refine=refine).eval()
+        model = create_model(name, num_joints=num_joints, refine=refine).train()
         for module in model.modules():
             if isinstance(module, nn.Conv2d):
                 module.register_forward_hook(count)

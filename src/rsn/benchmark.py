@@ -1,0 +1,230 @@
+"""How long prediction takes here, stage by stage, by one engine or several beside each other."""
+
+import platform
+import resource
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsn.crops import Image
+from rsn.errors import RsnError
+from rsn.heatmaps import decode
+from rsn.images import read_image, write_image
+from rsn.inference.engines import Engine, build_engine, choose
+from rsn.inference.ensemble import heatmaps_of
+from rsn.inference.estimator import Scene
+from rsn.networks.card import Card
+from rsn.networks.weights import load_model
+
+PEOPLE = 4  # in the photo that is read and cropped
+PHOTO_SIZE = (480, 640)  # height, width: COCO's most frequent
+WARM_UP = 2  # runs that are not counted
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds: the median, the 90th and the 99th of 100 runs."""
+
+    median: float
+    p90: float
+    p99: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], things: int = 1) -> "Times":
+        """For one thing, of runs that did so many at once."""
+        return cls(*(float(value) for value in np.percentile(seconds, [50, 90, 99]) / things * 1000))
+
+
+@dataclass(frozen=True)
+class EngineTimes:
+    """What an engine takes.
+
+    start: seconds until it was ready, with the conversion where the cache had none.
+    infer: for a crop, in whole batches. single: for a crop by itself, which is the latency.
+    """
+
+    engine: str
+    device: str
+    start: float
+    infer: Times
+    single: Times
+
+    @property
+    def throughput(self) -> float:
+        """Crops a second, in whole batches."""
+        return 1000 / self.infer.median
+
+
+@dataclass(frozen=True)
+class Report:
+    """All stages of prediction.
+
+    read: for a photo of 640 x 480 pixels, JPEG. crop, decode: for a person.
+    peak_memory: the most MiB that this process has held; of one engine where only one ran.
+    """
+
+    machine: str
+    model: str
+    batch_size: int
+    flip: bool
+    read: Times
+    crop: Times
+    decode: Times
+    engines: list[EngineTimes]
+    peak_memory: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        document = asdict(self)
+        for entry, engine in zip(document["engines"], self.engines, strict=True):
+            entry["throughput"] = engine.throughput
+        return document
+
+    def table(self) -> str:
+        """For people: stages as rows, then engines."""
+        head = f"{'ms':<16}{'median':>9}{'p90':>9}{'p99':>9}"
+        stages = [(name, getattr(self, name)) for name in ("read", "crop", "decode")]
+        lines = [
+            f"{self.model}, batches of {self.batch_size}{', flip test' * self.flip}; {self.machine}",
+            head,
+        ]
+        lines += [_line(name, times) for name, times in stages]
+        lines += ["", f"{head}{'single':>9}{'crops/s':>9}{'start, s':>9}"]
+        for engine in self.engines:
+            more = f"{engine.single.median:9.2f}{engine.throughput:9.1f}{engine.start:9.1f}"
+            lines.append(_line(engine.engine, engine.infer) + more)
+        return "\n".join([*lines, "", f"peak memory: {self.peak_memory:.0f} MiB"])
+
+
+def benchmark(
+    model: str, engines: Sequence[str], *, device: str, batch_size: int, flip: bool, repeats: int
+) -> Report:
+    """Time a model's stages and engines on noise; they take turns, so that a busy machine is as busy for each.
+
+    Args:
+        model: a weight's name or file.
+        engines: as `engines.choose` takes them. device: for all of them.
+        batch_size: crops in one run. flip: with the flip test. repeats: runs that count.
+
+    Raises:
+        RsnError: fewer than one crop or run. UnknownNameError, WeightsError, DeviceError: as `PoseEstimator`.
+    """
+    if batch_size < 1 or repeats < 1:
+        raise RsnError(f"a benchmark needs at least 1 crop and 1 run, not {batch_size} and {repeats}")
+    choices = dict.fromkeys(choose(engine, device) for engine in engines)
+    network, card = load_model(model)
+    scene = Scene.of(_photo(), [[40 + 130 * person, 60, 120, 360] for person in range(PEOPLE)])
+    crops = _crops(scene, card, batch_size)
+    starts, runs = {}, {}
+    for choice in choices:
+        begun = perf_counter()
+        runs[choice] = build_engine(choice[0], network, card, choice[1])
+        starts[choice] = perf_counter() - begun
+    maps = heatmaps_of(next(iter(runs.values())), card, crops, flip=flip)
+    with TemporaryDirectory() as folder:
+        file = _written(scene.image, Path(folder))
+        tasks: dict[Any, Callable[[], object]] = {
+            "read": partial(read_image, file),
+            "crop": partial(scene.views, [card]),
+            "decode": partial(_decoded, maps, card),
+        }
+        for choice, run in runs.items():
+            tasks[choice, "infer"] = partial(_inferred, run, card, crops, flip)
+            tasks[choice, "single"] = partial(_inferred, run, card, crops[:1], flip)
+        times = take_turns(tasks, repeats)
+    return Report(
+        machine=machine(),
+        model=model,
+        batch_size=batch_size,
+        flip=flip,
+        read=Times.of(times["read"]),
+        crop=Times.of(times["crop"], PEOPLE),
+        decode=Times.of(times["decode"], batch_size),
+        engines=[
+            EngineTimes(
+                engine=choice[0],
+                device=str(choice[1]),
+                start=starts[choice],
+                infer=Times.of(times[choice, "infer"], batch_size),
+                single=Times.of(times[choice, "single"]),
+            )
+            for choice in choices
+        ],
+        peak_memory=peak_memory(),
+    )
+
+
+def take_turns(tasks: Mapping[Any, Callable[[], object]], repeats: int) -> dict[Any, list[float]]:
+    """Seconds of every run of every task; one run of each in turn, after two that are not counted."""
+    times: dict[Any, list[float]] = {name: [] for name in tasks}
+    for _ in range(WARM_UP + repeats):
+        for name, task in tasks.items():
+            begun = perf_counter()
+            task()
+            times[name].append(perf_counter() - begun)
+    return {name: seconds[WARM_UP:] for name, seconds in times.items()}
+
+
+def machine() -> str:
+    """The processor's name, how many of its cores PyTorch uses, and versions."""
+    names = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    name = names[0].split(":")[1].strip() if names else platform.processor() or platform.machine()
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    return f"{name}, {torch.get_num_threads()} threads; {versions}"
+
+
+def peak_memory() -> float:
+    """MiB of main memory that this process has held at most."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def _photo() -> Image:
+    """Soft noise: it takes a JPEG about as long as a photo, which pure noise does not."""
+    coarse = np.random.default_rng(0).integers(0, 256, (PHOTO_SIZE[0] // 8, PHOTO_SIZE[1] // 8, 3))
+    return cv2.resize(coarse.astype(np.uint8), PHOTO_SIZE[::-1], interpolation=cv2.INTER_CUBIC).astype(
+        np.uint8
+    )
+
+
+def _crops(scene: Scene, card: Card, count: int) -> Tensor:
+    pixels = torch.from_numpy(np.stack([view.pixels[0] for view in scene.views([card])]))
+    return pixels.repeat(-(-count // PEOPLE), 1, 1, 1)[:count].permute(0, 3, 1, 2)
+
+
+def _written(photo: Image, folder: Path) -> Path:
+    write_image(folder / "photo.jpg", photo)
+    return folder / "photo.jpg"
+
+
+def _inferred(engine: Engine, card: Card, crops: Tensor, flip: bool) -> None:
+    _wait_for(heatmaps_of(engine, card, crops, flip=flip))
+
+
+def _decoded(maps: Tensor, card: Card) -> None:
+    _wait_for(decode(maps, kernel=card.blur, decoder=card.decoder)[0])
+
+
+def _wait_for(result: Tensor) -> None:
+    """CUDA answers before it is done."""
+    if result.is_cuda:
+        torch.cuda.synchronize(result.device)
+
+
+def _line(name: str, times: Times) -> str:
+    return f"{name:<16}{times.median:9.2f}{times.p90:9.2f}{times.p99:9.2f}"
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text().splitlines() if file.exists() else []

@@ -1,0 +1,80 @@
+"""What runs a network: engines turn crops into heatmaps by different means, and agree.
+
+An engine is a function: crops (N, 3, H, W) uint8 RGB on any device -> heatmaps (N, K, H/4, W/4) float32. It is built
+of a trained network and its card, and takes any N. All of them run the same graph, `networks.deployment.Deployment`,
+so normalisation is part of it.
+
+Importing this imports no engine.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, get_args
+
+from rsn.errors import DeviceError, UnknownNameError
+
+if TYPE_CHECKING:
+    import torch
+
+    from rsn.networks.card import Card
+    from rsn.networks.network import PoseNetwork
+
+Engine = Callable[["torch.Tensor"], "torch.Tensor"]
+
+# -bf16: convolutions in bfloat16, sums in float32; answers differ by about a hundredth of a peak.
+EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino", "openvino-bf16"]
+Choice = Literal["auto", EngineName]
+ENGINES: tuple[str, ...] = get_args(EngineName)
+
+# What "auto" looks for, fastest first, among the engines that give the network's own answers (docs/speed.md). Only
+# PyTorch was measured on nothing but CPUs and is still what CUDA gets: it is the one that is always there.
+_PREFERRED_ON_CPU: tuple[EngineName, ...] = ("openvino", "torch")
+
+
+def choose(engine: str, device: str) -> "tuple[str, torch.device]":
+    """The engine and the device that are meant by names, of which "auto" leaves the choice to us.
+
+    "auto" is the fastest engine that is installed and as exact as PyTorch, and CUDA where there is one that the
+    engine can use. Whatever else is named is taken exactly.
+
+    Raises:
+        UnknownNameError: no engine of that name.
+        DeviceError: no such device here, or the engine cannot use it.
+    """
+    from rsn.inference.devices import pick_device
+
+    if engine not in ("auto", *ENGINES):
+        raise UnknownNameError("engine", engine, ["auto", *ENGINES])
+    on_cpu_only = engine.startswith("openvino")
+    place = pick_device("cpu" if on_cpu_only and device == "auto" else device)
+    if on_cpu_only and place.type != "cpu":
+        raise DeviceError(
+            f"engine {engine} runs on the CPU; leave out device {device}, or choose engine torch"
+        )
+    if engine != "auto":
+        return engine, place
+    if place.type != "cpu":
+        return "torch", place
+    return next(name for name in _PREFERRED_ON_CPU if find_spec(name)), place
+
+
+def build_engine(name: str, network: "PoseNetwork", card: "Card", device: "torch.device") -> "Engine":
+    """A network ready to run by the engine `name` (one of `ENGINES`) on a device; the network stays as it is.
+
+    Raises:
+        DeviceError: the engine is not installed, or cannot do here what its name says.
+    """
+    from rsn.networks.deployment import Deployment
+
+    deployment = Deployment(network, card)
+    if name.startswith("torch"):
+        from rsn.inference.engines.pytorch import torch_engine
+
+        return torch_engine(deployment, device, bf16=name == "torch-bf16")
+    if name == "onnxruntime":
+        from rsn.inference.engines.onnxruntime import onnxruntime_engine
+
+        return onnxruntime_engine(deployment, device)
+    from rsn.inference.engines.openvino import openvino_engine
+
+    return openvino_engine(deployment, bf16=name == "openvino-bf16")

@@ -1,0 +1,108 @@
+"""Engines agree with the network, say what they cannot do, and convert a graph once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from rsn import PoseEstimator, create_model
+from rsn.errors import DeviceError, UnknownNameError
+from rsn.inference.engines import ENGINES, build_engine, choose
+from rsn.networks.card import Card
+from rsn.networks.network import PoseNetwork
+from rsn.networks.weights import load_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RSN_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def trained(random_weights: Path) -> tuple[PoseNetwork, Card]:
+    return load_model(random_weights)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_engines_agree_with_the_network_on_batches_of_any_size(
+    name: str, trained: tuple[PoseNetwork, Card]
+) -> None:
+    if name == "openvino-bf16" and not has_bf16():
+        pytest.skip("this processor does not compute in bfloat16")
+    network, card = trained
+    engine = build_engine(name, network, card, CPU)
+    for count in (1, 5, 2):
+        crops = torch.randint(0, 256, (count, 64, 64, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            expected = network(card.normalise(crops))
+        found = engine(crops)
+        assert found.dtype == torch.float32
+        tolerance = 0.05 if name.endswith("bf16") else 1e-4
+        assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+def test_answers_outlive_the_next_run(trained: tuple[PoseNetwork, Card]) -> None:
+    """Engines that hand out their own memory would overwrite them."""
+    crops = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    for name in ("openvino", "onnxruntime"):
+        engine = build_engine(name, *trained, CPU)
+        first = engine(crops)
+        kept = first.clone()
+        engine(255 - crops)
+        assert torch.equal(first, kept)
+
+
+def test_a_graph_is_converted_once_and_again_for_other_weights(
+    trained: tuple[PoseNetwork, Card], cache: Path
+) -> None:
+    def graphs() -> set[Path]:
+        return set((cache / "graphs").glob("*/graph.xml"))
+
+    build_engine("openvino", *trained, CPU)
+    before = {path: path.stat().st_mtime_ns for path in graphs()}
+    build_engine("openvino", *trained, CPU)
+    assert {path: path.stat().st_mtime_ns for path in graphs()} == before
+    build_engine("openvino", create_model("rsn18"), trained[1], CPU)
+    assert len(graphs()) == len(before) + 1
+    assert not list((cache / "graphs").glob(".part*"))
+
+
+def test_auto_is_the_fastest_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose("auto", "cpu") == ("openvino", CPU)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert choose("auto", "cpu") == ("torch", CPU)
+
+
+def test_a_network_that_was_passed_in_runs_in_torch(trained: tuple[PoseNetwork, Card]) -> None:
+    network, card = trained
+    assert PoseEstimator(network, card=card).engine == "torch"
+
+
+def test_an_engine_that_is_not_installed_is_an_error(
+    random_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("openvino", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(
+            DeviceError, match=rf"engine {name} needs {name}: pip install 'rsn-pose\[engines\]'"
+        ):
+            PoseEstimator(random_weights, engine=name, device="cpu")
+
+
+def test_engines_that_do_not_exist_or_do_not_fit_the_device() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean openvino"):
+        choose("openvin", "auto")
+    with pytest.raises(DeviceError, match="openvino runs on the CPU"):
+        choose("openvino", "meta")
+
+
+def has_bf16() -> bool:
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

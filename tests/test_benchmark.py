@@ -1,0 +1,47 @@
+"""The benchmark command: every stage, engines side by side, and sentences for mistakes."""
+
+import json
+import time
+from pathlib import Path
+
+from command import rsn
+from rsn.benchmark import Times, take_turns
+
+
+def test_engines_are_compared_stage_by_stage(random_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "times.json"
+    done = rsn(
+        "benchmark", random_weights, "--engine", "torch", "torch-bf16", "--device", "cpu",
+        "--batch-size", 3, "--repeats", 2, "--flip", "--json", out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    document = json.loads(out.read_text())
+    for stage in ("read", "crop", "decode"):
+        assert 0 < document[stage]["median"] <= document[stage]["p90"] <= document[stage]["p99"]
+        assert stage in done.stdout
+    assert [entry["engine"] for entry in document["engines"]] == ["torch", "torch-bf16"]
+    for entry in document["engines"]:
+        assert entry["throughput"] * entry["infer"]["median"] > 999
+        assert entry["engine"] in done.stdout
+    assert document["peak_memory"] > 50
+    assert "peak memory" in done.stdout
+
+
+def test_what_cannot_be_measured_is_one_sentence(random_weights: Path) -> None:
+    done = rsn("benchmark", random_weights, "--repeats", 0)
+    assert done.returncode == 1
+    assert done.stderr == "rsn: a benchmark needs at least 1 crop and 1 run, not 32 and 0\n"
+
+
+def test_tasks_take_turns_and_the_first_runs_do_not_count() -> None:
+    order: list[str] = []
+    times = take_turns(
+        {"a": lambda: order.append("a"), "b": lambda: (order.append("b"), time.sleep(0.01))}, 3
+    )
+    assert "".join(order) == "ab" * 5
+    assert [len(seconds) for seconds in times.values()] == [3, 3]
+    assert min(times["b"]) >= 0.01 > max(times["a"])
+
+
+def test_times_are_milliseconds_for_one_thing() -> None:
+    assert Times.of([0.02, 0.04, 0.06], 2).median == 20
