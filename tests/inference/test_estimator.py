@@ -124,3 +124,12 @@ def test_a_detector_is_asked_where_no_boxes_are_given(random_weights: Path, imag
 def test_a_device_that_is_not_there_is_an_error(random_weights: Path, device: str) -> None:
     with pytest.raises(DeviceError, match=device):
         PoseEstimator(random_weights, device=device)
+
+
+def test_of_people_whom_a_detector_found_twice_one_stays(random_weights: Path, image: np.ndarray) -> None:
+    twice = np.array([BOXES[0], BOXES[0], BOXES[1]])
+    detecting = PoseEstimator(random_weights, detector=lambda image: (twice, np.array([0.5, 0.9, 0.7])))
+    found = detecting(image)
+    assert sorted(tuple(person.box) for person in found) == sorted(map(tuple, BOXES[:2]))
+    assert [person.score for person in found] == sorted((person.score for person in found), reverse=True)
+    assert len(detecting(image, twice)) == 3  # boxes that were given all get their answer

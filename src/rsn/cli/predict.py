@@ -3,13 +3,16 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from rsn.cli.progress import say, track
 from rsn.errors import RsnError
 from rsn.inference.engines import Choice
+
+if TYPE_CHECKING:
+    from rsn.inference.estimator import Detector
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,14 @@ class Predict:
     """Photos, or folders of photos."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
-    boxes: Annotated[str, tyro.conf.arg(metavar="whole|FILE")] = "whole"
-    """Where people are: `whole` takes each photo as one person; FILE is JSON, either COCO detections or
-    annotations, or {"photo.jpg": [[x, y, width, height], ...]}."""
+    boxes: Annotated[str, tyro.conf.arg(metavar="whole|detect|FILE")] = "whole"
+    """Where people are: `whole` takes each photo as one person; `detect` lets the detector find them; FILE is JSON,
+    either COCO detections or annotations, or {"photo.jpg": [[x, y, width, height], ...]}."""
+    detector: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """What finds people with `--boxes detect`: dfine, rtdetr, another model of these families on the Hugging Face hub
+    or in a folder, or an ONNX file (docs/detectors.md)."""
+    min_box_score: float = 0.3
+    """Boxes that the detector is less sure of are left out."""
     output: Path = Path("out")
     """Folder for the pictures and poses.json; made where it does not exist."""
     json: bool = False
@@ -40,18 +48,23 @@ class Predict:
         """Exit status: 0 when every photo was done."""
         from rsn.files import make_folder
         from rsn.images import find_images
-        from rsn.inference.boxes import BoxFile, whole_image
+        from rsn.inference.boxes import BoxFile, BoxSource, detected, whole_image
         from rsn.inference.estimator import PoseEstimator
         from rsn.inference.photos import predict_photos, results, write_results
+        from rsn.oks import Nms
 
         if not self.sources:
             raise RsnError("name at least one photo, or a folder of photos")
-        if self.boxes == "detect":
+        if self.detector is not None and self.boxes != "detect":
             raise RsnError(
-                "no people detector comes with rsn yet; give --boxes whole, or a JSON file of boxes"
+                f"--detector {self.detector} is of no use with --boxes {self.boxes}; say --boxes detect"
             )
         paths = find_images(self.sources)
-        boxes = whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
+        boxes: BoxSource
+        if self.boxes == "detect":
+            boxes = detected(self._detector())
+        else:
+            boxes = whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
         estimator = PoseEstimator(
             self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size
         )
@@ -62,7 +75,8 @@ class Predict:
             failed.append(path)
             say(str(error))
 
-        photos = predict_photos(estimator, paths, boxes, self.output, report)
+        nms: Nms = "oks" if self.boxes == "detect" and estimator.card.skeleton.sigmas else "none"
+        photos = predict_photos(estimator, paths, boxes, self.output, report, nms=nms)
         done = [(photo.path, photo.people) for photo in track(photos, total=len(paths), unit="photo")]
         entries = results(done, estimator.card.skeleton)
         if done:
@@ -74,3 +88,13 @@ class Predict:
         if self.json:
             print(json.dumps(entries))
         return 1 if failed else 0
+
+    def _detector(self) -> "Detector":
+        from rsn.inference.detection import open_detector
+
+        if self.detector is None:
+            raise RsnError(
+                "no people detector comes with rsn yet; say which with --detector (dfine is fetched once), or give"
+                " --boxes whole, or a JSON file of boxes"
+            )
+        return open_detector(self.detector, device=self.device, least_score=self.min_box_score)

@@ -1,4 +1,4 @@
-"""Where the people of a photo are, when somebody else has said it: a file of boxes, or the photo as a whole."""
+"""Where the people of a photo are: in a file of boxes, where a detector finds them, or the photo as a whole."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +22,11 @@ def whole_image(path: Path, image: Image) -> Boxes:
     """One box, the image itself: for a photo of one person that fills it."""
     height, width = image.shape[:2]
     return np.array([[0.0, 0.0, width, height]]), np.ones(1)
+
+
+def detected(detector: Callable[[Image], Boxes]) -> BoxSource:
+    """Boxes as a detector finds them."""
+    return lambda path, image: detector(image)
 
 
 @dataclass(frozen=True)

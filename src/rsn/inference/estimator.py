@@ -17,6 +17,7 @@ from rsn.inference.engines import build_engine, choose
 from rsn.inference.ensemble import Source, heatmaps_of, on_crops, open_members
 from rsn.networks.card import Card, Decoder
 from rsn.networks.network import PoseNetwork
+from rsn.oks import without_doubles
 from rsn.people import Person
 
 # Finds people: (H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,).
@@ -105,7 +106,7 @@ class PoseEstimator:
         weights: how much each model of an ensemble counts; equally by default.
         one_at_a_time: hold only one model of an ensemble in memory. Each is then read again for every
             16 batches, which costs little where a batch takes long.
-        detector: finds the boxes where none are given.
+        detector: finds the boxes where none are given (`inference.detection.open_detector`, or any function).
         engine: what runs the network, one of `engines.ENGINES`; "auto" takes the fastest that is installed and as
             exact as PyTorch, see `engines.choose`, or PyTorch for a network that was passed in (others convert it
             first, which takes seconds).
@@ -157,6 +158,9 @@ class PoseEstimator:
     ) -> list[Person]:
         """People of one image, in the order of their boxes.
 
+        Of people whom the detector found twice the better pose stays (OKS-NMS, where the skeleton has sigmas), and
+        they come best first. A person's score is that of the box times the mean of the joints.
+
         Args:
             image: (H, W, 3) uint8 RGB.
             boxes: (N, 4) x, y, width, height in image pixels; without them the detector finds them.
@@ -168,7 +172,9 @@ class PoseEstimator:
         if boxes is None:
             if self.detector is None:
                 raise AnnotationError("no boxes were given and this estimator has no detector; pass boxes")
-            boxes, box_scores = self.detector(image)
+            (people,) = self.estimate([Scene.of(image, *self.detector(image))])
+            skeleton = self.card.skeleton
+            return without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
         return next(self.estimate([Scene.of(image, boxes, box_scores)]))
 
     def estimate(self, scenes: Iterable[Scene]) -> Iterator[list[Person]]:

@@ -15,6 +15,7 @@ from rsn.inference.boxes import BoxSource
 from rsn.inference.drawing import draw_people
 from rsn.inference.estimator import PoseEstimator, Scene, View
 from rsn.inference.pipeline import in_order
+from rsn.oks import Nms, without_doubles
 from rsn.people import Person
 from rsn.skeletons import Skeleton
 
@@ -34,7 +35,13 @@ class Photo:
 
 
 def predict_photos(
-    estimator: PoseEstimator, paths: Sequence[Path], boxes: BoxSource, folder: Path, on_error: OnError
+    estimator: PoseEstimator,
+    paths: Sequence[Path],
+    boxes: BoxSource,
+    folder: Path,
+    on_error: OnError,
+    *,
+    nms: Nms = "none",
 ) -> Iterator[Photo]:
     """Estimate photos and write each one's picture, NAME_poses.jpg, into a folder; in order.
 
@@ -50,7 +57,7 @@ def predict_photos(
             return photo, error
         return photo, None
 
-    photos = estimate_photos(estimator, paths, boxes, on_error)
+    photos = estimate_photos(estimator, paths, boxes, on_error, nms=nms)
     # As many as a batch may finish at once, so that the next batch need not wait for them.
     for photo, error in in_order(draw, photos, threads=1, ahead=estimator.batch_size):
         if error is None:
@@ -60,9 +67,17 @@ def predict_photos(
 
 
 def estimate_photos(
-    estimator: PoseEstimator, paths: Sequence[Path], boxes: BoxSource, on_error: OnError
+    estimator: PoseEstimator,
+    paths: Sequence[Path],
+    boxes: BoxSource,
+    on_error: OnError,
+    *,
+    nms: Nms = "none",
 ) -> Iterator[Photo]:
-    """Photos in order, their crops batched together; one that fails goes to `on_error` and is left out."""
+    """Photos in order, their crops batched together; one that fails goes to `on_error` and is left out.
+
+    nms: how people who were found twice are left out, see `rsn.oks.without_doubles`.
+    """
     waiting: deque[tuple[Path, Image]] = deque()
 
     def read(path: Path) -> tuple[Image, list[View]] | RsnError:
@@ -83,7 +98,7 @@ def estimate_photos(
                 yield seen
 
     for people in estimator.estimate_views(views()):
-        yield Photo(*waiting.popleft(), people)
+        yield Photo(*waiting.popleft(), without_doubles(people, estimator.card.skeleton, nms=nms))
 
 
 def _picture_paths(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -154,8 +154,16 @@ class Recipe:
         return replace(self, optimisation=scaled, validate_every=validate_every)
 
 
+_R = TypeVar("_R")
+
+
 def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe and apply `key=value` overrides, where a dotted key reaches inside: optimisation.steps=100.
+    """Read a recipe for poses, see `read_settings`."""
+    return read_settings(path, overrides, Recipe)
+
+
+def read_settings(path: Path, overrides: tuple[str, ...], kind: type[_R]) -> _R:
+    """Read a recipe of some kind and apply `key=value` overrides; a dotted key reaches inside: optimisation.steps=100.
 
     Relative paths in a recipe are relative to the working directory.
 
@@ -165,7 +173,7 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     document = read_mapping(path, what="a recipe", error=RecipeError)
     for override in overrides:
         _override(document, override)
-    return validated(Recipe, document, path=path, known=SETTINGS, error=RecipeError)
+    return validated(kind, document, path=path, known=SETTINGS, error=RecipeError)
 
 
 def write_recipe(recipe: Recipe) -> str:

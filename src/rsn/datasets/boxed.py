@@ -1,0 +1,178 @@
+"""Whole pictures with the boxes of the people in them, to train a detector on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from rsn.crops import Crop, FloatArray, Region
+from rsn.datasets.coco import read_json
+from rsn.datasets.loading import Draw
+from rsn.errors import AnnotationError
+from rsn.images import read_image
+
+LEAST_VISIBLE = (
+    0.35  # share of a box that must be in the crop; less of a person is neither somebody nor nobody
+)
+SMALLEST = 6.0  # pixels of the input; likewise
+
+
+@dataclass(frozen=True, eq=False)
+class BoxedImage:
+    """A picture and who is in it.
+
+    size: (height, width). people: (M, 4), crowds: (R, 4) x, y, width, height in image pixels. complete: whether
+    everybody is labelled.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    people: FloatArray
+    crowds: FloatArray
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a training crop differs from the whole picture.
+
+    scale: part of the picture's longer side that the crop's side shows, drawn evenly between the two.
+    """
+
+    scale: tuple[float, float] = (0.4, 1.2)
+    mirror_probability: float = 0.5
+
+
+class BoxBatch(TypedDict):
+    """Training crops: image (N, 3, H, W) uint8 RGB, the rest in input pixels, as left, top, right, bottom.
+
+    corners: (N, M, 4), where `present` (N, M). ignored: (N, R, 4), empty rows at the end. complete: (N,).
+    """
+
+    image: Tensor
+    corners: Tensor
+    present: Tensor
+    ignored: Tensor
+    complete: Tensor
+
+
+def read_boxed(annotations: Path, images: Path) -> list[BoxedImage]:
+    """Read a COCO file; every box counts, with joints or without.
+
+    An image's `annotations_complete` says whether everybody in it is labelled; by default that is not taken for
+    granted.
+
+    Raises:
+        AnnotationError: a file that is missing or has no images and boxes.
+    """
+    document = read_json(annotations)
+    try:
+        people: dict[int | str, list[list[float]]] = {image["id"]: [] for image in document["images"]}
+        crowds: dict[int | str, list[list[float]]] = {image: [] for image in people}
+        for entry in document["annotations"]:
+            (crowds if entry.get("iscrowd") else people)[entry["image_id"]].append(entry["bbox"])
+        return [
+            BoxedImage(
+                images / image["file_name"],
+                (image["height"], image["width"]),
+                _rows(people[image["id"]]),
+                _rows(crowds[image["id"]]),
+                bool(image.get("annotations_complete", False)),
+            )
+            for image in document["images"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnnotationError(f"{annotations}: not COCO annotations with boxes ({error!r})") from error
+
+
+class BoxCrops(Dataset[BoxBatch]):
+    """Crops of whole pictures, square to oblong as the input is; `crops[Draw(epoch, image)]`, without batch axis."""
+
+    def __init__(
+        self, images: Sequence[BoxedImage], size: tuple[int, int], framing: Framing, *, seed: int = 0
+    ) -> None:
+        self.images = images
+        self.size = size
+        self.framing = framing
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, draw: Draw) -> BoxBatch:
+        image = self.images[draw.person]
+        random = np.random.default_rng((self.seed, draw.epoch, draw.person))
+        crop = frame(image.size, self.size, self.framing, random)
+        corners, seen = cropped(image.people, crop)
+        crowds, _ = cropped(image.crowds, crop)
+        pixels = crop.cut_small(read_image(image.path))
+        return BoxBatch(
+            image=torch.from_numpy(pixels).permute(2, 0, 1),
+            corners=_tensor(corners[seen]),
+            present=torch.ones(int(seen.sum()), dtype=torch.bool),
+            ignored=_tensor(np.concatenate([corners[~seen], crowds])),
+            complete=torch.tensor(image.complete),
+        )
+
+
+def collate(crops: Sequence[BoxBatch]) -> BoxBatch:
+    """Crops with different numbers of people as one batch."""
+
+    def padded(name: str) -> Tensor:
+        rows = [crop[name] for crop in crops]  # type: ignore[literal-required]
+        longest = max(1, *map(len, rows))
+        return torch.stack(
+            [torch.cat([row, row.new_zeros(longest - len(row), *row.shape[1:])]) for row in rows]
+        )
+
+    return BoxBatch(
+        image=torch.stack([crop["image"] for crop in crops]),
+        corners=padded("corners"),
+        present=padded("present"),
+        ignored=padded("ignored"),
+        complete=torch.stack([crop["complete"] for crop in crops]),
+    )
+
+
+def frame(
+    image_size: tuple[int, int], size: tuple[int, int], settings: Framing, random: np.random.Generator
+) -> Crop:
+    """Draw the part of a picture that a training crop shows; sizes are (height, width)."""
+    height, width = image_size
+    whole = Region.of_box([0, 0, width, height]).fitted(size)
+    scale = random.uniform(*settings.scale)
+    region = whole.grown(scale, scale)
+    slack = (
+        np.abs(np.subtract((width, height), region.extent)) / 2
+    )  # the crop stays in the picture, or around it
+    x, y = np.add(whole.center, random.uniform(-1, 1, 2) * slack)
+    crop = Crop.of_region(Region((float(x), float(y)), region.extent), size)
+    return crop.mirrored() if random.random() < settings.mirror_probability else crop
+
+
+def cropped(boxes: FloatArray, crop: Crop) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Boxes (M, 4) x, y, width, height in image pixels -> what of them is in an upright crop.
+
+    Returns (M, 4) left, top, right, bottom in input pixels, cut at the border, and (M,) whether enough of it is there.
+    """
+    ends = crop.to_input(np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1))
+    low, high = ends.min(1), ends.max(1)  # mirrored crops exchange left and right
+    height, width = crop.size
+    inside = np.hstack([np.clip(low, 0, (width, height)), np.clip(high, 0, (width, height))])
+    extents = inside[:, 2:] - inside[:, :2]
+    visible = extents.prod(1) / np.maximum((high - low).prod(1), 1e-9)
+    return inside, (visible >= LEAST_VISIBLE) & (extents.max(1, initial=0.0) >= SMALLEST)
+
+
+def _rows(boxes: list[list[float]]) -> FloatArray:
+    return np.asarray(boxes, np.float64).reshape(-1, 4)
+
+
+def _tensor(rows: FloatArray) -> Tensor:
+    return torch.from_numpy(rows.astype(np.float32))

@@ -1,0 +1,39 @@
+"""What all detectors do with the boxes that their network found."""
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Found = tuple[Floats, Floats]  # boxes (N, 4) x, y, width, height in image pixels; scores (N,)
+
+LEAST_SCORE = 0.3  # of a box that is used; where it is best set depends on the detector
+SMALLEST_SIDE = 2.0  # pixels of a box, within the image
+
+
+def found_people(
+    corners: ArrayLike, scores: ArrayLike, image_size: tuple[int, int], least_score: float
+) -> Found:
+    """The boxes that are worth a look: score high enough, cut at the image's border, best first.
+
+    corners: (N, 4) left, top, right, bottom in image pixels. scores: (N,). image_size: (height, width). Rows with a
+    number that is not finite are left out, as are boxes of which less than two pixels lie in the image.
+    """
+    rows, confidence = np.asarray(corners, np.float64).reshape(-1, 4), np.asarray(scores, np.float64)
+    known = np.isfinite(rows).all(1) & (confidence >= least_score)
+    rows, confidence = rows[known], confidence[known]
+    height, width = image_size
+    low, high = (np.clip(ends, 0, (width, height)) for ends in (rows[:, :2], rows[:, 2:]))
+    boxes = np.column_stack([low, high - low])
+    order = np.argsort(-confidence, kind="stable")
+    order = order[(boxes[order, 2:] >= SMALLEST_SIDE).all(1)]
+    return boxes[order], confidence[order]
+
+
+def without_overlaps(found: Found, most_overlap: float) -> Found:
+    """Leave out boxes whose overlap (intersection over union) with a better one is higher (NMS)."""
+    boxes, scores = found
+    kept = np.asarray(cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, most_overlap), np.intp).reshape(
+        -1
+    )
+    return boxes[kept], scores[kept]

@@ -1,0 +1,57 @@
+"""A detector by its name or file."""
+
+from pathlib import Path
+
+from rsn.errors import UnknownNameError, WeightsError
+from rsn.inference.detection.boxes import LEAST_SCORE
+from rsn.inference.estimator import Detector
+
+# Short names of models on the Hugging Face hub, both Apache-2.0 and trained on COCO.
+PUBLISHED = {
+    "rtdetr": "PekingU/rtdetr_v2_r50vd",
+    "dfine": "ustc-community/dfine-small-coco",
+}
+
+
+FILES = (".onnx", ".safetensors")
+
+
+def open_detector(source: str | Path, *, device: str = "auto", least_score: float = LEAST_SCORE) -> Detector:
+    """A people detector, ready to be called.
+
+    Args:
+        source: `rtdetr` or `dfine`, a model of these families as OWNER/NAME on the Hugging Face hub (fetched once by
+            transformers) or in a folder; an ONNX file of the YOLOX, RTMDet or RT-DETR families; or a weights
+            file of ours (.safetensors) that was trained on boxes.
+        device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
+        least_score: boxes with lower scores are left out.
+
+    Raises:
+        UnknownNameError: neither a name nor a file. WeightsError: a model that cannot be fetched or read, or of
+            another kind. DeviceError: a device or library that is not there.
+    """
+    name, path = str(source), Path(source)
+    if path.suffix == ".safetensors" and path.is_file():
+        from rsn.inference.detection.starter import StarterDetector
+        from rsn.networks.weights import load_model
+
+        return StarterDetector(*load_model(path), device=device, least_score=least_score)
+    if path.suffix == ".onnx" and path.is_file():
+        from rsn.inference.detection.onnx_file import OnnxDetector
+
+        return OnnxDetector(path, device=device, least_score=least_score)
+    if name in PUBLISHED or path.is_dir() or _may_be_on_hub(name):
+        from rsn.inference.detection.detr import DetrDetector
+
+        return DetrDetector(PUBLISHED.get(name, name), device=device, least_score=least_score)
+    if path.suffix or path.is_absolute():
+        raise WeightsError(
+            f"{path}: there is no such detector; give an ONNX or .safetensors file, or a folder"
+        )
+    raise UnknownNameError("detector", name, PUBLISHED)
+
+
+def _may_be_on_hub(name: str) -> bool:
+    """OWNER/NAME, unless it looks like a path or a file."""
+    owner, slash, model = name.partition("/")
+    return bool(slash and owner.strip(".~") and model) and "/" not in model and not model.endswith(FILES)

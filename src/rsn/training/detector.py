@@ -1,0 +1,234 @@
+"""Training of the people detector: the pose network with other outputs, by the machinery that trains poses."""
+
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from rsn.datasets.boxed import BoxBatch, BoxCrops, BoxedImage, Framing, collate, read_boxed
+from rsn.datasets.coco import read_json
+from rsn.datasets.loading import ShuffledBatches
+from rsn.errors import RecipeError
+from rsn.evaluation.boxes import measure_detector
+from rsn.files import make_folder
+from rsn.heatmaps.boxes import PERSON_BOX, encode_boxes
+from rsn.inference.detection.starter import StarterDetector
+from rsn.networks.card import Card
+from rsn.networks.catalog import create_model
+from rsn.networks.network import PoseNetwork
+from rsn.networks.stages import HeatmapHead
+from rsn.networks.weights import load_model, save_weights
+from rsn.training.averaging import AveragedWeights
+from rsn.training.box_loss import BoxLoss, background_of
+from rsn.training.callbacks import BEST, LAST
+from rsn.training.folder import LOGS
+from rsn.training.health import FiniteLoss
+from rsn.training.optimisation import build_optimizer, build_schedule
+from rsn.training.recipe import Compute, Optimisation, Source
+from rsn.training.states import STATE, TwoStates, usable_state
+
+FIRST_SCORE = (
+    0.02  # that everything is a person's middle: a network that begins lower is quicker to learn who is not
+)
+LEAST_SCORE = 0.02  # of boxes that count in the evaluation
+LOG_EVERY = 20  # batches
+
+
+@dataclass(frozen=True)
+class DetectorRecipe:
+    """One training run of a detector.
+
+    start_from: weights of a pose network or a detector of ours; what is shared is taken. unlabelled: how much
+    finding somebody counts against the network away from the labelled people, in pictures where not everybody is
+    labelled. repeat_complete: how often pictures in which everybody is labelled are shown, against once the others.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    train: tuple[Source, ...]
+    validation: Source
+    output: Path
+    model: str = "rsn18"
+    input_size: tuple[PositiveInt, PositiveInt] = (256, 256)
+    validation_size: tuple[PositiveInt, PositiveInt] = (320, 320)
+    start_from: str | None = "rsn18.starter"
+    unlabelled: NonNegativeFloat = 0.1
+    repeat_complete: PositiveInt = 1
+    framing: Framing = field(default_factory=Framing)
+    box_weight: PositiveFloat = 4.0
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    compute: Compute = field(default_factory=Compute)
+    validate_every: PositiveInt = 500
+    seed: int = 0
+    trained_on: str = ""
+    license: str = ""
+
+
+def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
+    """Train; leaves best.safetensors (highest AP50), last.safetensors, the state to resume from, and logs.
+
+    Raises:
+        RecipeError: the folder holds a run and `resume` was not asked for, or the other way round.
+        AnnotationError, WeightsError: what the recipe points at cannot be used.
+        TrainingError: the loss is no number any more.
+    """
+    if not resume and (recipe.output / STATE).is_file():
+        raise RecipeError(
+            f"{recipe.output} holds a run; go on with --resume, or give another folder: --set output="
+        )
+    state = usable_state(recipe.output) if resume else None
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    seed_everything(recipe.seed, verbose=False)
+    make_folder(recipe.output)
+    network = detector_network(recipe.model, recipe.start_from)
+    decay = recipe.optimisation.average
+    averaged = AveragedWeights(network, decay) if decay else None
+    keep_state = ModelCheckpoint(
+        dirpath=recipe.output,
+        filename=Path(STATE).stem,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    trainer = Trainer(
+        max_epochs=recipe.optimisation.steps // recipe.validate_every,
+        precision=recipe.compute.precision,
+        callbacks=[
+            *([averaged] if averaged else []),
+            FiniteLoss(LOG_EVERY),
+            BoxValidation(recipe, averaged),
+            keep_state,
+        ],
+        plugins=[TwoStates()],
+        logger=CSVLogger(recipe.output, name=LOGS),
+        log_every_n_steps=LOG_EVERY,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(BoxTraining(network, recipe), _loader(recipe), ckpt_path=state, weights_only=True)
+    return recipe.output / BEST
+
+
+def detector_network(model: str, start_from: str | None) -> PoseNetwork:
+    """A network with a detector's five maps; all but its last layers are those of `start_from`, or of chance."""
+    network = create_model(model, num_joints=len(PERSON_BOX))
+    for head in (module for module in network.modules() if isinstance(module, HeatmapHead)):
+        torch.nn.init.constant_(head.predict.norm.bias[:1], math.log(FIRST_SCORE / (1 - FIRST_SCORE)))
+    if start_from is not None:
+        other, _ = load_model(start_from)
+        wanted = network.state_dict()
+        shared = {key: value for key, value in other.state_dict().items() if value.shape == wanted[key].shape}
+        network.load_state_dict(shared, strict=False)
+    return network.train()
+
+
+class BoxTraining(LightningModule):
+    """Crops, targets and loss around a network."""
+
+    def __init__(self, network: PoseNetwork, recipe: DetectorRecipe) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe = recipe
+        self.card = detector_card(recipe, recipe.input_size)
+        self.loss = BoxLoss(recipe.box_weight)
+
+    def training_step(self, batch: BoxBatch) -> Tensor:
+        size, corners, present = self.recipe.input_size, batch["corners"], batch["present"]
+        targets = encode_boxes(corners, present, size)
+        unlabelled = torch.where(batch["complete"], 1.0, self.recipe.unlabelled)
+        background = background_of(corners, present, batch["ignored"], unlabelled, size)
+        crops = self.card.normalise(batch["image"]).contiguous(memory_format=torch.channels_last)
+        (levels,) = self.network.heatmaps(crops)
+        loss = self.loss(levels, targets, background)
+        self.log("train/loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The recipe's optimizer, and a learning rate that changes with every step."""
+        optimizer = build_optimizer(self.network, self.recipe.optimisation)
+        schedule = build_schedule(optimizer, self.recipe.optimisation)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class BoxValidation(Callback):
+    """After every round: AP on the validation set's complete pictures, last.safetensors, best.safetensors."""
+
+    def __init__(self, recipe: DetectorRecipe, averaged: AveragedWeights | None) -> None:
+        self.recipe = recipe
+        self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
+        self.card = detector_card(recipe, recipe.validation_size)
+        self.averaged = averaged
+        self.best = -math.inf
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trained = pl_module.network
+        assert isinstance(trained, PoseNetwork)
+        network = self.averaged.network if self.averaged else trained
+        detector = StarterDetector(network, self.card, device=str(pl_module.device), least_score=LEAST_SCORE)
+        scores = measure_detector(detector, self.annotations, self.recipe.validation.images)
+        trained.train()
+        pl_module.log_dict({"validation/ap": scores.ap, "validation/ap50": scores.ap50})
+        figures = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
+        card = replace(self.card, steps=trainer.global_step, figures=figures)
+        save_weights(self.recipe.output / LAST, network, card)
+        if scores.ap50 > self.best:
+            save_weights(self.recipe.output / BEST, network, card)
+        self.best = max(self.best, scores.ap50)
+        loss = float(trainer.callback_metrics["train/loss"])
+        print(
+            f"step {trainer.global_step}: loss {loss:.3f}, AP {scores.ap:.3f}, AP50 {scores.ap50:.3f}",
+            flush=True,
+        )
+
+
+def detector_card(recipe: DetectorRecipe, size: tuple[int, int]) -> Card:
+    """What belongs to the weights of a run: whole pictures of this size, five maps."""
+    return Card(
+        model=recipe.model,
+        skeleton=PERSON_BOX,
+        input_size=size,
+        extension=(1.0, 1.0),
+        trained_on=recipe.trained_on,
+        license=recipe.license,
+    )
+
+
+def _loader(recipe: DetectorRecipe) -> DataLoader[BoxBatch]:
+    images = _repeated(
+        [image for source in recipe.train for image in read_boxed(source.annotations, source.images)],
+        recipe.repeat_complete,
+    )
+    workers, seed = recipe.compute.workers, recipe.seed
+    return DataLoader(
+        BoxCrops(images, recipe.input_size, recipe.framing, seed=seed),
+        batch_sampler=ShuffledBatches(
+            len(images), recipe.optimisation.batch_size, recipe.validate_every, seed=seed
+        ),
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _repeated(images: Sequence[BoxedImage], times: int) -> list[BoxedImage]:
+    return [image for image in images for _ in range(times if image.complete else 1)]

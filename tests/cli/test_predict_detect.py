@@ -1,0 +1,88 @@
+"""`rsn predict --boxes detect` as a user meets it."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import rsn
+from drawn_detectors import BOXES, Graph, picture, yolox
+from rsn.images import write_image
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two people, and nobody."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write_image(folder / "two.png", picture(2))
+    write_image(folder / "nobody.png", np.zeros((50, 60, 3), np.uint8))
+    return folder
+
+
+def test_people_are_found_and_nobody_is_nobody(photos: Path, random_weights: Path, tmp_path: Path) -> None:
+    out, detector = tmp_path / "out", yolox(tmp_path / "yolox.onnx")
+    given = [
+        "--boxes",
+        "detect",
+        "--detector",
+        detector,
+        "--model",
+        random_weights,
+        "--output",
+        out,
+        "--device",
+        "cpu",
+    ]
+    done = rsn("predict", photos, *given)
+    assert done.returncode == 0, done.stderr
+    assert "people: 2, photos: 2" in done.stderr
+    entries = json.loads((out / "poses.json").read_text())
+    assert {Path(entry["file_name"]).name for entry in entries} == {"two.png"}
+    found = sorted(entry["box"] for entry in entries)
+    np.testing.assert_allclose(found, 2 * BOXES, atol=0.01)
+    for entry in entries:
+        joints = np.mean(entry["keypoints"][2::3])
+        box_score = 0.9 if entry["box"][0] < 20 else 0.7
+        assert entry["score"] == pytest.approx(box_score * joints, rel=1e-3)
+    assert {path.name for path in out.glob("*.jpg")} == {"two_poses.jpg", "nobody_poses.jpg"}
+
+
+def test_boxes_below_the_least_score_are_left_out(photos: Path, random_weights: Path, tmp_path: Path) -> None:
+    detector = yolox(tmp_path / "yolox.onnx")
+    given = [
+        "--boxes",
+        "detect",
+        "--detector",
+        detector,
+        "--model",
+        random_weights,
+        "--output",
+        tmp_path / "out",
+    ]
+    done = rsn("predict", photos / "two.png", *given, "--min-box-score", 0.8, "--device", "cpu")
+    assert "people: 1, photos: 1" in done.stderr, done.stderr
+
+
+def test_an_unknown_file_is_one_sentence(photos: Path, tmp_path: Path) -> None:
+    graph = Graph()
+    graph.node("GlobalAveragePool", "images", output="pooled")
+    detector = graph.save(tmp_path / "other.onnx", ["pooled"])
+    done = rsn("predict", photos, "--boxes", "detect", "--detector", detector, "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert "other.onnx: its outputs" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    given = ["--boxes", "detect", "--detector", "dfine", "--output", tmp_path / "out"]
+    done = rsn("predict", photos, *given, env=offline)
+    assert done.returncode == 1
+    fetched, failed = done.stderr.splitlines()
+    assert "ustc-community/dfine-small-coco: is fetched from the Hugging Face hub, once" in fetched
+    assert "no detector that can be used on the Hugging Face hub or in its cache" in failed

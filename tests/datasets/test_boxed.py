@@ -1,0 +1,127 @@
+"""Whole pictures with boxes, and crops of them."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rsn.crops import Crop, Region
+from rsn.datasets.boxed import BoxCrops, Framing, collate, cropped, frame, read_boxed
+from rsn.datasets.loading import Draw
+from rsn.errors import AnnotationError
+
+WHOLE = Framing(scale=(1.0, 1.0), mirror_probability=0.0)
+
+
+@pytest.fixture
+def annotations(tmp_path: Path) -> Path:
+    """A red and a green person, a crowd, and a picture of nobody; all is labelled in the second only."""
+    image = np.zeros((60, 120, 3), np.uint8)
+    image[10:50, 10:30] = (0, 0, 255)  # OpenCV's BGR
+    image[20:40, 70:100] = (0, 255, 0)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros((50, 50, 3), np.uint8))
+    path = tmp_path / "people.json"
+    path.write_text(
+        json.dumps(
+            {
+                "images": [
+                    {"id": 1, "file_name": "a.png", "width": 120, "height": 60},
+                    {"id": 2, "file_name": "b.png", "width": 50, "height": 50, "annotations_complete": True},
+                ],
+                "annotations": [
+                    {"image_id": 1, "bbox": [10, 10, 20, 40], "iscrowd": 0},
+                    {"image_id": 1, "bbox": [70, 20, 30, 20]},
+                    {"image_id": 1, "bbox": [100, 0, 20, 60], "iscrowd": 1},
+                ],
+            }
+        )
+    )
+    return path
+
+
+def test_pictures_and_their_people_are_read(annotations: Path) -> None:
+    busy, empty = read_boxed(annotations, annotations.parent)
+    assert busy.people.tolist() == [[10, 10, 20, 40], [70, 20, 30, 20]]
+    assert busy.crowds.tolist() == [[100, 0, 20, 60]]
+    assert (busy.complete, empty.complete) == (False, True)
+    assert empty.people.shape == (0, 4)
+
+
+def test_what_is_no_annotation_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(AnnotationError, match=r"list.json: not COCO annotations with boxes"):
+        read_boxed(tmp_path / "list.json", tmp_path)
+
+
+def test_boxes_follow_the_pixels(annotations: Path) -> None:
+    """In any crop, mirrored or not, the pixels in a person's box have the person's colour."""
+    crops = BoxCrops(read_boxed(annotations, annotations.parent), (64, 64), Framing())
+    seen = 0
+    for epoch in range(30):
+        crop = crops[Draw(epoch, 0)]
+        for box in crop["corners"]:
+            left, top, right, bottom = (int(value) for value in box.round())
+            inner = crop["image"][:, top + 1 : bottom - 1, left + 1 : right - 1].flatten(1).float()
+            if inner.shape[1]:
+                seen += 1
+                assert max(inner.mean(1)) > 230
+                assert sorted(inner.mean(1))[1] < 25
+    assert seen > 30
+
+
+def test_a_crop_depends_on_its_draw_alone(annotations: Path) -> None:
+    crops = BoxCrops(read_boxed(annotations, annotations.parent), (64, 64), Framing(), seed=3)
+    first, again, other = crops[Draw(4, 0)], crops[Draw(4, 0)], crops[Draw(5, 0)]
+    assert torch.equal(first["image"], again["image"])
+    assert torch.equal(first["corners"], again["corners"])
+    assert not torch.equal(first["image"], other["image"])
+
+
+def test_a_batch_is_filled_up_with_nobody(annotations: Path) -> None:
+    crops = BoxCrops(read_boxed(annotations, annotations.parent), (64, 64), WHOLE)
+    batch = collate([crops[Draw(0, 0)], crops[Draw(0, 1)]])
+    assert batch["image"].shape == (2, 3, 64, 64)
+    assert batch["present"].tolist() == [[True, True], [False, False]]
+    assert batch["corners"].shape == (2, 2, 4)
+    assert batch["ignored"].shape == (2, 1, 4)
+    assert batch["complete"].tolist() == [False, True]
+    nobody = collate([crops[Draw(0, 1)]])
+    assert nobody["corners"].shape == (1, 1, 4)
+    assert not nobody["present"].any()
+
+
+def test_somebody_cut_off_or_tiny_is_left_open() -> None:
+    crop = Crop.of_region(Region.of_box([0, 0, 100, 100]), (50, 50))
+    boxes = np.array([[10.0, 10, 40, 60], [-70, 10, 100, 50], [20, 20, 8, 8], [200, 200, 50, 50]])
+    corners, seen = cropped(boxes, crop)
+    np.testing.assert_allclose(corners[0], [5, 5, 25, 35])
+    assert seen.tolist() == [True, False, False, False]
+
+
+def test_a_mirrored_crop_mirrors_the_boxes() -> None:
+    crop = Crop.of_region(Region.of_box([0, 0, 100, 100]), (50, 50))
+    corners, _ = cropped(np.array([[10.0, 20, 30, 40]]), crop.mirrored())
+    np.testing.assert_allclose(corners, [[50 - 20, 10, 50 - 5, 30]])
+
+
+def test_crops_stay_in_the_picture_or_around_it() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        crop = frame((300, 300), (64, 64), Framing(scale=(0.4, 1.0)), random)
+        corners = crop.to_image([[0, 0], [64, 64]])
+        assert corners.min() >= -1e-6
+        assert corners.max() <= 300 + 1e-6
+
+
+def test_a_large_picture_is_shrunk_by_means() -> None:
+    """Every second column is white: on average grey, whatever the sampling hits."""
+    image = np.zeros((512, 512, 3), np.uint8)
+    image[:, ::2] = 255
+    crop = Crop.of_box([0, 0, 512, 512], (64, 64), (1.0, 1.0))
+    small = crop.cut_small(image)
+    assert abs(float(small[4:-4, 4:-4].mean()) - 127.5) < 2
+    assert small[4:-4, 4:-4].std() < 3

@@ -1,0 +1,78 @@
+"""AP of boxes, against pycocotools."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from rsn.errors import AnnotationError
+from rsn.evaluation.boxes import evaluate_boxes, measure_detector
+
+
+def _pycocotools(document: dict, results: list[dict]) -> tuple[float, float]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = document
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats[0], evaluation.stats[1]
+
+
+def test_figures_are_those_of_pycocotools(people_json: Path) -> None:
+    document = json.loads(people_json.read_text()) | {"info": {}}
+    random = np.random.default_rng(0)
+    results = []
+    for person in document["annotations"]:
+        for _ in range(int(random.integers(0, 3))):
+            box = np.array(person["bbox"]) + random.normal(0, 6, 4)
+            score = float(random.random())
+            results.append(
+                {"image_id": person["image_id"], "category_id": 1, "bbox": box.tolist(), "score": score}
+            )
+    ours = evaluate_boxes(document, results)
+    assert (ours.ap, ours.ap50) == pytest.approx(_pycocotools(document, results), abs=1e-6)
+    assert 0.1 < ours.ap < 0.9
+
+
+def test_nobody_found_is_zero(people_json: Path) -> None:
+    assert evaluate_boxes(json.loads(people_json.read_text()), []).ap50 == 0
+
+
+def test_annotations_without_boxes_are_one_sentence() -> None:
+    document = {
+        "images": [{"id": 1}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [{"id": 1}],
+    }
+    with pytest.raises(AnnotationError, match="not what COCO evaluation can read"):
+        evaluate_boxes(document, [])
+
+
+def test_measuring_a_detector_that_knows_everybody(people_json: Path) -> None:
+    document = json.loads(people_json.read_text())
+    with pytest.raises(AnnotationError, match="no picture says annotations_complete"):
+        measure_detector(_finds_nobody, document, people_json.parent / "images")
+    document["images"][0]["annotations_complete"] = document["images"][2]["annotations_complete"] = True
+    boxes = {1: [], 3: []}
+    for person in document["annotations"]:
+        boxes.get(person["image_id"], []).append(person["bbox"])
+    answers = iter(boxes.values())
+
+    def finds_all(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = np.array(next(answers), np.float64)
+        return found, np.ones(len(found))
+
+    assert measure_detector(finds_all, document, people_json.parent / "images").ap == pytest.approx(1.0)
+    assert measure_detector(_finds_nobody, document, people_json.parent / "images").ap50 == 0
+
+
+def _finds_nobody(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((0, 4)), np.zeros(0)

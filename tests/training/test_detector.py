@@ -1,0 +1,100 @@
+"""Training of the detector, from start to finish on drawn figures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from rsn.errors import RecipeError, WeightsError
+from rsn.evaluation.boxes import measure_detector
+from rsn.inference.detection import open_detector
+from rsn.networks.weights import load_model
+from rsn.training.detector import DetectorRecipe, detector_network, train_detector
+from rsn.training.recipe import read_settings
+
+
+@pytest.fixture(scope="module")
+def boxed_json(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn figures, all of whom are labelled."""
+    document = json.loads(people_json.read_text())
+    for image in document["images"]:
+        image["annotations_complete"] = True
+    path = tmp_path_factory.mktemp("boxed") / "people.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.fixture(scope="module")
+def recipe(boxed_json: Path, people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> DetectorRecipe:
+    source = {"annotations": str(boxed_json), "images": str(people_json.parent / "images")}
+    folder = tmp_path_factory.mktemp("recipe")
+    document = {
+        "output": str(folder / "run"), "train": [source], "validation": source, "start_from": None,
+        "input_size": [64, 64], "validation_size": [64, 64], "validate_every": 2,
+        "optimisation": {"steps": 4, "batch_size": 2, "warmup_steps": 1, "average": 0.9},
+        "compute": {"workers": 0},
+    }  # fmt: skip
+    (folder / "detector.yaml").write_text(yaml.safe_dump(document))
+    return read_settings(folder / "detector.yaml", (), DetectorRecipe)
+
+
+@pytest.fixture(scope="module")
+def best(recipe: DetectorRecipe) -> Path:
+    return train_detector(recipe)
+
+
+def test_a_run_leaves_weights_that_open_as_a_detector(best: Path, recipe: DetectorRecipe) -> None:
+    boxes, scores = open_detector(best, device="cpu", least_score=0.0)(np.zeros((90, 120, 3), np.uint8))
+    assert boxes.shape == (len(scores), 4)
+    _, card = load_model(best)
+    assert card.input_size == (64, 64)
+    assert card.steps in (2, 4)
+    assert set(card.figures) == {"AP", "AP50"}
+    assert (recipe.output / "last.ckpt").is_file()
+
+
+def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: DetectorRecipe) -> None:
+    with pytest.raises(RecipeError, match="go on with --resume"):
+        train_detector(recipe)
+    last = (recipe.output / "last.safetensors").read_bytes()
+    assert train_detector(recipe, resume=True) == best  # it is at its end
+    assert (recipe.output / "last.safetensors").read_bytes() == last
+    longer = replace(recipe, optimisation=replace(recipe.optimisation, steps=6))
+    train_detector(longer, resume=True)
+    assert load_model(recipe.output / "last.safetensors")[1].steps == 6
+
+
+def test_pose_weights_give_all_but_the_last_layers() -> None:
+    network, (pose, _) = detector_network("rsn18", "rsn18.starter"), load_model("rsn18.starter")
+    ours, theirs = network.state_dict(), pose.state_dict()
+    fresh = [key for key in ours if ours[key].shape != theirs[key].shape]
+    assert {key.rsplit(".heads.", 1)[1].split(".")[1] for key in fresh} == {"predict"}
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours if key not in fresh)
+    assert network.training
+
+
+def test_pose_weights_are_no_detector(random_weights: Path) -> None:
+    with pytest.raises(WeightsError, match="find coco_17 joints"):
+        open_detector(random_weights)
+
+
+@pytest.mark.slow
+def test_a_short_run_learns_to_find_drawn_figures(recipe: DetectorRecipe, tmp_path: Path) -> None:
+    longer = replace(
+        recipe,
+        output=tmp_path / "run",
+        input_size=(96, 96),
+        validation_size=(128, 160),
+        validate_every=80,
+        optimisation=replace(
+            recipe.optimisation, steps=160, batch_size=4, learning_rate=2e-3, warmup_steps=10, average=None
+        ),
+    )
+    best = train_detector(longer)
+    detector = open_detector(best, device="cpu", least_score=0.02)
+    document = json.loads(recipe.validation.annotations.read_text())
+    assert measure_detector(detector, document, recipe.validation.images).ap50 > 0.6
