@@ -9,6 +9,7 @@ import tyro
 from rsn import __version__
 from rsn.cli.benchmark import Benchmark
 from rsn.cli.data import Data
+from rsn.cli.doctor import Doctor
 from rsn.cli.evaluate import Evaluate
 from rsn.cli.models import Models
 from rsn.cli.predict import Predict
@@ -32,6 +33,7 @@ _Verb = (
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
 

@@ -1,0 +1,97 @@
+"""What of rsn works on this machine, and what is missing for the rest."""
+
+import os
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+
+import torch
+
+from rsn import __version__
+from rsn.inference.engines import ENGINES, choose
+from rsn.networks.zoo import cache_folder
+
+DISTRIBUTION = "rsn-pose"
+# What each extra of pyproject.toml adds; a test compares the names.
+EXTRAS = {
+    "train": "train networks, measure them on COCO and MPII, write submissions",
+    "engines": "run networks faster on CPUs; ONNX files",
+    "detect": "find the people: RT-DETR, D-FINE, ONNX files of detectors",
+    "serve": "the page and the HTTP service",
+    "demo": "the photos of `make demo`",
+}
+_REQUIREMENT = re.compile(r"(?P<library>[\w.-]+).*extra == ['\"](?P<extra>[\w-]+)['\"]")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. Without `ok` something can be had that is not there; nothing is broken by that."""
+
+    topic: str
+    text: str
+    ok: bool = True
+
+
+def examine() -> Iterator[Finding]:
+    """Everything worth knowing before asking why something does not work; nothing is changed or fetched."""
+    yield Finding("rsn", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    libraries = ("torch", "numpy", "opencv-python-headless")
+    yield Finding("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
+    yield from _devices()
+    yield from _engines()
+    yield from _extras()
+    folder = cache_folder()
+    yield Finding("cache", f"{folder} ({'there' if folder.is_dir() else 'made at the first fetch'})")
+
+
+def _devices() -> Iterator[Finding]:
+    yield Finding("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        why = (
+            "no GPU, or no driver, that it can use" if built else "this build of PyTorch is for the CPU only"
+        )
+        yield Finding("cuda", f"none: {why}", ok=False)
+    for number in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(number)
+        yield Finding(f"cuda:{number}", f"{about.name}, {about.total_memory / 2**30:.0f} GiB")
+
+
+def _engines() -> Iterator[Finding]:
+    there = [
+        engine for engine in ENGINES if find_spec(engine.partition("-")[0])
+    ]  # named as their libraries are
+    engine, device = choose("auto", "auto")
+    yield Finding("engines", f"{', '.join(there)}; auto takes {engine} on {device}")
+
+
+def _extras() -> Iterator[Finding]:
+    if _version(DISTRIBUTION) is None:
+        yield Finding(
+            "extras", "unknown: rsn runs from a folder and was never installed; pip install .", ok=False
+        )
+        return
+    for extra, adds in EXTRAS.items():
+        missing = [library for library in libraries_of(extra) if _version(library) is None]
+        how = f"; pip install '{DISTRIBUTION}[{extra}]' adds {', '.join(missing)}" if missing else ""
+        yield Finding(f"[{extra}]", adds + how, ok=not missing)
+
+
+def libraries_of(extra: str) -> list[str]:
+    """What an extra installs, by the names of their distributions.
+
+    Raises:
+        PackageNotFoundError: rsn runs from a folder and was never installed.
+    """
+    found = (_REQUIREMENT.match(line) for line in requires(DISTRIBUTION) or [])
+    return [match["library"] for match in found if match and match["extra"] == extra]
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

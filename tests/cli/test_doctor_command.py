@@ -1,0 +1,52 @@
+"""`rsn doctor` on the machine that runs the tests, and on one where something is missing."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from command import rsn
+from rsn import __version__
+from rsn.doctor import EXTRAS, examine, libraries_of
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def test_it_tells_versions_devices_engines_and_extras() -> None:
+    done = rsn("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"+ rsn          {__version__}, Python 3.")
+    for topic in ("libraries", "cpu", "cuda", "engines", "cache"):
+        assert any(line[2:].startswith(topic) for line in lines), topic
+    assert "auto takes" in next(line for line in lines if "engines" in line)
+
+
+def test_extras_are_those_of_the_package() -> None:
+    optional = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
+    assert set(EXTRAS) == set(optional) - {"dev"}
+
+
+def test_what_an_extra_would_add_is_named(tmp_path: Path) -> None:
+    """In a process whose packages are those of an installed rsn without its extras."""
+    about = tmp_path / "rsn_pose-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.4\nName: rsn-pose\nVersion: 1.0\nRequires-Dist: torch>=2.7\n"
+        "Requires-Dist: surely-missing>=2; extra == 'train'\nRequires-Dist: numpy>=1; extra == 'train'\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from rsn.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True, check=True)
+    line = next(line for line in done.stdout.splitlines() if "[train]" in line)
+    assert line.startswith("- [train]")
+    assert line.endswith("pip install 'rsn-pose[train]' adds surely-missing")
+
+
+def test_nothing_is_known_of_extras_of_what_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsn.doctor.DISTRIBUTION", "surely-not-installed")
+    told = {finding.topic: finding for finding in examine()}
+    assert not told["extras"].ok
+    with pytest.raises(ModuleNotFoundError):
+        libraries_of("train")
