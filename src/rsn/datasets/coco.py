@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,27 +208,30 @@ def _complete(entries: Sequence[Entry], images: Iterable[Entry], where: str, *, 
 
 
 def image_files(document: Any, path: Path, folder: Path) -> dict[int | str, ImageFile]:
-    """The images that a document lists, by id, and where they are in a folder.
-
-    COCO's pictures have two names, COCO_val2014_000000000139.jpg and 000000000139.jpg; where the folder lacks the one
-    that is listed, it is the other.
+    """The images that a document lists, by id, and where they are in a folder (see `image_paths`).
 
     Raises:
         AnnotationError: images without id or file_name, or an id that is listed twice.
     """
-    held = {_without_year(file.name): file.name for file in folder.iterdir()} if folder.is_dir() else {}
-    names = set(held.values())
-    files: dict[int | str, ImageFile] = {}
+    paths = image_paths(folder)
     try:
         _check_twice("image", (image["id"] for image in document["images"]), str(path))
-        for image in document["images"]:
-            name = image["file_name"]
-            if name not in names:
-                name = held.get(_without_year(name), name)
-            files[image["id"]] = ImageFile(image["id"], folder / name)
+        return {
+            image["id"]: ImageFile(image["id"], paths(image["file_name"])) for image in document["images"]
+        }
     except (KeyError, TypeError):
         raise AnnotationError(f"{path}: each of its images needs an id and a file_name") from None
-    return files
+
+
+def image_paths(folder: Path) -> Callable[[str], Path]:
+    """What tells from a listed file_name where the picture is in a folder.
+
+    COCO's pictures have two names, COCO_val2014_000000000139.jpg and 000000000139.jpg; where the folder lacks the one
+    that is listed, it is the other.
+    """
+    held = {_without_year(file.name): file.name for file in folder.iterdir()} if folder.is_dir() else {}
+    names = set(held.values())
+    return lambda name: folder / (name if name in names else held.get(_without_year(name), name))
 
 
 def _without_year(name: str) -> str:

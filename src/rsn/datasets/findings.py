@@ -1,0 +1,229 @@
+"""What can be wrong with a data set, and the report of what is."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.datasets.labelled import LabelledPerson
+from rsn.skeletons import Skeleton
+
+Level = Literal["error", "suspicion", "note"]
+LEVELS: tuple[Level, ...] = ("error", "suspicion", "note")
+_SHOWN = 8  # ids in a line of the table
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something that can be said about pictures or annotations.
+
+    level: an error is wrong whatever was meant; a suspicion may be right; a note is only told. of: whose ids are
+    listed. advice: what to do.
+    """
+
+    level: Level
+    of: Literal["image", "annotation", "set"]
+    says: str
+    advice: str = ""
+
+
+ABSENT = Kind(
+    "error", "image", "pictures that are not in the folder", "name their folder with --images, or copy them"
+)
+UNREADABLE = Kind(
+    "error", "image", "pictures that cannot be read", "copy them again, or take them out of the file"
+)
+OTHER_SIZE = Kind(
+    "error",
+    "image",
+    "pictures of another size than the file says",
+    "scale joints and boxes with the pictures",
+)
+IMAGE_TWICE = Kind("error", "image", "image ids that are given twice", "give each its own")
+BAD_IMAGE = Kind("error", "set", "images without id or file_name", "each needs both")
+ANNOTATION_TWICE = Kind("error", "annotation", "annotation ids that are given twice", "give each its own")
+BAD_ANNOTATION = Kind(
+    "error", "set", "annotations that are no mapping or have no id", "each needs an id of its own"
+)
+NO_IMAGE = Kind("error", "annotation", "people of images that the file does not list", "list the images")
+BAD_JOINTS = Kind(
+    "error",
+    "annotation",
+    "joints that are not x, y, visibility for each of the body",
+    "write 3 numbers a joint",
+)
+BAD_VISIBILITY = Kind(
+    "error", "annotation", "visibilities that are not 0, 1 or 2", "0 absent, 1 occluded, 2 visible"
+)
+BAD_BOX = Kind("error", "annotation", "boxes that are not x, y, width, height", "write 4 finite numbers")
+EMPTY_BOX = Kind(
+    "error", "annotation", "people with joints and a box without area", "draw the box, or leave it out"
+)
+BOX_OUTSIDE = Kind("error", "annotation", "boxes that lie outside their picture", "are they of this picture?")
+JOINT_OUTSIDE = Kind(
+    "error",
+    "annotation",
+    "joints marked visible that lie outside the picture",
+    "move them, or give them visibility 0",
+)
+SAME_PERSON = Kind(
+    "error", "annotation", "people who are annotated twice with the same joints", "keep one of them"
+)
+NOBODY = Kind("error", "set", "nobody has joints that can be used", "is it the right file?")
+
+SAME_PICTURE = Kind(
+    "suspicion",
+    "image",
+    "pictures with the same content as another",
+    "keep one, and one split for all of its people",
+)
+MIRRORED = Kind(
+    "suspicion",
+    "annotation",
+    "people whose left and right contradict each other",
+    "left is the person's own left",
+)
+SWAPPED = Kind(
+    "suspicion", "set", "left and right exchanged throughout", "look at them with rsn data preview"
+)
+OCCLUDED_OUTSIDE = Kind(
+    "suspicion", "annotation", "occluded joints outside the picture", "they cannot be learnt"
+)
+FAR_FROM_BOX = Kind(
+    "suspicion",
+    "annotation",
+    "people half of whose joints lie outside their box",
+    "joints and box of one person?",
+)
+OTHER_COUNT = Kind(
+    "suspicion",
+    "annotation",
+    "num_keypoints that differ from the joints marked",
+    "0 leaves people out of figures",
+)
+
+BOX_BEYOND = Kind("note", "annotation", "boxes that reach beyond the picture")
+NO_BOX = Kind("note", "annotation", "people without a box, who get one around their joints")
+NO_AREA = Kind("note", "annotation", "people without an area, who get 0.53 x that of the box")
+NO_JOINTS = Kind("note", "annotation", "people without a joint marked, left out of training")
+CROWD = Kind("note", "annotation", "crowds, left out of training")
+OTHER_CATEGORY = Kind("note", "annotation", "annotations of categories without these joints")
+NO_PEOPLE = Kind("note", "image", "images without people")
+NOT_OPENED = Kind(
+    "note", "image", "pictures that were not opened", "rsn data check without --sample opens all"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a look at a data set found.
+
+    people: those who could be read, whatever is wrong with them, by annotation id. images: how many the file lists.
+    findings: ids of pictures or annotations, or sentences, by what was found. details: more about single ids.
+    """
+
+    source: str
+    skeleton: Skeleton
+    images: int
+    people: dict[int | str, LabelledPerson]
+    findings: dict[Kind, list[int | str]] = field(default_factory=dict)
+    details: dict[tuple[Kind, int | str], str] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> int:
+        """How many pictures, people and other things have an error."""
+        return sum(len(ids) for kind, ids in self.findings.items() if kind.level == "error")
+
+    def of_level(self, level: Level) -> dict[Kind, list[int | str]]:
+        """The findings of one level."""
+        return {kind: ids for kind, ids in self.findings.items() if kind.level == level}
+
+    def about(self, kind: Kind) -> list[str]:
+        """The ids of a finding, with what is known about each."""
+        return [
+            f"{one} ({self.details[kind, one]})" if (kind, one) in self.details else str(one)
+            for one in self.findings[kind]
+        ]
+
+    def joints(self) -> dict[str, tuple[int, int, int]]:
+        """By joint, how many people have it visible, occluded and absent."""
+        seen = (
+            np.stack([person.visibility for person in self.people.values()])
+            if self.people
+            else np.empty((0, 0))
+        )
+        return {
+            joint: tuple(int((seen[:, place] == value).sum()) if len(seen) else 0 for value in (2, 1, 0))  # type: ignore[misc]
+            for place, joint in enumerate(self.skeleton.joints)
+        }
+
+    def joints_a_person(self) -> Counter[int]:
+        """How many people have how many joints marked."""
+        return Counter(int((person.visibility > 0).sum()) for person in self.people.values())
+
+    def box_heights(self) -> NDArray[np.float64]:
+        """Lowest, quartiles and highest of the boxes' heights in pixels, (5,); NaN where there is none."""
+        heights = [person.box[3] for person in self.people.values() if person.box[3] > 0]
+        return np.quantile(heights, [0, 0.25, 0.5, 0.75, 1]) if heights else np.full(5, np.nan)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for a JSON file."""
+        return {
+            "source": self.source, "body": self.skeleton.name, "images": self.images, "people": len(self.people),
+            "errors": self.errors,
+            "findings": [self._finding(kind, ids) for kind, ids in self.findings.items()],
+            "joints": {
+                joint: dict(zip(("visible", "occluded", "absent"), counts, strict=True))
+                for joint, counts in self.joints().items()
+            },
+            "joints_a_person": {str(count): people for count, people in sorted(self.joints_a_person().items())},
+            "box_heights": [round(float(height), 1) for height in self.box_heights() if np.isfinite(height)],
+        }  # fmt: skip
+
+    def _finding(self, kind: Kind, ids: list[int | str]) -> dict[str, Any]:
+        details = {str(one): self.details[kind, one] for one in ids if (kind, one) in self.details}
+        about = {"level": kind.level, "of": kind.of, "what": kind.says, "advice": kind.advice}
+        return about | {"count": len(ids), "ids": ids, "details": details}
+
+    def summary(self) -> str:
+        """One line: how many people and images, and how much was found."""
+        counts = Counter({kind.level: 0 for kind in self.findings})
+        for kind, ids in self.findings.items():
+            counts[kind.level] += len(ids)
+        found = ", ".join(f"{counts[level]} {level}s" for level in LEVELS)
+        return f"{self.source}: {len(self.people)} people in {self.images} images ({self.skeleton.name}); {found}"
+
+    def table(self) -> str:
+        """The report as text: what was found, by level, then joints and boxes."""
+        lines = [self.summary()]
+        for level in LEVELS:
+            found = self.of_level(level)
+            lines += ["", f"{level}s"] if found else []
+            for kind, ids in found.items():
+                about = self.about(kind)
+                more = f" and {len(about) - _SHOWN} more" if len(about) > _SHOWN else ""
+                of = "" if kind.of == "set" else f"{kind.of} "
+                lines.append(f"  {len(ids):>6}  {kind.says}{f' ({kind.advice})' if kind.advice else ''}")
+                lines.append(f"          {of}{', '.join(about[:_SHOWN])}{more}")
+        return "\n".join([*lines, "", *self._joint_lines(), "", *self._box_lines()])
+
+    def _joint_lines(self) -> list[str]:
+        width = max(len(joint) for joint in self.skeleton.joints) + 2
+        head = f"{'joint':<{width}}" + "".join(f"{word:>10}" for word in ("visible", "occluded", "absent"))
+        rows = [
+            f"{joint:<{width}}" + "".join(f"{count:>10}" for count in counts)
+            for joint, counts in self.joints().items()
+        ]
+        return [head, *rows]
+
+    def _box_lines(self) -> list[str]:
+        joints = ", ".join(f"{count}: {people}" for count, people in sorted(self.joints_a_person().items()))
+        heights = [f"{height:.0f}" for height in self.box_heights()]
+        quartiles = (
+            "-"
+            if heights[0] == "nan"
+            else "lowest {}, quartiles {} {} {}, highest {} pixels".format(*heights)
+        )
+        return [f"joints marked: people   {joints or '-'}", f"box heights             {quartiles}"]
