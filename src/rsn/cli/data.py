@@ -1,44 +1,129 @@
-"""rsn data: look at what a network is trained on."""
+"""rsn data: what is in a data set, and what is wrong with it."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from rsn.cli.progress import say
+from rsn.cli.progress import say, track
 from rsn.cli.settings import Settings, flat
+from rsn.errors import RsnError
+
+
+@dataclass(frozen=True)
+class Check:
+    """Look for mistakes in COCO-keypoints annotations and their pictures; exit status 1 where there are errors."""
+
+    annotations: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ANNOTATIONS")]
+    """COCO-keypoints JSON."""
+    images: Path
+    """Folder of the pictures that the annotations name."""
+    skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
+    """Skeleton file, where the annotations do not name their joints."""
+    sample: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Open only so many pictures, chosen by --seed; annotations are all looked at."""
+    seed: int = 0
+    """Chooses the pictures."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
+    """File to write the report to, with the ids of all that was found."""
+
+    def run(self) -> int:
+        """Exit status 0, or 1 where there are errors."""
+        from rsn.datasets.checks import check_dataset
+        from rsn.files import expect_file, write_atomically
+        from rsn.skeleton_files import read_skeleton
+
+        if self.json:
+            expect_file(self.json)
+        report = check_dataset(
+            self.annotations,
+            self.images,
+            read_skeleton(self.skeleton) if self.skeleton else None,
+            sample=self.sample,
+            seed=self.seed,
+            track=lambda items, total: track(items, total=total, unit="picture"),
+        )
+        print(report.table())
+        if self.json:
+            write_atomically(self.json, (json.dumps(report.as_dict(), indent=1) + "\n").encode())
+        return 1 if report.errors else 0
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Show a data set, or what a recipe trains on, as one HTML page with pictures.
+
+    Of a data set: what `rsn data check` finds, and photos with the joints in them. Of a recipe (.yaml): the same of
+    each of its sets, and augmented crops with their target heatmaps; with --output NAME.png those crops alone.
+    """
+
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ANNOTATIONS|RECIPE")]
+    """Annotations as JSON or MPII's .mat, or a recipe such as those in recipes/."""
+    images: Path | None = None
+    """Folder of the pictures that the annotations name; a recipe knows it."""
+    skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
+    """Skeleton file, where the annotations do not name their joints; a recipe knows it."""
+    set: Settings = ()
+    """Settings of a recipe to change, as in rsn train."""
+    output: Path = Path("out/preview.html")
+    """Page to write, or picture (.png, .jpg)."""
+    people: int = 24
+    """Photos and crops to show."""
+    seed: int = 0
+    """Chooses the photos, the people and the augmentations."""
+
+    def run(self) -> int:
+        """Exit status 0; what is wrong with how it was asked is raised, what is wrong with the data is shown."""
+        is_recipe, is_page = self.source.suffix in (".yaml", ".yml"), self.output.suffix == ".html"
+        if not is_recipe and (self.images is None or not is_page):
+            raise RsnError(
+                f"{self.source}: annotations are shown on a page (--output NAME.html) and need --images FOLDER;"
+                " a recipe ends in .yaml"
+            )
+        if is_recipe and (self.images or self.skeleton):
+            raise RsnError(
+                f"{self.source}: a recipe names images and skeletons itself; change them with --set"
+            )
+        from rsn.extras import require
+
+        require("pydantic", extra="train", for_what="reading a recipe")
+        from rsn.files import expect_file, write_atomically
+        from rsn.images import write_image
+        from rsn.training.preview_page import recipe_page, source_page
+        from rsn.training.recipe import Source, read_recipe
+
+        expect_file(self.output)
+        if is_recipe:
+            recipe = read_recipe(self.source, flat(self.set))
+            if not is_page:
+                from rsn.training.preview import draw_preview
+
+                write_image(self.output, draw_preview(recipe, people=self.people, seed=self.seed))
+            else:
+                page = recipe_page(self.source.name, recipe, people=self.people, seed=self.seed)
+                write_atomically(self.output, page.encode())
+        else:
+            assert self.images is not None
+            source = Source(self.source, self.images, self.skeleton)
+            write_atomically(self.output, source_page(source, people=self.people, seed=self.seed).encode())
+        say(f"wrote {self.output}")
+        return 0
 
 
 @dataclass(frozen=True)
 class Data:
-    """Look at what a network is trained on: `preview` draws augmented crops, their joints and target heatmaps."""
+    """Look at what a network is trained on, and for what is wrong with it."""
 
-    what: Annotated[Literal["preview"], tyro.conf.Positional]
+    what: tyro.conf.OmitArgPrefixes[
+        tyro.conf.OmitSubcommandPrefixes[
+            Annotated[Check, tyro.conf.subcommand("check")]
+            | Annotated[Preview, tyro.conf.subcommand("preview")]
+        ]
+    ]
     """What to do."""
-    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
-    """A YAML file, such as those in recipes/."""
-    set: Settings = ()
-    """Settings to change, as in rsn train."""
-    output: Path = Path("out/preview.png")
-    """Picture to write."""
-    people: int = 24
-    """Crops to draw."""
-    seed: int = 0
-    """Chooses the people and the augmentations."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
-        from rsn.extras import require
-
-        require("pydantic", extra="train", for_what="reading a recipe")
-        from rsn.files import make_folder
-        from rsn.images import write_image
-        from rsn.training.preview import draw_preview
-        from rsn.training.recipe import read_recipe
-
-        picture = draw_preview(read_recipe(self.recipe, flat(self.set)), people=self.people, seed=self.seed)
-        make_folder(self.output.parent)
-        write_image(self.output, picture)
-        say(f"wrote {self.output}")
-        return 0
+        """Exit status of what was asked for."""
+        return self.what.run()
