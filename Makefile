@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test lint types check package matrix clean
 
 demo: .venv/demo.stamp  ## find the joints of two people in two photos; the drawings land in out/
 	$(BIN)/python scripts/demo_photos.py out/photos
@@ -25,8 +25,14 @@ types: .venv/dev.stamp
 
 check: lint types test
 
+package:  ## build the wheel and the sdist, and try the wheel where there is nothing else
+	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/check_package.sh
+
+matrix:  ## the tests on every supported Python, and on the lowest versions of all libraries; needs uv
+	TORCH='$(TORCH)' scripts/test_matrix.sh
+
 clean:
-	rm -rf .venv build dist out .pytest_cache .ruff_cache .mypy_cache src/*.egg-info
+	rm -rf .venv* build dist out .pytest_cache .ruff_cache .mypy_cache src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch and the package in one pip command, so that they are resolved together.

@@ -1,0 +1,32 @@
+# syntax=docker/dockerfile:1
+#
+# docker build --target cpu -t rsn .           docker run --rm -v "$PWD:/data" rsn predict photo.jpg
+# docker build --target cuda -t rsn:cuda .     docker run --rm --gpus all -v "$PWD:/data" rsn:cuda predict photo.jpg --device cuda
+# The service, for the machine itself only:    docker run --rm -p 127.0.0.1:8000:8000 rsn serve --host 0.0.0.0
+#
+# One image a PyTorch build: they differ by gigabytes.
+
+FROM python:3.13-slim AS wheel
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN pip install --no-cache-dir build && python -m build --wheel --outdir /wheels .
+
+FROM python:3.13-slim AS base
+# Weights that are fetched, and converted graphs, go to /cache: mount a volume there to keep them.
+ENV RSN_CACHE=/cache HF_HOME=/cache/huggingface PYTHONUNBUFFERED=1
+RUN useradd --create-home rsn && mkdir /cache /data && chown rsn /cache /data
+COPY --from=wheel /wheels /wheels
+
+FROM base AS cuda
+RUN pip install --no-cache-dir torch==2.13.0 "$(echo /wheels/*.whl)[engines,detect,serve]"
+USER rsn
+WORKDIR /data
+ENTRYPOINT ["rsn"]
+
+FROM base AS cpu
+RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 \
+    && pip install --no-cache-dir "$(echo /wheels/*.whl)[engines,detect,serve]"
+USER rsn
+WORKDIR /data
+ENTRYPOINT ["rsn"]

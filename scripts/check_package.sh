@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Build the wheel and the source distribution, check them, install the wheel where there is nothing else, and run the
+# demo from an empty folder. Leaves both in dist/. PYTHON and TORCH as in the Makefile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"${PYTHON:-python3}" -m venv "$work/tools"
+"$work/tools/bin/pip" install --quiet build twine
+rm -rf dist
+"$work/tools/bin/python" -m build --outdir dist . >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+"$work/tools/bin/twine" check --strict dist/*
+du -h --apparent-size dist/*
+
+"${PYTHON:-python3}" -m venv "$work/bare"
+# shellcheck disable=SC2086  # TORCH may hold pip options
+"$work/bare/bin/pip" install --quiet ${TORCH:-torch==2.13.0} "$(echo dist/*.whl)[demo]"
+mkdir "$work/empty"
+cd "$work/empty"
+"$work/bare/bin/python" "$root/scripts/demo_photos.py" photos
+"$work/bare/bin/rsn" predict photos --boxes whole --flip --output out
+test -s out/poses.json
+test -s out/astronaut_poses.jpg
+"$work/bare/bin/rsn" doctor

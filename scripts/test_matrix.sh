@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The tests on every Python that rsn supports, and once on the lowest versions that pyproject.toml allows.
+#
+# Usage: scripts/test_matrix.sh [3.11 3.12 3.13 lowest]     # all of them by default
+#
+# Needs uv (https://docs.astral.sh/uv), which fetches the Pythons. TORCH chooses the newest PyTorch, options included;
+# the lowest is resolved by uv, from LOWEST_INDEX if that is set, such as https://download.pytorch.org/whl/cpu.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ $# -gt 0 ] || set -- 3.11 3.12 3.13 lowest
+for name in "$@"; do
+    environment=.venv-$name
+    if [ "$name" = lowest ]; then
+        uv venv --quiet --clear --python 3.11 "$environment"
+        # shellcheck disable=SC2086  # options
+        uv pip install --quiet --python "$environment" --resolution lowest-direct \
+            ${LOWEST_INDEX:+--extra-index-url $LOWEST_INDEX} -e '.[dev]'
+    else
+        uv venv --quiet --clear --python "$name" "$environment"
+        # shellcheck disable=SC2086  # options
+        uv pip install --quiet --python "$environment" ${TORCH:-torch==2.13.0} -e '.[dev]'
+    fi
+    echo "== $name: $("$environment/bin/python" --version)"
+    "$environment/bin/python" -m pytest -q
+done
