@@ -79,7 +79,7 @@ def from_category(category: dict[str, Any], where: str) -> Skeleton:
         limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
         sigmas = [float(sigma) for sigma in category.get("sigmas") or ()]
         flips = [(a, b) for a, b in category.get("flip_pairs") or ()]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise AnnotationError(
             f"{where}: category {category.get('name')!r} needs joint names as keypoints, pairs of numbers as skeleton"
             " and flip_pairs, and numbers as sigmas"

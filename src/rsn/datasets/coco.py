@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -239,6 +239,10 @@ def _without_year(name: str) -> str:
 
 
 def _check_twice(what: str, ids: Iterable[int | str], where: str) -> None:
+    ids = list(ids)
+    for identity in ids:
+        if not isinstance(identity, Hashable):
+            raise AnnotationError(f"{where}: {what} id {identity!r} is neither a number nor a text")
     twice = [identity for identity, count in Counter(ids).items() if count > 1]
     if twice:
         more = f" (and {len(twice) - 1} others)" if len(twice) > 1 else ""
@@ -249,7 +253,7 @@ def _person(
     entry: Entry, files: dict[int | str, ImageFile], skeleton: Skeleton, path: Path
 ) -> LabelledPerson:
     where = f"{path}: annotation {entry.get('id', '?')}"
-    if entry.get("image_id") not in files:
+    if not isinstance(entry.get("image_id"), Hashable) or entry.get("image_id") not in files:
         raise AnnotationError(f"{where} is of image {entry.get('image_id')}, which the file does not list")
     try:
         joints = np.asarray(entry.get("keypoints") or [0] * 3 * len(skeleton), np.float64)

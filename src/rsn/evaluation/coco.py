@@ -6,7 +6,7 @@ anything, so what it is given is checked here first.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -124,7 +124,7 @@ def _checked_annotations(document: Any, skeleton: Skeleton, images: dict[int | s
     try:
         people = [_checked_person(annotation, skeleton, images) for annotation in document["annotations"]]
         categories = [{"id": category["id"], "name": category["name"]} for category in document["categories"]]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(f"not COCO keypoint annotations: {error}") from error
     if not any(person["num_keypoints"] for person in people):
         raise AnnotationError("the annotations hold nobody with joints; there is nothing to compare with")
@@ -140,6 +140,8 @@ def _checked_annotations(document: Any, skeleton: Skeleton, images: dict[int | s
 
 def _checked_person(annotation: Entry, skeleton: Skeleton, images: dict[int | str, int]) -> Entry:
     name = f"annotation {annotation['id']}"
+    if not all(isinstance(annotation[field], Hashable) for field in ("id", "category_id", "image_id")):
+        raise AnnotationError(f"{name} has an id that is neither a number nor a text")
     joints = annotation.get("keypoints", [0] * 3 * len(skeleton))
     _check_numbers(name, skeleton, joints, [*annotation["bbox"], annotation["area"]])
     marked = annotation.get("num_keypoints")  # with 0, neither hit nor miss
