@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
 
-.PHONY: demo test lint types check package matrix clean
+.PHONY: demo test lint types check docs package matrix clean
 
 demo: .venv/demo.stamp  ## find the joints of two people in two photos; the drawings land in out/
 	$(BIN)/python scripts/demo_photos.py out/photos
@@ -25,6 +25,9 @@ types: .venv/dev.stamp
 
 check: lint types test
 
+docs: .venv/docs.stamp  ## the documentation as a site, in site/; a broken link or a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 package:  ## build the wheel and the sdist, and try the wheel where there is nothing else
 	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/check_package.sh
 
@@ -32,7 +35,7 @@ matrix:  ## the tests on every supported Python, and on the lowest versions of a
 	TORCH='$(TORCH)' scripts/test_matrix.sh
 
 clean:
-	rm -rf .venv* build dist out .pytest_cache .ruff_cache .mypy_cache src/*.egg-info
+	rm -rf .venv* build dist out site .pytest_cache .ruff_cache .mypy_cache src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch and the package in one pip command, so that they are resolved together.

@@ -16,6 +16,11 @@ def test_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     exec(compile("\n".join(blocks), str(page), "exec"), {"__name__": "docs"})
 
 
+def test_every_page_is_on_the_site() -> None:
+    on_site = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    assert on_site == {page.name for page in PAGES} - {"README.md"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

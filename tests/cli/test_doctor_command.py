@@ -26,7 +26,7 @@ def test_it_tells_versions_devices_engines_and_extras() -> None:
 
 def test_extras_are_those_of_the_package() -> None:
     optional = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
-    assert set(EXTRAS) == set(optional) - {"dev"}
+    assert set(EXTRAS) == set(optional) - {"dev", "docs"}
 
 
 def test_what_an_extra_would_add_is_named(tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ class PoseEstimator:
 
     Attributes:
         card: of the first model.
-        engine, device: what runs the models, and where.
+        engine: what runs the models.
+        device: where.
 
     Raises:
         UnknownNameError: no such engine.
