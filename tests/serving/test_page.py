@@ -230,6 +230,7 @@ def test_the_camera_frame_by_frame(page: Page) -> None:
             pass
         assert asked.value.status == 200
     api.expect(page.locator("#overlay .joint")).to_have_count(17)
+    api.expect(page.locator("#frame canvas")).to_have_count(1)
     page.get_by_role("button", name="Keep this frame").click()
     api.expect(page.locator("#status")).to_contain_text("frame 1.jpg: 1 person")
     api.expect(page.locator("#video")).to_be_hidden()
@@ -245,6 +246,13 @@ def test_a_video_frame_by_frame(page: Page, tmp_path: Path) -> None:
     api.expect(page.locator("#status")).to_have_text("film.webm: 1 person, 160 x 120 pixels")
     page.get_by_role("button", name="Pause").click()
     api.expect(page.locator("#play")).to_have_text("Play")
+    show_all(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save picture").click()
+    download.value.save_as(tmp_path / "frame.png")
+    saved = cv2.imread(str(tmp_path / "frame.png"))
+    assert saved.shape == (120, 160, 3)
+    assert np.ptp(saved, axis=2).max() > 50, "the frame is grey, the skeleton on it is not"
     api.expect(page.locator("#box-tools")).to_be_hidden()
 
 

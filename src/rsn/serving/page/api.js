@@ -7,7 +7,7 @@ export class Refused extends Error {}
 
 /** The models that are loaded, and the limits of a request. */
 export async function loaded() {
-  return answered(await fetch("api/models"));
+  return answered(await sent("api/models"));
 }
 
 /** People of a picture (Blob); boxes [[x, y, width, height], ...], or null to have them found. */
@@ -43,9 +43,19 @@ async function sent(path, options) {
 }
 
 async function answered(answer) {
-  const document = await answer.json();
+  const document = await content(answer);
   if (!answer.ok) throw new Refused(sentence(document.detail));
   return document;
+}
+
+/** Something between here and the service may answer in its place, or cut the answer off. */
+async function content(answer) {
+  try {
+    return await answer.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(`The service's answer cannot be read (status ${answer.status}); try again.`);
+  }
 }
 
 function sentence(text) {

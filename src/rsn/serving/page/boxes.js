@@ -5,11 +5,11 @@ import { svg } from "./svg.js";
 const SMALLEST = 8; // pixels; less was a slip of the pointer
 
 /** A box that takes the focus: arrows move it, shift and arrows change its size, Delete removes it. */
-export function boxShape([x, y, width, height], number, scale, editable) {
+export function boxShape([x, y, width, height], number, scale, { editable = false, chosen = false } = {}) {
   const shape = svg("rect", {
     class: "box", "data-box": number, x, y, width, height, rx: 3 * scale, fill: "none",
-    stroke: "#fff", "stroke-opacity": 0.85, "stroke-width": 1.6 * scale, "stroke-dasharray": `${6 * scale} ${4 * scale}`,
-    "paint-order": "stroke",
+    stroke: "#fff", "stroke-width": (chosen ? 2.6 : 1.6) * scale, "stroke-dasharray": `${6 * scale} ${4 * scale}`,
+    filter: `drop-shadow(0 0 ${scale}px #000)`, // seen on white too
   });
   if (editable) {
     shape.setAttribute("tabindex", 0);
@@ -48,7 +48,7 @@ export function drawBoxes(overlay, active, done) {
     event.preventDefault();
     overlay.setPointerCapture(event.pointerId);
     start = placeOf(event, overlay);
-    shape = boxShape([start.x, start.y, 0, 0], 0, scaleOf(overlay), false);
+    shape = boxShape([start.x, start.y, 0, 0], 0, scaleOf(overlay));
     overlay.append(shape);
   });
   overlay.addEventListener("pointermove", (event) => {

@@ -29,16 +29,16 @@ export async function watch(video, look, signal) {
   while (!signal.aborted) {
     if (video.currentTime !== last && video.videoWidth) {
       last = video.currentTime;
-      await look(await frame(video));
+      await look(await grab(video));
     }
     await new Promise((resolve) => requestAnimationFrame(resolve));
   }
 }
 
-/** What a video element shows, as a JPEG file. */
-export function frame(video) {
+/** What a video element shows: to be shown itself (frame), and as a JPEG file. */
+export async function grab(video) {
   const [width, height] = [video.videoWidth, video.videoHeight];
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
-  canvas.getContext("2d").drawImage(video, 0, 0);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
+  const frame = Object.assign(document.createElement("canvas"), { width, height });
+  frame.getContext("2d").drawImage(video, 0, 0);
+  return { frame, file: await new Promise((resolve) => frame.toBlob(resolve, "image/jpeg", 0.9)) };
 }

@@ -8,11 +8,10 @@ import { saveJson, savePicture } from "./saving.js";
 import * as stage from "./stage.js";
 
 const byId = (id) => document.getElementById(id);
-const shownElement = () => (current.live ? byId("video") : byId("photo"));
 
 const photos = [];
 let service = null; // what the service says that it can do
-let current = null; // a photo, or the live item
+let current = null; // a photo, or a frame of a camera or video
 let watching = null; // AbortController of the camera or video
 let asking = null; // AbortController of the request for the current photo
 
@@ -21,7 +20,7 @@ const view = { jointScore: 0.6, personScore: 0, skeletons: true, boxes: true, he
 
 function render() {
   stage.render(current, view, watching !== null);
-  panel.render(current, view, modelInUse());
+  panel.render(current, view, modelInUse(), watching !== null);
 }
 
 function modelInUse() {
@@ -31,7 +30,7 @@ function modelInUse() {
 // Opening and choosing
 
 function item(name, more) {
-  return { name, file: null, url: null, live: false, answer: null, boxes: null, error: null, chosen: 0, heatmaps: null, ...more };
+  return { name, file: null, url: null, frame: null, answer: null, boxes: null, error: null, chosen: 0, heatmaps: null, ...more };
 }
 
 function open(files) {
@@ -60,33 +59,47 @@ async function goLive(name, start) {
     return;
   }
   watching = new AbortController();
-  current = item(name, { live: true });
+  current = item(name);
   view.drawing = false;
-  const { signal } = watching;
-  const mine = current;
+  view.pointed = null;
   render();
-  live.watch(byId("video"), (frame) => {
-    mine.file = frame;
-    return look(mine, signal);
-  }, signal);
+  const { signal } = watching;
+  live.watch(byId("video"), (frame) => lookAtFrame(item(name, frame), signal), signal);
 }
 
 function stopLive() {
   watching?.abort();
   watching = null;
+  stage.wait(false);
   live.close(byId("video"));
 }
 
-async function keepFrame() {
-  const file = await live.frame(byId("video"));
-  open([new File([file], `frame ${photos.length + 1}.jpg`, { type: file.type })]);
+function keepFrame() {
+  open([new File([current.file], `frame ${photos.length + 1}.jpg`, { type: current.file.type })]);
 }
 
 // Asking the service
 
-async function look(subject, signal = newRequest()) {
-  if (!subject.live) stage.wait(true);
+async function look(photo) {
+  stage.wait(true);
   render();
+  if (!(await ask(photo, newRequest())) || current !== photo) return;
+  stage.wait(false);
+  await showHeatmap();
+  render();
+}
+
+/** A frame is shown when its answer is there, so that skeletons lie where the people are. */
+async function lookAtFrame(frame, signal) {
+  if (!(await ask(frame, signal))) return;
+  frame.chosen = Math.min(current.chosen, lastPerson(frame));
+  current = frame;
+  await showHeatmap();
+  if (current === frame) render();
+}
+
+/** Give an item its answer, or the reason why there is none; false where nobody waits for it any more. */
+async function ask(subject, signal) {
   try {
     if (subject.file.size > service.limits.bytes) {
       throw new Refused(`${subject.name} is larger than ${service.limits.bytes / 1e6} megabytes; make it smaller.`);
@@ -94,17 +107,18 @@ async function look(subject, signal = newRequest()) {
     subject.answer = await findPeople(subject.file, { model: modelInUse().name, boxes: subject.boxes, signal });
     subject.error = null;
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (error.name === "AbortError") return false;
     if (!(error instanceof Refused)) throw error;
     subject.answer = null;
     subject.error = error.message;
   }
   subject.heatmaps = null;
-  subject.chosen = Math.min(subject.chosen, Math.max(0, (subject.answer?.people.length ?? 0) - 1));
-  if (current !== subject) return;
-  stage.wait(false);
-  await showHeatmap();
-  render();
+  subject.chosen = Math.min(subject.chosen, lastPerson(subject));
+  return !signal.aborted;
+}
+
+function lastPerson(subject) {
+  return Math.max(0, (subject.answer?.people.length ?? 0) - 1);
 }
 
 async function showHeatmap() {
@@ -192,7 +206,7 @@ function wirePanel() {
   byId("model").addEventListener("input", () => {
     for (const photo of photos) Object.assign(photo, { answer: null, error: null, heatmaps: null });
     view.heatmap = null;
-    if (current && !current.live) look(current);
+    if (current && !watching) look(current);
   });
   byId("draw").addEventListener("click", () => {
     view.drawing = !view.drawing;
@@ -237,7 +251,7 @@ function wireStage() {
     render();
   });
   byId("save-json").addEventListener("click", () => saveJson(current.name, current.answer));
-  byId("save-picture").addEventListener("click", () => savePicture(current.name, shownElement(), byId("overlay")));
+  byId("save-picture").addEventListener("click", () => savePicture(current.name, current.frame ?? byId("photo"), byId("overlay")));
   byId("overlay").addEventListener("keydown", onBoxKey);
   drawBoxes(byId("overlay"), () => view.drawing, addBox);
   stage.listen({ choosePerson, point });

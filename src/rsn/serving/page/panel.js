@@ -8,12 +8,12 @@ const byId = (id) => document.getElementById(id);
 const NOTHING_FOUND = 0.5; // what a joint scores whose map is empty
 
 /** Show settings and people of an item. */
-export function render(item, view, model) {
+export function render(item, view, model, isLive) {
   byId("panel").inert = !item;
   byId("joint-value").textContent = view.jointScore.toFixed(2);
   byId("person-value").textContent = view.personScore.toFixed(2);
   if (!item) return;
-  byId("box-tools").hidden = item.live;
+  byId("box-tools").hidden = isLive;
   byId("draw").setAttribute("aria-pressed", view.drawing);
   for (const id of ["draw", "add-box"]) byId(id).disabled = !item.answer;
   byId("reset-boxes").disabled = item.boxes === null;

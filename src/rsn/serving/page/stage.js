@@ -11,10 +11,11 @@ export function render(item, view, isLive) {
   byId("welcome").hidden = item !== null;
   byId("figure").hidden = byId("bar").hidden = item === null;
   if (!item) return;
-  renderPicture(item);
+  renderPicture(item, isLive);
   renderOverlay(item, view);
   const saved = item.answer !== null;
   for (const id of ["save-json", "save-picture"]) byId(id).disabled = !saved;
+  byId("snap").disabled = !item.file;
   byId("snap").hidden = byId("play").hidden = !isLive;
   byId("play").textContent = byId("video").paused ? "Play" : "Pause";
   for (const button of byId("strip").children) button.setAttribute("aria-pressed", button.photo === item);
@@ -82,12 +83,14 @@ export function spoken(joint) {
   return joint.replaceAll("_", " ");
 }
 
-function renderPicture(item) {
+/** The video plays beneath the frame that was looked at last. */
+function renderPicture(item, isLive) {
   const [photo, video] = [byId("photo"), byId("video")];
-  photo.hidden = item.live;
-  video.hidden = !item.live;
-  if (!item.live && photo.src !== item.url) photo.src = item.url;
-  photo.alt = item.live ? "" : item.name;
+  photo.hidden = isLive;
+  video.hidden = !isLive;
+  byId("frame").replaceChildren(...(item.frame ? [item.frame] : []));
+  if (!isLive && photo.src !== item.url) photo.src = item.url;
+  photo.alt = isLive ? "" : item.name;
 }
 
 function renderOverlay(item, view) {
@@ -112,8 +115,9 @@ function renderOverlay(item, view) {
 
 function boxesOf(item) {
   const scale = scaleOf(byId("overlay"));
-  const editable = item.boxes !== null;
-  return (item.boxes ?? item.answer.people.map(({ box }) => box)).map((box, number) => boxShape(box, number, scale, editable));
+  const boxes = item.boxes ?? item.answer.people.map(({ box }) => box);
+  const chosen = boxes.length > 1 ? item.chosen : null; // one alone needs no mark
+  return boxes.map((box, number) => boxShape(box, number, scale, { editable: item.boxes !== null, chosen: number === chosen }));
 }
 
 function summary(item, view) {
