@@ -10,9 +10,13 @@ import sys
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import cv2
+import numpy as np
 import pytest
 
 from command import rsn
+from drawn_detectors import BOXES, picture, yolox
+from pose_service import Client
 from rsn.cli.serve import Serve
 from rsn.errors import RsnError
 from rsn.serving.limits import Limits
@@ -45,7 +49,32 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, photo: Path, tmp_pa
     finally:
         process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
-    assert process.stderr.read() == "rsn: stopped\n"
+    lines = process.stderr.read().splitlines()
+    assert len(lines) == 2
+    assert "a photo is taken as one person; --detector" in lines[0]
+    assert lines[1] == "rsn: stopped"
+
+
+def test_a_detector_finds_the_people(random_weights: Path, tmp_path: Path) -> None:
+    """Each once, though the detector gives each two boxes that are almost the same; nobody where nobody is."""
+    detector = yolox(tmp_path / "yolox.onnx")
+    command = [sys.executable, "-m", "rsn", "serve", random_weights, "--detector", detector]
+    with subprocess.Popen([*command, "--port", "0", "--device", "cpu"], stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            port = re.search(rb":(\d+);", process.stderr.readline())
+            assert port
+            client = Client(int(port[1]))
+            assert client.get("/api/models").json["models"][0]["finds_people"] is True
+            found = client.people(png_of(picture(2))).json["people"]
+            np.testing.assert_allclose(sorted(person["box"] for person in found), 2 * BOXES, atol=0.01)
+            assert client.people(png_of(np.zeros((50, 60, 3), np.uint8))).json["people"] == []
+        finally:
+            process.terminate()
+
+
+def png_of(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
 
 
 def test_a_port_in_use(random_weights: Path) -> None:
@@ -65,6 +94,8 @@ def test_a_port_in_use(random_weights: Path) -> None:
         (Serve(host="203.0.113.1", port=0), "cannot listen on 203.0.113.1 port 0: "),
         (Serve(("nobody.safetensors",), port=0), "there is no such weights file"),
         (Serve(("rsn18.starter", "rsn18.starter"), port=0), "two models go by one name"),
+        (Serve(port=0, detector="dfin"), "there is no detector named 'dfin'; did you mean dfine?"),
+        (Serve(port=0, detector="none.onnx"), "none.onnx: there is no such detector"),
         (Serve(port=0, limits=Limits(megabytes=-1)), "the limit of megabytes must be above 0, not -1"),
     ],
 )

@@ -11,6 +11,7 @@ from pose_service import Client, estimator_of, serving
 from rsn.crops import Crop
 from rsn.images import read_image
 from rsn.inference.estimator import PoseEstimator
+from rsn.serving.limits import Limits
 from rsn.skeletons import COCO_17
 
 
@@ -53,6 +54,23 @@ def test_a_detector_finds_the_people(random_weights: Path, photo: Path) -> None:
         assert person["box"] == [1, 2, 60, 70]
         assert person["score"] == pytest.approx(0.25 * np.mean(person["scores"]), abs=1e-3)
         assert client.people(photo.read_bytes(), [[0, 0, 50, 50]]).json["people"][0]["box"] == [0, 0, 50, 50]
+
+
+def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, photo: Path) -> None:
+    """The better one; boxes of the request all stay. No more people than a request may have."""
+    twice = np.array([[1.0, 2.0, 60, 70], [1.0, 2.0, 60, 70.5], [30.0, 40, 30, 40]])
+
+    def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return twice, np.array([0.9, 0.8, 0.7])
+
+    models = {"random": estimator_of(random_weights, detector=detector)}
+    with serving(models) as client:
+        boxes = [person["box"] for person in client.people(photo.read_bytes()).json["people"]]
+        assert sorted(boxes) == sorted([twice[0].tolist(), twice[2].tolist()])
+        assert len(client.people(photo.read_bytes(), twice.tolist()).json["people"]) == 3
+    with serving(models, Limits(people=1)) as client:
+        (person,) = client.people(photo.read_bytes()).json["people"]
+        assert person["box"] == twice[0].tolist()
 
 
 def test_a_model_by_name(service: Client, photo: Path) -> None:

@@ -256,6 +256,26 @@ def test_a_video_frame_by_frame(page: Page, tmp_path: Path) -> None:
     api.expect(page.locator("#box-tools")).to_be_hidden()
 
 
+def test_the_page_says_whether_people_are_found(
+    page: Page, browser: Any, random_weights: Path, pictures: list[Path]
+) -> None:
+    api.expect(page.locator("#finding")).to_contain_text("A photo is taken as one person")
+
+    def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([[10.0, 20, 100, 200], [200.0, 20, 90, 250]]), np.array([0.9, 0.8])
+
+    with running(create_app({"random": estimator_of(random_weights, detector=detector)})) as client:
+        other = browser.new_page()
+        other.goto(client.url)
+        api.expect(other.locator("#finding")).to_have_text("Everybody in them is found and gets a skeleton.")
+        open_files(other, pictures[0])
+        api.expect(people(other)).to_have_count(2)
+        api.expect(other.locator("#box-hint")).to_contain_text("People are found by the detector")
+        other.get_by_role("button", name="Add one").click()
+        api.expect(people(other)).to_have_count(3)
+        other.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_every_width_and_light(

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from rsn.cli.progress import say
 from rsn.errors import RsnError
+from rsn.inference.engines import Choice
 from rsn.serving.limits import Limits
+
+if TYPE_CHECKING:
+    from rsn.inference.estimator import Detector
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,11 @@ class Serve:
         "rsn18.starter",
     )
     """Names of weights, or weights files, to choose among on the page."""
+    detector: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """What finds the people: dfine, rtdetr, another model of these families on the Hugging Face hub or in a folder, or
+    an ONNX file (docs/detectors.md). Without it a photo is one person, or boxes are drawn."""
+    min_box_score: float = 0.3
+    """Boxes that the detector is less sure of are left out."""
     host: str = "127.0.0.1"
     """Address to listen on. The default is reached from this machine alone; 0.0.0.0 from everywhere."""
     port: int = 8000
@@ -27,6 +36,8 @@ class Serve:
     """Also open the page in the browser."""
     flip: bool = False
     """Look at each person mirrored too: twice the time, a little more precise."""
+    engine: Choice = "auto"
+    """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
     batch_size: int = 32
@@ -48,14 +59,33 @@ class Serve:
         if len(set(names)) < len(names):
             raise RsnError(f"two models go by one name among {', '.join(names)}; rename a file")
         with open_port(self.host, self.port) as opened:
+            detector = self._detector()
             estimators = {
-                name: PoseEstimator(model, device=self.device, flip=self.flip, batch_size=self.batch_size)
+                name: PoseEstimator(
+                    model,
+                    detector=detector,
+                    engine=self.engine,
+                    device=self.device,
+                    flip=self.flip,
+                    batch_size=self.batch_size,
+                )
                 for name, model in zip(names, self.models, strict=True)
             }
             server = server_of(create_app(estimators, self.limits))
             opened.listen()
             say(f"{', '.join(names)} at {url_of(opened)}; Ctrl-C stops it")
+            if detector is None:
+                say(
+                    "a photo is taken as one person; --detector dfine, or an ONNX file, finds the people in it"
+                )
             if self.open:
                 webbrowser.open(url_of(opened))
             server.run(sockets=[opened])
         return 0
+
+    def _detector(self) -> "Detector | None":
+        from rsn.inference.detection import open_detector
+
+        if self.detector is None:
+            return None
+        return open_detector(self.detector, device=self.device, least_score=self.min_box_score)

@@ -4,9 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
-from rsn.inference.estimator import PoseEstimator, Scene
+from rsn.inference.estimator import PoseEstimator, View
 from rsn.people import Person
 
 T = TypeVar("T")
@@ -14,9 +15,9 @@ OnBatch = Callable[[int], None]
 
 
 class Batcher:
-    """Scenes of many requests -> their people, by one network that runs in a thread of its own.
+    """Views of many requests -> their people, by one network that runs in a thread of its own.
 
-    Nobody waits for a batch to fill: a scene that finds the network idle goes through alone, and those that come in
+    Nobody waits for a batch to fill: a request that finds the network idle goes through alone, and those that come in
     the meantime form the next batch, of about `PoseEstimator.batch_size` people. One whose request has been given up
     is left out.
 
@@ -29,13 +30,13 @@ class Batcher:
         self._estimator = estimator
         self._on_batch = on_batch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rsn-network")
-        self._waiting: deque[tuple[Scene, asyncio.Future[list[Person]]]] = deque()
+        self._waiting: deque[tuple[list[View], asyncio.Future[list[Person]]]] = deque()
         self._working: asyncio.Task[None] | None = None
 
-    async def people(self, scene: Scene) -> list[Person]:
-        """The people of one scene, in the order of its boxes."""
+    async def people(self, views: list[View]) -> list[Person]:
+        """The people of one picture, in the order of its boxes."""
         answer: asyncio.Future[list[Person]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((scene, answer))
+        self._waiting.append((views, answer))
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
         return await answer
@@ -46,10 +47,10 @@ class Batcher:
 
     async def _work(self) -> None:
         while batch := self._next_batch():
-            scenes = [scene for scene, _ in batch]
-            self._on_batch(sum(len(scene.boxes) for scene in scenes))
+            views = [views for views, _ in batch]
+            self._on_batch(sum(map(len, views)))
             try:
-                found = await self.run(lambda scenes=scenes: self._estimate(scenes))  # type: ignore[misc]
+                found = await self.run(partial(self._estimate, views))
             except Exception as error:  # it belongs to those who wait for this batch; the next one goes on
                 for _, answer in batch:
                     if not answer.done():
@@ -59,14 +60,14 @@ class Batcher:
                     if not answer.done():
                         answer.set_result(people)
 
-    def _next_batch(self) -> list[tuple[Scene, asyncio.Future[list[Person]]]]:
+    def _next_batch(self) -> list[tuple[list[View], asyncio.Future[list[Person]]]]:
         batch, people = [], 0
         while self._waiting and people < self._estimator.batch_size:
-            scene, answer = self._waiting.popleft()
+            views, answer = self._waiting.popleft()
             if not answer.done():
-                batch.append((scene, answer))
-                people += len(scene.boxes)
+                batch.append((views, answer))
+                people += len(views)
         return batch
 
-    def _estimate(self, scenes: Sequence[Scene]) -> list[list[Person]]:
-        return list(self._estimator.estimate(scenes))
+    def _estimate(self, views: Sequence[list[View]]) -> list[list[Person]]:
+        return list(self._estimator.estimate_views(views))

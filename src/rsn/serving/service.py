@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from rsn.crops import Crop, Image
+from rsn.crops import Image
 from rsn.errors import AnnotationError, UnknownNameError
 from rsn.inference.boxes import Boxes, whole_image
-from rsn.inference.estimator import PoseEstimator, Scene
+from rsn.inference.estimator import PoseEstimator, Scene, View
+from rsn.oks import without_doubles
+from rsn.people import Person
 from rsn.serving.admission import Budget, Doorkeeper, Refused
 from rsn.serving.answers import FoundPeople, FoundPerson, Heatmaps
 from rsn.serving.batching import Batcher
@@ -20,7 +24,11 @@ from rsn.serving.limits import Limits
 from rsn.serving.metrics import Metrics
 from rsn.serving.pictures import checked_size, unpacked
 
-DECODERS = 2  # pictures that are unpacked at a time; more would take the processor from the network
+T = TypeVar("T")
+
+DECODERS = (
+    2  # pictures that are unpacked and searched for people at a time; more would take the network's processor
+)
 PICTURES_IN_MEMORY = 4  # of the largest size; many more of usual ones
 
 
@@ -32,10 +40,19 @@ class Model:
     estimator: PoseEstimator
     batcher: Batcher
 
-    def boxes_in(self, image: Image) -> Boxes:
+    def boxes_in(self, image: Image, most: int) -> Boxes:
         """Where people are when nobody said it: what the detector finds; without one the picture is one person."""
-        detector = self.estimator.detector
-        return whole_image(Path(), image) if detector is None else detector(image)
+        if self.estimator.detector is None:
+            return whole_image(Path(), image)
+        boxes, scores = self.estimator.detector(image)
+        return boxes[:most], scores[:most]  # the best come first
+
+    def once_each(self, people: list[Person]) -> list[Person]:
+        """Those who were found twice left out, the best first, as `PoseEstimator` does after its detector."""
+        skeleton = self.estimator.card.skeleton
+        if self.estimator.detector is None or skeleton.sigmas is None:
+            return people
+        return without_doubles(people, skeleton, nms="oks")
 
 
 class Service:
@@ -81,13 +98,15 @@ class Service:
         """
         width, height = checked_size(data, self.limits)
         async with self._in_time(), self._pixels.lent(width * height):
-            scene = await self._scene(data, lambda image: model.boxes_in(image) if boxes is None else boxes)
-            people = await model.batcher.people(scene)
+            size, views = await self._decoded(data, partial(self._views, model, boxes))
+            people = await model.batcher.people(views)
+        if boxes is None:
+            people = model.once_each(people)
         skeleton = model.estimator.card.skeleton
         return FoundPeople(
             model=model.name,
-            width=scene.image.shape[1],
-            height=scene.image.shape[0],
+            width=size[0],
+            height=size[1],
             joints=list(skeleton.joints),
             limbs=list(skeleton.limbs),
             people=[FoundPerson.of(person) for person in people],
@@ -103,24 +122,30 @@ class Service:
         if boxes is not None and len(boxes[0]) != 1:
             raise Refused(422, f"heatmaps are of one box at a time, not of {len(boxes[0])}")
         async with self._in_time(), self._pixels.lent(width * height):
-            scene = await self._scene(
-                data, lambda image: whole_image(Path(), image) if boxes is None else boxes
-            )
-            card = model.estimator.card
-            crop = Crop.of_box(scene.boxes[0], card.input_size, card.extension)
-            inputs = torch.from_numpy(crop.cut(scene.image)).permute(2, 0, 1)[None]
+            _, (view,) = await self._decoded(data, partial(self._views, model, boxes, whole=True))
+            inputs = torch.from_numpy(view.pixels[0]).permute(2, 0, 1)[None]
             maps = await model.batcher.run(lambda: model.estimator.heatmaps(inputs)[0].cpu().double().numpy())
-        return Heatmaps.of(model.name, crop, scene.boxes[0], list(card.skeleton.joints), maps)
+        return Heatmaps.of(
+            model.name, view.crops[0], view.box, list(model.estimator.card.skeleton.joints), maps
+        )
 
-    async def _scene(self, data: bytes, boxes_in: Callable[[Image], Boxes]) -> Scene:
-        def unpack() -> Scene:
+    def _views(self, model: Model, boxes: Boxes | None, image: Image, *, whole: bool = False) -> list[View]:
+        """Who is looked at in a picture, cut out of it: the given boxes, the whole, or whom the model finds."""
+        if boxes is None:
+            boxes = whole_image(Path(), image) if whole else model.boxes_in(image, self.limits.people)
+        try:
+            return model.estimator.look(Scene.of(image, *boxes))
+        except AnnotationError as error:
+            raise Refused(422, str(error)) from error
+
+    async def _decoded(self, data: bytes, work: Callable[[Image], T]) -> tuple[tuple[int, int], T]:
+        """(width, height) of the upright picture, and what `work` makes of it, both by a thread for pictures."""
+
+        def decode() -> tuple[tuple[int, int], T]:
             image = unpacked(data)
-            try:
-                return Scene.of(image, *boxes_in(image))
-            except AnnotationError as error:
-                raise Refused(422, str(error)) from error
+            return (image.shape[1], image.shape[0]), work(image)
 
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, unpack)
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:

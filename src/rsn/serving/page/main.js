@@ -267,6 +267,7 @@ async function start() {
     return;
   }
   byId("model").append(...service.models.map(({ name, summary }) => Object.assign(new Option(name, name), { title: summary })));
+  byId("finding").textContent = panel.finding(modelInUse());
   const address = `${location.origin}/api/people`;
   byId("curl").textContent = `curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' ${address}`;
 }

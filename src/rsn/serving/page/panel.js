@@ -38,10 +38,16 @@ export function listen({ choosePerson, point }) {
   for (const kind of ["pointerleave", "focusout"]) byId("joints").addEventListener(kind, () => point(null));
 }
 
+/** Whether people are found, before anything is open. */
+export function finding({ finds_people }) {
+  if (finds_people) return "Everybody in them is found and gets a skeleton.";
+  return "A photo is taken as one person; where there are more, draw a box around each (rsn serve --detector finds them).";
+}
+
 function hint(item, view, model) {
   if (view.drawing) return "Draw a box around each person: press, drag, let go.";
   if (item.boxes) return "With the focus on a box, arrows move it, shift and arrows resize it, Delete removes it.";
-  if (model.finds_people) return "People are found by themselves. Draw boxes to say where they are.";
+  if (model.finds_people) return "People are found by the detector. Draw boxes to say where they are.";
   return "The picture is taken as one person. Draw a box around each where there are more.";
 }
 
