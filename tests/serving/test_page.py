@@ -86,6 +86,8 @@ def test_a_photo_gets_its_skeleton(page: Page, pictures: list[Path], service: Cl
     page.locator("#joint-score").fill("1.2")
     api.expect(page.locator("#overlay .joint")).to_have_count(sum(score >= 1.2 for score in found["scores"]))
     page.locator("#person-score").fill("1.2")
+    api.expect(page.locator("#count")).to_have_text("(0 of 1)")
+    api.expect(page.locator("#overlay .box")).to_have_count(0)
     api.expect(page.locator("#status")).to_have_text("wide.png: no people, 400 x 300 pixels")
 
 
@@ -216,7 +218,7 @@ def test_what_cannot_be_opened_is_said(page: Page, pictures: list[Path], tmp_pat
     api.expect(status).to_have_text("huge.png is larger than 25 megabytes; make it smaller.")
     (tmp_path / "film.mp4").write_bytes(b"no film")
     open_files(page, tmp_path / "film.mp4")
-    api.expect(status).to_contain_text("film.mp4 cannot be opened")
+    api.expect(status).to_contain_text("Cannot open film.mp4")
     open_files(page, pictures[0])
     api.expect(page.locator("#status")).to_have_text("wide.png: 1 person, 400 x 300 pixels")
 
@@ -234,6 +236,25 @@ def test_the_camera_frame_by_frame(page: Page) -> None:
     page.get_by_role("button", name="Keep this frame").click()
     api.expect(page.locator("#status")).to_contain_text("frame 1.jpg: 1 person")
     api.expect(page.locator("#video")).to_be_hidden()
+
+
+def test_a_camera_that_is_refused_leaves_the_photo(
+    browser: Any, service: Client, pictures: list[Path]
+) -> None:
+    refused = browser.new_page(permissions=[])
+    refused.goto(service.url)
+    refused.evaluate(
+        "() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('not allowed')); }"
+    )
+    refused.get_by_role("button", name="Use the camera").click()
+    api.expect(refused.locator("#status.bad")).to_have_text("Cannot open camera: not allowed")
+    api.expect(refused.locator("#welcome")).to_be_visible()
+    open_files(refused, pictures[0])
+    api.expect(people(refused)).to_have_count(1)
+    refused.get_by_role("button", name="Camera").click()
+    api.expect(refused.locator("#status.bad")).to_have_text("Cannot open camera: not allowed")
+    api.expect(refused.locator("#photo")).to_be_visible()
+    refused.close()
 
 
 def test_a_video_frame_by_frame(page: Page, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from rsn.serving.middleware import Answers
 from rsn.serving.routes import router
 from rsn.serving.service import Service
 
+DESCRIPTION = (
+    "Finds the people of a picture and their joints. Pictures stay in memory, as long as a request lasts."
+)
 HUNG_UP = 499  # nobody reads it; so it is counted in the metrics, as web servers do
 
 
@@ -30,7 +33,7 @@ def create_app(estimators: Mapping[str, PoseEstimator], limits: Limits | None = 
     """
     service = Service(estimators, limits or Limits())
     # FastAPI's own pages of documentation load scripts of others; /openapi.json is all there is.
-    app = FastAPI(title="rsn", version=__version__, description=__doc__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="rsn", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.service = service
     app.add_middleware(Answers, metrics=service.metrics)
     app.add_exception_handler(Refused, _refuse)

@@ -55,7 +55,9 @@ async function goLive(name, start) {
   try {
     await start();
   } catch (error) {
-    stage.say(`${name} cannot be opened: ${error.message}`, true);
+    if (!photos.includes(current)) current = photos.at(-1) ?? null; // a camera or video that was shown is closed
+    render();
+    stage.say(`Cannot open ${name}: ${error.message}`, true);
     return;
   }
   watching = new AbortController();

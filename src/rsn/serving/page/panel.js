@@ -59,7 +59,8 @@ function renderHeatmapChoice(view, model) {
 
 function renderPeople(item, view) {
   const people = item.answer?.people ?? [];
-  byId("count").textContent = people.length ? `(${people.length})` : "";
+  const shown = people.filter(({ score }) => score >= view.personScore).length;
+  byId("count").textContent = shown < people.length ? `(${shown} of ${people.length})` : people.length ? `(${shown})` : "";
   const focused = document.activeElement?.closest("#people button")?.dataset.person;
   const buttons = people.map((person, number) => {
     const button = document.createElement("button");
@@ -76,7 +77,7 @@ function renderPeople(item, view) {
 function renderJoints(item, view) {
   const person = item.answer?.people[item.chosen];
   const focused = document.activeElement?.closest("#joints button")?.dataset.joint;
-  const rows = person ? item.answer.joints.map((joint, number) => row(item, person, joint, number, view)) : [];
+  const rows = person?.score >= view.personScore ? item.answer.joints.map((joint, number) => row(item, person, joint, number, view)) : [];
   byId("joints").replaceChildren(...rows);
   if (focused !== undefined) byId("joints").querySelector(`[data-joint="${focused}"]`)?.focus();
 }

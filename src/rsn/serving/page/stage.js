@@ -42,7 +42,7 @@ export function renderStrip(photos, choose) {
 export function renderBoxes(item, view) {
   const overlay = byId("overlay");
   overlay.querySelectorAll(".box").forEach((box) => box.remove());
-  if (view.boxes || view.drawing) overlay.append(...boxesOf(item));
+  if (view.boxes || view.drawing) overlay.append(...boxesOf(item, view));
 }
 
 /** Give a box the focus, the picture where there is none. */
@@ -103,7 +103,7 @@ function renderOverlay(item, view) {
   const { width, height, people } = item.answer;
   overlay.setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`); // whole numbers are the middles of pixels
   if (view.heatmap !== null && item.heatmaps) overlay.append(glow(item.heatmaps, view.heatmap === "all" ? null : view.heatmap));
-  if (view.boxes || view.drawing) overlay.append(...boxesOf(item));
+  if (view.boxes || view.drawing) overlay.append(...boxesOf(item, view));
   if (view.skeletons) {
     people.forEach((person, number) => {
       if (person.score >= view.personScore) overlay.append(skeleton(person, number, item.answer, view.jointScore));
@@ -113,11 +113,14 @@ function renderOverlay(item, view) {
   if (view.pointed && people[view.pointed.person]) point(item, view.pointed);
 }
 
-function boxesOf(item) {
+function boxesOf(item, view) {
   const scale = scaleOf(byId("overlay"));
   const boxes = item.boxes ?? item.answer.people.map(({ box }) => box);
+  const hidden = (number) => item.boxes === null && item.answer.people[number].score < view.personScore;
   const chosen = boxes.length > 1 ? item.chosen : null; // one alone needs no mark
-  return boxes.map((box, number) => boxShape(box, number, scale, { editable: item.boxes !== null, chosen: number === chosen }));
+  return boxes.flatMap((box, number) => {
+    return hidden(number) ? [] : [boxShape(box, number, scale, { editable: item.boxes !== null, chosen: number === chosen })];
+  });
 }
 
 function summary(item, view) {
