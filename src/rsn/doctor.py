@@ -20,6 +20,7 @@ EXTRAS = {
     "train": "train networks, measure them on COCO and MPII, write submissions",
     "engines": "run networks faster on CPUs; ONNX files",
     "detect": "find the people: RT-DETR, D-FINE, ONNX files of detectors",
+    "video": "read and write videos, follow people over time",
     "serve": "the page and the HTTP service",
     "demo": "the photos of `make demo`",
 }

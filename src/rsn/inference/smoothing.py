@@ -1,0 +1,78 @@
+"""Joints without their trembling: a one-euro filter for each (Casiez, Roussel, Vogel, CHI 2012).
+
+A low-pass filter whose cutoff rises with speed: a joint at rest is calmed, a joint that moves is followed. Speeds count
+in body sizes (the square root of the box's area) a second, so that the settings fit near and far people alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.crops import FloatArray
+from rsn.inference.tracking import FOUND, Tracked
+from rsn.inference.video.settings import Smoothing
+
+FORGOTTEN = 0.5  # seconds after which a joint's past says nothing about its present
+
+
+class Smoother:
+    """Smooths people whom a tracker follows, frame after frame."""
+
+    def __init__(self, settings: Smoothing | None = None) -> None:
+        self.settings = settings or Smoothing()
+        self._filters: dict[int, OneEuro] = {}
+
+    def __call__(self, people: Sequence[Tracked], seconds: float) -> list[Tracked]:
+        """The same people with smoothed joints; boxes and scores stay. seconds: the frame's time."""
+        self._filters = {id: one for id, one in self._filters.items() if one.last_seen >= seconds - FORGOTTEN}
+        return [self._smoothed(tracked, seconds) for tracked in people]
+
+    def _smoothed(self, tracked: Tracked, seconds: float) -> Tracked:
+        person = tracked.person
+        one = self._filters.setdefault(tracked.id, OneEuro(self.settings, len(person.keypoints)))
+        size = float(np.sqrt(person.box[2] * person.box[3]))
+        keypoints = one(person.keypoints, person.scores > FOUND, seconds, size)
+        return Tracked(tracked.id, replace(person, keypoints=keypoints))
+
+
+class OneEuro:
+    """The filters of one person's joints. last_seen: seconds of the last frame."""
+
+    def __init__(self, settings: Smoothing, joints: int) -> None:
+        self.settings = settings
+        self.last_seen = -np.inf
+        self._seconds = np.full(joints, -np.inf)  # when each joint was last found
+        self._points = np.zeros((joints, 2))
+        self._velocities = np.zeros((joints, 2))
+
+    def __call__(
+        self, points: FloatArray, found: NDArray[np.bool_], seconds: float, size: float
+    ) -> FloatArray:
+        """The joints of the next frame, smoothed.
+
+        Args:
+            points: (K, 2) pixels.
+            found: (K,) which joints were found; the others are passed on as they are and not remembered.
+            seconds: the frame's time.
+            size: of the person, in pixels.
+        """
+        elapsed = seconds - self._seconds
+        known = found & (elapsed <= FORGOTTEN)
+        elapsed = np.where(known, np.maximum(elapsed, 1e-3), 1.0)[:, None]
+        speed_share = _share(elapsed, np.asarray(self.settings.speed_cutoff))
+        velocities = self._velocities + speed_share * ((points - self._points) / elapsed - self._velocities)
+        speeds = np.linalg.norm(velocities, axis=1, keepdims=True) / size
+        share = _share(elapsed, self.settings.min_cutoff + self.settings.beta * speeds)
+        smooth = np.where(known[:, None], self._points + share * (points - self._points), points)
+        self._points = np.where(found[:, None], smooth, self._points)
+        self._velocities = np.where(known[:, None], velocities, np.where(found[:, None], 0, self._velocities))
+        self._seconds = np.where(found, seconds, self._seconds)
+        self.last_seen = seconds
+        return np.asarray(smooth)
+
+
+def _share(elapsed: FloatArray, cutoff: FloatArray) -> FloatArray:
+    """The newest value's share in a first-order low-pass filter (cutoff in Hz) after so many seconds."""
+    return np.asarray(1 / (1 + 1 / (2 * np.pi * cutoff * elapsed)))

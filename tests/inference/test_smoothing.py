@@ -1,0 +1,83 @@
+"""The one-euro filter: calm at rest, close behind in motion, no memory of what was not found."""
+
+import numpy as np
+import pytest
+
+from moving_people import Camera, Walker, person
+from rsn.inference.smoothing import OneEuro, Smoother
+from rsn.inference.tracking import Tracked
+from rsn.inference.video.settings import Smoothing
+
+HEIGHT = 200.0
+
+
+def smoothed(walker: Walker, settings: Smoothing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(T, 17, 2): the truth, what was found, what was made of it; the first second left out."""
+    smoother, rows = Smoother(settings), []
+    for now, _, people in Camera(noise=0.01).watch([walker], 4.0):
+        after = smoother([Tracked(1, people[0])], now)[0].person.keypoints
+        rows.append((walker.joints(now), people[0].keypoints, after))
+    return tuple(np.array(column)[25:] for column in zip(*rows, strict=True))
+
+
+def test_at_rest_most_of_the_trembling_is_gone() -> None:
+    _, found, after = smoothed(Walker(300, 100, speed=0, steps=0), Smoothing())
+    assert np.diff(after, axis=0).std() < 0.35 * np.diff(found, axis=0).std()
+
+
+def test_a_walker_is_followed_as_closely_as_without_a_filter() -> None:
+    truth, _, after = smoothed(Walker(0, 100, speed=150), Smoothing())
+    assert np.sqrt(np.mean((after - truth) ** 2)) < 0.012 * HEIGHT
+    _, _, slow = smoothed(Walker(0, 100, speed=150), Smoothing(beta=0))
+    assert np.sqrt(np.mean((slow - truth) ** 2)) > 0.05 * HEIGHT
+
+
+def test_an_infinite_cutoff_changes_nothing() -> None:
+    _, found, after = smoothed(Walker(0, 100), Smoothing(min_cutoff=np.inf))
+    np.testing.assert_allclose(after, found, atol=1e-9)
+
+
+def test_the_settings_fit_near_and_far_people_alike() -> None:
+    def last(scale: float) -> np.ndarray:
+        one = OneEuro(Smoothing(), 1)
+        for step in range(20):
+            point = scale * np.array([[np.sin(step / 3), step / 5]])
+            point = one(point, np.array([True]), step / 25, size=10 * scale)
+        return point / scale
+
+    np.testing.assert_allclose(last(1.0), last(7.0), rtol=1e-9)
+
+
+def test_equal_to_the_formula_of_the_paper() -> None:
+    """Second sample of a joint at rest that jumps by 10 pixels in 1/25 s, for a body of 100 pixels."""
+    one = OneEuro(Smoothing(min_cutoff=1.0, beta=2.0, speed_cutoff=1.0), 1)
+    here = np.array([True])
+    one(np.array([[0.0, 0.0]]), here, 0.0, 100.0)
+    after = one(np.array([[10.0, 0.0]]), here, 0.04, 100.0)
+    rate = 1 / (1 + 1 / (2 * np.pi * 1.0 * 0.04))
+    speed = rate * (10 / 0.04) / 100
+    cutoff = 1.0 + 2.0 * speed
+    assert after[0, 0] == pytest.approx(10 / (1 + 1 / (2 * np.pi * cutoff * 0.04)))
+
+
+def test_a_joint_that_was_not_found_leaves_no_trace() -> None:
+    one = OneEuro(Smoothing(), 1)
+    still, astray = np.array([[50.0, 50.0]]), np.array([[400.0, 0.0]])
+    one(still, np.array([True]), 0.0, 100.0)
+    assert one(astray, np.array([False]), 0.04, 100.0).tolist() == astray.tolist()
+    assert one(still, np.array([True]), 0.08, 100.0).tolist() == still.tolist()
+
+
+def test_after_half_a_second_a_joint_begins_anew() -> None:
+    one = OneEuro(Smoothing(), 1)
+    one(np.array([[0.0, 0.0]]), np.array([True]), 0.0, 100.0)
+    assert one(np.array([[90.0, 0.0]]), np.array([True]), 0.6, 100.0).tolist() == [[90.0, 0.0]]
+
+
+def test_people_do_not_share_their_past() -> None:
+    smoother = Smoother()
+    first, second = (person(Walker(x, 0).joints(0)) for x in (0, 500))
+    smoother([Tracked(1, first)], 0.0)
+    after = smoother([Tracked(2, second)], 0.04)[0]
+    assert after.id == 2
+    np.testing.assert_array_equal(after.person.keypoints, second.keypoints)

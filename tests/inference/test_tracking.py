@@ -1,0 +1,103 @@
+"""Ids over time: people who pass, meet, vanish and come back keep theirs."""
+
+import numpy as np
+import pytest
+
+from moving_people import Camera, Walker, person
+from rsn.inference.tracking import Tracker, similarities
+from rsn.inference.video.settings import Tracking
+from rsn.skeletons import COCO_17, MPII_16, Skeleton
+
+BOXES_ONLY = Skeleton("boxes", COCO_17.joints, COCO_17.limbs, COCO_17.upper_body)
+
+
+def ids(walkers: list[Walker], camera: Camera, seconds: float, **settings: float) -> list[set[int]]:
+    """All ids that each walker was given."""
+    tracker = Tracker(COCO_17, Tracking(**settings))
+    given: list[set[int]] = [set() for _ in walkers]
+    for now, seen, people in camera.watch(walkers, seconds):
+        for who, tracked in zip(seen, tracker(people, now), strict=True):
+            given[who].add(tracked.id)
+    return given
+
+
+def test_people_who_pass_each_other_keep_their_ids() -> None:
+    walkers = [Walker(0, 100, speed=150), Walker(500, 110, speed=-150)]
+    assert ids(walkers, Camera(), 3.0) == [{1}, {2}] or ids(walkers, Camera(), 3.0) == [{2}, {1}]
+
+
+def test_people_who_meet_and_turn_back_keep_their_ids() -> None:
+    walkers = [Walker(0, 100, speed=120, turns=1.5), Walker(440, 110, speed=-120, turns=1.5)]
+    assert [len(given) for given in ids(walkers, Camera(hidden=0.6), 3.0)] == [1, 1]
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
+    walker = Walker(0, 100, speed=150)
+
+    def id_after(gap: float) -> int:
+        tracker = Tracker(COCO_17, Tracking(max_gap=0.5))
+        for now in np.arange(0, 1 + gap, 0.04):
+            tracker([person(walker.joints(now))] if now < 1 else [], now)
+        return tracker([person(walker.joints(1 + gap))], 1 + gap)[0].id
+
+    assert id_after(0.4) == 1
+    assert id_after(0.7) == 2
+
+
+def test_frames_that_lie_far_apart_are_no_gap() -> None:
+    tracker = Tracker(COCO_17, Tracking(max_gap=0.5))
+    still = person(Walker(0, 100, speed=0, steps=0).joints(0))
+    assert [tracker([still], now)[0].id for now in (0.0, 2.0, 4.0)] == [1, 1, 1]
+
+
+def test_poses_tell_apart_people_in_one_box() -> None:
+    standing, walking = (Walker(0, 0, speed=0, steps=steps).joints(0.25) for steps in (0, 1))
+    walking[:, 0] += standing[:, 0].mean() - walking[:, 0].mean()
+    box = [0, 0, 120, 210]
+    people = [person(joints) for joints in (standing, walking)]
+    for one in people:
+        one.box[:] = box
+    alike = similarities(people, people, COCO_17)
+    np.testing.assert_allclose(np.diag(alike), 1, atol=1e-6)
+    assert alike[0, 1] < 0.96
+    np.testing.assert_allclose(similarities(people, people, BOXES_ONLY), 1)
+
+
+def test_joints_that_were_not_found_do_not_count() -> None:
+    joints = Walker(0, 0).joints(0)
+    scores = np.ones(17)
+    scores[9] = 0.5
+    astray = joints.copy()
+    astray[9] += 500
+    boxed = person(astray, scores)
+    boxed.box[:] = person(joints).box
+    assert similarities([person(joints)], [boxed], COCO_17)[0, 0] > 0.999
+
+
+def test_nobody_is_no_trouble_and_ids_are_never_given_twice() -> None:
+    tracker = Tracker(COCO_17)
+    assert tracker([], 0.0) == []
+    here, there = (person(Walker(x, 0).joints(0)) for x in (0, 900))
+    assert [tracked.id for tracked in tracker([here], 0.04)] == [1]
+    assert tracker([], 0.08) == []
+    assert [tracked.id for tracked in tracker([there, here], 0.12)] == [2, 1]
+
+
+@pytest.mark.parametrize("body", [COCO_17, BOXES_ONLY])
+def test_a_crowd_with_misses_is_followed(body: Skeleton) -> None:
+    walkers = [Walker(150.0 * i, 80.0 + 17 * (i % 3), speed=(-1) ** i * 40.0) for i in range(8)]
+    tracker, last, switches = Tracker(body), dict[int, int](), 0
+    for now, seen, people in Camera(misses=0.1).watch(walkers, 2.0):
+        for who, tracked in zip(seen, tracker(people, now), strict=True):
+            switches += last.get(who, tracked.id) != tracked.id
+            last[who] = tracked.id
+    assert switches == 0
+
+
+def test_a_body_of_other_joints_is_followed_by_its_boxes() -> None:
+    assert MPII_16.sigmas is None
+    tracker = Tracker(MPII_16)
+    for step in range(5):
+        one = person(np.random.default_rng(step).uniform(0, 90, (16, 2)))
+        one.box[:] = [10.0 * step, 0, 80, 160]
+        assert [tracked.id for tracked in tracker([one], step / 25)] == [1]
