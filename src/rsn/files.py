@@ -1,14 +1,17 @@
 """Writing files so that nobody ever meets half of one."""
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 from rsn.errors import RsnError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: afterwards there is the new file or, after an error, what was there before.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write in the block; at its end it becomes `path`, and after an error it is gone.
 
     Raises:
         RsnError: the folder does not exist, may not be written to, or the disk is full.
@@ -17,14 +20,35 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.parent / f".{token_hex(8)}.part"
     try:
         try:
-            with open(temporary, "xb") as file:
-                file.write(data)
+            yield temporary
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise RsnError(f"cannot write {path}: {reason}; choose a folder that can be written to") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path`: afterwards there is the new file or, after an error, what was there before.
+
+    Raises:
+        RsnError: as `replacing`.
+    """
+    with replacing(path) as temporary, open(temporary, "xb") as file:
+        file.write(data)
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, those that were there before numbered: a, b, a_2."""
+    taken: list[str] = []
+    for name in names:
+        new, count = name, 1
+        while new in taken:
+            count += 1
+            new = f"{name}_{count}"
+        taken.append(new)
+    return taken
 
 
 def make_folder(path: Path) -> None:

@@ -1,7 +1,7 @@
-"""rsn predict: photos in, skeletons out."""
+"""rsn predict: photos and videos in, skeletons out."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,31 +10,38 @@ import tyro
 from rsn.cli.progress import say, track
 from rsn.errors import RsnError
 from rsn.inference.engines import Choice
+from rsn.inference.video.settings import VideoSettings
+from rsn.inference.video.sources import is_video
 
 if TYPE_CHECKING:
-    from rsn.inference.estimator import Detector
+    from rsn.inference.boxes import BoxSource
+    from rsn.inference.estimator import Detector, PoseEstimator
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Find the joints of people in photos; writes a picture of each and poses.json."""
+    """Find the joints of people in photos and videos.
 
-    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
-    """Photos, or folders of photos."""
+    Writes a picture of each photo and poses.json; of each video NAME_poses.mp4, .jsonl and .csv.
+    """
+
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|VIDEO...")]
+    """Photos, or folders of photos; videos, their URLs, or cameras (camera:0, or 0)."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
     boxes: Annotated[str, tyro.conf.arg(metavar="whole|detect|FILE")] = "whole"
     """Where people are: `whole` takes each photo as one person; `detect` lets the detector find them; FILE is JSON,
-    either COCO detections or annotations, or {"photo.jpg": [[x, y, width, height], ...]}."""
+    either COCO detections or annotations, or {"photo.jpg": [[x, y, width, height], ...]}; a video's frames go by
+    their number."""
     detector: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
     """What finds people with `--boxes detect`: dfine, rtdetr, another model of these families on the Hugging Face hub
     or in a folder, or an ONNX file (docs/detectors.md)."""
     min_box_score: float = 0.3
     """Boxes that the detector is less sure of are left out."""
     output: Path = Path("out")
-    """Folder for the pictures and poses.json; made where it does not exist."""
+    """Folder for what is written; made where it does not exist."""
     json: bool = False
-    """Also print the results to stdout."""
+    """Also print the results to stdout; of a video one line a frame, while it runs."""
     flip: bool = False
     """Look at each person mirrored too: twice the time, a little more precise."""
     engine: Choice = "auto"
@@ -44,31 +51,36 @@ class Predict:
     batch_size: int = 32
     """People that the network looks at together."""
 
+    video: Annotated[VideoSettings, tyro.conf.arg(name="")] = field(default_factory=VideoSettings)
+    """Of videos alone."""
+
     def run(self) -> int:
-        """Exit status: 0 when every photo was done."""
+        """Exit status: 0 when every photo, and every frame of every video, was done."""
+        from rsn.cli.videos import predict_videos
         from rsn.files import make_folder
         from rsn.images import find_images
-        from rsn.inference.boxes import BoxFile, BoxSource, detected, whole_image
         from rsn.inference.estimator import PoseEstimator
-        from rsn.inference.photos import predict_photos, results, write_results
-        from rsn.oks import Nms
 
         if not self.sources:
-            raise RsnError("name at least one photo, or a folder of photos")
-        if self.detector is not None and self.boxes != "detect":
-            raise RsnError(
-                f"--detector {self.detector} is of no use with --boxes {self.boxes}; say --boxes detect"
-            )
-        paths = find_images(self.sources)
-        boxes: BoxSource
-        if self.boxes == "detect":
-            boxes = detected(self._detector())
-        else:
-            boxes = whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
+            raise RsnError("name at least one photo or video, or a folder of photos")
+        self.video.check()
+        videos = [source for source in self.sources if is_video(source, folders=self.video.fps is not None)]
+        paths = find_images([Path(source) for source in self.sources if source not in videos])
+        boxes = self._boxes()
         estimator = PoseEstimator(
             self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size
         )
         make_folder(self.output)
+        done = self._predict_photos(estimator, paths, boxes) if paths else True
+        if videos:
+            done &= predict_videos(estimator, videos, boxes, self.output, self.video, print_json=self.json)
+        return 0 if done else 1
+
+    def _predict_photos(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource") -> bool:
+        """Whether every photo was done."""
+        from rsn.inference.photos import predict_photos, results, write_results
+        from rsn.oks import Nms
+
         failed: list[Path] = []
 
         def report(path: Path, error: RsnError) -> None:
@@ -87,7 +99,18 @@ class Predict:
             say(f"{len(failed)} of {len(paths)} photos could not be done")
         if self.json:
             print(json.dumps(entries))
-        return 1 if failed else 0
+        return not failed
+
+    def _boxes(self) -> "BoxSource":
+        from rsn.inference.boxes import BoxFile, detected, whole_image
+
+        if self.boxes == "detect":
+            return detected(self._detector())
+        if self.detector is not None:
+            raise RsnError(
+                f"--detector {self.detector} is of no use with --boxes {self.boxes}; say --boxes detect"
+            )
+        return whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
 
     def _detector(self) -> "Detector":
         from rsn.inference.detection import open_detector

@@ -15,8 +15,11 @@ def say(text: str) -> None:
         print(f"rsn: {text}", file=sys.stderr)
 
 
-def track(items: Iterable[T], *, total: int, unit: str) -> Iterator[T]:
-    """Pass items on behind a progress bar, which is there only where somebody can see it, and once."""
+def track(items: Iterable[T], *, total: int | None, unit: str) -> Iterator[T]:
+    """Pass items on behind a progress bar, which is there only where somebody can see it, and once.
+
+    total: how many will come; None where nobody knows.
+    """
     from rich.console import Console
     from rich.progress import track as rich_track
 

@@ -61,6 +61,19 @@ def draw_boxes(image: Image, people: Sequence[Person]) -> Image:
     return np.asarray(cv2.addWeighted(opaque, BOX_OPACITY, image, 1 - BOX_OPACITY, 0), np.uint8)
 
 
+def draw_labels(image: Image, people: Sequence[Person], labels: Sequence[str]) -> Image:
+    """A copy of the picture, (H, W, 3) uint8 RGB, with a short text at the top left corner of everybody's box."""
+    canvas = image.copy()
+    scale = max(0.4, 0.0009 * max(image.shape[:2]))
+    thickness = max(1, round(2 * scale))
+    for person, label in zip(people, labels, strict=True):
+        corner = np.clip(np.nan_to_num(person.box[:2]), 0, _FARTHEST)
+        place = (int(corner[0]) + 2 * thickness, int(corner[1]) + round(24 * scale))
+        for colour, width in ((OUTLINE, 3 * thickness), (WHITE, thickness)):
+            cv2.putText(canvas, label, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+    return canvas
+
+
 def draw_heatmaps(crop: Image, heatmaps: NDArray[np.floating]) -> Image:
     """The strongest joint at each place as a glow over the crop.
 

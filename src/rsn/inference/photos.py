@@ -9,7 +9,7 @@ from typing import Any
 
 from rsn.crops import Image
 from rsn.errors import RsnError
-from rsn.files import write_atomically
+from rsn.files import distinct, write_atomically
 from rsn.images import read_image, write_image
 from rsn.inference.boxes import BoxSource
 from rsn.inference.drawing import draw_people
@@ -103,16 +103,8 @@ def estimate_photos(
 
 def _picture_paths(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     """Where each photo's picture goes: folder/NAME_poses.jpg, numbered where two photos have one name."""
-    taken: set[str] = set()
-    places: dict[Path, Path] = {}
-    for path in paths:
-        name, count = f"{path.stem}_poses", 1
-        while name in taken:
-            count += 1
-            name = f"{path.stem}_poses_{count}"
-        taken.add(name)
-        places[path] = folder / f"{name}.jpg"
-    return places
+    names = distinct(f"{path.stem}_poses" for path in paths)
+    return {path: folder / f"{name}.jpg" for path, name in zip(paths, names, strict=True)}
 
 
 def results(photos: Sequence[tuple[Path, list[Person]]], skeleton: Skeleton) -> list[dict[str, Any]]:

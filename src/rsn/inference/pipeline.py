@@ -1,15 +1,17 @@
 """Work done ahead by threads, handed out in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import repeat
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int) -> Iterator[R]:
+def in_order(function: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int) -> Generator[R]:
     """What `function` answers for every item, in the items' order, computed by threads.
 
     Items are taken by the caller's thread, and no more than `ahead` answers are under way or wait to be fetched, so
@@ -27,3 +29,20 @@ def in_order(function: Callable[[T], R], items: Iterable[T], *, threads: int, ah
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def made_ahead(items: Generator[T], *, ahead: int) -> Generator[T]:
+    """The same items, made in a thread, up to `ahead` of them before they are asked for.
+
+    What `items` raises is raised after the items before it. When the caller stops, `items` is closed once the item at
+    hand is made.
+    """
+    end = object()
+    with (
+        closing(items),
+        closing(in_order(lambda _: next(items, end), repeat(None), threads=1, ahead=ahead)) as made,
+    ):
+        for item in made:
+            if item is end:
+                return
+            yield item  # type: ignore[misc]

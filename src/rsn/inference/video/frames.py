@@ -1,0 +1,93 @@
+"""Where frames come from: what every source of them tells, and a folder of pictures as one."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rsn.crops import Image
+from rsn.errors import ImageError, RsnError
+from rsn.images import find_images, read_image
+from rsn.inference.video.settings import VideoSettings
+
+if TYPE_CHECKING:
+    from av import AudioStream, Packet
+
+
+class VideoError(RsnError):
+    """A video, camera or stream that cannot be opened, or holds nothing to see."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture of a video.
+
+    path: what boxes are looked up by: the video's name / the frame's number, or the picture's own file.
+    number: counts the frames from `start` on, from 0, the ones left out included. seconds: into the video.
+    image: (H, W, 3) uint8 RGB, upright.
+    """
+
+    path: Path
+    number: int
+    seconds: float
+    image: Image
+
+
+class FrameSource(ABC):
+    """Frames in the order of time, to be taken once.
+
+    Attributes:
+        name: for messages. stem: for the names of files.
+        expected: how many frames will come, about; None where nobody knows.
+        broken: how many frames could not be decoded so far, and were left out.
+        trouble: why the frames ended before their time; None where they did not.
+        notes: what else the user should know.
+        sound: the sound that came with the frames so far, to be taken away. sound_stream: its kind; None without.
+    """
+
+    def __init__(self, name: str, stem: str) -> None:
+        self.name = name
+        self.stem = stem
+        self.expected: int | None = None
+        self.broken = 0
+        self.trouble: str | None = None
+        self.notes: list[str] = []
+        self.sound: deque[Packet[AudioStream]] = deque()
+        self.sound_stream: AudioStream | None = None
+
+    @abstractmethod
+    def frames(self) -> Generator[Frame]:
+        """The frames; a trouble on the way ends them, and is told by `trouble`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the source, and of its sound, when nobody needs them any more."""
+
+
+class FrameFolder(FrameSource):
+    """The pictures in a folder, by name, as a video.
+
+    Raises:
+        ImageError: a folder without pictures.
+    """
+
+    def __init__(self, folder: Path, settings: VideoSettings) -> None:
+        rate = settings.fps or 25.0
+        times = [(i / rate, path) for i, path in enumerate(find_images([folder]))]
+        kept = [(seconds, path) for seconds, path in times if settings.start <= seconds < settings.end]
+        self._numbered = list(enumerate(kept))[:: settings.every]
+        super().__init__(str(folder), folder.resolve().name)
+        self.expected = len(self._numbered)
+
+    def frames(self) -> Generator[Frame]:
+        """The pictures; one that cannot be read counts as broken."""
+        for number, (seconds, path) in self._numbered:
+            try:
+                yield Frame(path, number, seconds, read_image(path))
+            except ImageError:
+                self.broken += 1
+
+    def close(self) -> None:
+        """Nothing is held between two pictures."""

@@ -1,0 +1,166 @@
+"""Videos -> people with ids, frame after frame, and the files that are left of them.
+
+Decoding, finding boxes and cutting them out, estimating, and drawing with encoding each run in a thread of their own, a
+few frames ahead of the next: a video of any length takes the memory of some dozen frames.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from rsn.crops import FloatArray
+from rsn.inference.boxes import BoxSource
+from rsn.inference.drawing import draw_labels, draw_people
+from rsn.inference.estimator import PoseEstimator, Scene, View
+from rsn.inference.pipeline import in_order, made_ahead
+from rsn.inference.smoothing import Smoother
+from rsn.inference.tracking import FOUND, Tracked, Tracker
+from rsn.inference.video.frames import Frame, FrameSource, VideoError
+from rsn.inference.video.settings import VideoSettings
+from rsn.inference.video.writing import outputs
+from rsn.oks import without_doubles
+from rsn.people import Person
+
+WAITING = 4  # frames between two threads
+BYTES_AT_ONCE = 200_000_000  # of the frames that one batch is made of
+FEWEST_JOINTS = 4  # found, of somebody who is still there
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A frame and the people in it."""
+
+    frame: Frame
+    people: list[Tracked]
+
+
+def predict_video(
+    estimator: PoseEstimator,
+    source: FrameSource,
+    boxes: BoxSource,
+    folder: Path,
+    name: str,
+    settings: VideoSettings,
+) -> Generator[Moment]:
+    """Estimate a video and write folder/NAME.mp4, NAME.jsonl and NAME.csv; yields what was written.
+
+    Closed early, it ends the files where they are. After an error there are none. The source is closed in the end.
+
+    Raises:
+        RsnError: a file cannot be written.
+        VideoError: there was not one frame.
+        AnnotationError: boxes that cannot be, or that a file does not have.
+    """
+    skeleton = estimator.card.skeleton
+    seen = False
+    with (
+        closing(source),  # last, since the sound is copied from it
+        closing(made_ahead(video_people(estimator, source, boxes, settings), ahead=WAITING)) as moments,
+        outputs(folder, name, source, skeleton) as (video, records),
+    ):
+        for moment in moments:
+            seen = True
+            people = [tracked.person for tracked in moment.people]
+            drawn = draw_people(moment.frame.image, people, skeleton)
+            drawn = draw_labels(drawn, people, [str(tracked.id) for tracked in moment.people])
+            video.write(drawn, moment.frame.seconds - settings.start)
+            records.write(moment.frame, moment.people)
+            try:
+                yield moment
+            except GeneratorExit:  # whoever takes them has enough; what is done is kept
+                video.cut_sound()
+                break
+        if not seen:
+            raise VideoError(_nothing(source, settings))
+    if video.left_out:
+        source.notes.append(f"its sound ({video.left_out}) does not fit into an MP4 and was left out")
+
+
+def video_people(
+    estimator: PoseEstimator, source: FrameSource, boxes: BoxSource, settings: VideoSettings
+) -> Generator[Moment]:
+    """People of a video, with ids and smoothed, frame after frame.
+
+    Raises:
+        AnnotationError: boxes that cannot be, or that a file does not have.
+    """
+    skeleton = estimator.card.skeleton
+    tracker, smoother = Tracker(skeleton, settings.tracking), Smoother(settings.smoothing)
+    with closing(made_ahead(source.frames(), ahead=WAITING)) as frames:
+        if settings.detect_every == 1:
+            found = _every_frame(estimator, frames, boxes)
+        else:
+            found = _carried(estimator, frames, boxes, settings.detect_every, tracker)
+        for frame, people in found:
+            tracked = tracker(people, frame.seconds)
+            yield Moment(frame, smoother(tracked, frame.seconds))
+
+
+def _every_frame(
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource
+) -> Iterator[tuple[Frame, list[Person]]]:
+    """People where the boxes are, batches across frames."""
+
+    def look(frame: Frame) -> tuple[Frame, list[View]]:
+        return frame, estimator.look(Scene.of(frame.image, *boxes(frame.path, frame.image)))
+
+    with closing(in_order(look, frames, threads=1, ahead=WAITING)) as looked:
+        while first := next(looked, None):
+            count = max(1, min(estimator.batch_size, BYTES_AT_ONCE // first[0].image.nbytes))
+            group = [first, *islice(looked, count - 1)]
+            found = estimator.estimate_views(views for _, views in group)
+            for (frame, _), people in zip(group, found, strict=True):
+                yield frame, _once(estimator, people)
+
+
+def _carried(
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, every: int, tracker: Tracker
+) -> Iterator[tuple[Frame, list[Person]]]:
+    """People where the boxes are in every Nth frame, and between where the tracker expects those of the frame before.
+
+    Every frame waits for the poses of the one before it, so that batches are the people of one frame.
+    """
+    for count, frame in enumerate(frames):
+        if count % every == 0:
+            scene = Scene.of(frame.image, *boxes(frame.path, frame.image))
+        else:
+            scene = _expected_scene(frame, tracker.expected(frame.seconds))
+        (people,) = estimator.estimate([scene])
+        yield frame, _once(estimator, people)
+
+
+def _expected_scene(frame: Frame, people: Iterable[Person]) -> Scene:
+    """The boxes of people who are still to be seen: some of their joints were found, and they are within the image."""
+    height, width = frame.image.shape[:2]
+    boxes = [
+        person.box
+        for person in people
+        if np.count_nonzero(person.scores > FOUND) >= FEWEST_JOINTS and _meet(person.box, width, height)
+    ]
+    return Scene.of(frame.image, boxes)
+
+
+def _meet(box: FloatArray, width: int, height: int) -> bool:
+    """Whether a box shares area with an image."""
+    x, y, box_width, box_height = box
+    return bool(x < width and y < height and x + box_width > 0 and y + box_height > 0)
+
+
+def _once(estimator: PoseEstimator, people: list[Person]) -> list[Person]:
+    """Nobody twice: two boxes may have led to one body."""
+    skeleton = estimator.card.skeleton
+    return without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
+
+
+def _nothing(source: FrameSource, settings: VideoSettings) -> str:
+    if source.trouble:
+        return f"{source.name}: no frame came, {source.trouble}"
+    if source.broken:
+        return f"{source.name}: none of its {source.broken} frames can be decoded; copy or download it again"
+    return (
+        f"{source.name} has no frame from second {settings.start:g} to second {settings.end:g}; choose others"
+    )

@@ -1,0 +1,32 @@
+"""Which sources are videos. It imports nothing heavy: the command line asks it first."""
+
+import re
+from pathlib import Path
+
+SUFFIXES = frozenset(
+    {
+        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv",
+        ".3gp", ".ogv", ".mxf", ".vob", ".mjpeg", ".y4m",
+    }
+)  # fmt: skip
+_URL = re.compile(r"(rtsps?|rtmps?|https?|udp|srt|tcp|rtp)://", re.IGNORECASE)
+
+
+def is_video(source: str, *, folders: bool) -> bool:
+    """Whether a source is a video by its name: a file, a URL, a camera; a folder where `folders` says so."""
+    if is_url(source) or camera_name(source) is not None:
+        return True
+    path = Path(source)
+    return folders if path.is_dir() else path.suffix.lower() in SUFFIXES
+
+
+def is_url(source: str) -> bool:
+    """Whether a source is an address in a network."""
+    return _URL.match(source) is not None
+
+
+def camera_name(source: str) -> str | None:
+    """The number or name in `camera:0`, or in `0` where no file is called that; None for what is no camera."""
+    if source.startswith("camera:"):
+        return source.removeprefix("camera:")
+    return source if source.isdecimal() and not Path(source).exists() else None

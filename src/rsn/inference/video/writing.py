@@ -1,0 +1,174 @@
+"""What is left of a video: the annotated one, and its people as JSON Lines and CSV."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from rsn.crops import Image
+from rsn.errors import RsnError
+from rsn.extras import require
+from rsn.files import replacing
+from rsn.inference.tracking import Tracked
+from rsn.inference.video.frames import Frame, FrameSource
+from rsn.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from av import AudioStream, VideoFrame, VideoStream
+
+CLOCK = 90_000  # ticks a second; a multiple of every common frame rate
+QUALITY = {"crf": "20", "preset": "veryfast"}  # of libx264; other H.264 encoders use their own
+
+
+class VideoWriter:
+    """An MP4 file of pictures, each at its own time, and the sound that came with them. A context manager.
+
+    The size of the first picture is that of the video; others are scaled to it.
+
+    Args:
+        path: where to write; nothing is checked or renamed here, see `rsn.files.replacing`.
+        source: whose sound is copied. Sound that does not fit into an MP4 is left out, and `left_out` says so.
+
+    Raises:
+        RsnError: the video cannot be written.
+    """
+
+    def __init__(self, path: Path, source: FrameSource) -> None:
+        require("av", extra="video", for_what="writing a video")
+        import av
+
+        self.left_out: str | None = None
+        self._source = source
+        self._file = av.open(str(path), "w", format="mp4")
+        self._pictures: VideoStream | None = None
+        self._sound: AudioStream | None = None
+        self._last = -1
+
+    def write(self, image: Image, seconds: float) -> None:
+        """Add a picture, (H, W, 3) uint8 RGB, to be shown from `seconds` on; times must rise."""
+        if self._pictures is None:
+            self._pictures = self._begin(image)
+        self._last = max(round(seconds * CLOCK), self._last + 1)
+        frame = _encodable(image, self._pictures.width, self._pictures.height)
+        frame.pts, frame.time_base = self._last, self._pictures.codec_context.time_base
+        self._file.mux(self._pictures.encode(frame))
+        self._copy_sound(until=seconds)
+
+    def cut_sound(self) -> None:
+        """Let the sound end with the pictures, though more of it has come."""
+        self._sound = None
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._pictures is not None:
+            self._file.mux(self._pictures.encode())
+            self._copy_sound(until=float("inf"))
+        self._file.close()
+
+    def _begin(self, image: Image) -> "VideoStream":
+        from fractions import Fraction
+
+        height, width = (side // 2 * 2 for side in image.shape[:2])  # H.264 has no odd sides
+        stream = self._file.add_stream("h264", options=QUALITY)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        context = stream.codec_context
+        context.time_base = stream.time_base = Fraction(1, CLOCK)
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+        context.color_range = 1  # 16 to 235
+        template = self._source.sound_stream
+        if template is not None and template.codec_context.name in self._file.supported_codecs:
+            self._sound = self._file.add_stream_from_template(template)
+        elif template is not None:
+            self.left_out = template.codec_context.name
+        return stream
+
+    def _copy_sound(self, until: float) -> None:
+        sound = self._source.sound
+        while sound and (sound[0].dts or 0) * sound[0].time_base <= until:
+            packet = sound.popleft()
+            if self._sound is not None:
+                packet.stream = self._sound
+                self._file.mux(packet)
+
+
+class Records:
+    """People of a video, one frame after the other, as JSON Lines and as CSV (one line a person)."""
+
+    def __init__(self, lines: Any, table: Any, skeleton: Skeleton) -> None:
+        self._lines = lines
+        self._table = csv.writer(table, lineterminator="\n")
+        joints = [f"{joint}_{column}" for joint in skeleton.joints for column in ("x", "y", "score")]
+        self._table.writerow(["frame", "seconds", "id", "score", "x", "y", "width", "height", *joints])
+
+    def write(self, frame: Frame, people: Sequence[Tracked]) -> None:
+        """Add a frame."""
+        record = as_record(frame, people)
+        self._lines.write(json.dumps(record) + "\n")
+        for one in record["people"]:
+            joints = [[*point, score] for point, score in zip(one["keypoints"], one["scores"], strict=True)]
+            cells = [record["frame"], record["seconds"], one["id"], one["score"], *one["box"]]
+            self._table.writerow([*cells, *(value for joint in joints for value in joint)])
+
+
+def as_record(frame: Frame, people: Sequence[Tracked]) -> dict[str, Any]:
+    """What JSON Lines have of a frame; keypoints are [x, y] in pixels, in the order of the skeleton's joints."""
+    return {
+        "frame": frame.number,
+        "seconds": round(frame.seconds, 6),
+        "people": [
+            {
+                "id": tracked.id,
+                "score": round(tracked.person.score, 4),
+                "box": np.round(tracked.person.box, 2).tolist(),
+                "keypoints": np.round(tracked.person.keypoints, 2).tolist(),
+                "scores": np.round(tracked.person.scores, 4).tolist(),
+            }
+            for tracked in people
+        ],
+    }
+
+
+@contextmanager
+def outputs(
+    folder: Path, name: str, source: FrameSource, skeleton: Skeleton
+) -> Iterator[tuple[VideoWriter, Records]]:
+    """folder/NAME.mp4, NAME.jsonl and NAME.csv, which are there when the block has ended well, and else are not.
+
+    Raises:
+        RsnError: one of them cannot be written.
+    """
+    import av
+
+    path = folder / f"{name}.mp4"
+    with (
+        replacing(path) as video,
+        replacing(path.with_suffix(".jsonl")) as lines,
+        replacing(path.with_suffix(".csv")) as table,
+        open(lines, "x", encoding="utf-8") as lines_file,
+        open(table, "x", encoding="utf-8", newline="") as table_file,
+    ):
+        try:
+            with VideoWriter(video, source) as writer:
+                yield writer, Records(lines_file, table_file, skeleton)
+        except av.FFmpegError as error:
+            raise RsnError(f"cannot write {path}: {error.strerror}; choose a folder with room") from error
+
+
+def _encodable(image: Image, width: int, height: int) -> "VideoFrame":
+    """A frame of the encoder's format: even sides, BT.709, as the stream is marked."""
+    from av import VideoFrame
+
+    if image.shape[0] // 2 * 2 != height or image.shape[1] // 2 * 2 != width:
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
