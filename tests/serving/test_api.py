@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pose_service import Client, estimator_of, serving
+from pose_service import Client, estimator_of, running, serving
 from rsn.crops import Crop
 from rsn.images import read_image
 from rsn.inference.estimator import PoseEstimator
+from rsn.serving.app import create_app
 from rsn.serving.limits import Limits
+from rsn.serving.run import names_of
 from rsn.skeletons import COCO_17
 
 
@@ -35,6 +37,13 @@ def test_people_are_those_of_the_estimator(service: Client, photo: Path, estimat
         np.testing.assert_allclose(person["keypoints"], own.keypoints, atol=0.02)
         np.testing.assert_allclose(person["scores"], own.scores, atol=1e-3)
         assert person["score"] == pytest.approx(own.score, abs=1e-3)
+
+
+def test_a_service_for_its_own_machine_answers_to_no_other_name(estimator: PoseEstimator) -> None:
+    with running(create_app({"random": estimator}, hosts=names_of("127.0.0.1"))) as client:
+        assert client.get("/health").status == 200
+        assert client.ask("GET", "/health", headers={"Host": f"localhost:{client.port}"}).status == 200
+        assert client.ask("GET", "/health", headers={"Host": "elsewhere.example"}).status == 400
 
 
 def test_without_boxes_the_picture_is_one_person(service: Client, photo: Path) -> None:

@@ -53,7 +53,7 @@ class Serve:
 
         from rsn.inference.estimator import PoseEstimator
         from rsn.serving.app import create_app
-        from rsn.serving.run import open_port, server_of, url_of
+        from rsn.serving.run import names_of, open_port, server_of, url_of
 
         names = [Path(model).name for model in self.models]
         if len(set(names)) < len(names):
@@ -71,7 +71,7 @@ class Serve:
                 )
                 for name, model in zip(names, self.models, strict=True)
             }
-            server = server_of(create_app(estimators, self.limits))
+            server = server_of(create_app(estimators, self.limits, hosts=names_of(self.host)))
             opened.listen()
             say(f"{', '.join(names)} at {url_of(opened)}; Ctrl-C stops it")
             if detector is None:

@@ -1,12 +1,13 @@
 """The service as an ASGI application: the page, and the API beneath it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
 from rsn import __version__
@@ -23,18 +24,23 @@ DESCRIPTION = (
 HUNG_UP = 499  # nobody reads it; so it is counted in the metrics, as web servers do
 
 
-def create_app(estimators: Mapping[str, PoseEstimator], limits: Limits | None = None) -> FastAPI:
+def create_app(
+    estimators: Mapping[str, PoseEstimator], limits: Limits | None = None, *, hosts: Sequence[str] = ("*",)
+) -> FastAPI:
     """The page and the API for some models.
 
     Args:
         estimators: by the name that requests choose them by; the first is taken where none is named. They are used by
             this application alone. One with a detector finds the people itself.
         limits: what a request may ask for, see `Limits`.
+        hosts: names that the service goes by; requests for others are answered with 400. A service for its own
+            machine alone needs that, since a site elsewhere may give its name this machine's address (DNS rebinding).
     """
     service = Service(estimators, limits or Limits())
     # FastAPI's own pages of documentation load scripts of others; /openapi.json is all there is.
     app = FastAPI(title="rsn", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.service = service
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     app.add_middleware(Answers, metrics=service.metrics)
     app.add_exception_handler(Refused, _refuse)
     app.add_exception_handler(RequestValidationError, _misread)

@@ -8,6 +8,11 @@ from fastapi import FastAPI
 from rsn.errors import RsnError
 
 
+def names_of(host: str) -> tuple[str, ...]:
+    """Names that a service listening on an address goes by: any, unless it is there for this machine alone."""
+    return ("localhost", "127.0.0.1") if host in ("localhost", "127.0.0.1") else ("*",)
+
+
 def open_port(host: str, port: int) -> socket.socket:
     """A socket bound to an address; port 0 lets the system choose a free one.
 
