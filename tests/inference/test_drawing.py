@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from rsn.crops import FloatArray, Image
-from rsn.inference.drawing import LEFT, MIDDLE, RIGHT, draw_boxes, draw_heatmaps, draw_people
+from rsn.inference.drawing import (
+    LEFT,
+    MIDDLE,
+    RIGHT,
+    draw_boxes,
+    draw_heatmaps,
+    draw_labels,
+    draw_people,
+    draw_scene,
+    id_colour,
+)
+from rsn.inference.style import Style
 from rsn.people import Person
 from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
 
@@ -168,3 +179,51 @@ def test_heatmaps_glow_at_the_joints() -> None:
     assert 50 < difference[162, 146] < difference[66, 50], "a joint perhaps"
     assert difference[120, 96] == 0, "and nothing elsewhere"
     assert np.array_equal(draw_heatmaps(crop, -heatmaps), crop)
+
+
+def test_the_surer_the_more_opaque() -> None:
+    def strength(score: float) -> int:
+        forearm = with_joints({"left_elbow": (200, 100), "left_wrist": (200, 300)})
+        unsure = Person.from_joints(
+            forearm.box, forearm.keypoints, np.where(forearm.scores > 0.6, score, 0.5)
+        )
+        drawn = draw_people(canvas(), [unsure], COCO_17)
+        return int(np.abs(drawn[200, 200].astype(int) - GREY).sum())
+
+    strengths = [strength(score) for score in (0.61, 0.8, 1.0, 1.4)]
+    assert 0 < strengths[0] < 0.5 * strengths[2]
+    assert strengths[0] < strengths[1] < strengths[2] == strengths[3]
+
+
+def test_labels_stay_in_the_picture_and_have_the_colour_of_the_id() -> None:
+    def at(x: float, y: float) -> Person:
+        return Person.from_joints((x, y, 100, 200), np.zeros((17, 2)), np.zeros(17))
+
+    for x, y in ((150, 150), (-80, -90), (390, 390)):
+        drawn = draw_labels(canvas(), [at(x, y)], ["37"], [2])
+        places = changed(drawn)
+        assert len(places) > 100
+        assert (drawn == np.array(id_colour(2))).all(2).sum() > 0.3 * len(places)
+    above = changed(draw_labels(canvas(), [at(150, 150)], ["37"], [2]))
+    assert above[:, 0].min() == 150
+    assert above[:, 1].max() <= 150
+    assert id_colour(1) == id_colour(9) != id_colour(2)
+
+
+def test_a_style_draws_what_it_says() -> None:
+    people = [with_joints({"left_elbow": (200, 100), "left_wrist": (200, 300)})]
+
+    def drawn(style: Style, heat: np.ndarray | None = None) -> Image:
+        return draw_scene(canvas(), people, COCO_17, style, ids=[7], heat=heat)
+
+    plain = draw_people(canvas(), people, COCO_17)
+    assert np.array_equal(drawn(Style()), plain)
+    assert np.array_equal(drawn(Style(min_score=2)), canvas())
+    assert np.array_equal(drawn(Style(label="id")), draw_labels(plain, people, ["7"], [7]))
+    assert not np.array_equal(drawn(Style(label="id")), drawn(Style(label="score")))
+    assert np.array_equal(drawn(Style(boxes=True)), draw_boxes(plain, people, [7]))
+    heat = np.zeros((400, 400))
+    heat[50:60, 50:60] = 1
+    glowing = (drawn(Style(), heat) != plain).any(2)
+    assert glowing[55, 55]
+    assert glowing.sum() == 100

@@ -15,8 +15,10 @@ from rsn import PoseEstimator
 from rsn.errors import ImageError, RsnError
 from rsn.images import read_image
 from rsn.inference.boxes import whole_image
+from rsn.inference.heat import heat_of
 from rsn.inference.photos import PHOTOS_AHEAD, estimate_photos, predict_photos
 from rsn.inference.pipeline import in_order
+from rsn.inference.style import Style
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +128,23 @@ def test_ctrl_c_stops_at_once_without_a_traceback(
     assert said.endswith("rsn: stopped\n")
     assert "Traceback" not in said
     assert len(list(tmp_path.glob("out/*.jpg"))) < 400
+
+
+def test_heat_lies_where_the_joints_are(estimator: PoseEstimator) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    people = estimator(image, [[90, 20, 50, 80]])
+    heat = heat_of(estimator, image, people)
+    assert heat.shape == (120, 160)
+    assert heat[:, :60].max() == 0, "nobody is there"
+    x, y = people[0].keypoints[people[0].scores.argmax()].round().astype(int)
+    assert heat[y, x] > 0.7 * heat.max() > 0
+    assert heat_of(estimator, image, []).max() == 0
+
+
+def test_pictures_in_the_format_that_is_asked_for(
+    estimator: PoseEstimator, photos: list[Path], tmp_path: Path
+) -> None:
+    for suffix, begins in (("png", b"\x89PNG"), ("webp", b"RIFF")):
+        style = Style(format=suffix, heatmaps=True, boxes=True, label="score")
+        list(predict_photos(estimator, photos[:1], whole_image, tmp_path, print, style=style))
+        assert (tmp_path / f"0_poses.{suffix}").read_bytes().startswith(begins)

@@ -10,6 +10,7 @@ import tyro
 from rsn.cli.progress import say, track
 from rsn.errors import RsnError
 from rsn.inference.engines import Choice
+from rsn.inference.style import Style
 from rsn.inference.video.settings import VideoSettings
 from rsn.inference.video.sources import is_video
 
@@ -53,6 +54,8 @@ class Predict:
 
     video: Annotated[VideoSettings, tyro.conf.arg(name="")] = field(default_factory=VideoSettings)
     """Of videos alone."""
+    draw: Style = field(default_factory=Style)
+    """What is drawn."""
 
     def run(self) -> int:
         """Exit status: 0 when every photo, and every frame of every video, was done."""
@@ -73,7 +76,9 @@ class Predict:
         make_folder(self.output)
         done = self._predict_photos(estimator, paths, boxes) if paths else True
         if videos:
-            done &= predict_videos(estimator, videos, boxes, self.output, self.video, print_json=self.json)
+            done &= predict_videos(
+                estimator, videos, boxes, self.output, self.video, self.draw, print_json=self.json
+            )
         return 0 if done else 1
 
     def _predict_photos(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource") -> bool:
@@ -88,7 +93,7 @@ class Predict:
             say(str(error))
 
         nms: Nms = "oks" if self.boxes == "detect" and estimator.card.skeleton.sigmas else "none"
-        photos = predict_photos(estimator, paths, boxes, self.output, report, nms=nms)
+        photos = predict_photos(estimator, paths, boxes, self.output, report, nms=nms, style=self.draw)
         done = [(photo.path, photo.people) for photo in track(photos, total=len(paths), unit="photo")]
         entries = results(done, estimator.card.skeleton)
         if done:

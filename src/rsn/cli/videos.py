@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsn.cli.progress import say, track
 from rsn.errors import RsnError
+from rsn.inference.style import Style
 from rsn.inference.video.settings import VideoSettings
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def predict_videos(
     boxes: "BoxSource",
     folder: Path,
     settings: VideoSettings,
+    style: Style,
     *,
     print_json: bool,
 ) -> bool:
@@ -43,7 +45,7 @@ def predict_videos(
         for source, name in zip(sources, names, strict=True):
             try:
                 frames = open_frames(source, settings)
-                moments = predict_video(estimator, frames, boxes, folder, name, settings)
+                moments = predict_video(estimator, frames, boxes, folder, name, settings, style)
                 done.append(_follow(frames, moments, stopped, folder / name, print_json=print_json))
             except RsnError as error:
                 say(str(error))

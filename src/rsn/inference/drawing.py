@@ -1,13 +1,14 @@
 """People and heatmaps drawn over a picture."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rsn.crops import FloatArray, Image
+from rsn.inference.style import Style
 from rsn.people import Person
 from rsn.skeletons import Side, Skeleton
 
@@ -21,18 +22,53 @@ WHITE: Colour = (255, 255, 255)
 OUTLINE: Colour = (16, 20, 32)
 _COLOURS: dict[Side, Colour] = {"left": LEFT, "middle": MIDDLE, "right": RIGHT}
 
-LIMB_OPACITY = 0.88
+# One of these belongs to each id: told apart by most eyes (after Okabe and Ito), and light enough for dark text.
+ID_COLOURS: tuple[Colour, ...] = (
+    (255, 255, 255), (120, 200, 255), (255, 178, 64), (92, 214, 165), (248, 232, 92), (240, 160, 208),
+    (170, 180, 255), (200, 224, 128),
+)  # fmt: skip
+
+OPACITY = 0.92  # of joints and limbs that are certain
+FAINTEST = 0.3  # of those that are only just shown
+CERTAIN = 1.0  # score of a joint that is; RSN's decoder gives it where a heatmap reaches half of its peak
 BOX_OPACITY = 0.6
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 6  # OpenCV draws at positions of 1 / 2 ** _SHIFT pixels
 _BLEED = 0.6  # pixels; so far does OpenCV's antialiasing spread a filled shape
 _FARTHEST = 1e5  # pixels; beyond it OpenCV's fixed-point numbers would overflow
 _FACE = frozenset({"nose", "eye", "ear"})
 
 
+def draw_scene(
+    image: Image,
+    people: Sequence[Person],
+    skeleton: Skeleton,
+    style: Style,
+    *,
+    ids: Sequence[int],
+    heat: NDArray[np.floating] | None = None,
+) -> Image:
+    """A copy of the picture, (H, W, 3) uint8 RGB, with all that the style asks for.
+
+    ids: of the people; where the style's label is "auto" none is shown. heat: of `draw_heat`, below the skeletons.
+    """
+    drawn = image if heat is None else draw_heat(image, heat)
+    drawn = draw_people(drawn, people, skeleton, min_score=style.min_score)
+    if style.boxes:
+        drawn = draw_boxes(drawn, people, ids)
+    if style.label == "id":
+        drawn = draw_labels(drawn, people, [str(number) for number in ids], ids)
+    if style.label == "score":
+        drawn = draw_labels(drawn, people, [f"{person.score:.2f}" for person in people], ids)
+    return drawn
+
+
 def draw_people(
     image: Image, people: Sequence[Person], skeleton: Skeleton, *, min_score: float = 0.6
 ) -> Image:
     """A copy of the picture with everybody's joints and limbs on it: left blue, right orange, middle yellow.
+
+    The surer a joint, the more opaque it is; a limb is as sure as its less sure end.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -51,27 +87,53 @@ def draw_people(
     return canvas
 
 
-def draw_boxes(image: Image, people: Sequence[Person]) -> Image:
-    """A copy of the picture, (H, W, 3) uint8 RGB, with the corners of everybody's box on it."""
-    corners = [_fixed(corner) for person in people for corner in _box_corners(person.box)]
+def draw_boxes(image: Image, people: Sequence[Person], ids: Sequence[int] = ()) -> Image:
+    """A copy of the picture, (H, W, 3) uint8 RGB, with the corners of everybody's box on it.
+
+    ids: of the people, whose colours the corners take; white without.
+    """
+    boxes = [[_fixed(corner) for corner in _box_corners(person.box)] for person in people]
+    colours = [id_colour(number) for number in ids] or [WHITE] * len(people)
     thickness = max(1, round(0.0015 * max(image.shape[:2])))
     opaque = image.copy()
-    for colour, width in ((OUTLINE, 3 * thickness), (WHITE, thickness)):
-        cv2.polylines(opaque, corners, False, colour, width, cv2.LINE_AA, _SHIFT)
+    for corners, colour in zip(boxes, colours, strict=True):
+        for shade, width in ((OUTLINE, 3 * thickness), (colour, thickness)):
+            cv2.polylines(opaque, corners, False, shade, width, cv2.LINE_AA, _SHIFT)
     return np.asarray(cv2.addWeighted(opaque, BOX_OPACITY, image, 1 - BOX_OPACITY, 0), np.uint8)
 
 
-def draw_labels(image: Image, people: Sequence[Person], labels: Sequence[str]) -> Image:
-    """A copy of the picture, (H, W, 3) uint8 RGB, with a short text at the top left corner of everybody's box."""
+def id_colour(number: int) -> Colour:
+    """The colour that belongs to an id, which counts from 1; there are eight."""
+    return ID_COLOURS[(number - 1) % len(ID_COLOURS)]
+
+
+def draw_labels(
+    image: Image, people: Sequence[Person], labels: Sequence[str], ids: Sequence[int] = ()
+) -> Image:
+    """A copy of the picture, (H, W, 3) uint8 RGB, with a short text on a plate above everybody's box.
+
+    The text's size follows the person within bounds. ids: of the people, whose colours the plates take; white without.
+    """
     canvas = image.copy()
-    scale = max(0.4, 0.0009 * max(image.shape[:2]))
-    thickness = max(1, round(2 * scale))
-    for person, label in zip(people, labels, strict=True):
-        corner = np.clip(np.nan_to_num(person.box[:2]), 0, _FARTHEST)
-        place = (int(corner[0]) + 2 * thickness, int(corner[1]) + round(24 * scale))
-        for colour, width in ((OUTLINE, 3 * thickness), (WHITE, thickness)):
-            cv2.putText(canvas, label, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+    colours = [id_colour(number) for number in ids] or [WHITE] * len(people)
+    for person, label, colour in zip(people, labels, colours, strict=True):
+        _draw_label(canvas, person, label, colour)
     return canvas
+
+
+def _draw_label(canvas: Image, person: Person, label: str, colour: Colour) -> None:
+    height, width = canvas.shape[:2]
+    x, y, _, tall = np.clip(np.nan_to_num(person.box), -_FARTHEST, _FARTHEST)
+    size = np.clip(0.08 * tall, 11, max(11, 0.028 * max(height, width)))  # of the letters, in pixels
+    scale, stroke = size / 21, max(1, round(size / 12))  # Hershey's capitals are 21 pixels high
+    (text_width, text_height), _ = cv2.getTextSize(label, _FONT, scale, stroke)
+    pad = max(2, round(0.3 * size))
+    plate = np.array([text_width + 2 * pad, text_height + 2 * pad])
+    left, top = np.clip((x, y - plate[1]), 0, np.maximum((width, height) - plate, 0)).astype(int).tolist()
+    right, bottom = left + int(plate[0]), top + int(plate[1])
+    cv2.rectangle(canvas, (left, top), (right, bottom), OUTLINE, cv2.FILLED)
+    cv2.rectangle(canvas, (left + 1, top + 1), (right - 1, bottom - 1), colour, cv2.FILLED)
+    cv2.putText(canvas, label, (left + pad, bottom - pad), _FONT, scale, OUTLINE, stroke, cv2.LINE_AA)
 
 
 def draw_heatmaps(crop: Image, heatmaps: NDArray[np.floating]) -> Image:
@@ -81,19 +143,26 @@ def draw_heatmaps(crop: Image, heatmaps: NDArray[np.floating]) -> Image:
     """
     height, width = crop.shape[:2]
     strongest = np.asarray(heatmaps.max(0) / 255, np.float32)
-    heat = np.clip(cv2.resize(strongest, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
-    # The darkest quarter of the colours would look like soot on the crop.
+    heat = cv2.resize(strongest, (width, height), interpolation=cv2.INTER_LINEAR)
+    return draw_heat(crop, np.asarray(heat, np.float32))
+
+
+def draw_heat(image: Image, heat: NDArray[np.floating]) -> Image:
+    """A glow over a picture, (H, W, 3) uint8 RGB: heat, (H, W), is 0 where there is none and 1 at a certain joint."""
+    heat = np.clip(heat, 0, 1)
+    # The darkest quarter of the colours would look like soot on the picture.
     glow = cv2.applyColorMap(np.asarray(64 + 191 * heat, np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     opacity = np.minimum(0.85, 1.5 * heat)[..., None]
-    return np.asarray(np.rint(crop * (1 - opacity) + glow * opacity), np.uint8)
+    return np.asarray(np.rint(image * (1 - opacity) + glow * opacity), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class _Figure:
-    """One person's joints (K, 2) in pixels, which of them to draw (K,), and the limbs' thickness in pixels."""
+    """One person's joints (K, 2) in pixels, which of them to draw and how opaque (K,), and the limbs' thickness."""
 
     joints: FloatArray
     shown: NDArray[np.bool_]
+    opacity: FloatArray
     thickness: float
 
     @classmethod
@@ -104,7 +173,8 @@ class _Figure:
         size = float(np.ptp(joints[shown], axis=0).max()) if shown.any() else 0.0
         # Thin enough for a face in a crowd, never so thick that it hides the person.
         thickness = np.clip(0.022 * size, 2.0, max(2.0, 0.016 * max(image.shape[:2])))
-        return cls(joints, shown, float(thickness))
+        sure = np.clip((person.scores - min_score) / max(CERTAIN - min_score, 1e-9), 0, 1)
+        return cls(joints, shown, OPACITY * (FAINTEST + (1 - FAINTEST) * sure), float(thickness))
 
 
 def _draw_figure(canvas: Image, figure: _Figure, skeleton: Skeleton) -> None:
@@ -117,36 +187,53 @@ def _draw_figure(canvas: Image, figure: _Figure, skeleton: Skeleton) -> None:
     patch = canvas[low[1] : high[1], low[0] : high[0]]
     if not patch.size:
         return
-    inside = _Figure(figure.joints - low, figure.shown, figure.thickness)
-    limbs = patch.copy()
-    _draw_limbs(limbs, inside, skeleton)
-    patch[:] = cv2.addWeighted(limbs, LIMB_OPACITY, patch, 1 - LIMB_OPACITY, 0)
-    _draw_joints(patch, inside, skeleton)
+    inside = replace(figure, joints=figure.joints - low)
+    layer = _Layer(patch.copy(), np.zeros(patch.shape[:2], np.float32))
+    _draw_limbs(layer, inside, skeleton)
+    _draw_joints(layer, inside, skeleton)
+    patch[:] = cv2.blendLinear(layer.colours, patch, layer.opacity, 1 - layer.opacity)
 
 
-def _draw_limbs(patch: Image, figure: _Figure, skeleton: Skeleton) -> None:
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """What is drawn over a patch, (h, w, 3) uint8 RGB, and how opaque it is, (h, w) float32.
+
+    Where nothing is drawn the colours are the patch's own, so that opacity may reach a little farther than a shape.
+    """
+
+    colours: Image
+    opacity: NDArray[np.float32]
+
+    def fill(self, outline: FloatArray, colour: Colour, opacity: float) -> None:
+        """Fill a convex shape, (N, 2) pixels, whose edges are antialiased."""
+        cv2.fillConvexPoly(self.colours, _fixed(outline), colour, cv2.LINE_AA, _SHIFT)
+        around = np.rint(outline + np.sign(outline - outline.mean(0)))
+        cv2.fillConvexPoly(self.opacity, around.astype(np.int32), opacity)
+
+
+def _draw_limbs(layer: _Layer, figure: _Figure, skeleton: Skeleton) -> None:
     limbs = [(a, b) for a, b in skeleton.limbs if figure.shown[a] and figure.shown[b]]
+    limbs.sort(key=lambda limb: figure.opacity[list(limb)].min())  # sure ones over unsure ones
     rim = _rim(figure)
     for colour, growth in ((OUTLINE, rim), (None, 0.0)):
         for a, b in limbs:
-            start, end = figure.joints[a], figure.joints[b]
             radii = [
                 0.5 * figure.thickness * _fineness(skeleton.plain_joints[joint]) + growth for joint in (a, b)
             ]
-            outline = _fixed(_capsule(start, end, *radii))
-            cv2.fillConvexPoly(patch, outline, colour or _limb_colour(skeleton, a, b), cv2.LINE_AA, _SHIFT)
+            outline = _capsule(figure.joints[a], figure.joints[b], *radii)
+            opacity = float(figure.opacity[[a, b]].min())
+            layer.fill(outline, colour or _limb_colour(skeleton, a, b), opacity)
 
 
-def _draw_joints(patch: Image, figure: _Figure, skeleton: Skeleton) -> None:
+def _draw_joints(layer: _Layer, figure: _Figure, skeleton: Skeleton) -> None:
     """Discs in the colour of the side, in a white ring, in a dark outline."""
     rim = _rim(figure)
     for joint in np.flatnonzero(figure.shown):
-        centre = _fixed(figure.joints[joint])
+        centre = figure.joints[joint]
         radius = 0.95 * figure.thickness * _fineness(skeleton.plain_joints[joint])
         side = _COLOURS[skeleton.sides[joint]]
         for colour, reach in ((OUTLINE, radius + rim), (WHITE, radius), (side, 0.6 * radius)):
-            size = int(_fixed(max(reach - _BLEED, 0)))
-            cv2.circle(patch, centre.tolist(), size, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+            layer.fill(_capsule(centre, centre, reach, reach), colour, float(figure.opacity[joint]))
 
 
 def _rim(figure: _Figure) -> float:

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsn.crops import Image
 from rsn.errors import RsnError
 from rsn.files import distinct, write_atomically
 from rsn.images import read_image, write_image
 from rsn.inference.boxes import BoxSource
-from rsn.inference.drawing import draw_people
+from rsn.inference.drawing import draw_scene
 from rsn.inference.estimator import PoseEstimator, Scene, View
+from rsn.inference.heat import heat_of
 from rsn.inference.pipeline import in_order
+from rsn.inference.style import Style
 from rsn.oks import Nms, without_doubles
 from rsn.people import Person
 from rsn.skeletons import Skeleton
@@ -42,24 +47,32 @@ def predict_photos(
     on_error: OnError,
     *,
     nms: Nms = "none",
+    style: Style | None = None,
 ) -> Iterator[Photo]:
-    """Estimate photos and write each one's picture, NAME_poses.jpg, into a folder; in order.
+    """Estimate photos and write each one's picture, NAME_poses.jpg (or as the style says), into a folder; in order.
 
     A photo that cannot be read, whose boxes cannot be, or whose picture cannot be written goes to `on_error`; what
     is yielded was done completely. Threads read, draw and write while the caller's runs the network.
     """
-    pictures = _picture_paths(paths, folder)
+    style = style or Style()
+    pictures = _picture_paths(paths, folder, style.format)
 
-    def draw(photo: Photo) -> tuple[Photo, RsnError | None]:
+    def draw(seen: tuple[Photo, NDArray[np.float32] | None]) -> tuple[Photo, RsnError | None]:
+        photo, heat = seen
+        ids = range(1, len(photo.people) + 1)
         try:
-            write_image(pictures[photo.path], draw_people(photo.image, photo.people, estimator.card.skeleton))
+            drawn = draw_scene(photo.image, photo.people, estimator.card.skeleton, style, ids=ids, heat=heat)
+            write_image(pictures[photo.path], drawn)
         except RsnError as error:
             return photo, error
         return photo, None
 
     photos = estimate_photos(estimator, paths, boxes, on_error, nms=nms)
+    seen = (
+        (photo, heat_of(estimator, photo.image, photo.people) if style.heatmaps else None) for photo in photos
+    )
     # As many as a batch may finish at once, so that the next batch need not wait for them.
-    for photo, error in in_order(draw, photos, threads=1, ahead=estimator.batch_size):
+    for photo, error in in_order(draw, seen, threads=1, ahead=estimator.batch_size):
         if error is None:
             yield photo
         else:
@@ -101,10 +114,10 @@ def estimate_photos(
         yield Photo(*waiting.popleft(), without_doubles(people, estimator.card.skeleton, nms=nms))
 
 
-def _picture_paths(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Where each photo's picture goes: folder/NAME_poses.jpg, numbered where two photos have one name."""
+def _picture_paths(paths: Sequence[Path], folder: Path, suffix: str) -> dict[Path, Path]:
+    """Where each photo's picture goes: folder/NAME_poses.SUFFIX, numbered where two photos have one name."""
     names = distinct(f"{path.stem}_poses" for path in paths)
-    return {path: folder / f"{name}.jpg" for path, name in zip(paths, names, strict=True)}
+    return {path: folder / f"{name}.{suffix}" for path, name in zip(paths, names, strict=True)}
 
 
 def results(photos: Sequence[tuple[Path, list[Person]]], skeleton: Skeleton) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ few frames ahead of the next: a video of any length takes the memory of some doz
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from rsn.crops import FloatArray
 from rsn.inference.boxes import BoxSource
-from rsn.inference.drawing import draw_labels, draw_people
+from rsn.inference.drawing import draw_scene
 from rsn.inference.estimator import PoseEstimator, Scene, View
 from rsn.inference.pipeline import in_order, made_ahead
 from rsn.inference.smoothing import Smoother
+from rsn.inference.style import Style
 from rsn.inference.tracking import FOUND, Tracked, Tracker
 from rsn.inference.video.frames import Frame, FrameSource, VideoError
 from rsn.inference.video.settings import VideoSettings
@@ -45,6 +46,7 @@ def predict_video(
     folder: Path,
     name: str,
     settings: VideoSettings,
+    style: Style | None = None,
 ) -> Generator[Moment]:
     """Estimate a video and write folder/NAME.mp4, NAME.jsonl and NAME.csv; yields what was written.
 
@@ -55,7 +57,9 @@ def predict_video(
         VideoError: there was not one frame.
         AnnotationError: boxes that cannot be, or that a file does not have.
     """
-    skeleton = estimator.card.skeleton
+    skeleton, style = estimator.card.skeleton, style or Style()
+    if style.label == "auto":
+        style = replace(style, label="id")
     seen = False
     with (
         closing(source),  # last, since the sound is copied from it
@@ -65,8 +69,8 @@ def predict_video(
         for moment in moments:
             seen = True
             people = [tracked.person for tracked in moment.people]
-            drawn = draw_people(moment.frame.image, people, skeleton)
-            drawn = draw_labels(drawn, people, [str(tracked.id) for tracked in moment.people])
+            ids = [tracked.id for tracked in moment.people]
+            drawn = draw_scene(moment.frame.image, people, skeleton, style, ids=ids)
             video.write(drawn, moment.frame.seconds - settings.start)
             records.write(moment.frame, moment.people)
             try:
