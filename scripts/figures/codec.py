@@ -1,0 +1,115 @@
+"""The codec: target heatmaps, and how exactly joints come back from them."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+
+from figures.style import DECODERS, GREY, INK, save
+from figures.tables import Table
+from rsn.heatmaps import CELL_MIDDLE, decode, encode, mirror_back
+from rsn.networks.card import Decoder
+
+SIZE = (256, 192)
+KERNELS = {5: "COCO", 9: "MPII"}  # of the decoder, and whose weights have it
+STEPS = 64  # positions within a cell, along either axis
+FIRST = 96.0  # input pixel, away from the border
+
+
+def draw(folder: Path) -> dict[str, Table]:
+    """codec.svg, and tables of the error of a round trip and of the flip test."""
+    _draw_round_trip(folder)
+    return {"round trip": _round_trip_table(), "flip test": _flip_table()}
+
+
+def positions() -> Tensor:
+    """(STEPS², 1, 2): a joint at every place within one cell, in input pixels."""
+    steps = FIRST + (torch.arange(STEPS, dtype=torch.float32) + 0.5) * 4 / STEPS
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    return torch.stack([x, y], dim=-1).reshape(-1, 1, 2)
+
+
+def targets(joints: Tensor, decoder: Decoder) -> Tensor:
+    """The target that is decoded: the finest level's, (N, K, h, w)."""
+    seen = torch.full(joints.shape[:2], 2)
+    return encode(joints, seen, SIZE, kernels=(5,), decoder=decoder)[:, 0]
+
+
+def between_cells(joints: Tensor, decoder: Decoder) -> Tensor:
+    """Gaussians that stand where the joints are, as a network's answer would that knows more than its targets.
+
+    Where a joint is on the map, its decoder says.
+    """
+    return targets(joints - CELL_MIDDLE[decoder] + CELL_MIDDLE["unbiased"], "unbiased")
+
+
+def _errors(maps: Tensor, joints: Tensor, decoder: Decoder, kernel: int) -> Tensor:
+    found, _ = decode(maps.double(), kernel=kernel, decoder=decoder)
+    return (found - joints)[:, 0]
+
+
+def _round_trip_table() -> Table:
+    joints = positions()
+    rows = []
+    for name, render in (("its own target", targets), ("a Gaussian between the cells", between_cells)):
+        for decoder in DECODERS:
+            row = [name, f"`{decoder}`"]
+            for kernel in KERNELS:
+                errors = _errors(render(joints, decoder), joints, decoder, kernel)
+                distances = errors.norm(dim=-1)
+                mean_x, mean_y = (f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00") for value in errors.mean(0).tolist())
+                row.append(f"{distances.mean():.2f} / {distances.max():.2f} ({mean_x}, {mean_y})")
+            rows.append(row)
+    return [["heatmap", "decoder", *(f"kernel {kernel}, {whose}" for kernel, whose in KERNELS.items())], *rows]
+
+
+def _flip_table() -> Table:
+    """Mean error along x of the flip test: an ideal network answers with Gaussians, for the crop and its mirror image."""
+    joints = positions()
+    mirrored = torch.stack([SIZE[1] - 1 - joints[..., 0], joints[..., 1]], dim=-1)
+    rows = []
+    for decoder in DECODERS:
+        straight = between_cells(joints, decoder)
+        back = mirror_back(between_cells(mirrored, decoder), [0])
+        answers = (straight, back, (straight + back) / 2, (straight + back.roll(1, dims=-1)) / 2)
+        errors = [_errors(maps, joints, decoder, 5)[:, 0].mean().item() for maps in answers]
+        rows.append([f"`{decoder}`", *(f"{error:.2f}".replace("-0.00", "0.00") for error in errors)])
+    return [["decoder", "the crop", "its mirror image", "averaged", "averaged, shifted by one cell"], *rows]
+
+
+def _draw_round_trip(folder: Path) -> None:
+    figure, panels = plt.subplots(1, 3, figsize=(13, 4.2))
+    _draw_targets(panels[0])
+    joints = positions().view(STEPS, STEPS, 1, 2)[STEPS // 2 - 1]  # one row: x over the cell
+    for panel, title, render in (
+        (panels[1], "read off its own target", targets),
+        (panels[2], "read off a Gaussian between cells", between_cells),
+    ):
+        for decoder, colour in DECODERS.items():
+            errors = _errors(render(joints, decoder), joints, decoder, 5)[:, 0]
+            x = joints[:, 0, 0] - FIRST
+            jumps = np.abs(np.diff(errors)) > 0.5
+            shown = np.where(np.append(jumps, False), np.nan, errors)
+            dashes = {"rsn": (0, ()), "mmpose": (0, (4, 2)), "unbiased": (0, ())}[decoder]
+            panel.plot(x, shown, color=colour, lw=2.5, ls=dashes, label=decoder)
+        panel.axhline(0, color=GREY, lw=0.8, zorder=0)
+        panel.set(title=title, xlabel="where in its cell the joint is, input pixels", ylim=(-2.3, 2.3), xticks=range(5))
+        panel.set_ylabel("error along x, input pixels")
+        panel.legend(loc="upper right", fontsize=11)
+    figure.tight_layout(w_pad=2)
+    save(figure, folder, "codec")
+
+
+def _draw_targets(panel: plt.Axes) -> None:
+    cell = int(FIRST) // 4
+    for offset, dash in ((0.5, "-"), (3.5, "--")):
+        joint = torch.tensor([[[FIRST + offset, FIRST]]])
+        for decoder in ("rsn", "unbiased"):
+            row = targets(joint, decoder)[0, 0].amax(0)[cell - 4 : cell + 5]
+            panel.plot(range(-4, 5), row, dash, color=DECODERS[decoder], marker="o", ms=5, label=f"{decoder}, joint at {offset}")
+    panel.set(title="a row of the target", xlabel="cells from the joint's own", yticks=[0, 255], xticks=range(-4, 5))
+    panel.set_ylim(0, 400)
+    panel.legend(loc="upper left", fontsize=10, ncols=2, columnspacing=1, handlelength=1.6)
+    panel.tick_params(colors=INK)

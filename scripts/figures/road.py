@@ -1,0 +1,82 @@
+"""From a photo to joints, with the weights that come with the package."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from skimage.data import astronaut
+from torch import Tensor
+
+from figures.style import GREY, ORANGE, save
+from figures.tables import Table
+from rsn import PoseEstimator
+from rsn.crops import Crop, Image
+from rsn.heatmaps import decode
+from rsn.inference.drawing import draw_people
+
+BOX = (66, 2, 330, 508)  # of Eileen Collins, in pixels of scikit-image's photo
+JOINT = 9  # left wrist
+
+
+@lru_cache
+def estimator() -> PoseEstimator:
+    """The starter weights, in PyTorch: the same answers on every machine."""
+    return PoseEstimator("rsn18.starter", engine="torch", device="cpu")
+
+
+@lru_cache
+def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
+    """(K, 2) joints in input pixels as the flip test finds them, and the heatmaps (1, K, h, w) without it."""
+    card = estimator().card
+    crop = Crop.of_box(BOX, card.input_size, card.extension)
+    pixels = torch.from_numpy(crop.cut(astronaut())).permute(2, 0, 1)[None]
+    maps = estimator().heatmaps(pixels).clone()
+    flipping = PoseEstimator("rsn18.starter", engine="torch", device="cpu", flip=True)
+    joints, _ = decode(flipping.heatmaps(pixels), kernel=card.blur, decoder=card.decoder)
+    return joints[0].double().numpy(), maps
+
+
+def draw(folder: Path) -> dict[str, Table]:
+    """road.svg."""
+    image = astronaut()
+    card = estimator().card
+    crop = Crop.of_box(BOX, card.input_size, card.extension)
+    people = estimator()(image, [BOX])
+    _, maps = person_and_maps()
+    height, width = card.input_size
+    figure, panels = plt.subplots(1, 5, figsize=(14, 4.1), width_ratios=[4, 3, 3, 3, 4])
+    panels[0].imshow(_small(image, 300), extent=(-0.5, 511.5, 511.5, -0.5))
+    panels[0].add_patch(plt.Rectangle(BOX[:2], *BOX[2:], fill=False, color=ORANGE, lw=3))
+    pixels = crop.cut(image)
+    panels[1].imshow(pixels)
+    _heat(panels[2], maps[0, JOINT].numpy())
+    _heat(panels[3], maps[0].amax(0).numpy())
+    panels[4].imshow(_small(draw_people(image, people, card.skeleton), 420))
+    titles = (
+        "1 photo and box", f"2 crop, {height}×{width}", "3 a heatmap a joint", f"all {len(card.skeleton)} of them", "4 joints",
+    )  # fmt: skip
+    notes = ("a detector's, or labelled", "one affine map", f"left wrist, {height // 4}×{width // 4}", "largest value at each cell", "decoded, mapped back")
+    for panel, title, note in zip(panels, titles, notes, strict=True):
+        panel.set(xticks=[], yticks=[])
+        panel.spines[:].set_visible(False)
+        panel.set_title(title, loc="left", fontsize=14)
+        panel.set_xlabel(note, fontsize=12, color=GREY, loc="left")
+    figure.tight_layout(w_pad=1.2)
+    save(figure, folder, "road")
+    return {}
+
+
+def _heat(panel: Axes, values: NDArray[np.float32]) -> None:
+    panel.imshow(values, cmap="inferno", vmin=0)
+
+
+def _small(image: Image, side: int) -> Image:
+    """Small enough for a page."""
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+

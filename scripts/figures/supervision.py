@@ -1,0 +1,145 @@
+"""What the loss compares with what, and the Pose Refine Machine."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor, nn
+
+from figures.probes import outputs
+from figures.road import person_and_maps
+from figures.style import BLUE, GREY, INK, ORANGE, PALE, arrow, box, canvas, save
+from figures.tables import Table
+from rsn.heatmaps import KERNELS, encode
+from rsn.networks.refine import PoseRefine
+from rsn.skeletons import COCO_17
+from rsn.training.losses import PoseLoss
+
+STAGES, LEVELS, JOINTS, SIZE = 3, 4, 17, (256, 192)
+MACHINES = 100
+
+
+def draw(folder: Path) -> dict[str, Table]:
+    """supervision.svg, hard_joints.svg, refine.svg and their tables."""
+    used, weights = taught()
+    _draw_supervision(folder, used, weights)
+    _draw_hard_joints(folder)
+    _draw_refine(folder)
+    header = ["", *(f"level {level}" for level in range(LEVELS))]
+    rows = [
+        ["last stage" if stage == STAGES - 1 else f"stage {stage + 1}"] + [f"{KERNELS[index]} × {weight:g}" for index, weight in zip(used[stage], weights[stage], strict=True)]
+        for stage in range(STAGES)
+    ]
+    gains = gain()
+    refine = [["what", "lowest", "highest"], ["factor on the transformed heatmap", f"{gains[0]:.2f}", f"{gains[1]:.2f}"]]
+    return {"supervision": [header, *rows], "refine": refine}
+
+
+def taught() -> tuple[list[list[int]], list[list[float]]]:
+    """[stage][level]: which target the loss compares the prediction with, and the weight of their distance."""
+    targets = torch.rand(2, len(KERNELS), JOINTS, 8, 6, requires_grad=True)
+    visible = torch.full((2, JOINTS), 2)
+    predictions = [[torch.rand(2, JOINTS, 8, 6) for _ in range(LEVELS)] for _ in range(STAGES)]
+    used: list[list[int]] = []
+    for row in PoseLoss().terms(predictions, targets, visible):
+        slopes = [torch.autograd.grad(term, targets, retain_graph=True)[0] for term in row]
+        used.append([int(slope.abs().sum((0, 2, 3, 4)).argmax()) for slope in slopes])
+    off_by_one = [[torch.ones(2, JOINTS, 8, 6)] * LEVELS] * STAGES
+    terms = PoseLoss().terms(off_by_one, torch.zeros(2, len(KERNELS), JOINTS, 8, 6), visible)
+    return used, terms.tolist()
+
+
+def gain() -> tuple[float, float]:
+    """Lowest and highest factor that refine machines of random weights put on what they are given."""
+    torch.manual_seed(0)
+    lowest, highest = torch.inf, 0.0
+    for _ in range(MACHINES):
+        machine = PoseRefine(JOINTS, one_map=False)
+        for norm in (layer for layer in machine.modules() if isinstance(layer, nn.BatchNorm2d)):
+            nn.init.normal_(norm.weight, std=4.0)
+            nn.init.normal_(norm.bias, std=4.0)
+        units: dict[str, nn.Module] = {"transform": machine.transform}
+        with torch.inference_mode(), outputs(units) as seen:
+            out = machine(torch.randn(4, JOINTS, 16, 12))
+        given = seen["transform"]
+        factors = out[given > 1e-3] / given[given > 1e-3]
+        lowest, highest = min(lowest, factors.min().item()), max(highest, factors.max().item())
+    return lowest, highest
+
+
+def _draw_supervision(folder: Path, used: list[list[int]], weights: list[list[float]]) -> None:
+    joint, seen = torch.tensor([[[94.0, 94.0]]]), torch.tensor([[2]])
+    maps = encode(joint, seen, (192, 192))[0, :, 0, 12:36, 12:36]
+    figure, panels = plt.subplots(STAGES, LEVELS, figsize=(9, 7.6))
+    for stage, row in enumerate(panels):
+        for level, panel in enumerate(row):
+            index, weight = used[stage][level], weights[stage][level]
+            panel.imshow(maps[index], cmap="Blues", vmin=0, vmax=255)
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(True)
+            panel.spines[:].set_color(PALE)
+            panel.set_title(f"kernel {KERNELS[index]}", fontsize=12, fontweight="normal", loc="center")
+            hard = level == LEVELS - 1
+            text = f"weight {weight:g}" + (", hard joints" if hard else "")
+            panel.set_xlabel(text, fontsize=11, color=ORANGE if hard else INK)
+        name = "last stage" if stage == STAGES - 1 else f"stage {stage + 1}"
+        row[0].set_ylabel(name, fontsize=13, fontweight="bold")
+    for level, panel in enumerate(panels[0]):
+        panel.annotate(f"level {level}, 1/{32 >> level}", (0.5, 1.24), xycoords="axes fraction", ha="center", fontweight="bold")
+    figure.tight_layout()
+    save(figure, folder, "supervision")
+
+
+def _draw_hard_joints(folder: Path) -> None:
+    """The finest level's error joint by joint, and which of them have a gradient."""
+    person, maps = person_and_maps()
+    joints = torch.from_numpy(person).float()[None]
+    target = encode(joints, torch.full((1, JOINTS), 2), SIZE)
+    prediction = maps.clone().requires_grad_()
+    PoseLoss().terms([[prediction] * LEVELS], target, torch.full((1, JOINTS), 2))[0, -1].backward()
+    assert prediction.grad is not None
+    counted = prediction.grad.flatten(2).any(-1)[0]
+    errors = (maps - target[:, -1]).square().mean((-2, -1))[0]
+    order: Tensor = errors.argsort(descending=True)
+    figure, axes = plt.subplots(figsize=(9, 3.8))
+    colours = [ORANGE if counted[joint] else PALE for joint in order]
+    axes.bar(range(JOINTS), errors[order], color=colours)
+    axes.set_xticks(range(JOINTS), [COCO_17.joints[joint].replace("_", " ") for joint in order], rotation=40, ha="right")
+    axes.set_ylabel("mean squared error")
+    axes.text(0.98, 0.9, f"{int(counted.sum())} of {JOINTS} joints are taught in this step", ha="right", transform=axes.transAxes, color=ORANGE, fontsize=13)
+    save(figure, folder, "hard_joints")
+
+
+def _draw_refine(folder: Path) -> None:
+    machine = PoseRefine(JOINTS, one_map=False)
+    figure, axes = canvas(11.3, 4.0)
+
+    def layer(unit: nn.Module) -> str:
+        (conv,) = (part for part in unit.modules() if isinstance(part, nn.Conv2d))
+        kernel = conv.kernel_size[0]
+        return f"{kernel}×{kernel}" + (" depthwise" if conv.groups > 1 else "")
+
+    box(axes, (0.8, 2.0), (1.3, 0.8), f"heatmaps\n{JOINTS}", ORANGE)
+    box(axes, (2.75, 2.0), (1.2, 0.8), f"{layer(machine.transform)}", BLUE)
+    paths = ((3.3, "mean over places", machine.channel, f"{JOINTS} numbers"), (0.7, "", machine.spatial, f"{JOINTS} maps"))
+    for y, first, unit, result in paths:
+        parts = [first] * bool(first) + [layer(part) for part in unit] + ["sigmoid"]
+        x = 4.2
+        arrow(axes, (3.35, 2.0 + (0.2 if y > 2 else -0.2)), (x, y))
+        for part in parts:
+            size = 0.34 + 0.1 * len(part)
+            box(axes, (x + size / 2, y), (size, 0.56), part, GREY, fontsize=10)
+            x += size
+            if part != parts[-1]:
+                arrow(axes, (x, y), (x + 0.3, y))
+                x += 0.3
+        axes.text(x + 0.05, y + (0.42 if y > 2 else -0.52), result, ha="right", fontsize=11, color=GREY)
+        arrow(axes, (x, y), (8.95, 2.0 + (0.4 if y > 2 else -0.4)))
+    arrow(axes, (1.45, 2.0), (2.15, 2.0))
+    arrow(axes, (3.35, 2.0), (8.2, 2.0))
+    axes.text(5.6, 2.1, "o", fontsize=13, style="italic")
+    box(axes, (9.05, 2.0), (1.7, 0.8), "o · (1 + a · b)", BLUE, fontsize=12)
+    axes.text(8.75, 2.95, "a", style="italic", fontsize=13)
+    axes.text(8.75, 0.95, "b", style="italic", fontsize=13)
+    arrow(axes, (9.9, 2.0), (10.9, 2.0))
+    save(figure, folder, "refine")
