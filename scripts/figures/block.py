@@ -50,12 +50,21 @@ def _layer_table(depths: dict[str, list[int]]) -> Table:
     header = ["network", "GMACs", *(f"after layer {number}" for number in (1, 2, 3, 4))]
     return [
         header,
-        *([f"`{name}`", f"{MEASURED[name].multiply_adds / 1e9:.2f}", *map(str, row)] for name, row in depths.items()),
+        *(
+            [f"`{name}`", f"{MEASURED[name].multiply_adds / 1e9:.2f}", *map(str, row)]
+            for name, row in depths.items()
+        ),
     ]
 
 
 def _place(unit: str) -> Point:
-    places = {"input": (0.25, 5.6), "split": (1.35, 2.8), "merge": (9.0, 2.8), "shortcut": (5.2, 5.6), "output": (10.75, 2.8)}
+    places = {
+        "input": (0.25, 5.6),
+        "split": (1.35, 2.8),
+        "merge": (9.0, 2.8),
+        "shortcut": (5.2, 5.6),
+        "output": (10.75, 2.8),
+    }
     if unit in places:
         return places[unit]
     branch, step = map(int, unit.split("."))
@@ -69,7 +78,13 @@ def _draw_block(folder: Path, block: ResidualStepsBlock, views: dict[str, list[i
     for (source, target), channels in found.items():
         _wire(axes, source, target, channels)
     width = block.width
-    box(axes, _place("split"), (0.75, 4.6), f"1×1 convolution   {CHANNELS} → {len(block.steps)} · {width}", rotation=90)
+    box(
+        axes,
+        _place("split"),
+        (0.75, 4.6),
+        f"1×1 convolution   {CHANNELS} → {len(block.steps)} · {width}",
+        rotation=90,
+    )
     merged = f"1×1 convolution   {len(block.steps)} · {width} → {CHANNELS}"
     box(axes, _place("merge"), (0.75, 4.6), merged, rotation=90)
     identity = isinstance(block.shortcut, torch.nn.Identity)
@@ -82,7 +97,11 @@ def _draw_block(folder: Path, block: ResidualStepsBlock, views: dict[str, list[i
     plus(axes, (10.1, 2.8))
     axes.text(10.45, 2.95, "ReLU", fontsize=11)
     axes.text(
-        5.2, 0.12, "second line of a step: how many cells it sees of the chunks that reach it", ha="center", color=GREY
+        5.2,
+        0.12,
+        "second line of a step: how many cells it sees of the chunks that reach it",
+        ha="center",
+        color=GREY,
     )
     save(figure, folder, "block")
 
@@ -117,10 +136,16 @@ def _wire(axes: Axes, source: str, target: str, channels: slice) -> None:
 def _draw_fields(folder: Path, views: dict[str, list[int]]) -> None:
     """For each branch's end: how wide a part of each chunk it sees. Beside it what a bottleneck's 3x3 sees."""
     groups = [
-        (f"end of branch {b}", [(f"chunk {c}", field, BRANCHES[c - 1]) for c, field in enumerate(views[f"{b}.{b}"], 1) if field])
+        (
+            f"end of branch {b}",
+            [(f"chunk {c}", field, BRANCHES[c - 1]) for c, field in enumerate(views[f"{b}.{b}"], 1) if field],
+        )
         for b in range(1, 5)
     ]
-    for name, block in (("res18", plain_bottleneck(CHANNELS, CHANNELS)), ("mspn50", bottleneck(4 * CHANNELS, CHANNELS))):
+    for name, block in (
+        ("res18", plain_bottleneck(CHANNELS, CHANNELS)),
+        ("mspn50", bottleneck(4 * CHANNELS, CHANNELS)),
+    ):
         groups.append((f"block of {name}", [("all", block_field(block), GREY)]))
     rows = [(title if first == 0 else "", *bar) for title, bars in groups for first, bar in enumerate(bars)]
     figure, axes = plt.subplots(figsize=(9, 5.2))
@@ -147,12 +172,14 @@ def _draw_depths(folder: Path, depths: dict[str, list[int]]) -> None:
             axes.text(left, field * 1.05, str(field), ha="center", fontsize=9)
     axes.axhline(256, color=INK, lw=1.2, ls="--")
     axes.text(-0.47, 275, "height of the input: 256", fontsize=10)
-    axes.set(yscale="log", ylim=(16, 6000), ylabel="input pixels that one cell sees", yticks=[16, 64, 256, 1024, 4096])
+    axes.set(
+        yscale="log",
+        ylim=(16, 6000),
+        ylabel="input pixels that one cell sees",
+        yticks=[16, 64, 256, 1024, 4096],
+    )
     axes.set_yticklabels(["16", "64", "256", "1024", "4096"])
     axes.minorticks_off()
     axes.set_xticks(range(4), [f"after layer {number}\n1/{4 * 2 ** (number - 1)}" for number in (1, 2, 3, 4)])
     axes.legend(loc="upper left", ncols=4)
     save(figure, folder, "depth")
-
-
-

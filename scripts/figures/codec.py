@@ -14,7 +14,7 @@ from rsn.networks.card import Decoder
 
 SIZE = (256, 192)
 KERNELS = {5: "COCO", 9: "MPII"}  # of the decoder, and whose weights have it
-STEPS = 64  # positions within a cell, along either axis
+STEPS = 32  # positions within a cell, along either axis
 FIRST = 96.0  # input pixel, away from the border
 
 
@@ -59,10 +59,16 @@ def _round_trip_table() -> Table:
             for kernel in KERNELS:
                 errors = _errors(render(joints, decoder), joints, decoder, kernel)
                 distances = errors.norm(dim=-1)
-                mean_x, mean_y = (f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00") for value in errors.mean(0).tolist())
+                mean_x, mean_y = (
+                    f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00")
+                    for value in errors.mean(0).tolist()
+                )
                 row.append(f"{distances.mean():.2f} / {distances.max():.2f} ({mean_x}, {mean_y})")
             rows.append(row)
-    return [["heatmap", "decoder", *(f"kernel {kernel}, {whose}" for kernel, whose in KERNELS.items())], *rows]
+    return [
+        ["heatmap", "decoder", *(f"kernel {kernel}, {whose}" for kernel, whose in KERNELS.items())],
+        *rows,
+    ]
 
 
 def _flip_table() -> Table:
@@ -84,8 +90,8 @@ def _draw_round_trip(folder: Path) -> None:
     _draw_targets(panels[0])
     joints = positions().view(STEPS, STEPS, 1, 2)[STEPS // 2 - 1]  # one row: x over the cell
     for panel, title, render in (
-        (panels[1], "read off its own target", targets),
-        (panels[2], "read off a Gaussian between cells", between_cells),
+        (panels[1], "off its own target", targets),
+        (panels[2], "off a Gaussian between cells", between_cells),
     ):
         for decoder, colour in DECODERS.items():
             errors = _errors(render(joints, decoder), joints, decoder, 5)[:, 0]
@@ -95,7 +101,12 @@ def _draw_round_trip(folder: Path) -> None:
             dashes = {"rsn": (0, ()), "mmpose": (0, (4, 2)), "unbiased": (0, ())}[decoder]
             panel.plot(x, shown, color=colour, lw=2.5, ls=dashes, label=decoder)
         panel.axhline(0, color=GREY, lw=0.8, zorder=0)
-        panel.set(title=title, xlabel="where in its cell the joint is, input pixels", ylim=(-2.3, 2.3), xticks=range(5))
+        panel.set(
+            title=title,
+            xlabel="where in its cell the joint is, input pixels",
+            ylim=(-2.3, 2.3),
+            xticks=range(5),
+        )
         panel.set_ylabel("error along x, input pixels")
         panel.legend(loc="upper right", fontsize=11)
     figure.tight_layout(w_pad=2)
@@ -108,8 +119,18 @@ def _draw_targets(panel: plt.Axes) -> None:
         joint = torch.tensor([[[FIRST + offset, FIRST]]])
         for decoder in ("rsn", "unbiased"):
             row = targets(joint, decoder)[0, 0].amax(0)[cell - 4 : cell + 5]
-            panel.plot(range(-4, 5), row, dash, color=DECODERS[decoder], marker="o", ms=5, label=f"{decoder}, joint at {offset}")
-    panel.set(title="a row of the target", xlabel="cells from the joint's own", yticks=[0, 255], xticks=range(-4, 5))
-    panel.set_ylim(0, 400)
-    panel.legend(loc="upper left", fontsize=10, ncols=2, columnspacing=1, handlelength=1.6)
+            panel.plot(
+                range(-4, 5),
+                row,
+                dash,
+                color=DECODERS[decoder],
+                marker="o",
+                ms=5,
+                label=f"{decoder}, joint at {offset} of 4",
+            )
+    panel.set(
+        title="a row of the target", xlabel="cells from the joint's own", yticks=[0, 255], xticks=range(-4, 5)
+    )
+    panel.set_ylim(0, 420)
+    panel.legend(loc="upper left", fontsize=11, handlelength=2.2)
     panel.tick_params(colors=INK)

@@ -130,7 +130,9 @@ def network_units(model: PoseNetwork) -> dict[str, nn.Module]:
     return units
 
 
-def network_sizes_and_wires(name: str, size: tuple[int, int]) -> tuple[dict[str, tuple[int, int, int]], Wires]:
+def network_sizes_and_wires(
+    name: str, size: tuple[int, int]
+) -> tuple[dict[str, tuple[int, int, int]], Wires]:
     """(Channels, height, width) of every part of a network of the catalog, and who feeds whom, from a forward pass.
 
     Nothing is computed: the network lives on PyTorch's meta device.

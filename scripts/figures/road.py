@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 from torch import Tensor
 
-from figures.style import GREY, ORANGE, save
+from figures.style import GREY, ORANGE
 from figures.tables import Table
 from rsn import PoseEstimator
 from rsn.crops import Crop, Image
 from rsn.heatmaps import decode
 from rsn.inference.drawing import draw_people
+from rsn.skeletons import COCO_17
 
 BOX = (66, 2, 330, 508)  # of Eileen Collins, in pixels of scikit-image's photo
-JOINT = 9  # left wrist
+JOINT = COCO_17.joints.index("left_shoulder")
 
 
 @lru_cache
@@ -42,7 +43,7 @@ def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
 
 
 def draw(folder: Path) -> dict[str, Table]:
-    """road.svg."""
+    """road.jpg: photos make large SVGs."""
     image = astronaut()
     card = estimator().card
     crop = Crop.of_box(BOX, card.input_size, card.extension)
@@ -60,14 +61,21 @@ def draw(folder: Path) -> dict[str, Table]:
     titles = (
         "1 photo and box", f"2 crop, {height}×{width}", "3 a heatmap a joint", f"all {len(card.skeleton)} of them", "4 joints",
     )  # fmt: skip
-    notes = ("a detector's, or labelled", "one affine map", f"left wrist, {height // 4}×{width // 4}", "largest value at each cell", "decoded, mapped back")
+    notes = (
+        "a detector's, or labelled",
+        "one affine map",
+        f"left shoulder, {height // 4}×{width // 4}",
+        "largest value at each cell",
+        "decoded, mapped back",
+    )
     for panel, title, note in zip(panels, titles, notes, strict=True):
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(False)
         panel.set_title(title, loc="left", fontsize=14)
         panel.set_xlabel(note, fontsize=12, color=GREY, loc="left")
     figure.tight_layout(w_pad=1.2)
-    save(figure, folder, "road")
+    figure.savefig(folder / "road.jpg", dpi=90, bbox_inches="tight", pil_kwargs={"quality": 88})
+    plt.close(figure)
     return {}
 
 
@@ -78,5 +86,3 @@ def _heat(panel: Axes, values: NDArray[np.float32]) -> None:
 def _small(image: Image, side: int) -> Image:
     """Small enough for a page."""
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
-
-

@@ -88,7 +88,12 @@ def _draw_stages(folder: Path, sizes: Sizes, wires: Wires) -> None:
     for level in range(4):
         _, height, width = sizes[f"1 up {level}"]
         axes.text(0.05, 0.5 + 1.0 * level, f"{height}×{width}", va="center", color=GREY)
-    legend = (("layer", "layers of blocks"), ("up", "way up"), ("head", "heatmaps"), ("skip", "handed to the next stage"))
+    legend = (
+        ("layer", "layers of blocks"),
+        ("up", "way up"),
+        ("head", "heatmaps"),
+        ("skip", "handed to the next stage"),
+    )
     for number, (part, text) in enumerate(legend):
         x = 2.2 + 2.5 * number
         box(axes, (x, -0.25), (0.3, 0.22), "", looks[part][0])
@@ -123,7 +128,9 @@ def _wire(axes: Axes, start: Point, end: Point, size: Point) -> None:
         arrow(axes, (x0, y0 - size[1] / 2), (x1 - size[0] / 2, y1), bend=0.25)
 
 
-def _short_wire(axes: Axes, start: Point, end: Point, size: Point, end_size: Point, part: str, to: str) -> None:
+def _short_wire(
+    axes: Axes, start: Point, end: Point, size: Point, end_size: Point, part: str, to: str
+) -> None:
     (x0, y0), (x1, y1) = start, end
     if x0 == x1:
         _wire(axes, start, end, size)
@@ -134,10 +141,18 @@ def _short_wire(axes: Axes, start: Point, end: Point, size: Point, end_size: Poi
     elif to in ("skip", "start") and part == "up":
         y = y0 + (size[1] / 2 if to == "start" else -0.08)
         x = x0 + (0 if to == "start" else size[0] / 2)
-        arrow(axes, (x, y), (x1 - end_size[0] / 2, y1 + 0.04), PINK, bend=-0.25 if to == "start" else 0, width=1)
+        arrow(
+            axes, (x, y), (x1 - end_size[0] / 2, y1 + 0.04), PINK, bend=-0.25 if to == "start" else 0, width=1
+        )
     elif part in ("skip", "start"):
         y = y1 + (end_size[1] / 2 if part == "start" else -0.1)
-        arrow(axes, (x0 + size[0] / 2, y0), (x1 if part == "start" else x1 - end_size[0] / 2, y), PINK, bend=-0.3 if part == "start" else 0)
+        arrow(
+            axes,
+            (x0 + size[0] / 2, y0),
+            (x1 if part == "start" else x1 - end_size[0] / 2, y),
+            PINK,
+            bend=-0.3 if part == "start" else 0,
+        )
     elif part == "stem":
         arrow(axes, (x0 + size[0] / 2, y0), (x1, y1 + end_size[1] / 2), bend=-0.3)
     else:

@@ -72,7 +72,12 @@ def box(
     face = colour if strong else _tint(colour)
     axes.add_patch(
         FancyBboxPatch(
-            corner, *size, boxstyle="round,pad=0,rounding_size=0.07", facecolor=face, edgecolor=colour, linewidth=1.4
+            corner,
+            *size,
+            boxstyle="round,pad=0,rounding_size=0.07",
+            facecolor=face,
+            edgecolor=colour,
+            linewidth=1.4,
         )
     )
     axes.text(
@@ -88,7 +93,14 @@ def box(
 
 
 def arrow(
-    axes: Axes, start: Point, end: Point, colour: str = INK, *, bend: float = 0.0, width: float = 1.4, dashed: bool = False
+    axes: Axes,
+    start: Point,
+    end: Point,
+    colour: str = INK,
+    *,
+    bend: float = 0.0,
+    width: float = 1.4,
+    dashed: bool = False,
 ) -> None:
     """An arrow from start to end; bend is how far it swings out, in shares of its length."""
     axes.add_patch(

@@ -27,11 +27,18 @@ def draw(folder: Path) -> dict[str, Table]:
     _draw_refine(folder)
     header = ["", *(f"level {level}" for level in range(LEVELS))]
     rows = [
-        ["last stage" if stage == STAGES - 1 else f"stage {stage + 1}"] + [f"{KERNELS[index]} × {weight:g}" for index, weight in zip(used[stage], weights[stage], strict=True)]
+        ["last stage" if stage == STAGES - 1 else f"stage {stage + 1}"]
+        + [
+            f"{KERNELS[index]} × {weight:g}"
+            for index, weight in zip(used[stage], weights[stage], strict=True)
+        ]
         for stage in range(STAGES)
     ]
     gains = gain()
-    refine = [["what", "lowest", "highest"], ["factor on the transformed heatmap", f"{gains[0]:.2f}", f"{gains[1]:.2f}"]]
+    refine = [
+        ["what", "lowest", "highest"],
+        ["factor on the transformed heatmap", f"{gains[0]:.2f}", f"{gains[1]:.2f}"],
+    ]
     return {"supervision": [header, *rows], "refine": refine}
 
 
@@ -85,8 +92,14 @@ def _draw_supervision(folder: Path, used: list[list[int]], weights: list[list[fl
         name = "last stage" if stage == STAGES - 1 else f"stage {stage + 1}"
         row[0].set_ylabel(name, fontsize=13, fontweight="bold")
     for level, panel in enumerate(panels[0]):
-        panel.annotate(f"level {level}, 1/{32 >> level}", (0.5, 1.24), xycoords="axes fraction", ha="center", fontweight="bold")
-    figure.tight_layout()
+        panel.annotate(
+            f"level {level}, 1/{32 >> level}",
+            (0.5, 1.24),
+            xycoords="axes fraction",
+            ha="center",
+            fontweight="bold",
+        )
+    figure.tight_layout(h_pad=1.6)
     save(figure, folder, "supervision")
 
 
@@ -104,9 +117,19 @@ def _draw_hard_joints(folder: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 3.8))
     colours = [ORANGE if counted[joint] else PALE for joint in order]
     axes.bar(range(JOINTS), errors[order], color=colours)
-    axes.set_xticks(range(JOINTS), [COCO_17.joints[joint].replace("_", " ") for joint in order], rotation=40, ha="right")
+    axes.set_xticks(
+        range(JOINTS), [COCO_17.joints[joint].replace("_", " ") for joint in order], rotation=40, ha="right"
+    )
     axes.set_ylabel("mean squared error")
-    axes.text(0.98, 0.9, f"{int(counted.sum())} of {JOINTS} joints are taught in this step", ha="right", transform=axes.transAxes, color=ORANGE, fontsize=13)
+    axes.text(
+        0.98,
+        0.9,
+        f"{int(counted.sum())} of {JOINTS} joints are taught in this step",
+        ha="right",
+        transform=axes.transAxes,
+        color=ORANGE,
+        fontsize=13,
+    )
     save(figure, folder, "hard_joints")
 
 
@@ -121,7 +144,10 @@ def _draw_refine(folder: Path) -> None:
 
     box(axes, (0.8, 2.0), (1.3, 0.8), f"heatmaps\n{JOINTS}", ORANGE)
     box(axes, (2.75, 2.0), (1.2, 0.8), f"{layer(machine.transform)}", BLUE)
-    paths = ((3.3, "mean over places", machine.channel, f"{JOINTS} numbers"), (0.7, "", machine.spatial, f"{JOINTS} maps"))
+    paths = (
+        (3.3, "mean over places", machine.channel, f"{JOINTS} numbers"),
+        (0.7, "", machine.spatial, f"{JOINTS} maps"),
+    )
     for y, first, unit, result in paths:
         parts = [first] * bool(first) + [layer(part) for part in unit] + ["sigmoid"]
         x = 4.2
@@ -133,13 +159,14 @@ def _draw_refine(folder: Path) -> None:
             if part != parts[-1]:
                 arrow(axes, (x, y), (x + 0.3, y))
                 x += 0.3
-        axes.text(x + 0.05, y + (0.42 if y > 2 else -0.52), result, ha="right", fontsize=11, color=GREY)
-        arrow(axes, (x, y), (8.95, 2.0 + (0.4 if y > 2 else -0.4)))
+        axes.text(9.9, y + (0.12 if y > 2 else -0.3), result, fontsize=11, color=GREY)
+        axes.plot([x, 9.7], [y, y], color=INK, lw=1.4)
+        arrow(axes, (9.7, y), (9.7, 2.0 + (0.4 if y > 2 else -0.4)))
     arrow(axes, (1.45, 2.0), (2.15, 2.0))
-    arrow(axes, (3.35, 2.0), (8.2, 2.0))
+    arrow(axes, (3.35, 2.0), (8.85, 2.0))
     axes.text(5.6, 2.1, "o", fontsize=13, style="italic")
-    box(axes, (9.05, 2.0), (1.7, 0.8), "o · (1 + a · b)", BLUE, fontsize=12)
-    axes.text(8.75, 2.95, "a", style="italic", fontsize=13)
-    axes.text(8.75, 0.95, "b", style="italic", fontsize=13)
-    arrow(axes, (9.9, 2.0), (10.9, 2.0))
+    box(axes, (9.7, 2.0), (1.7, 0.8), "o · (1 + a · b)", BLUE, fontsize=12)
+    axes.text(9.45, 2.75, "a", style="italic", fontsize=13)
+    axes.text(9.45, 1.1, "b", style="italic", fontsize=13)
+    arrow(axes, (10.55, 2.0), (11.25, 2.0))
     save(figure, folder, "refine")
