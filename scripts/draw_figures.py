@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import torch
-
 from figures import block, codec, geometry, road, stages, supervision
 from figures.tables import as_markdown
 

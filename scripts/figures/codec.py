@@ -72,7 +72,7 @@ def _round_trip_table() -> Table:
 
 
 def _flip_table() -> Table:
-    """Mean error along x of the flip test: an ideal network answers with Gaussians, for the crop and its mirror image."""
+    """Mean error along x of the flip test, where a network answers with ideal Gaussians."""
     joints = positions()
     mirrored = torch.stack([SIZE[1] - 1 - joints[..., 0], joints[..., 1]], dim=-1)
     rows = []

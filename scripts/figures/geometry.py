@@ -77,7 +77,7 @@ def _draw_crop(folder: Path, regions: dict[str, Region]) -> None:
         )
     center = regions["box"].center
     photo.plot(*center, "+", color=INK, ms=14, mew=2)
-    photo.text(center[0] + 12, center[1] - 8, f"({center[0]:g}, {center[1]:g})", fontsize=11)
+    photo.text(center[0], center[1] + 36, f"({center[0]:g}, {center[1]:g})", fontsize=11, ha="center")
     photo.legend(loc="upper left", fontsize=12)
     _frame(crop_axes, SIZE, "input, pixels")
     crop = Crop.of_box(BOX, SIZE, EXTENSION)
@@ -119,9 +119,17 @@ def _draw_flip(folder: Path) -> None:
             (shifted, "shifted by one cell", GREY, 0.72),
         )
         for x, text, shade, y in marks:
-            panel.plot([x, x], [0, y + 0.05], color=shade, lw=1.6)
+            panel.plot([x, x], [0.6, y + 0.05], color=shade, lw=1.6)
             panel.plot(x, y + 0.05, "v", color=shade, ms=10)
-            panel.text(x + 0.3, y + 0.1, f"{text}: {x:g}", color=shade, va="center")
+            left = text == "the crop"
+            panel.text(
+                x + (-0.3 if left else 0.3),
+                y + 0.1,
+                f"{text}: {x:g}",
+                color=shade,
+                va="center",
+                ha="right" if left else "left",
+            )
         panel.set(xlim=(-0.7, 16), ylim=(-0.1, 1.4))
         panel.set_title(f"{decoder}: cell j at {STRIDE}j + {middle:g}, joint at {joint:g}")
         panel.axis("off")

@@ -59,7 +59,8 @@ def draw(folder: Path) -> dict[str, Table]:
     _heat(panels[3], maps[0].amax(0).numpy())
     panels[4].imshow(_small(draw_people(image, people, card.skeleton), 420))
     titles = (
-        "1 photo and box", f"2 crop, {height}×{width}", "3 a heatmap a joint", f"all {len(card.skeleton)} of them", "4 joints",
+        "1 photo and box", f"2 crop, {height}×{width}", "3 a heatmap a joint", f"all {len(card.skeleton)} of them",
+        "4 joints",
     )  # fmt: skip
     notes = (
         "a detector's, or labelled",

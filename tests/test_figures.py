@@ -1,0 +1,87 @@
+"""The figures of the documentation: what they are drawn from is measured, and the pages say what was measured."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from rsn.networks.bottleneck import bottleneck, plain_bottleneck
+from rsn.networks.residual_steps import ResidualStepsBlock, residual_steps
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "docs" / "how-it-works.md", ROOT / "docs" / "coordinates.md"]
+
+
+@pytest.fixture
+def probes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module("figures.probes")
+
+
+@pytest.mark.slow
+def test_pages_say_what_is_measured(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "scripts" / "draw_figures.py", tmp_path], check=True)
+    text = "\n".join(page.read_text() for page in PAGES)
+    for name, table in json.loads((tmp_path / "measured.json").read_text()).items():
+        assert table in text, f"{name}: run scripts/draw_figures.py and put its table into the page"
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == {path.name for path in (ROOT / "docs" / "figures").iterdir()}
+
+
+def test_pages_hold_the_tables_that_lie_beside_the_figures() -> None:
+    measured = json.loads((ROOT / "docs" / "figures" / "measured.json").read_text())
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert [name for name, table in measured.items() if table not in text] == []
+
+
+def test_every_figure_is_on_a_page_and_all_are_small() -> None:
+    pictures = [path for path in (ROOT / "docs" / "figures").iterdir() if path.suffix != ".json"]
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert [path.name for path in pictures if f"figures/{path.name}" not in text] == []
+    assert sum(path.stat().st_size for path in pictures) < 1_000_000
+
+
+def test_field_of_a_path_is_two_cells_a_step(probes: ModuleType) -> None:
+    views = probes.step_views(residual_steps(64, 64))
+    for branch in range(1, 5):
+        for chunk in range(1, 5):
+            # From chunk c down to branch b and along it: b - c steps down, b along, each 3x3.
+            expected = 2 * (2 * branch - chunk) + 1 if chunk <= branch else 0
+            assert probes.extent(views[f"{branch}.{branch}"][chunk - 1]) == expected
+    assert probes.block_field(residual_steps(64, 64)) == 15
+    assert probes.block_field(plain_bottleneck(64, 64)) == probes.block_field(bottleneck(256, 64)) == 3
+
+
+def test_wires_follow_the_module(probes: ModuleType) -> None:
+    class Apart(ResidualStepsBlock):
+        """Branches that do not hear from each other."""
+
+        @staticmethod
+        def _walk(chunk, steps, above):  # type: ignore[no-untyped-def]
+            return ResidualStepsBlock._walk(chunk, steps, above=[])
+
+    def found(block: ResidualStepsBlock) -> set[tuple[str, str]]:
+        probe = probes.evenly_weighted(block)
+        return set(probes.wires(probe, probes.block_units(probe), torch.ones(1, 64, 16, 16).double()))
+
+    whole, apart = found(residual_steps(64, 64)), found(Apart(64, 64, width=26))
+    between = {(f"{b}.{step}", f"{b + 1}.{step}") for b in range(1, 4) for step in range(1, b + 1)}
+    assert whole - apart == between
+    assert apart < whole
+
+
+def test_fields_of_a_plain_network(probes: ModuleType) -> None:
+    # Stem 7x7 and pool 3x3, then two 3x3 a layer: 11 pixels, and 8 more for each step at its distance of cells.
+    field, distance, expected = 11, 4, []
+    for layer in range(4):
+        field += 2 * distance
+        if layer:
+            distance *= 2
+        field += 2 * distance
+        expected.append(field)
+    assert probes.layer_fields("res18") == expected
