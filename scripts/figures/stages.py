@@ -76,7 +76,7 @@ def _draw_stages(folder: Path, sizes: Sizes, wires: Wires) -> None:
         "layer": (BLUE, (0.66, 0.46)), "up": (GREEN, (0.66, 0.46)), "head": (ORANGE, (0.4, 0.26)),
         "skip": (PINK, (0.56, 0.3)), "stem": (GREY, (0.62, 0.4)), "start": (PINK, (0.56, 0.3)),
     }  # fmt: skip
-    for source, target in _merged(wires):
+    for source, target in sorted(_merged(wires)):
         if source in places and target in places:
             part, end = source.split()[1], target.split()[1]
             size = looks[part][1]
