@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+import drawn_detectors
 from clips import break_packet, heard, shown, turn, write_clip
 from command import rsn
 from moving_people import Walker
@@ -179,6 +180,20 @@ def test_boxes_of_a_file_go_by_frame_number(random_weights: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     found = [[one["box"] for one in line["people"]] for line in records(tmp_path / "out/a_poses.jsonl")]
     assert [len(people) for people in found] == [2, 1, 0, 1]
+
+
+def test_a_detector_finds_the_people_of_each_frame(random_weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "shots").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"shots/{number}.png"), drawn_detectors.picture(2)[..., ::-1])
+    detector = drawn_detectors.yolox(tmp_path / "yolox.onnx")
+    options = ("--fps", 10, "--boxes", "detect", "--detector", detector)
+    done = predict(tmp_path / "shots", random_weights, tmp_path / "out", *options)
+    assert done.returncode == 0, done.stderr
+    for line in records(tmp_path / "out/shots_poses.jsonl"):
+        found = sorted((one["box"], one["id"]) for one in line["people"])
+        np.testing.assert_allclose([box for box, _ in found], 2 * drawn_detectors.BOXES, atol=0.1)
+        assert {number for _, number in found} == {1, 2}
 
 
 def test_a_frame_without_boxes_in_the_file_is_an_error(estimator: PoseEstimator, tmp_path: Path) -> None:
