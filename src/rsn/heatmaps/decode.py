@@ -46,8 +46,8 @@ def decode(heatmaps: Tensor, *, kernel: int = 5, decoder: Decoder = "rsn") -> tu
 def mirror_back(heatmaps: Tensor, mirror: Sequence[int]) -> Tensor:
     """Heatmaps of a mirrored input -> heatmaps of the input: mirror the maps, swap left and right joints.
 
-    (N, K, h, w); mirror is `Skeleton.mirror`. There is no shift by one column (reference behaviour, which 4x + 2
-    decoding goes with).
+    (N, K, h, w); mirror is `Skeleton.mirror`. There is no shift by one column (reference behaviour): exact for the
+    unbiased codec, and averaged with the straight maps half an input pixel off for those that read cells at 4x + 2.
     """
     return heatmaps.flip(-1)[:, list(mirror)]
 
