@@ -11,6 +11,7 @@ from rsn.cli.benchmark import Benchmark
 from rsn.cli.data import Data
 from rsn.cli.doctor import Doctor
 from rsn.cli.evaluate import Evaluate
+from rsn.cli.export import Export
 from rsn.cli.models import Models
 from rsn.cli.predict import Predict
 from rsn.cli.report import Report
@@ -32,6 +33,7 @@ _Verb = (
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )

@@ -16,13 +16,13 @@ from torch.nn.functional import grid_sample
 from rsn.crops import Crop
 from rsn.errors import RsnError
 from rsn.heatmaps import CELL_MIDDLE, mirror_back
-from rsn.inference.engines import Engine
+from rsn.inference.engines import Engine, build_engine
+from rsn.inference.exported import is_exported, open_exported
 from rsn.networks.card import Card, Decoder
 from rsn.networks.network import STRIDE, PoseNetwork
 from rsn.networks.weights import load_model
 
 Source = str | Path | PoseNetwork
-Build = Callable[[PoseNetwork, Card], Engine]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,9 @@ def open_members(
     sources: Sequence[Source],
     cards: Sequence[Card],
     weights: Sequence[float] | None,
-    build: Build,
     *,
+    engine: str,
+    device: torch.device,
     keep: bool,
 ) -> list[Member]:
     """The members of an ensemble, checked against each other; the first is the one that leads.
@@ -50,12 +51,13 @@ def open_members(
     Args:
         sources: names, files, or networks. cards: of the networks among them, in their order.
         weights: shares of the average, one a model, in any unit; equal by default.
-        build: makes an engine of a network and its card.
+        engine, device: what runs them, and where, as `engines.choose` answers.
         keep: build every engine once and keep it, instead of reading the network anew for every run.
 
     Raises:
         RsnError: no model, weights that do not fit, or models of different bodies.
-        UnknownNameError, WeightsError: as `networks.weights.load_model`.
+        UnknownNameError, WeightsError: as `networks.weights.load_model` and `exported.open_exported`.
+        DeviceError: as `engines.build_engine`.
     """
     if not sources:
         raise RsnError("an estimator needs at least one model")
@@ -64,14 +66,21 @@ def open_members(
         raise RsnError(f"{len(sources)} models need as many weights, none of them negative, not {shares}")
     given = iter(cards)
     members = [
-        _member(source, given, share / sum(shares), build, keep=keep)
+        _member(source, given, share / sum(shares), engine, device, keep=keep)
         for source, share in zip(sources, shares, strict=True)
     ]
     _check_same_body(sources, members)
     return members
 
 
-def _member(source: Source, cards: Iterator[Card], share: float, build: Build, *, keep: bool) -> Member:
+def _member(
+    source: Source, cards: Iterator[Card], share: float, name: str, device: torch.device, *, keep: bool
+) -> Member:
+    if is_exported(source):
+        engine, export = open_exported(Path(source), name, device)
+        if not keep:
+            return Member(lambda: open_exported(Path(source), name, device)[0], export.card, share)
+        return Member(lambda: engine, export.card, share)
     if isinstance(source, PoseNetwork):
         card = next(cards, None)
         if card is None:
@@ -80,8 +89,8 @@ def _member(source: Source, cards: Iterator[Card], share: float, build: Build, *
     else:
         network, card = load_model(source)
         if not keep:
-            return Member(lambda: build(*load_model(source)), card, share)
-    engine = build(network, card)
+            return Member(lambda: build_engine(name, *load_model(source), device), card, share)
+    engine = build_engine(name, network, card, device)
     return Member(lambda: engine, card, share)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from torch import Tensor
 from rsn.crops import Crop, Image
 from rsn.errors import AnnotationError, ImageError, RsnError
 from rsn.heatmaps import decode
-from rsn.inference.engines import build_engine, choose
+from rsn.inference.engines import choose
 from rsn.inference.ensemble import Source, heatmaps_of, on_crops, open_members
+from rsn.inference.exported import engine_for, is_exported
 from rsn.networks.card import Card, Decoder
 from rsn.networks.network import PoseNetwork
 from rsn.oks import without_doubles
@@ -98,9 +98,10 @@ class PoseEstimator:
     """Finds the joints of people in images.
 
     Args:
-        model: a weight's name (`rsn18.starter`), a weights file, or a network (then with `card`), of which a copy as
-            it is now is used. Or several of them, whose heatmaps are averaged (an ensemble): each sees the boxes at
-            its own input size, and the joints are read off on the crops of the first, with the decoder of the first.
+        model: a weight's name (`rsn18.starter`), a weights file, a file that `rsn export` wrote (.onnx, .xml), or a
+            network (then with `card`), of which a copy as it is now is used. Or several of them, whose heatmaps are
+            averaged (an ensemble): each sees the boxes at its own input size, and the joints are read off on the
+            crops of the first, with the decoder of the first.
         card: what belongs to a network that was passed in, or to each of them; with a name or a file the file's own
             card is used.
         weights: how much each model of an ensemble counts; equally by default.
@@ -108,8 +109,8 @@ class PoseEstimator:
             16 batches, which costs little where a batch takes long.
         detector: finds the boxes where none are given (`inference.detection.open_detector`, or any function).
         engine: what runs the network, one of `engines.ENGINES`; "auto" takes the fastest that is installed and as
-            exact as PyTorch, see `engines.choose`, or PyTorch for a network that was passed in (others convert it
-            first, which takes seconds).
+            exact as PyTorch, see `engines.choose`, or that of an exported file, or PyTorch for a network that was
+            passed in (others convert it first, which takes seconds).
         device: "auto" (CUDA where there is one that the engine can use, else the CPU) or a PyTorch device.
         flip: also run each crop mirrored and average the heatmaps (flip test): twice the work, a little better.
         batch_size: crops in one run of the network.
@@ -143,11 +144,12 @@ class PoseEstimator:
             raise RsnError(f"a batch has at least 1 crop, not {batch_size}")
         sources = [model] if isinstance(model, str | Path | PoseNetwork) else list(model)
         cards = [card] if isinstance(card, Card) else list(card)
-        if engine == "auto" and any(isinstance(source, PoseNetwork) for source in sources):
-            engine = "torch"
+        if engine == "auto":
+            engine = _engine_for(sources)
         self.engine, self.device = choose(engine, device)
-        build = partial(build_engine, self.engine, device=self.device)
-        self.members = open_members(sources, cards, weights, build, keep=not one_at_a_time)
+        self.members = open_members(
+            sources, cards, weights, engine=self.engine, device=self.device, keep=not one_at_a_time
+        )
         self.card = self.members[0].card
         self.detector = detector
         self.flip = flip
@@ -228,6 +230,13 @@ class PoseEstimator:
                     averaged[place] += member.share * maps
             del engine  # before the next one is read
         return averaged
+
+
+def _engine_for(sources: Sequence[Source]) -> str:
+    exported = [source for source in sources if is_exported(source)]
+    if exported:
+        return engine_for(exported)
+    return "torch" if any(isinstance(source, PoseNetwork) for source in sources) else "auto"
 
 
 def _check_box(box: NDArray[np.float64], image_width: int, image_height: int) -> None:

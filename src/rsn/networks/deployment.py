@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -26,6 +27,8 @@ class Deployment(nn.Module):
         card: of its weights; has the mean and std.
     """
 
+    outputs: tuple[str, ...] = ("heatmaps",)  # the names of what it answers, in their order
+
     def __init__(self, network: PoseNetwork, card: Card) -> None:
         super().__init__()
         self.card = card
@@ -39,6 +42,10 @@ class Deployment(nn.Module):
             stage.heads = nn.ModuleList()
         stages[-1].heads = stages[-1].heads[-1:]
         self.eval()
+
+    def example(self) -> Tensor:
+        """Crops as `forward` takes them, two of them, black: what it is traced with."""
+        return torch.zeros(2, 3, *self.card.input_size, dtype=torch.uint8)
 
     def forward(self, crops: Tensor) -> Tensor:
         inputs = self.card.normalise(crops).to(self.network.stem.reduce.conv.weight.dtype)

@@ -1,19 +1,36 @@
-"""Converted graphs, kept in the user's cache: converting takes seconds, reading back a tenth of one."""
+"""Graphs in files: read back by what runs them, and kept in the user's cache, since converting takes seconds."""
 
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkdtemp
 
 import torch
 from filelock import FileLock
+from torch import Tensor
 
 import rsn.networks
 from rsn.files import make_folder
 from rsn.networks.deployment import Deployment
 from rsn.networks.zoo import cache_folder
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A graph read from a file, ready to run.
+
+    run: crops as the graph takes them -> all that it answers, heatmaps last. metadata: what the file says of itself.
+    """
+
+    run: Callable[[Tensor], tuple[Tensor, ...]]
+    metadata: dict[str, str]
+
+    def engine(self, crops: Tensor) -> Tensor:
+        """Crops -> heatmaps."""
+        return self.run(crops)[-1]
 
 
 def converted(deployment: Deployment, convert: Callable[[Path], None], *, libraries: tuple[str, ...]) -> Path:

@@ -1,15 +1,17 @@
 """ONNX Runtime as an engine."""
 
 import logging
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from rsn.errors import DeviceError
+from rsn.errors import DeviceError, WeightsError
 from rsn.extras import require
 from rsn.inference.engines import Engine
-from rsn.inference.engines.graphs import converted
+from rsn.inference.engines.graphs import Graph, converted
 from rsn.networks.deployment import Deployment
 
 FILE = "graph.onnx"
@@ -23,47 +25,74 @@ def onnxruntime_engine(deployment: Deployment, device: torch.device) -> Engine:
         DeviceError: onnxruntime, onnx or onnxscript are not installed, or the build has no provider for the device.
     """
     require("onnxruntime", "onnx", "onnxscript", extra="engines", for_what="engine onnxruntime")
-    import onnxruntime  # type: ignore[import-untyped]
-
-    provider = _PROVIDERS.get(device.type)
-    if provider not in onnxruntime.get_available_providers():
-        raise DeviceError(
-            f"this build of onnxruntime cannot run on {device};"
-            " install onnxruntime-gpu for CUDA, or choose engine torch"
-        )
+    _provider(device)
     folder = converted(
         deployment, lambda at: write_onnx(deployment, at / FILE), libraries=("onnx", "onnxscript")
     )
+    return open_onnx(folder / FILE, device).engine
+
+
+def open_onnx(path: Path, device: torch.device) -> Graph:
+    """An ONNX file, ready to run in ONNX Runtime.
+
+    Raises:
+        DeviceError: onnxruntime is not installed, or has no provider for the device.
+        WeightsError: it cannot read the file.
+    """
+    require("onnxruntime", extra="engines", for_what="engine onnxruntime")
+    import onnxruntime  # type: ignore[import-untyped]
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = torch.get_num_threads()
     place = {"device_id": device.index or 0} if device.type == "cuda" else {}
-    session = onnxruntime.InferenceSession(folder / FILE, options, providers=[(provider, place)])
+    provider = _provider(device)
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=[(provider, place)])
+    except Exception as error:  # it has a dozen kinds, none of which it documents
+        raise WeightsError(
+            f"{path}: cannot be read by ONNX Runtime ({str(error).splitlines()[0]})"
+        ) from error
 
-    def engine(crops: Tensor) -> Tensor:
-        (maps,) = session.run(None, {"crops": crops.cpu().contiguous().numpy()})
-        return torch.from_numpy(maps)
+    def run(crops: Tensor) -> tuple[Tensor, ...]:
+        answers = session.run(None, {"crops": crops.cpu().contiguous().numpy()})
+        return tuple(map(torch.from_numpy, answers))
 
-    return engine
+    return Graph(run, dict(session.get_modelmeta().custom_metadata_map))
 
 
-def write_onnx(deployment: Deployment, path: Path) -> None:
-    """Write the graph as ONNX: `crops` (batch, 3, H, W) uint8 RGB -> `heatmaps` (batch, K, H/4, W/4) float32."""
-    example = torch.zeros(2, 3, *deployment.card.input_size, dtype=torch.uint8)
+def write_onnx(deployment: Deployment, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write the graph as ONNX, in one file: `crops` (batch, ...) as the graph takes them -> its outputs by name."""
     batch = torch.export.Dim("batch", min=1, max=4096)
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it tells that torchvision is not there, which nobody needs
     try:
-        torch.onnx.export(
-            deployment.cpu(),
-            (example,),
-            path,
-            dynamo=True,
-            dynamic_shapes=({0: batch},),
-            input_names=["crops"],
-            output_names=["heatmaps"],
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # about its own ways
+            program = torch.onnx.export(
+                deployment.cpu(),
+                (deployment.example(),),
+                dynamo=True,
+                dynamic_shapes=({0: batch},),
+                input_names=["crops"],
+                output_names=list(deployment.outputs),
+                verbose=False,
+            )
     finally:
         logger.setLevel(level)
+    assert program is not None  # with dynamo=True it never is
+    program.model.metadata_props.update(metadata or {})
+    program.save(path, external_data=False)
+
+
+def _provider(device: torch.device) -> str:
+    import onnxruntime
+
+    provider = _PROVIDERS.get(device.type)
+    if provider is None or provider not in onnxruntime.get_available_providers():
+        raise DeviceError(
+            f"this build of onnxruntime cannot run on {device};"
+            " install onnxruntime-gpu for CUDA, or choose engine torch"
+        )
+    return provider

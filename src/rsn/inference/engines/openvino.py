@@ -1,15 +1,16 @@
 """OpenVINO as an engine: the fastest that we measured on CPUs."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from rsn.errors import DeviceError
+from rsn.errors import DeviceError, WeightsError
 from rsn.extras import require
 from rsn.inference.engines import Engine
-from rsn.inference.engines.graphs import converted
+from rsn.inference.engines.graphs import Graph, converted
 from rsn.networks.deployment import Deployment
 
 FILE = "graph.xml"
@@ -21,36 +22,76 @@ def openvino_engine(deployment: Deployment, *, bf16: bool) -> Engine:
     Raises:
         DeviceError: OpenVINO is not installed, or bfloat16 was asked for and the processor has none.
     """
-    require("openvino", extra="engines", for_what="engine openvino")
+    _check(bf16)
+    folder = converted(deployment, lambda at: write_openvino(deployment, at / FILE), libraries=("openvino",))
+    return open_openvino(folder / FILE, bf16=bf16).engine
+
+
+def open_openvino(path: Path, *, bf16: bool) -> Graph:
+    """An OpenVINO file (.xml, its .bin beside it) or an ONNX file, ready to run in OpenVINO on the CPU.
+
+    Raises:
+        DeviceError: OpenVINO is not installed, or bfloat16 was asked for and the processor has none.
+        WeightsError: it cannot read the file.
+    """
+    _check(bf16)
     import openvino  # type: ignore[import-untyped]
 
-    core = openvino.Core()
-    # Without this OpenVINO would quietly take float32.
-    if bf16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise DeviceError("this processor does not compute in bfloat16; choose engine openvino")
-    folder = converted(deployment, lambda at: _write(deployment, at / FILE), libraries=("openvino",))
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",  # its own choice would depend on the processor
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    request = core.compile_model(folder / FILE, "CPU", settings).create_infer_request()
+    core = openvino.Core()
+    try:
+        model = core.read_model(path)
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
+    except RuntimeError as error:
+        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
+        raise WeightsError(f"{path}: cannot be read by OpenVINO ({reason.strip()})") from error
 
-    def engine(crops: Tensor) -> Tensor:
-        outputs = request.infer([crops.cpu().contiguous().numpy()], share_inputs=True)
-        return torch.from_numpy(outputs[0])
+    def run(crops: Tensor) -> tuple[Tensor, ...]:
+        answers = request.infer([crops.cpu().contiguous().numpy()], share_inputs=True)
+        return tuple(torch.from_numpy(answers[place]) for place in range(len(model.outputs)))
 
-    return engine
+    return Graph(run, _metadata(model))
 
 
-def _write(deployment: Deployment, path: Path) -> None:
+def write_openvino(
+    deployment: Deployment, path: Path, metadata: Mapping[str, str] | None = None, *, fp16: bool = False
+) -> None:
+    """Write the graph as OpenVINO's .xml and .bin: `crops` (batch, ...) as the graph takes them -> its outputs.
+
+    fp16: store the weights in float16.
+    """
     import openvino
 
-    size = deployment.card.input_size
+    example = deployment.example()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about shapes that become constants, which they are
-        model = openvino.convert_model(
-            deployment.cpu(), example_input=torch.zeros(2, 3, *size, dtype=torch.uint8)
-        )
-    model.reshape([-1, 3, *size])
-    openvino.save_model(model, path, compress_to_fp16=False)
+        model = openvino.convert_model(deployment.cpu(), example_input=example)
+    model.reshape([-1, *example.shape[1:]])
+    model.inputs[0].get_tensor().set_names({"crops"})
+    for output, name in zip(model.outputs, deployment.outputs, strict=True):
+        output.get_tensor().set_names({name})
+    for key, value in (metadata or {}).items():
+        model.set_rt_info(value, key)
+    openvino.save_model(model, path, compress_to_fp16=fp16)
+
+
+def _metadata(model: "object") -> dict[str, str]:
+    """What an OpenVINO file has in its rt_info, or an ONNX file in its metadata, which OpenVINO calls framework."""
+    info = model.rt_info  # type: ignore[attr-defined]
+    if "framework" in info:
+        info = dict(info) | dict(info["framework"].value)
+    values = {key: getattr(value, "value", value) for key, value in info.items()}
+    return {key: value for key, value in values.items() if isinstance(value, str)}
+
+
+def _check(bf16: bool) -> None:
+    require("openvino", extra="engines", for_what="engine openvino")
+    import openvino
+
+    # Without this OpenVINO would quietly take float32.
+    if bf16 and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise DeviceError("this processor does not compute in bfloat16; choose engine openvino")

@@ -1,0 +1,61 @@
+"""Crops on which an export is compared with its network: of photos, or of figures that we draw."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsn.crops import Crop, Image
+from rsn.images import read_image
+from rsn.networks.card import Card
+
+_DRAWN = 4  # pictures
+_SIZE = 320  # of them, in pixels
+# Boxes in a picture, as fractions of its width and height: all of it, its middle, its left and its right half.
+_BOXES = ((0.0, 0.0, 1.0, 1.0), (0.25, 0.1, 0.5, 0.8), (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 0.5, 1.0))
+
+
+def crops_to_check(card: Card, photos: Sequence[Path]) -> Tensor:
+    """Four crops of every photo, or of every drawn picture where there are no photos; always the same ones.
+
+    Returns:
+        (N, 3, H, W) uint8 RGB, of the card's input size.
+
+    Raises:
+        ImageError: a photo cannot be read.
+    """
+    pictures = map(read_image, photos) if photos else _drawn_pictures()
+    crops = [crop for picture in pictures for crop in _crops_of(picture, card)]
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
+
+
+def _crops_of(picture: Image, card: Card) -> Iterator[Image]:
+    height, width = picture.shape[:2]
+    for box in _BOXES:
+        pixels = np.multiply(box, (width, height, width, height))
+        yield Crop.of_box(pixels, card.input_size, card.extension).cut(picture)
+
+
+def _drawn_pictures() -> Iterator[Image]:
+    """Figures of a head, a trunk and four limbs, standing in different ways before noise."""
+    random = np.random.default_rng(0)
+    for _ in range(_DRAWN):
+        noise = random.integers(0, 256, (_SIZE // 8, _SIZE // 8, 3)).astype(np.uint8)
+        picture = cv2.resize(noise, (_SIZE, _SIZE), interpolation=cv2.INTER_CUBIC)
+        skin, cloth = random.integers(0, 256, (2, 3)).tolist()
+        cv2.ellipse(picture, (160, 140), (32, 60), 0, 0, 360, cloth, -1)
+        cv2.circle(picture, (160, 55), 24, skin, -1)
+        for start, colour in (
+            ((135, 100), skin),
+            ((185, 100), skin),
+            ((148, 195), cloth),
+            ((172, 195), cloth),
+        ):
+            middle = np.add(start, random.integers(-45, 46, 2))
+            end = np.add(middle, random.integers(-20, 71, 2))
+            corners = np.array([start, middle, end], np.int32)
+            cv2.polylines(picture, [corners], isClosed=False, color=colour, thickness=16)
+        yield np.asarray(picture, np.uint8)

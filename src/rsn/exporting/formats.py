@@ -1,0 +1,163 @@
+"""The graph that is exported, and the formats that it is written in."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rsn.errors import DeviceError, UnknownNameError, WeightsError
+from rsn.extras import require
+from rsn.heatmaps import decode
+from rsn.inference.engines.graphs import Graph
+from rsn.inference.exported import KEYS, Export
+from rsn.networks.deployment import Deployment
+from rsn.networks.network import PoseNetwork
+
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2", "torchscript": ".ts"}
+_LIBRARIES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
+_MOST = 4096  # crops in a batch
+
+
+class ExportGraph(Deployment):
+    """The deployment graph, taking pictures and answering joints where the export says so.
+
+    Input: uint8 RGB crops, (N, 3, H, W), or (N, H, W, 3) with `preprocess`. Output: heatmaps (N, K, H/4, W/4) float32;
+    with `decode` keypoints (N, K, 2) in pixels of the crop, scores (N, K), and the heatmaps, which flip tests and
+    ensembles need.
+    """
+
+    def __init__(self, network: PoseNetwork, export: Export) -> None:
+        super().__init__(network, export.card)
+        self.preprocess, self.decode = export.preprocess, export.decode
+        if export.decode:
+            self.outputs = ("keypoints", "scores", "heatmaps")
+
+    def arranged(self, crops: Tensor) -> Tensor:
+        """Crops (N, 3, H, W) as the graph takes them."""
+        return crops.permute(0, 2, 3, 1).contiguous() if self.preprocess else crops
+
+    def example(self) -> Tensor:
+        return self.arranged(super().example())
+
+    def forward(self, crops: Tensor) -> Any:
+        heatmaps = super().forward(crops.permute(0, 3, 1, 2) if self.preprocess else crops)
+        if not self.decode:
+            return heatmaps
+        return *decode(heatmaps, kernel=self.card.blur, decoder=self.card.decoder), heatmaps
+
+
+def check_format(name: str, output: Path, size: tuple[int, int]) -> None:
+    """Refuse what cannot be written, before any work is done.
+
+    size: (height, width) of the crops.
+
+    Raises:
+        UnknownNameError: no such format. WeightsError: a file name that does not go with it.
+        DeviceError: what writes or runs it is not installed.
+    """
+    if name == "tensorrt":
+        crops = [f"crops:{count}x3x{size[0]}x{size[1]}" for count in (1, 32, 256)]
+        raise DeviceError(
+            "a TensorRT engine is built on the GPU that will run it: install TensorRT there (pip install tensorrt, and"
+            " its trtexec), export with --format onnx without --preprocess, and run trtexec --onnx=FILE.onnx"
+            f" --saveEngine=FILE.engine --minShapes={crops[0]} --optShapes={crops[1]} --maxShapes={crops[2]}"
+        )
+    if name not in SUFFIXES:
+        raise UnknownNameError("export format", name, [*SUFFIXES, "tensorrt"])
+    if output.suffix != SUFFIXES[name]:
+        raise WeightsError(f"{output}: format {name} is written to files named OUT{SUFFIXES[name]}")
+    require(*_LIBRARIES.get(name, ()), extra="engines", for_what=f"export to {name}")
+
+
+def write_graph(name: str, graph: ExportGraph, path: Path, export: Export) -> None:
+    """Write a graph in a format; OpenVINO's numbers go to a .bin beside the file."""
+    if export.precision == "fp16" and name != "openvino":
+        graph.network.half()
+    _WRITERS[name](graph, path, export)
+
+
+def open_graph(name: str, path: Path) -> Graph:
+    """What was just written, run on the CPU by what will run it. Not for the files of others, see `exported`."""
+    return _READERS[name](path)
+
+
+def _write_onnx(graph: ExportGraph, path: Path, export: Export) -> None:
+    from rsn.inference.engines.onnxruntime import write_onnx
+
+    write_onnx(graph, path, export.to_metadata())
+
+
+def _write_openvino(graph: ExportGraph, path: Path, export: Export) -> None:
+    from rsn.inference.engines.openvino import write_openvino
+
+    write_openvino(graph, path, export.to_metadata(), fp16=export.precision == "fp16")
+
+
+def _write_torch_export(graph: ExportGraph, path: Path, export: Export) -> None:
+    batch = torch.export.Dim("batch", min=1, max=_MOST)
+    program = torch.export.export(graph, (graph.example(),), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path, extra_files=dict(export.to_metadata()))
+
+
+def _write_torchscript(graph: ExportGraph, path: Path, export: Export) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # about shapes that become constants, which they are; about its old age
+        program = torch.jit.trace(graph, (graph.example(),))  # type: ignore[no-untyped-call]
+        program.save(str(path), _extra_files=export.to_metadata())
+
+
+def _read_onnx(path: Path) -> Graph:
+    from rsn.inference.engines.onnxruntime import open_onnx
+
+    return open_onnx(path, torch.device("cpu"))
+
+
+def _read_openvino(path: Path) -> Graph:
+    from rsn.inference.engines.openvino import open_openvino
+
+    return open_openvino(path, bf16=False)
+
+
+def _read_torch_export(path: Path) -> Graph:
+    metadata: dict[str, Any] = dict.fromkeys(KEYS, "")
+    program = torch.export.load(path, extra_files=metadata).module()
+    return Graph(_answers_of(program), metadata)
+
+
+def _read_torchscript(path: Path) -> Graph:
+    metadata: dict[str, Any] = dict.fromkeys(KEYS, "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about its old age
+        program = torch.jit.load(str(path), _extra_files=metadata)  # type: ignore[no-untyped-call]
+    return Graph(_answers_of(program), {key: _text(value) for key, value in metadata.items()})
+
+
+def _answers_of(program: Callable[[Tensor], Any]) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    def run(crops: Tensor) -> tuple[Tensor, ...]:
+        answers = program(crops)
+        return (answers,) if isinstance(answers, Tensor) else tuple(answers)
+
+    return run
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+_WRITERS = {
+    "onnx": _write_onnx,
+    "openvino": _write_openvino,
+    "torch-export": _write_torch_export,
+    "torchscript": _write_torchscript,
+}
+_READERS = {
+    "onnx": _read_onnx,
+    "openvino": _read_openvino,
+    "torch-export": _read_torch_export,
+    "torchscript": _read_torchscript,
+}

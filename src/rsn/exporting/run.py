@@ -1,0 +1,141 @@
+"""Weights -> a file that other programs run, checked against the network before it is kept."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from rsn.downloads import sha256_of
+from rsn.errors import RsnError, UnknownNameError, WeightsError
+from rsn.exporting.crops import crops_to_check
+from rsn.exporting.formats import ExportGraph, check_format, open_graph, write_graph
+from rsn.files import expect_file
+from rsn.heatmaps import decode
+from rsn.inference.exported import Export, Precision, is_exported
+from rsn.networks.card import Card
+from rsn.networks.network import PoseNetwork
+from rsn.networks.weights import load_model, weights_path
+
+# How far heatmaps may be from the network's, in units of its largest value.
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2}
+_PIXELS, _SCORE = 0.01, 1e-4  # how far joints in the file may be from those that we read off its own heatmaps
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How an export's answers differ from the network's, on some crops.
+
+    heatmaps: in units of the network's largest value. pixels, scores: of joints that the file reads off its heatmaps,
+    from those that we read off the same heatmaps; 0 where it does not.
+    """
+
+    crops: int
+    heatmaps: float
+    pixels: float = 0.0
+    scores: float = 0.0
+
+    def summary(self, precision: Precision, *, decoded: bool) -> str:
+        """One line, with what is allowed."""
+        joints = f"; joints {self.pixels:.1g} pixels (allowed: {_PIXELS:g})" if decoded else ""
+        return (
+            f"largest difference from PyTorch on {self.crops} crops: heatmaps {self.heatmaps:.1e} of their peak"
+            f" (allowed: {TOLERANCE[precision]:.0e}){joints}"
+        )
+
+    def check(self, precision: Precision, output: Path) -> None:
+        """Refuse what is too far off.
+
+        Raises:
+            RsnError: it is.
+        """
+        if not (
+            self.heatmaps <= TOLERANCE[precision] and self.pixels <= _PIXELS and self.scores <= _SCORE
+        ):  # so that not-a-number is refused too
+            told = self.summary(precision, decoded=True)
+            raise RsnError(f"{output} is not kept, its answers are not the network's: {told}")
+
+
+def export_model(
+    source: str | Path,
+    output: Path,
+    *,
+    format: str,
+    preprocess: bool = False,
+    decode: bool = False,
+    precision: str = "fp32",
+    photos: Sequence[Path] = (),
+) -> tuple[Export, Comparison]:
+    """Write weights as a file that a runtime runs without rsn, and a JSON beside it, which says what it is.
+
+    Both appear when the file, opened in its runtime, has given the network's answers, and replace what was there.
+
+    Args:
+        source: a weight's name or a file.
+        output: its suffix goes with the format, see `formats.SUFFIXES`.
+        format: one of them. preprocess, decode, precision: see `inference.exported.Export`.
+        photos: to compare the answers on; without them on drawn figures.
+
+    Raises:
+        UnknownNameError: no such format, precision or weights. WeightsError: weights or a name that will not do.
+        DeviceError: what writes the format is not installed.
+        ImageError: a photo cannot be read.
+        RsnError: the file cannot be written, or its answers are too far from the network's.
+    """
+    if precision not in get_args(Precision):
+        raise UnknownNameError("precision", precision, get_args(Precision))
+    if is_exported(source):
+        raise WeightsError(f"{source}: is an export already; export the weights that it was made of")
+    network, card = load_model(source)
+    check_format(format, output, card.input_size)
+    expect_file(output)
+    export = Export(card, sha256_of(weights_path(source)), precision, preprocess, decode)  # type: ignore[arg-type]
+    crops = crops_to_check(card, photos)
+    unfinished = output.parent / f".{token_hex(8)}.part"
+    try:
+        unfinished.mkdir()
+        graph = ExportGraph(network, export)
+        written = unfinished / output.name
+        write_graph(format, graph, written, export)
+        comparison = _compare(format, graph, written, network, card, crops)
+        comparison.check(export.precision, output)
+        described(written).write_text(export.to_json())
+        _move(unfinished, output)
+    except OSError as error:
+        raise RsnError(f"cannot write {output}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return export, comparison
+
+
+def described(file: Path) -> Path:
+    """Where the JSON beside an exported file lies: FILE.onnx.json."""
+    return file.with_name(f"{file.name}.json")
+
+
+@torch.inference_mode()
+def _compare(
+    format: str, graph: ExportGraph, written: Path, network: PoseNetwork, card: Card, crops: Tensor
+) -> Comparison:
+    """Of all crops as one batch, and of the first alone, since the batch is dynamic."""
+    expected = network(card.normalise(crops))
+    opened = open_graph(format, written)
+    *joints, heatmaps = opened.run(graph.arranged(crops))
+    alone = opened.engine(graph.arranged(crops[:1]))
+    peak = expected.abs().max()
+    difference = max((heatmaps - expected).abs().max(), (alone - expected[:1]).abs().max()) / peak
+    if not joints:
+        return Comparison(len(crops), float(difference))
+    ours = decode(heatmaps, kernel=card.blur, decoder=card.decoder)
+    pixels, scores = ((found - own).abs().max() for found, own in zip(joints, ours, strict=True))
+    return Comparison(len(crops), float(difference), float(pixels), float(scores))
+
+
+def _move(folder: Path, output: Path) -> None:
+    """The files of an export to where they belong, the one that is opened last."""
+    for file in sorted(folder.iterdir(), key=lambda file: file.name == output.name):
+        file.replace(output.with_name(file.name))

@@ -1,0 +1,139 @@
+"""Exported models: files that an engine runs as they are, and whose metadata says all that must be known of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeGuard
+
+import torch
+from torch import Tensor
+
+from rsn import __version__
+from rsn.errors import DeviceError, WeightsError
+from rsn.inference.engines import Engine
+from rsn.networks.card import METADATA_KEY, Card
+
+KEYS = (METADATA_KEY, "rsn.export")  # of the metadata: the card, and what was made of it
+FORM = 1  # of the metadata; raised when an older rsn would misread it
+
+Precision = Literal["fp32", "fp16"]
+
+_ENGINES = {".onnx": ("onnxruntime", "openvino", "openvino-bf16"), ".xml": ("openvino", "openvino-bf16")}
+_PROGRAMS = {".pt2": "torch.export", ".ts": "TorchScript"}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an exported file says of itself.
+
+    card: of the weights. weights_sha256: of the weights file. precision: of the weights in the file.
+    preprocess: crops go in as pictures lie in memory, (N, H, W, 3), and not as (N, 3, H, W); always uint8 RGB.
+    decode: keypoints (N, K, 2) in pixels of the crop and scores (N, K) come out, before the heatmaps.
+    version: of the rsn that wrote it.
+    """
+
+    card: Card
+    weights_sha256: str
+    precision: Precision = "fp32"
+    preprocess: bool = False
+    decode: bool = False
+    version: str = __version__
+
+    def to_metadata(self) -> dict[str, str]:
+        """Two entries, both JSON: the card as weights files have it, and the rest."""
+        return self.card.to_metadata() | {KEYS[1]: json.dumps(self._about())}
+
+    def to_json(self) -> str:
+        """One document for people and other programs, to lie beside the file."""
+        (card,) = self.card.to_metadata().values()
+        return json.dumps(self._about() | {"card": json.loads(card)}, indent=1) + "\n"
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> "Export":
+        """Read it back.
+
+        Raises:
+            WeightsError: there is none, it cannot be read, or it is of a form that only a later rsn knows.
+        """
+        if KEYS[1] not in metadata:
+            raise WeightsError(
+                "was not written by rsn export, so its joints and crops are unknown; export it anew"
+            )
+        try:
+            about = json.loads(metadata[KEYS[1]])
+            form, version = about.pop("form"), about["version"]
+            if form > FORM:
+                raise WeightsError(
+                    f"was written by rsn {version} in form {form}, and rsn {__version__} reads up to form {FORM};"
+                    " update rsn"
+                )
+            return cls(Card.from_metadata(metadata), **about)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WeightsError(f"has metadata that cannot be read ({error!r}); export it anew") from error
+
+    def _about(self) -> dict[str, object]:
+        return {
+            "form": FORM,
+            "version": self.version,
+            "weights_sha256": self.weights_sha256,
+            "precision": self.precision,
+            "preprocess": self.preprocess,
+            "decode": self.decode,
+        }
+
+
+def is_exported(source: object) -> TypeGuard[str | Path]:
+    """Whether a model is named by a file of an exported kind."""
+    return isinstance(source, str | Path) and Path(source).suffix in (*_ENGINES, *_PROGRAMS)
+
+
+def engine_for(sources: Sequence[str | Path]) -> str:
+    """The engine that "auto" means where some models are exported: each kind of file has its own."""
+    return "openvino" if any(Path(source).suffix == ".xml" for source in sources) else "onnxruntime"
+
+
+def open_exported(path: Path, engine: str, device: torch.device) -> tuple[Engine, Export]:
+    """An exported file, ready to run, and what it says of itself.
+
+    ONNX and OpenVINO files hold numbers and a graph of operations. The files of torch.export and TorchScript are
+    programs, and loading or running one can do more than compute (the former's may hold pickles), so they are left
+    to programs that trust them.
+
+    Args:
+        path: .onnx, or .xml with its .bin beside it.
+        engine: one of `engines.ENGINES` that runs such files. device: for it.
+
+    Raises:
+        WeightsError: no such file, one that we do not open, or without metadata that we understand.
+        DeviceError: the engine does not run such files, or is not installed.
+    """
+    if path.suffix in _PROGRAMS:
+        raise WeightsError(
+            f"{path}: a {_PROGRAMS[path.suffix]} file is a program and could do anything, so rsn does not open it; give"
+            " its weights, or export them to ONNX or OpenVINO"
+        )
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file")
+    if engine not in _ENGINES[path.suffix]:
+        known = " or ".join(_ENGINES[path.suffix])
+        raise DeviceError(f"engine {engine} does not run {path}; choose {known}, or leave it out")
+    if engine == "onnxruntime":
+        from rsn.inference.engines.onnxruntime import open_onnx
+
+        graph = open_onnx(path, device)
+    else:
+        from rsn.inference.engines.openvino import open_openvino
+
+        graph = open_openvino(path, bf16=engine == "openvino-bf16")
+    try:
+        export = Export.from_metadata(graph.metadata)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    if not export.preprocess:
+        return graph.engine, export
+
+    def engine_of_pictures(crops: Tensor) -> Tensor:
+        return graph.engine(crops.permute(0, 2, 3, 1))
+
+    return engine_of_pictures, export
