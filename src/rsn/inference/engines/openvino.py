@@ -81,9 +81,9 @@ def write_openvino(
 
 def _metadata(model: "object") -> dict[str, str]:
     """What an OpenVINO file has in its rt_info, or an ONNX file in its metadata, which OpenVINO calls framework."""
-    info = model.rt_info  # type: ignore[attr-defined]
-    if "framework" in info:
-        info = dict(info) | dict(info["framework"].value)
+    info = dict(model.rt_info)  # type: ignore[attr-defined]
+    framework = info.get("framework", {})
+    info |= framework if isinstance(framework, dict) else {}
     values = {key: getattr(value, "value", value) for key, value in info.items()}
     return {key: value for key, value in values.items() if isinstance(value, str)}
 

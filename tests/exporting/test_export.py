@@ -1,0 +1,332 @@
+"""Exported files: run by their runtimes alone, opened by the estimator, kept only where they answer as the network."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from command import rsn
+from rsn import MPII_16, PoseEstimator, create_model
+from rsn.downloads import sha256_of
+from rsn.errors import DeviceError, RsnError, WeightsError
+from rsn.exporting import run
+from rsn.exporting.formats import SUFFIXES, open_graph
+from rsn.exporting.run import described, export_model
+from rsn.heatmaps import decode
+from rsn.images import read_image
+from rsn.inference.exported import KEYS, Export
+from rsn.networks.card import Card, Decoder
+from rsn.networks.weights import load_model, save_weights
+
+NO_TORCH = """
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "rsn"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, NoTorch())
+import numpy as np
+
+crops = np.load("crops.npy")
+"""
+RUNTIMES = {
+    "onnx": """
+import onnxruntime
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+names = [output.name for output in session.get_outputs()]
+answers = [session.run(None, {"crops": batch}) for batch in (crops, crops[:1])]
+""",
+    "openvino": """
+import openvino
+model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+names = ["keypoints", "scores", "heatmaps"]
+results = [model({"crops": batch}) for batch in (crops, crops[:1])]
+answers = [[result[name] for name in names] for result in results]
+""",
+}
+SAVE = """
+for count, answer in enumerate(answers):
+    np.savez(f"answers_{count}.npz", **dict(zip(names, answer, strict=True)))
+print("torch" in sys.modules)
+"""
+
+
+@dataclass
+class Weights:
+    path: Path
+    crops: np.ndarray  # (N, 64, 64, 3) uint8 RGB
+    heatmaps: torch.Tensor
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    """An untrained network whose maps are as high as those of a trained one, and its answers by torch."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_weights(path, create_model("rsn18"), Card("rsn18", input_size=(64, 64)))
+    network, card = load_model(path)
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+    with torch.inference_mode():
+        heatmaps = network(card.normalise(torch.from_numpy(crops).permute(0, 3, 1, 2)))
+    return Weights(path, crops, heatmaps)
+
+
+@pytest.fixture(scope="module")
+def files(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One export of each format, with all that can be inside."""
+    folder = tmp_path_factory.mktemp("exports")
+    for name, suffix in SUFFIXES.items():
+        export_model(weights.path, folder / f"model{suffix}", format=name, preprocess=True, decode=True)
+    return {name: folder / f"model{suffix}" for name, suffix in SUFFIXES.items()}
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_runtime_without_torch_gives_the_answers_of_torch(
+    name: str, files: dict[str, Path], weights: Weights
+) -> None:
+    folder = files[name].parent
+    np.save(folder / "crops.npy", weights.crops)
+    code = NO_TORCH + RUNTIMES[name] + SAVE
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+    keypoints, scores = decode(weights.heatmaps)
+    for number, count in enumerate((3, 1)):
+        answers = np.load(folder / f"answers_{number}.npz")
+        peak = weights.heatmaps.abs().max()
+        assert np.abs(answers["heatmaps"] - weights.heatmaps[:count].numpy()).max() <= 1e-4 * peak
+        np.testing.assert_allclose(answers["scores"], scores[:count], atol=1e-4)
+        np.testing.assert_allclose(answers["keypoints"], keypoints[:count], atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["torch-export", "torchscript"])
+def test_torch_runs_its_files_without_rsn(name: str, files: dict[str, Path], weights: Weights) -> None:
+    folder = files[name].parent
+    np.save(folder / "crops.npy", weights.crops)
+    load = (
+        "torch.jit.load('model.ts')" if name == "torchscript" else "torch.export.load('model.pt2').module()"
+    )
+    code = NO_TORCH.replace('("torch", "rsn")', '("rsn",)') + (
+        f"import torch\nwith torch.inference_mode():\n    answer = {load}(torch.from_numpy(crops))\n"
+        f"np.save('{name}.npy', answer[2].numpy())\nprint('rsn' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=folder, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+    found = np.load(folder / f"{name}.npy")
+    assert np.abs(found - weights.heatmaps.numpy()).max() <= 1e-4 * weights.heatmaps.abs().max()
+
+
+def test_the_program_in_the_documentation_answers_as_the_estimator(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[-1]
+    shutil.copy(files["onnx"], tmp_path / "rsn18.onnx")
+    image = np.random.default_rng(2).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.jpg"), image)
+    code = (
+        NO_TORCH.split("import numpy")[0] + program + "np.savez('joints.npz', joints=joints, scores=scores)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "joints.npz")
+    person = PoseEstimator(files["onnx"])(read_image(tmp_path / "photo.jpg"), [[20, 10, 40, 70]])[0]
+    np.testing.assert_allclose(found["joints"], person.keypoints, atol=1e-3)
+    np.testing.assert_allclose(found["scores"][0], person.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_a_file_says_what_it_is_inside_and_beside(
+    name: str, files: dict[str, Path], weights: Weights
+) -> None:
+    export = Export.from_metadata(open_graph(name, files[name]).metadata)
+    assert export.card == load_model(weights.path)[1]
+    assert export.weights_sha256 == sha256_of(weights.path)
+    assert (export.preprocess, export.decode, export.precision) == (True, True, "fp32")
+    beside = json.loads(described(files[name]).read_text())
+    assert beside["weights_sha256"] == export.weights_sha256
+    assert beside["card"]["skeleton"]["joints"] == list(export.card.skeleton.joints)
+
+
+@pytest.mark.parametrize(("name", "engine"), [("onnx", "auto"), ("onnx", "openvino"), ("openvino", "auto")])
+def test_the_estimator_needs_nothing_but_the_file(
+    name: str, engine: str, files: dict[str, Path], weights: Weights
+) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    boxes = [[5, 5, 50, 80], [60, 10, 40, 70]]
+    expected = PoseEstimator(weights.path, engine="torch", flip=True)(image, boxes)
+    estimator = PoseEstimator(files[name], engine=engine, flip=True)
+    assert estimator.engine == ("onnxruntime" if (name, engine) == ("onnx", "auto") else "openvino")
+    for person, other in zip(estimator(image, boxes), expected, strict=True):
+        np.testing.assert_allclose(person.keypoints, other.keypoints, atol=0.02)
+        np.testing.assert_allclose(person.scores, other.scores, atol=1e-4)
+
+
+def test_files_are_averaged_with_each_other_and_with_weights(
+    files: dict[str, Path], weights: Weights
+) -> None:
+    image, boxes = np.full((90, 120, 3), 90, np.uint8), [[5, 5, 50, 80]]
+    alone = PoseEstimator(weights.path, engine="torch")(image, boxes)[0]
+    for models in ([files["onnx"], files["openvino"]], [files["openvino"], weights.path]):
+        both = PoseEstimator(models, one_at_a_time=True)(image, boxes)[0]
+        np.testing.assert_allclose(both.scores, alone.scores, atol=1e-4)
+
+
+@pytest.mark.parametrize("decoder", ["mmpose", "unbiased"])
+def test_other_decoders_are_exported_too(decoder: Decoder, weights: Weights, tmp_path: Path) -> None:
+    network, card = load_model(weights.path)
+    save_weights(tmp_path / "w.safetensors", network, replace(card, decoder=decoder))
+    _, comparison = export_model(
+        tmp_path / "w.safetensors", tmp_path / "m.ts", format="torchscript", decode=True
+    )
+    assert comparison.pixels <= 0.01
+
+
+@pytest.mark.slow
+def test_half_precision_halves_the_file(files: dict[str, Path], weights: Weights, tmp_path: Path) -> None:
+    for name, numbers in (("onnx", ".onnx"), ("openvino", ".bin")):
+        output = tmp_path / f"half{SUFFIXES[name]}"
+        export, comparison = export_model(weights.path, output, format=name, precision="fp16")
+        full = files[name].with_suffix(numbers)
+        assert output.with_suffix(numbers).stat().st_size < 0.6 * full.stat().st_size
+        assert 1e-6 < comparison.heatmaps < 1e-2
+        assert export.precision == "fp16"
+
+
+def test_what_differs_is_not_kept_and_what_was_there_stays(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "m.ts"
+    output.write_text("what was there")
+    monkeypatch.setitem(run.TOLERANCE, "fp32", 1e-12)
+    with pytest.raises(RsnError, match=r"m\.ts is not kept.*largest difference from PyTorch on 16 crops"):
+        export_model(weights.path, output, format="torchscript")
+    assert output.read_text() == "what was there"
+    assert os.listdir(tmp_path) == ["m.ts"]
+
+
+def test_the_command_compares_on_photos(weights: Weights, photo: Path, tmp_path: Path) -> None:
+    done = rsn(
+        "export",
+        weights.path,
+        "--format",
+        "torchscript",
+        "--output",
+        tmp_path / "new" / "m.ts",
+        "--check",
+        photo,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "largest difference from PyTorch on 4 crops: heatmaps" in done.stderr
+    assert sorted(os.listdir(tmp_path / "new")) == ["m.ts", "m.ts.json"]
+
+
+def test_predict_takes_an_exported_file(files: dict[str, Path], photo: Path, tmp_path: Path) -> None:
+    done = rsn("predict", photo, "--model", files["onnx"], "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "by onnxruntime on cpu" in done.stderr
+    assert len(json.loads((tmp_path / "poses.json").read_text())) == 1
+
+
+def test_evaluate_refuses_an_exported_file_of_another_body(
+    files: dict[str, Path], people_json: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("hotcoco")
+    card = Card("rsn18", skeleton=MPII_16, input_size=(64, 64))
+    other = with_metadata(files["onnx"], tmp_path / "m.onnx", card.to_metadata())
+    done = rsn("evaluate", other, "--annotations", people_json, "--images", people_json.parent / "images")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "mpii" in done.stderr
+
+
+BAD = {
+    "an unknown format": ({"format": "onx"}, "m.onnx", "no export format named 'onx'; did you mean onnx"),
+    "a suffix of another": ({"format": "onnx"}, "m.xml", r"format onnx is written to files named OUT\.onnx"),
+    "an unknown precision": ({"format": "onnx", "precision": "fp15"}, "m.onnx", "did you mean fp16"),
+    "TensorRT": ({"format": "tensorrt"}, "m.engine", "pip install tensorrt.*crops:1x3x64x64"),
+    "a folder": ({"format": "torchscript"}, "folder.ts", r"folder\.ts: it is a folder"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_written_is_said(case: str, weights: Weights, tmp_path: Path) -> None:
+    (tmp_path / "folder.ts").mkdir()
+    options, output, message = BAD[case]
+    with pytest.raises(RsnError, match=message):
+        export_model(weights.path, tmp_path / output, **options)
+    assert os.listdir(tmp_path) == ["folder.ts"]
+
+
+def test_a_library_that_is_missing_is_named(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(
+        DeviceError, match=r"export to onnx needs onnxscript: pip install 'rsn-pose\[engines\]'"
+    ):
+        export_model(weights.path, tmp_path / "m.onnx", format="onnx")
+
+
+def test_files_that_cannot_be_opened_are_told_in_a_sentence(files: dict[str, Path], tmp_path: Path) -> None:
+    model = files["onnx"]
+    about = {"version": "7.0", "weights_sha256": "", "precision": "fp32", "preprocess": True, "decode": True}
+    (tmp_path / "noise.onnx").write_bytes(b"noise")
+    (tmp_path / "noise.xml").write_bytes(b"noise")
+    cases = {
+        with_metadata(model, tmp_path / "bare.onnx", None): r"bare\.onnx: was not written by rsn export",
+        with_metadata(
+            model, tmp_path / "later.onnx", {KEYS[1]: json.dumps(about | {"form": 2})}
+        ): r"later\.onnx: was written by rsn 7\.0 in form 2",
+        with_metadata(
+            model, tmp_path / "other.onnx", {KEYS[1]: "{}"}
+        ): r"other\.onnx: has metadata that cannot be read",
+        tmp_path / "noise.onnx": r"noise\.onnx: cannot be read by ONNX Runtime",
+        tmp_path / "noise.xml": r"noise\.xml: cannot be read by OpenVINO",
+        tmp_path / "absent.onnx": r"absent\.onnx: there is no such file",
+        files["torchscript"]: r"model\.ts: a TorchScript file is a program",
+        files["torch-export"]: r"model\.pt2: a torch\.export file is a program",
+    }
+    for path, message in cases.items():
+        with pytest.raises(WeightsError, match=message) as caught:
+            PoseEstimator(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DeviceError, match=r"engine torch does not run .*model\.onnx; choose onnxruntime"):
+        PoseEstimator(files["onnx"], engine="torch")
+    with pytest.raises(WeightsError, match="is an export already"):
+        export_model(files["onnx"], tmp_path / "again.onnx", format="onnx")
+
+
+def with_metadata(file: Path, output: Path, entries: dict[str, str] | None) -> Path:
+    """A copy of an ONNX file with other metadata in place of its own, or with none."""
+    import onnx
+
+    model = onnx.load(file)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    del model.metadata_props[:]
+    if entries is not None:
+        onnx.helper.set_model_props(model, metadata | entries)
+    onnx.save(model, output)
+    return output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["rsn50", "2xmspn50", "4xrsn18"])
+def test_deeper_networks_are_exported(model: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = create_model(model, refine="last")
+    save_weights(tmp_path / "w.safetensors", network, Card(model, refine="last", input_size=(64, 64)))
+    for name, suffix in SUFFIXES.items():
+        export_model(tmp_path / "w.safetensors", tmp_path / f"m{suffix}", format=name, decode=True)
