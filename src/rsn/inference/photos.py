@@ -2,10 +2,10 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from rsn.crops import Image
 from rsn.errors import RsnError
 from rsn.files import distinct, write_atomically
 from rsn.images import read_image, write_image
-from rsn.inference.boxes import BoxSource
+from rsn.inference.boxes import Boxes, BoxSource
 from rsn.inference.drawing import draw_scene
 from rsn.inference.estimator import PoseEstimator, Scene, View
 from rsn.inference.heat import heat_of
@@ -28,6 +28,8 @@ RESULTS = "poses.json"
 READERS = 2  # threads that read photos and cut out crops
 PHOTOS_AHEAD = 16  # that are read before the network asks for them
 OnError = Callable[[Path, RsnError], None]
+Look = tuple[Image, list[View]]  # a photo, and its boxes as the models see them
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,27 +93,55 @@ def estimate_photos(
 
     nms: how people who were found twice are left out, see `rsn.oks.without_doubles`.
     """
-    waiting: deque[tuple[Path, Image]] = deque()
 
-    def read(path: Path) -> tuple[Image, list[View]] | RsnError:
+    def read(path: Path) -> tuple[Image, Boxes]:
+        image = read_image(path)
+        return image, boxes(path, image)
+
+    looks = look_ahead(estimator, paths, read, threads=READERS)
+    for path, image, people in estimate_looks(estimator, looks, on_error, nms=nms):
+        yield Photo(path, image, people)
+
+
+def look_ahead(
+    estimator: PoseEstimator, items: Iterable[T], read: Callable[[T], tuple[Image, Boxes]], *, threads: int
+) -> Iterator[tuple[T, Look | RsnError]]:
+    """What the network needs of photos of any kind, in order, or what was wrong with one; read by threads.
+
+    read: a photo's pixels and boxes, or an RsnError.
+    """
+
+    def look(item: T) -> tuple[T, Look | RsnError]:
         try:
-            image = read_image(path)
-            return image, estimator.look(Scene.of(image, *boxes(path, image)))
+            image, boxes = read(item)
+            return item, (image, estimator.look(Scene.of(image, *boxes)))
         except RsnError as error:
-            return error
+            return item, error
+
+    return in_order(look, items, threads=threads, ahead=max(PHOTOS_AHEAD, 2 * threads))
+
+
+def estimate_looks(
+    estimator: PoseEstimator,
+    looks: Iterable[tuple[T, Look | RsnError]],
+    on_error: Callable[[T, RsnError], None],
+    *,
+    nms: Nms = "none",
+) -> Iterator[tuple[T, Image, list[Person]]]:
+    """Photos that `look_ahead` has read, and their people, in order; crops are batched across photos."""
+    waiting: deque[tuple[T, Image]] = deque()
 
     def views() -> Iterator[list[View]]:
-        answers = in_order(read, paths, threads=READERS, ahead=PHOTOS_AHEAD)
-        for path, answer in zip(paths, answers, strict=True):
+        for item, answer in looks:
             if isinstance(answer, RsnError):
-                on_error(path, answer)
+                on_error(item, answer)
             else:
                 image, seen = answer
-                waiting.append((path, image))
+                waiting.append((item, image))
                 yield seen
 
     for people in estimator.estimate_views(views()):
-        yield Photo(*waiting.popleft(), without_doubles(people, estimator.card.skeleton, nms=nms))
+        yield *waiting.popleft(), without_doubles(people, estimator.card.skeleton, nms=nms)
 
 
 def _picture_paths(paths: Sequence[Path], folder: Path, suffix: str) -> dict[Path, Path]:
