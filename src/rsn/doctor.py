@@ -22,6 +22,7 @@ EXTRAS = {
     "detect": "find the people: RT-DETR, D-FINE, ONNX files of detectors",
     "video": "read and write videos, follow people over time",
     "serve": "the page and the HTTP service",
+    "bulk": "very many photos, on one machine or a Ray cluster",
     "demo": "the photos of `make demo`",
 }
 _REQUIREMENT = re.compile(r"(?P<library>[\w.-]+).*extra == ['\"](?P<extra>[\w-]+)['\"]")

@@ -8,6 +8,7 @@ import tyro
 
 from rsn import __version__
 from rsn.cli.benchmark import Benchmark
+from rsn.cli.bulk import Bulk
 from rsn.cli.data import Data
 from rsn.cli.doctor import Doctor
 from rsn.cli.evaluate import Evaluate
@@ -31,6 +32,7 @@ _Verb = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
+    | Annotated[Bulk, tyro.conf.subcommand("bulk")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Export, tyro.conf.subcommand("export")]

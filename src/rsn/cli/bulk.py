@@ -1,0 +1,159 @@
+"""rsn bulk: very many photos in, Parquet files of people out."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from rsn.cli.progress import say
+from rsn.errors import RsnError
+from rsn.inference.engines import Choice
+
+if TYPE_CHECKING:
+    from rsn.bulk.output import Settings
+    from rsn.bulk.run import Tally
+
+SPELLED_OUT = 5  # parts that failed
+EVERY = 30.0  # seconds between lines of progress where no terminal shows it
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """Find the joints of people in very many photos; writes Parquet files, and continues a run that was stopped."""
+
+    inputs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
+    """Photos, tar shards (WebDataset) and Parquet files, folders of them at any depth, and globs: paths, or URLs
+    such as s3://bucket/folder."""
+    output: Annotated[str, tyro.conf.arg(metavar="DIR|URL")]
+    """Folder to write to; with one of an earlier run, what that has not done is done."""
+    column: str = "image"
+    """Column of Parquet files that has the photos: bytes of picture files, or paths or URLs of them."""
+    name_column: str | None = None
+    """Column of Parquet files that has the photos' names; without it they are FILE#ROW."""
+    model: str = "rsn18.starter"
+    """Name of weights, or a weights file."""
+    boxes: Annotated[str, tyro.conf.arg(metavar="whole|detect|FILE")] = "whole"
+    """Where people are: `whole` takes each photo as one person; `detect` lets the detector find them; FILE is JSON,
+    either COCO detections or annotations, or {"photo.jpg": [[x, y, width, height], ...]}."""
+    detector: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """What finds people with `--boxes detect` (docs/detectors.md)."""
+    min_box_score: float = 0.3
+    """Boxes that the detector is less sure of are left out."""
+    flip: bool = False
+    """Look at each person mirrored too: twice the time, a little more precise."""
+    engine: Choice = "auto"
+    """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
+    device: str = "auto"
+    """cpu or cuda; auto takes CUDA where there is one."""
+    batch_size: int = 32
+    """People that the network looks at together."""
+    workers: int | None = None
+    """Processes that hold the network; by default one a GPU, or one for every two cores."""
+    address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """Head of a Ray cluster that does the work; without it this machine does."""
+    photos_per_part: int = 1000
+    """Photos in one output file, at most; tar shards are not divided."""
+
+    def run(self) -> int:
+        """Exit status: 0 when every photo was done."""
+        from rsn.extras import require
+
+        require("ray", "pyarrow", "fsspec", extra="bulk", for_what="rsn bulk")
+        from rsn.bulk.run import Means, estimate_in_bulk
+
+        settings = self._settings()
+        means = Means(self.device, self.batch_size, self.address, self.workers, self.photos_per_part)
+        with _shown() as report:
+            tally = estimate_in_bulk(settings, means, self.output, report)
+        return self._tell(tally)
+
+    def _settings(self) -> "Settings":
+        """What is asked for, with what can be found wrong before any work is done."""
+        from rsn.bulk.output import Settings
+        from rsn.bulk.storage import connect, full_name
+        from rsn.downloads import sha256_of
+        from rsn.inference.boxes import BoxFile
+        from rsn.networks.weights import load_card, weights_path
+
+        if not self.inputs:
+            raise RsnError("name at least one photo, folder, tar shard or Parquet file")
+        if min(self.photos_per_part, self.batch_size, 1 if self.workers is None else self.workers) < 1:
+            raise RsnError("--workers, --batch-size and --photos-per-part must be at least 1")
+        if (self.detector is None) == (self.boxes == "detect"):
+            raise RsnError("--boxes detect and --detector NAME|FILE (dfine, say) belong together")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise RsnError(f"--device is auto, cpu or cuda, not {self.device}; Ray gives each worker its GPU")
+        load_card(self.model)
+        model, boxes, detector = (_absolute(name) for name in (self.model, self.boxes, self.detector or ""))
+        if self.boxes not in ("whole", "detect"):
+            BoxFile.read(Path(boxes))
+        return Settings(
+            inputs=tuple(full_name(*connect(given)) for given in self.inputs),
+            column=self.column,
+            name_column=self.name_column,
+            model=model,
+            model_sha256=sha256_of(weights_path(self.model)),
+            boxes=boxes,
+            boxes_sha256=sha256_of(Path(boxes)) if Path(boxes).is_file() else "",
+            detector=detector or None,
+            detector_sha256=sha256_of(Path(detector)) if Path(detector).is_file() else "",
+            min_box_score=self.min_box_score,
+            flip=self.flip,
+            engine=self.engine,
+        )
+
+    def _tell(self, tally: "Tally") -> int:
+        if tally.done:
+            say(f"{_progress(tally)}; people: {tally.people}; {self.output}/people")
+        elif not tally.left:
+            say(f"all {tally.parts} parts were done before; {self.output}/people")
+        if tally.unreadable:
+            say(f"{tally.unreadable} photos could not be done; {self.output}/unreadable says why")
+        for number, reason in sorted(tally.failed.items())[:SPELLED_OUT]:
+            say(f"part {number}: {reason}")
+        if tally.failed:
+            say(f"{len(tally.failed)} of {tally.parts} parts are not done; the same command tries them again")
+        return 1 if tally.failed or tally.unreadable else 0
+
+
+@contextmanager
+def _shown() -> "Iterator[Callable[[Tally], None]]":
+    """What to call with news: a line that changes where somebody looks at a terminal, else one now and then."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status("looking for photos") as status:
+            yield lambda tally: status.update(_progress(tally))
+        return
+    last = time.monotonic()
+
+    def now_and_then(tally: "Tally") -> None:
+        nonlocal last
+        if tally.left and time.monotonic() - last > EVERY:
+            last = time.monotonic()
+            say(_progress(tally))
+
+    yield now_and_then
+
+
+def _progress(tally: "Tally") -> str:
+    text = f"parts: {tally.before + tally.done} of {tally.parts}, photos: {tally.photos}"
+    if not tally.done:
+        return text
+    left = f", {_duration(tally.seconds_left)} left" if tally.left else ""
+    return f"{text}, {tally.rate:.1f} photos/s, {tally.waited:.0%} of the time waiting for photos{left}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{hours:.1f} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 1 else f"{seconds:.0f} s"
+
+
+def _absolute(name: str) -> str:
+    """The full path of a file; what is none stays a name."""
+    return str(Path(name).resolve()) if Path(name).is_file() else name

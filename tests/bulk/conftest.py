@@ -1,0 +1,20 @@
+"""`rsn bulk` as a user calls it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from command import rsn
+
+
+@pytest.fixture
+def bulk(random_weights: Path) -> Callable[..., CompletedProcess[str]]:
+    """The command, with a network that is quick and one worker."""
+
+    def run(*arguments: object, workers: int = 1, **options: object) -> CompletedProcess[str]:
+        given = ["--model", random_weights, "--device", "cpu", "--engine", "torch", "--workers", workers]
+        return rsn("bulk", *arguments, *given, **options)
+
+    return run

@@ -1,0 +1,215 @@
+"""`rsn bulk` with Ray: real processes, killed in earnest."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from bulk_photos import picture, rows_in, unreadable_in, write_parquet, write_pictures, write_shard
+from rsn.cli.bulk import Bulk
+from rsn.errors import RsnError
+
+Command = Callable[..., CompletedProcess[str]]
+
+
+def without_ray(*inputs: object, output: object, weights: Path, **options: Any) -> int:
+    """The command in this process, for what ends before Ray would start."""
+    settings = {"model": str(weights), "device": "cpu", "engine": "torch", "workers": 1} | options
+    return Bulk(tuple(map(str, inputs)), str(output), **settings).run()
+
+
+def test_an_address_where_nobody_listens_is_a_sentence_soon(tmp_path: Path, random_weights: Path) -> None:
+    write_pictures(tmp_path / "in", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    start = time.monotonic()
+    for address in (f"127.0.0.1:{port}", "127.0.0.1", "127.0.0.1:many"):
+        with pytest.raises(RsnError, match=f"no Ray cluster answers at {address};"):
+            without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights, address=address)
+    assert time.monotonic() - start < 20
+    assert rows_in(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"workers": 0}, "must be at least 1"),
+        ({"boxes": "detect"}, "belong together"),
+        ({"detector": "dfine"}, "belong together"),
+        ({"device": "cuda:1"}, "--device is auto, cpu or cuda"),
+        ({"boxes": "gone.json"}, "gone.json"),
+        ({"model": "gone.safetensors"}, "no such weights file"),
+    ],
+)
+def test_options_that_cannot_be_are_a_sentence(
+    tmp_path: Path, random_weights: Path, options: dict[str, Any], text: str
+) -> None:
+    write_pictures(tmp_path / "in", 1)
+    with pytest.raises(RsnError, match=text):
+        without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_without_photos_leave_no_mark(tmp_path: Path, random_weights: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_parquet(tmp_path / "a.parquet", {"other": [b"1"]})
+    for given in (tmp_path / "in", tmp_path / "a.parquet"):
+        with pytest.raises(RsnError, match=r"there is no picture|no column of"):
+            without_ray(given, output=tmp_path / "out", weights=random_weights)
+    assert not (tmp_path / "out" / "settings.json").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_a_sentence(tmp_path: Path, random_weights: Path) -> None:
+    write_pictures(tmp_path / "in", 1)
+    (tmp_path / "out").mkdir(mode=0o555)
+    with pytest.raises(RsnError, match="choose a folder that can be written to"):
+        without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights)
+
+
+def test_a_file_is_no_folder(tmp_path: Path, random_weights: Path) -> None:
+    write_pictures(tmp_path / "in", 1)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(RsnError, match="cannot make the folder"):
+        without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights)
+
+
+def descendants(process: int) -> dict[int, str]:
+    """Command lines of the processes below one (Linux)."""
+    parents, commands = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                status = (entry / "stat").read_text().rpartition(")")[2].split()
+                commands[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(status[1])
+    below = {process}
+    while more := {child for child, parent in parents.items() if parent in below} - below:
+        below |= more
+    return {child: commands[child] for child in below - {process}}
+
+
+@pytest.fixture
+def begun(tmp_path: Path, random_weights: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run of two workers over 400 photos in parts of 16, of which the first is done."""
+    write_pictures(tmp_path / "in", 400)
+    command = [
+        sys.executable, "-m", "rsn", "bulk", tmp_path / "in", "--output", tmp_path / "out", "--workers", "2",
+        "--model", random_weights, "--device", "cpu", "--engine", "torch", "--photos-per-part", "16",
+    ]  # fmt: skip
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not list((tmp_path / "out").glob("people/*.parquet")) and process.poll() is None:
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.kill()
+
+
+def photos_of(rows: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(Path(row["photo"]).name for row in rows)
+
+
+EVERY_PHOTO_ONCE = Counter(f"{number:04d}.png" for number in range(400))
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_nothing(begun: subprocess.Popen[str], tmp_path: Path) -> None:
+    workers = [child for child, command in descendants(begun.pid).items() if "MapWorker" in command]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    _, told = begun.communicate(timeout=280)
+    assert begun.returncode == 0, told
+    assert "parts: 25 of 25, photos: 400" in told
+    assert photos_of(rows_in(tmp_path / "out")) == EVERY_PHOTO_ONCE
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_where_it_stopped(
+    begun: subprocess.Popen[str], tmp_path: Path, bulk: Command
+) -> None:
+    others = descendants(begun.pid)
+    begun.send_signal(signal.SIGKILL)
+    begun.wait()
+    while any(Path(f"/proc/{child}").exists() for child in others):
+        time.sleep(0.1)  # Ray's processes end with the one that started them
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "people").glob("*.parquet")}
+    assert 1 <= len(before) < 25
+    (tmp_path / "out" / "people" / ".0123.part").write_bytes(b"half of a file")
+    write_pictures(tmp_path / "in" / "new", 0)
+    (tmp_path / "in" / "new" / "late.png").write_bytes(picture(0))
+    done = bulk(tmp_path / "in", "--output", tmp_path / "out", workers=2)
+    assert done.returncode == 0, done.stderr
+    assert f"parts: 26 of 26, photos: {401 - 16 * len(before)}" in done.stderr
+    assert photos_of(rows_in(tmp_path / "out")) == EVERY_PHOTO_ONCE + Counter(["late.png"])
+    assert all(path.stat().st_mtime_ns == time_ for path, time_ in before.items())
+    assert not list((tmp_path / "out" / "people").glob(".*"))
+
+
+@pytest.mark.slow
+def test_every_kind_of_input_in_one_run(bulk: Command, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in", 3)
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    write_shard(tmp_path / "in" / "shard.tar", {f"{number}.png": picture(number) for number in range(4)})
+    table = {"image": [picture(number) for number in range(5)], "id": list("abcde")}
+    write_parquet(tmp_path / "table.parquet", table)
+    inputs = [tmp_path / "in", tmp_path / "*.parquet", "--output", tmp_path / "out", "--name-column", "id"]
+    done = bulk(*inputs)
+    assert done.returncode == 1
+    assert [line[:5] for line in done.stderr.splitlines()] == ["rsn: "] * 2, done.stderr
+    assert "parts: 3 of 3, photos: 12," in done.stderr
+    assert "% of the time waiting for photos; people: 12;" in done.stderr
+    assert "1 photos could not be done" in done.stderr
+    folder = f"{tmp_path}/in"
+    assert sorted(row["photo"] for row in rows_in(tmp_path / "out")) == sorted(
+        [*(f"{folder}/{number:04d}.png" for number in range(3)), *"abcde"]
+        + [f"{folder}/shard.tar/{number}.png" for number in range(4)]
+    )
+    assert [entry["photo"] for entry in unreadable_in(tmp_path / "out")] == [f"{folder}/broken.png"]
+    again = bulk(*inputs)
+    assert (again.returncode, again.stderr) == (
+        0,
+        f"rsn: all 3 parts were done before; {tmp_path}/out/people\n",
+    )
+    other = bulk(*inputs, "--flip")
+    assert other.returncode == 1
+    assert other.stderr == (
+        f"rsn: {tmp_path}/out belongs to a run with flip False, not True; choose another --output, or say the same"
+        " again\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_cluster_does_the_work(bulk: Command, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in", 20)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
+    settings = ["--num-cpus=2", "--include-dashboard=false", f"--temp-dir=/tmp/rsn-test-{os.getpid()}"]
+    with subprocess.Popen(head + settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as cluster:
+        try:
+            for _ in range(300):
+                with socket.socket() as knocking:
+                    if knocking.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            time.sleep(5)  # until the head knows its own machine
+            done = bulk(tmp_path / "in", "--output", tmp_path / "out", "--address", f"127.0.0.1:{port}")
+            assert done.returncode == 0, done.stderr
+            assert len(rows_in(tmp_path / "out")) == 20
+            many = [tmp_path / "in", "--output", tmp_path / "many", "--address", f"127.0.0.1:{port}"]
+            refused = bulk(*many, workers=3)
+            assert refused.stderr.endswith("has 2 cores, too few for 3 workers\n"), refused.stderr
+        finally:
+            cluster.terminate()
