@@ -196,7 +196,12 @@ def test_a_cluster_does_the_work(bulk: Command, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
-    settings = ["--num-cpus=2", "--include-dashboard=false", f"--temp-dir=/tmp/rsn-test-{os.getpid()}"]
+    settings = [
+        "--num-cpus=2",
+        "--include-dashboard=false",
+        "--node-ip-address=127.0.0.1",
+        f"--temp-dir=/tmp/rsn-test-{os.getpid()}",
+    ]
     with subprocess.Popen(head + settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as cluster:
         try:
             for _ in range(300):
@@ -205,6 +210,9 @@ def test_a_cluster_does_the_work(bulk: Command, tmp_path: Path) -> None:
                         break
                 time.sleep(0.1)
             time.sleep(5)  # until the head knows its own machine
+            joining = f"import ray; ray.init(address='127.0.0.1:{port}')"
+            if subprocess.run([sys.executable, "-c", joining], capture_output=True).returncode:
+                pytest.skip("Ray alone cannot join a head on this machine either")
             done = bulk(tmp_path / "in", "--output", tmp_path / "out", "--address", f"127.0.0.1:{port}")
             assert done.returncode == 0, done.stderr
             assert len(rows_in(tmp_path / "out")) == 20
