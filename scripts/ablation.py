@@ -2,13 +2,14 @@
 
 Usage: python scripts/ablation.py [RUNS] [TABLE]     # runs/ablation docs/ablation.csv
 
-A run that is there is not repeated, so the script may be stopped and started again. All runs see the same data, the
-same number of crops and the same schedule; only what is named differs from recipes/ensemble/rsn18_96x64.yaml.
+A row that the table has is not measured again, so the script may be stopped and started anew. All runs see the same
+data and the same number of crops; only what is named differs from recipes/ensemble/rsn18_96x64.yaml.
 """
 
 import csv
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -20,13 +21,15 @@ from rsn.datasets.labelled import LabelledPerson
 from rsn.images import read_image
 from rsn.inference.estimator import PoseEstimator, Scene
 from rsn.training.recipe import read_recipe
+from rsn.training.states import STATE
 
 RECIPE = Path("recipes/ensemble/rsn18_96x64.yaml")
-LENGTH = ("optimisation.steps=1000", "validate_every=1000")
+LENGTH = ("optimisation.steps=500", "validate_every=500")
+COLUMNS = ("switch", "seed", "mean OKS")
 SEEDS = (1, 2)
 SWITCHES: dict[str, tuple[str, ...]] = {
     "baseline": (),
-    "weights averaged (EMA)": ("optimisation.average=0.998",),
+    "weights averaged (EMA)": ("optimisation.average=0.99",),
     "AdamW, 0.01, on convolutions": (
         "optimisation.optimizer=adamw",
         "optimisation.weight_decay=0.01",
@@ -44,16 +47,30 @@ SWITCHES: dict[str, tuple[str, ...]] = {
 
 
 def main(runs: Path = Path("runs/ablation"), table: Path = Path("docs/ablation.csv")) -> None:
-    """Train what is missing, one seed after the other, and write the table after every run."""
+    """Train and measure what the table lacks, one seed after the other; a row is added after every run."""
+    if not table.exists():
+        table.write_text(",".join(COLUMNS) + "\n")
     for seed in SEEDS:
         for name, settings in SWITCHES.items():
-            folder = run_folder(runs, name, seed)
-            if not (folder / "last.safetensors").is_file():
-                overrides = (*LENGTH, *settings, f"seed={seed}", f"output={folder}")
-                subprocess.run(
-                    [sys.executable, "-m", "rsn", "train", RECIPE, "--set", *overrides], check=True
-                )
-            write_table(runs, table)
+            if (name, str(seed)) not in measured(table):
+                folder = run_folder(runs, name, seed)
+                train(folder, (*LENGTH, *settings, f"seed={seed}", f"output={folder}"))
+                add_row(table, name, seed, mean_oks(folder))
+
+
+def measured(table: Path) -> set[tuple[str, str]]:
+    """The switches and seeds that have a row."""
+    with table.open(newline="") as file:
+        return {(row["switch"], row["seed"]) for row in csv.DictReader(file)}
+
+
+def train(folder: Path, settings: Sequence[str]) -> None:
+    """Train into a folder; a run that was cut off goes on."""
+    if not (folder / "last.safetensors").is_file():
+        resume = ["--resume"] if (folder / STATE).is_file() else []
+        subprocess.run(
+            [sys.executable, "-m", "rsn", "train", RECIPE, *resume, "--set", *settings], check=True
+        )
 
 
 def run_folder(runs: Path, name: str, seed: int) -> Path:
@@ -62,18 +79,10 @@ def run_folder(runs: Path, name: str, seed: int) -> Path:
     return runs / f"{'_'.join(words)}-{seed}"
 
 
-def write_table(runs: Path, table: Path) -> None:
-    """One row a run that is done: switch, seed, and the mean OKS of the labelled people, in percent."""
-    done = [
-        (name, seed, folder)
-        for name in SWITCHES
-        for seed in SEEDS
-        if (folder := run_folder(runs, name, seed)).joinpath("last.safetensors").is_file()
-    ]
-    with table.open("w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["switch", "seed", "mean OKS"])
-        rows.writerows((name, seed, f"{100 * mean_oks(folder):.2f}") for name, seed, folder in done)
+def add_row(table: Path, name: str, seed: int, likeness: float) -> None:
+    """One row a run: switch, seed, and the mean OKS of the labelled people, in percent."""
+    with table.open("a", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerow([name, seed, f"{100 * likeness:.2f}"])
 
 
 def mean_oks(folder: Path) -> float:
