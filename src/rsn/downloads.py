@@ -110,7 +110,7 @@ def _fetch(url: str, part: Path, attempts: int, pause: float, timeout: float) ->
                 f"cannot fetch {url}: {reason}, {attempts} times in a row; try again when there is a network: what has"
                 " come so far is kept"
             )
-        time.sleep(pause * 2**fruitless)
+        time.sleep(pause * 2 ** max(fruitless - 1, 0))
 
 
 def _request(url: str, part: Path, timeout: float) -> bool:

@@ -71,7 +71,9 @@ def test_an_ensemble_is_evaluated(people_json: Path, random_weights: Path, tmp_p
         (["convert", "w.pth", "out.safetensors", "--input-size", "250", "190"], "multiples of 32"),
         (["convert", "w.pth", "out.safetensors", "--skeleton", "mpii_16"], "mpii_16 has 16"),
         (["convert", "w.pth", "out.safetensors", "--skeleton", "mpi"], "did you mean mpii_16"),
-        (["convert", "page.pth", "out.safetensors"], "page.pth: not a PyTorch checkpoint"),
+        (["convert", "page.pth", "out.safetensors"], "page.pth: is a web page"),
+        (["convert", "cut.pth", "out.safetensors"], "cut.pth: holds no weights that can be read"),
+        (["convert", "hostile.pth", "out.safetensors"], "hostile.pth: holds more than tensors"),
         (["convert", "resnet.pth", "out.safetensors"], "finds no joints by itself"),
     ],
 )
@@ -79,6 +81,8 @@ def test_a_mistake_about_models_is_one_sentence(tmp_path: Path, arguments: list[
     torch.save(create_model("rsn18").state_dict(), tmp_path / "w.pth")
     torch.save({"layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}, tmp_path / "resnet.pth")
     (tmp_path / "page.pth").write_text("<!DOCTYPE html><html>not found</html>")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:-1000])
+    (tmp_path / "hostile.pth").write_bytes(b"cos\nsystem\n(S'touch out'\ntR.")  # a pickle that runs a command
     offline = {**os.environ, "RSN_CACHE": str(tmp_path), "RSN_MIRROR": "http://127.0.0.1:9"}
     done = rsn("models", *arguments, cwd=tmp_path, env=offline)
     assert done.returncode == 1

@@ -1,5 +1,6 @@
 """Weights of others: recognised by their tensors, used as their owners used them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from rsn import COCO_17, LSP_14, MPII_16, PoseEstimator, create_model, load_weig
 from rsn.errors import RsnWarning, WeightsError
 from rsn.networks.card import Card
 from rsn.networks.checkpoints import read_card, read_tensors
+from rsn.networks.conversion import to_our_layout
 from rsn.networks.recognition import card_of, network_of
 from rsn.networks.refine import PoseRefine, Refine
 from rsn.networks.weights import convert_weights, load_model
@@ -53,6 +55,33 @@ def test_a_card_follows_from_the_tensors(oracles: Path, oracle: str, model: str,
     assert card.extension == extensions.get(oracle, card.extension)
     assert card.blur == (9 if body is MPII_16 else 5)
     assert card.input_size == ((256, 256) if body is MPII_16 else (256, 192))
+
+
+def test_names_of_mmpose_0_and_of_several_processes_are_known(oracles: Path) -> None:
+    newer = reference_state(oracles / "keys_mm_rsn18.json")
+    older = {f"module.{re.sub('^head', 'keypoint_head', key)}": value for key, value in newer.items()}
+    older["data_preprocessor.mean"] = torch.zeros(3, 1, 1)
+    expected, found = to_our_layout(newer), to_our_layout(older)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    assert card_of(older).decoder == "mmpose"
+
+
+def test_machines_by_mmposes_names_refine_its_heatmaps(oracles: Path) -> None:
+    plain = reference_state(oracles / "keys_mm_rsn18.json")
+    machines = reference_state(oracles / "keys_mm_prm17.json")
+    refined = plain | {
+        f"head.predict_layers.{head}.prm.{key}": value for head in range(4) for key, value in machines.items()
+    }
+    card = card_of(refined)
+    assert (card.model, card.refine) == ("rsn18", "all")
+    network, without = create_model("rsn18", refine="all").eval(), create_model("rsn18").eval()
+    machine = PoseRefine(17, one_map=True).eval()
+    for module, state in ((network, refined), (without, plain), (machine, machines)):
+        load_weights(module, state)
+    x = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), machine(without(x)), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("refine", ["none", "last", "all"])

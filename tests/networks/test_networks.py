@@ -69,6 +69,7 @@ def test_sizes_are_the_references(name: str) -> None:
     parameters, *billions = SIZES[name]
     measured = [complexity(name, size, num_joints=joints) for size, joints in INPUTS]
     assert measured[0].parameters == parameters
+    assert measured[1] == measured[0].at((384, 288))
     assert [size.multiply_adds / 1e9 for size in measured] == pytest.approx(billions, rel=1e-3)
 
 

@@ -9,9 +9,11 @@ import torch
 
 from file_server import serving
 from rsn import create_model
+from rsn.cli.models import Pull
 from rsn.errors import DownloadError, WeightsError
 from rsn.networks import weights, zoo
 from rsn.networks.catalog import MODELS
+from rsn.networks.overview import all_networks, describe
 from rsn.networks.zoo import ZOO, PublishedWeights, cache_folder, fetch
 
 
@@ -50,6 +52,23 @@ def test_weights_by_name_are_fetched_converted_and_carry_a_card(
     weights.load_model("rsn18.test")  # without a server
     record = entry.cached.with_name(entry.cached.name + ".sha256").read_text()
     assert record == f"{hashlib.sha256(checkpoint).hexdigest()}  {entry.cached.name}\n"
+
+
+def test_pulling_says_where_the_file_is(
+    entry: PublishedWeights,
+    checkpoint: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(ZOO, "rsn18.test", entry)
+    assert "rsn18.test [remote]" in all_networks()
+    assert "not fetched yet" in describe("rsn18.test")
+    with serving(checkpoint) as server:
+        monkeypatch.setenv(zoo.MIRROR, server.address)
+        assert Pull(("rsn18.test",)).run() == 0
+    assert f"rsn18.test is {entry.cached}" in capsys.readouterr().err
+    assert "rsn18.test [here]" in all_networks()
+    assert "decoder mmpose" in describe("rsn18.test")
 
 
 def test_a_file_that_was_put_there_by_hand_is_taken(entry: PublishedWeights, checkpoint: bytes) -> None:
@@ -94,6 +113,16 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_folder() == tmp_path / "rsn"
     monkeypatch.setenv(zoo.CACHE, str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
+    monkeypatch.setenv(zoo.CACHE, "~/weights")
+    assert cache_folder() == Path.home() / "weights"
+
+
+def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(zoo.CACHE, "")
+    monkeypatch.setenv(zoo.MIRROR, "")
+    assert cache_folder() == tmp_path / "rsn"
+    assert ZOO["rsn18.openmmlab"].url.startswith("https://download.openmmlab.com/")
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -2,7 +2,8 @@
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Card:
     trained_on, steps, license, notes: for people. figures: measured results by name.
 
     Raises:
-        WeightsError: an input size that does not divide by 32.
+        WeightsError: an input size that does not divide by 32, or another setting that cannot be.
     """
 
     model: str
@@ -49,10 +50,26 @@ class Card:
     figures: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if any(side < COARSEST or side % COARSEST for side in self.input_size):
-            height, width = self.input_size
+        height, width = self.input_size
+        if any(not isinstance(side, int) or side < COARSEST or side % COARSEST for side in self.input_size):
             raise WeightsError(
                 f"an input of {height}x{width} pixels cannot be: height and width must be multiples of {COARSEST}"
+            )
+        for what, name, known in (("decoder", self.decoder, Decoder), ("refine", self.refine, Refine)):
+            if name not in get_args(known):
+                raise WeightsError(f"there is no {what} named {name!r}; known: {', '.join(get_args(known))}")
+        if self.blur < 5 or self.blur % 2 == 0:
+            raise WeightsError(f"a blur of {self.blur} heatmap pixels cannot be: it is odd and at least 5")
+        if (
+            len(self.mean) != 3
+            or len(self.std) != 3
+            or not _finite(self.mean + self.std)
+            or min(self.std) <= 0
+        ):
+            raise WeightsError(f"mean {self.mean} and std {self.std} must be three numbers each, std above 0")
+        if len(self.extension) != 2 or not _finite(self.extension) or min(self.extension) <= 0:
+            raise WeightsError(
+                f"a box cannot be extended by {self.extension}: two factors above 0 are needed"
             )
 
     def summary(self) -> str:
@@ -92,6 +109,10 @@ class Card:
             return cls(skeleton=skeleton, **document)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(f"the file's model card cannot be read ({error})") from error
+
+
+def _finite(numbers: tuple[float, ...]) -> bool:
+    return all(map(isfinite, numbers))
 
 
 def _tuples(value: Any) -> Any:

@@ -1,6 +1,8 @@
 """Tensors and cards in files, read without running any code that a file may hold."""
 
 import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,38 +16,58 @@ from rsn.errors import WeightsError
 from rsn.networks.card import METADATA_KEY, Card
 
 # MMPose's checkpoints describe their data set with small arrays of numbers, so those may be in a pickle besides
-# tensors. Files written before numpy 2 know the function that makes them by its older name.
-_reconstruct = np.empty(0).__reduce__()[0]
+# tensors. Files written before numpy 2 know the functions that make them by their older names.
+_reconstruct, _scalar = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
 _ARRAYS: list[Any] = [
     np.ndarray,
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("uint8", "int32", "int64", "float32", "float64")),
     *((_reconstruct, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
+
+
+class _Ignored:
+    """Stands in for what a training run of MMPose 1.x keeps beside its weights: it takes anything and does nothing."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+
+# Its log: MMEngine's buffers, which name their methods by way of getattr. Neither is called under these names.
+_IGNORED: list[Any] = [
+    (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
+    (_Ignored, "builtins.getattr"),
 ]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a weights file by key, on the CPU and out of their wrappers (`state_dict`, `model`).
 
-    A pickle may hold tensors, plain Python values and arrays of numbers; one that asks for anything else is refused.
+    A pickle may hold tensors, plain Python values and arrays of numbers; the log of a training run of MMPose is passed
+    over. One that asks for anything else is refused.
 
     Raises:
         WeightsError: the file cannot be read, is cut short, or holds more than that.
     """
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}
-        with torch.serialization.safe_globals(_ARRAYS):
-            return unwrapped(torch.load(path, map_location="cpu", weights_only=True))
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: not a PyTorch checkpoint, or one that holds more than tensors, and reading that could run code;"
-            " if you trust it, save its state dict alone"
-        ) from error
+        if _is_safetensors(path):
+            with safe_open(path, framework="pt") as tensors:
+                return {key: tensors.get_tensor(key) for key in tensors.keys()}
+        with torch.serialization.safe_globals(_ARRAYS + _IGNORED), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PyTorch warns of, it then refuses
+            with open(path, "rb") as file:  # of a path PyTorch would look at the name
+                checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     # Bytes that are no checkpoint can fail in PyTorch's reader in any way.
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(f"{path}: cannot be read as weights ({_first_line(error)})") from error
+    except (
+        pickle.UnpicklingError, SafetensorError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError,
+        AttributeError,
+    ) as error:  # fmt: skip
+        raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
+    try:
+        return unwrapped(checkpoint)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def unwrapped(checkpoint: Any) -> dict[str, Tensor]:
@@ -59,17 +81,21 @@ def unwrapped(checkpoint: Any) -> dict[str, Tensor]:
             checkpoint = checkpoint[wrapper]
     if not isinstance(checkpoint, Mapping):
         raise WeightsError("the checkpoint is not a dictionary of tensors")
-    tensors = {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
+    tensors = {
+        key: value for key, value in checkpoint.items() if isinstance(key, str) and isinstance(value, Tensor)
+    }
     if not tensors:
-        raise WeightsError("the checkpoint holds no tensors")
+        raise WeightsError("the checkpoint holds no tensors by name")
     return tensors
 
 
 def has_card(path: Path) -> bool:
-    """Whether a file is one of ours that says what it is."""
-    if path.suffix != ".safetensors":
-        return False
-    return METADATA_KEY in _metadata(path)
+    """Whether a file is one of ours that says what it is.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    return _is_safetensors(path) and METADATA_KEY in _metadata(path)
 
 
 def read_card(path: Path) -> Card:
@@ -78,8 +104,9 @@ def read_card(path: Path) -> Card:
     Raises:
         WeightsError: not a safetensors file, or one without a card that can be read.
     """
+    metadata = _metadata(path)
     try:
-        return Card.from_metadata(_metadata(path))
+        return Card.from_metadata(metadata)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 
@@ -89,8 +116,35 @@ def _metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"not a weights file of ours ({_first_line(error)})") from error
+        raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _is_safetensors(path: Path) -> bool:
+    """By how it begins, whatever it is called: eight bytes, then a JSON object."""
+    return _beginning(path)[8:9] == b"{"
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(64)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    """Why a file could not be read; what PyTorch says of it is long, and advises to run what is in the file."""
+    beginning = _beginning(path).lstrip()
+    if not beginning:
+        return "is empty; copy or download it again"
+    if beginning.startswith(b"<"):
+        return "is a web page and no weights; see what it says, and download the file itself"
+    refused = re.search(r"GLOBAL (\S+)", str(error))
+    if refused:
+        return (
+            f"holds more than tensors: it asks for {refused[1]}, and that could run code; if you trust it, save its"
+            " state dict alone"
+        )
+    if "TorchScript" in str(error):
+        return "is a program (TorchScript) and could do anything; save its state dict alone"
+    return "holds no weights that can be read: it is damaged, cut short, or something else; download it again"

@@ -1,6 +1,6 @@
 """How large a network is and how much it computes, without computing anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,10 @@ class Complexity:
 
     parameters: int
     multiply_adds: int
+
+    def at(self, size: tuple[int, int]) -> "Complexity":
+        """What was measured at 256x192, for an input of (height, width): convolutions cost what their area does."""
+        return replace(self, multiply_adds=self.multiply_adds * size[0] * size[1] // (256 * 192))
 
 
 # What `complexity` measures at 256x192 with 17 joints; measuring all of them takes half a minute.

@@ -6,7 +6,7 @@ from pathlib import Path
 from rsn.errors import UnknownNameError
 from rsn.networks.card import Card
 from rsn.networks.catalog import list_models
-from rsn.networks.complexity import MEASURED, complexity
+from rsn.networks.complexity import MEASURED
 from rsn.networks.published import PublishedResult, published_results
 from rsn.networks.weights import known_weights, load_card, weights_path
 from rsn.networks.zoo import ZOO, PublishedWeights
@@ -62,7 +62,7 @@ def describe(name: str) -> str:
 def _network(name: str) -> Iterator[str]:
     yield name
     for height, width in SIZES:
-        size = complexity(name, (height, width))
+        size = MEASURED[name].at((height, width))
         millions, billions = size.parameters / 1e6, size.multiply_adds / 1e9
         yield f"  {height}x{width}: {millions:.2f} M parameters, {billions:.3f} G multiply-adds"
     yield "  (ours, measured with 17 joints; convolutions of all heads)"

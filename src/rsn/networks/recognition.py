@@ -89,9 +89,9 @@ def network_of(state: Mapping[str, Tensor]) -> tuple[str, int, Refine]:
 
 def _shape(state: Mapping[str, Tensor]) -> tuple[bool, int, tuple[int, ...], int]:
     """Residual steps or not, the blocks' expansion, the blocks in each layer, the number of stages."""
-    down = [
-        key.split(".")[4:] for key in state if key.startswith("stages.0.down.layers.")
-    ]  # layer, block, what
+    down = [  # layer, block, what
+        key.split(".")[4:] for key in state if key.startswith("stages.0.down.layers.") and key.count(".") > 5
+    ]
     blocks = {(layer, block) for layer, block, *_ in down}
     blocks_per_layer = tuple(sum(at == str(layer) for at, _ in blocks) for layer in range(NUM_LEVELS))
     finest = state[f"stages.0.up.{NUM_LEVELS - 1}.lateral.conv.weight"]

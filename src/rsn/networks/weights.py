@@ -1,7 +1,7 @@
 """Weights by name or in a file -> networks that are ready to use, and back."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rsn.networks.catalog import create_model, list_models
 from rsn.networks.checkpoints import has_card, read_card, read_tensors, unwrapped
 from rsn.networks.conversion import for_every_stage, layout_of, to_our_layout
 from rsn.networks.network import PoseNetwork
-from rsn.networks.recognition import card_of
+from rsn.networks.recognition import card_of, network_of
 from rsn.networks.refine import PoseRefine
 from rsn.networks.zoo import ZOO, fetch
 from rsn.skeletons import Skeleton
@@ -39,8 +39,8 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> No
         source: a weight's name, a file (.safetensors, or a PyTorch checkpoint of plain tensors) or a state dict.
 
     Raises:
-        WeightsError: the file cannot be read, wants to run code, or does not fit; the first keys are named. The
-            network is then as it was.
+        WeightsError: the file cannot be read, wants to run code, does not fit, or holds numbers that are not finite;
+            the first keys are named. The network is then as it was.
     """
     if isinstance(source, Mapping):
         _fill(model, unwrapped(source), "the weights")
@@ -171,6 +171,7 @@ def _network(card: Card, tensors: Mapping[str, Tensor], source: str | Path) -> P
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     state = to_our_layout(tensors)
+    _refuse_broken(state, name)
     started = (
         layout_of(tensors) == "torchvision"
     )  # only what a ResNet has: the rest of the network stays as it is
@@ -181,9 +182,34 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     if problems:
         for machine in rewired:
             machine.set_one_map(not machine.one_map)
-        named = "; ".join(problems[:_NAMED_AT_MOST])
-        raise WeightsError(f"{name}: {len(problems)} tensors do not fit this network: {named}")
+        raise WeightsError(
+            f"{name}: {len(problems)} tensors do not fit this network{_what_it_is(state)}: {_first(problems)}"
+        )
     model.load_state_dict(state, strict=False)
+
+
+def _refuse_broken(state: Mapping[str, Tensor], name: str) -> None:
+    broken = [key for key, value in state.items() if not value.isfinite().all()]
+    if broken:
+        raise WeightsError(
+            f"{name}: {len(broken)} tensors hold numbers that are not finite, as after a training that diverged:"
+            f" {_first(broken)}"
+        )
+
+
+def _what_it_is(state: Mapping[str, Tensor]) -> str:
+    """Which network the tensors are of, where they are one's."""
+    try:
+        model, num_joints, refine = network_of(state)
+    except WeightsError:
+        return ""
+    machines = "" if refine == "none" else f" and refine machines ({refine})"
+    return f", they are of {model} with {num_joints} joints{machines}"
+
+
+def _first(named: Sequence[str]) -> str:
+    more = "; ..." if len(named) > _NAMED_AT_MOST else ""
+    return "; ".join(named[:_NAMED_AT_MOST]) + more
 
 
 def _wire_like(model: nn.Module, state: Mapping[str, Tensor]) -> list[PoseRefine]:

@@ -34,7 +34,7 @@ class PublishedWeights:
     @property
     def url(self) -> str:
         """Where it is: below RSN_MIRROR where that is set, else on the server that published it."""
-        return os.environ.get(MIRROR, self.server).rstrip("/") + "/" + self.path
+        return (os.environ.get(MIRROR) or self.server).rstrip("/") + "/" + self.path
 
     @property
     def cached(self) -> Path:
@@ -77,8 +77,8 @@ ZOO: dict[str, PublishedWeights] = {
 
 def cache_folder() -> Path:
     """Where fetched files are kept: RSN_CACHE, else rsn/ in XDG_CACHE_HOME, else ~/.cache/rsn."""
-    if CACHE in os.environ:
-        return Path(os.environ[CACHE])
+    if os.environ.get(CACHE):
+        return Path(os.environ[CACHE]).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsn"
 
 
@@ -106,8 +106,8 @@ def _check(path: Path, sha256_prefix: str) -> None:
     recorded = record.read_text().split()[0] if record.exists() else sha256_prefix
     if not found.startswith(sha256_prefix) or not found.startswith(recorded):
         raise WeightsError(
-            f"{path}: has changed: its SHA-256 is {found[:8]}... and should begin with {recorded[:8]}; delete it, and"
-            " it will be fetched again"
+            f"{path}: is not the file that was published, or has changed: its SHA-256 is {found}, and should begin"
+            f" with {recorded}; delete it, and it will be fetched again"
         )
     if not record.exists():
         write_atomically(record, f"{found}  {path.name}\n".encode())
