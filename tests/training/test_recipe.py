@@ -4,11 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from rsn import list_models
+from rsn.datasets.augment import Augmentation
 from rsn.errors import RecipeError
+from rsn.networks.published import published_results
 from rsn.training.detector import DetectorRecipe
-from rsn.training.recipe import read_recipe, read_settings, write_recipe
+from rsn.training.losses import PoseLoss
+from rsn.training.recipe import Optimisation, read_recipe, read_settings, write_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
+COCO = Path(__file__).parents[2] / "recipes" / "coco"
+ROWS = [path for path in RECIPES if path.parent.name in ("coco", "mpii") and "modern" not in path.stem]
+MPII_AUGMENTATION = Augmentation(
+    extension=(1.25, 1.25), jitter=(0, 0), half_body_probability=0.5, half_body_min_joints=8,
+    half_body_jitter=(0.6, 0.6), scale=(0.75, 1.25), max_rotation=60,
+)  # fmt: skip
 SMALL = """
 output: runs/small
 train: [{annotations: a.json, images: a}]
@@ -27,6 +37,43 @@ def small(tmp_path: Path) -> Path:
 def test_every_recipe_can_be_read(path: Path) -> None:
     recipe = read_settings(path, (), DetectorRecipe) if path.parent.name == "detector" else read_recipe(path)
     assert recipe.optimisation.steps % recipe.validate_every == 0
+
+
+@pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
+def test_a_row_of_the_tables_has_the_references_schedule(path: Path) -> None:
+    recipe, on_mpii = read_recipe(path), path.parent.name == "mpii"
+    assert path.stem == "{}_{}x{}".format(recipe.model, *recipe.input_size)
+    assert recipe.optimisation == Optimisation(steps=28_800 if on_mpii else 96_000)
+    assert recipe.validate_every == (1_600 if on_mpii else 2_400)
+    assert recipe.augmentation == (MPII_AUGMENTATION if on_mpii else Augmentation())
+    assert recipe.loss == PoseLoss()
+    assert (recipe.decoder, recipe.blur, recipe.norm) == ("rsn", 9 if on_mpii else 5, "each")
+
+
+def test_every_published_row_has_a_recipe() -> None:
+    rows = {
+        (result.dataset, model, result.input_size)
+        for model in list_models()
+        for result in published_results(model)
+        if result.dataset in ("COCO val", "MPII val")
+    }
+    recipes = {path: read_recipe(path) for path in ROWS}
+    assert len(rows) > 10
+    assert rows <= {
+        (f"{path.parent.name.upper()} val", recipe.model, recipe.input_size)
+        for path, recipe in recipes.items()
+    }
+
+
+def test_the_modern_recipe_sees_what_the_references_sees() -> None:
+    reference, modern = (read_recipe(COCO / f"rsn18_256x192{ending}.yaml") for ending in ("", "_modern"))
+    assert (modern.train, modern.validation, modern.input_size) == (
+        reference.train, reference.validation, reference.input_size
+    )  # fmt: skip
+    length = ("steps", "batch_size", "learning_rate", "warmup_steps")
+    for setting in length:
+        assert getattr(modern.optimisation, setting) == getattr(reference.optimisation, setting)
+    assert modern.norm == "all"
 
 
 def test_the_defaults_are_the_references(small: Path) -> None:

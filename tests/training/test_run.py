@@ -10,7 +10,7 @@ import torch
 
 from command import rsn
 from rsn import PoseEstimator
-from rsn.errors import RecipeError
+from rsn.errors import RecipeError, RsnError
 from rsn.images import read_image
 from rsn.networks.catalog import create_model
 from rsn.networks.weights import load_model
@@ -55,6 +55,22 @@ def test_a_run_is_not_overwritten_and_nothing_cannot_be_resumed(finished: Recipe
         train(finished)
     with pytest.raises(RecipeError, match="nothing to resume"):
         train(read_recipe(recipe_file, (f"output={finished.output.parent / 'new'}",)), resume=True)
+
+
+def test_weights_whose_states_are_gone_are_not_overwritten(recipe_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "best.safetensors").write_bytes(b"dear")
+    with pytest.raises(RecipeError, match="holds the weights of a run; give another folder"):
+        train(read_recipe(recipe_file, (f"output={tmp_path}", "seed=1")))
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+@pytest.mark.parametrize("folder", ["/proc/none/run", "file/run", "file"])
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(
+    recipe_file: Path, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RsnError, match=r"cannot make the folder .*; choose another"):
+        train(read_recipe(recipe_file, (f"output={tmp_path / folder}",)))
 
 
 def test_weights_to_start_from_are_loaded(finished: Recipe, recipe_file: Path) -> None:

@@ -27,11 +27,10 @@ from rsn.networks.weights import save_weights
 from rsn.processes import my_share, of_all
 from rsn.skeletons import with_sigmas
 from rsn.training.averaging import AveragedWeights
+from rsn.training.folder import BEST, LAST
 from rsn.training.recipe import Recipe
 from rsn.training.report import SAMPLES
 from rsn.training.samples import write_samples
-
-BEST, LAST = "best.safetensors", "last.safetensors"
 
 
 class Validation(Callback):

@@ -32,8 +32,7 @@ from rsn.networks.stages import HeatmapHead
 from rsn.networks.weights import load_model, save_weights
 from rsn.training.averaging import AveragedWeights
 from rsn.training.box_loss import BoxLoss, background_of
-from rsn.training.callbacks import BEST, LAST
-from rsn.training.folder import LOGS
+from rsn.training.folder import BEST, LAST, LOGS
 from rsn.training.health import FiniteLoss
 from rsn.training.optimisation import build_optimizer, build_schedule
 from rsn.training.recipe import Compute, Optimisation, Source

@@ -18,6 +18,7 @@ from rsn.processes import Processes
 from rsn.training.recipe import Recipe, read_recipe, write_recipe
 from rsn.training.states import STATE, STATE_BEFORE, usable_state
 
+BEST, LAST = "best.safetensors", "last.safetensors"
 LOGS = "logs"
 RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
@@ -40,15 +41,19 @@ def open_folder(recipe: Recipe, processes: Processes, *, resume: bool) -> Path |
         _check_same_run(recipe)
     else:
         state = None
-        if (folder / STATE).is_file() or (folder / STATE_BEFORE).is_file():
-            raise RecipeError(
-                f"{folder} holds a run; go on with --resume, or give another folder: --set output="
-            )
+        _check_nothing_is_lost(folder)
     make_folder(folder)
     if processes.rank == 0:
         write_atomically(folder / RECIPE, write_recipe(recipe).encode())
         write_atomically(folder / ENVIRONMENT, json.dumps(_environment(processes), indent=1).encode())
     return state
+
+
+def _check_nothing_is_lost(folder: Path) -> None:
+    if any((folder / name).is_file() for name in (STATE, STATE_BEFORE)):
+        raise RecipeError(f"{folder} holds a run; go on with --resume, or give another folder: --set output=")
+    if any((folder / name).is_file() for name in (BEST, LAST)):
+        raise RecipeError(f"{folder} holds the weights of a run; give another folder: --set output=")
 
 
 def _check_same_run(recipe: Recipe) -> None:

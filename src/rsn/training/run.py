@@ -26,8 +26,8 @@ from rsn.networks.weights import load_weights
 from rsn.processes import Processes
 from rsn.skeletons import Skeleton
 from rsn.training.averaging import AveragedWeights
-from rsn.training.callbacks import BEST, Progress, Validation
-from rsn.training.folder import LOGS, open_folder
+from rsn.training.callbacks import Progress, Validation
+from rsn.training.folder import BEST, LOGS, open_folder
 from rsn.training.health import FiniteLoss, UnreadableImages
 from rsn.training.module import PoseTraining, set_head_gain
 from rsn.training.recipe import Recipe, Source

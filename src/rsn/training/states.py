@@ -81,4 +81,4 @@ def _is_complete(state: Path) -> bool:
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, RsnWarning, stacklevel=3)
+    warnings.warn(sentence, RsnWarning, stacklevel=2)  # ours: those of Lightning, the caller, are not shown

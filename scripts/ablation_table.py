@@ -1,0 +1,56 @@
+"""Write what docs/ablation.csv holds into docs/ablation.md as a table, between the two marks in it.
+
+Usage: python scripts/ablation_table.py
+"""
+
+import csv
+from pathlib import Path
+from statistics import mean
+
+from figures.tables import Table, as_markdown
+
+DOCS = Path(__file__).parents[1] / "docs"
+BEGIN, END = "<!-- scripts/ablation_table.py -->\n", "\n<!-- end of the table -->"
+BASELINE = "baseline"
+
+Measured = dict[str, dict[int, float]]  # by switch and seed: mean OKS in percent
+
+
+def main() -> None:
+    """Bring the page up to date."""
+    page = DOCS / "ablation.md"
+    page.write_text(with_table(page.read_text(), table_of(read(DOCS / "ablation.csv"))))
+
+
+def read(path: Path) -> Measured:
+    """The rows that scripts/ablation.py has written."""
+    measured: Measured = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            measured.setdefault(row["switch"], {})[int(row["seed"])] = float(row["mean OKS"])
+    return measured
+
+
+def table_of(measured: Measured) -> Table:
+    """A row a switch: mean of its seeds, how far these are apart, what it gains over the baseline of the same seeds."""
+    rows = [["switch", "mean OKS, %", "seeds apart", "gain", "gain by seed"]]
+    for switch, by_seed in measured.items():
+        gains = [likeness - measured[BASELINE][seed] for seed, likeness in sorted(by_seed.items())]
+        apart = f"{max(by_seed.values()) - min(by_seed.values()):.1f}" if len(by_seed) > 1 else ""
+        told = (
+            ["", ""]
+            if switch == BASELINE
+            else [f"{mean(gains):+.1f}", ", ".join(f"{gain:+.1f}" for gain in gains)]
+        )
+        rows.append([switch, f"{mean(by_seed.values()):.1f}", apart, *told])
+    return rows
+
+
+def with_table(page: str, table: Table) -> str:
+    """The page's text with the table between its marks."""
+    before, after = page.split(BEGIN)
+    return before + BEGIN + as_markdown(table) + END + after.split(END)[1]
+
+
+if __name__ == "__main__":
+    main()

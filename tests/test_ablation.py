@@ -1,0 +1,41 @@
+"""The page on what each switch is worth says what was measured."""
+
+import importlib
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CSV, PAGE = ROOT / "docs" / "ablation.csv", ROOT / "docs" / "ablation.md"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module("ablation_table")
+
+
+def test_the_page_holds_the_table_that_was_measured(script: ModuleType) -> None:
+    page = PAGE.read_text()
+    up_to_date = script.with_table(page, script.table_of(script.read(CSV)))
+    assert page == up_to_date, "run scripts/ablation_table.py"
+
+
+def test_gains_are_over_the_baseline_of_the_same_seed(script: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(
+        'switch,seed,mean OKS\nbaseline,1,20.00\n"AdamW, 0.01",1,21.50\nbaseline,2,24.00\n"AdamW, 0.01",2,24.50\n'
+        "cosine,1,19.00\n"
+    )
+    _, *rows = script.table_of(script.read(tmp_path / "table.csv"))
+    assert rows == [
+        ["baseline", "22.0", "4.0", "", ""],
+        ["AdamW, 0.01", "23.0", "3.0", "+1.0", "+1.5, +0.5"],
+        ["cosine", "19.0", "", "-1.0", "-1.0"],
+    ]
+
+
+def test_the_page_explains_every_switch_that_was_measured(script: ModuleType) -> None:
+    explained = set(re.findall(r"^\| ([^|]+) \| `", PAGE.read_text(), re.MULTILINE))
+    assert set(script.read(CSV)) <= explained | {script.BASELINE}
