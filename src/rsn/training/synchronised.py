@@ -23,25 +23,28 @@ def synchronise_norms(network: nn.Module) -> nn.Module:
 class SyncedBatchNorm2d(nn.BatchNorm2d):
     """Batch norm whose mean and variance are those of all processes, each of which has equally many crops.
 
-    Shapes: (N, C, H, W) -> the same.
+    Shapes: (N, C, H, W) -> the same. As in PyTorch's, what comes in half precision is reckoned in that of the weights.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not distributed.is_initialized():
             return super().forward(x)
-        mean = _over_processes(x.mean((0, 2, 3)))
-        centred = x - mean[:, None, None]
+        values = x.to(self.weight.dtype)
+        mean = _over_processes(values.mean((0, 2, 3)))
+        centred = values - mean[:, None, None]
         variance = _over_processes(centred.square().mean((0, 2, 3)))
         if self.track_running_stats:
             self._remember(mean.detach(), variance.detach(), x.numel() // len(mean))
         scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
-        return scaled * self.weight[:, None, None] + self.bias[:, None, None]
+        return (scaled * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         assert self.momentum is not None
+        self.num_batches_tracked += 1
         count *= distributed.get_world_size()
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)
