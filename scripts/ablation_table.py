@@ -10,7 +10,7 @@ from statistics import mean
 from figures.tables import Table, as_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = "<!-- scripts/ablation_table.py -->\n", "\n<!-- end of the table -->"
+BEGIN, END = "<!-- scripts/ablation_table.py -->\n\n", "\n\n<!-- end of the table -->"
 BASELINE = "baseline"
 
 Measured = dict[str, dict[int, float]]  # by switch and seed: mean OKS in percent
