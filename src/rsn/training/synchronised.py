@@ -1,9 +1,10 @@
 """Batch norm over the crops of all processes together, for CPU processes too, where PyTorch has none."""
 
+from typing import Any
+
 import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 
 def synchronise_norms(network: nn.Module) -> nn.Module:
@@ -51,5 +52,22 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
 
 
 def _over_processes(value: Tensor) -> Tensor:
-    total: Tensor = all_reduce(value)  # type: ignore[no-untyped-call]
+    """The mean over the processes; gradients flow back to all of them."""
+    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
     return total / distributed.get_world_size()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the processes, whose gradient is the sum of what each of them answers."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
