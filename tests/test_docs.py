@@ -1,9 +1,16 @@
-"""The code blocks of the documentation, run page by page as a reader would."""
+"""The code blocks of the documentation, run page by page as a reader would; its command lines, parsed."""
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from rsn.cli import parse
+from rsn.cli.settings import flat
+from rsn.cli.train import Train
+from rsn.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
@@ -14,6 +21,38 @@ def test_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile("\n".join(blocks), str(page), "exec"), {"__name__": "docs"})
+
+
+def asked_of_rsn(page: Path) -> Iterator[list[str]]:
+    """The arguments of every `rsn ...` in the page's blocks of commands, torchrun's `-m rsn ...` included."""
+    for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        for line in re.findall(r"^(?:\S*/|.* -m )?rsn (.*)", block.replace("\\\n", ""), re.MULTILINE):
+            yield shlex.split(line, comments=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_are_understood(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Verbs and options go through the parser, a training's settings through its recipe; nothing is run."""
+    monkeypatch.chdir(ROOT)
+    for arguments in asked_of_rsn(page):
+        try:
+            verb = parse(arguments)
+        except SystemExit as stopped:
+            if stopped.code:
+                pytest.fail(f"rsn {shlex.join(arguments)}\n{capsys.readouterr().err}")
+            continue
+        if isinstance(verb, Train) and verb.recipe.exists():
+            read_recipe(verb.recipe, flat(verb.set))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_and_targets_that_are_named_are_there(page: Path) -> None:
+    files = re.findall(r"(?<![\w/.-])(?:recipes|scripts|benchmarks|src)/[\w./-]*[\w/]", page.read_text())
+    assert not [file for file in files if not (ROOT / file).exists()]
+    targets = re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(), re.MULTILINE)
+    assert set(targets) <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_every_page_is_on_the_site() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import tyro
@@ -41,12 +42,19 @@ _Verb = (
 )
 
 
+def parse(arguments: Sequence[str]) -> _Verb:
+    """What is asked for; who asks for what there is not is told so, and SystemExit is raised."""
+    return tyro.cli(
+        _Verb, prog="rsn", args=arguments, description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one sentence on stderr and exit status 1."""
     if sys.argv[1:] == ["--version"]:
         print(f"rsn {__version__}")
         return
-    verb = tyro.cli(_Verb, prog="rsn", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
+    verb = parse(sys.argv[1:])
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         sys.exit(verb.run())
