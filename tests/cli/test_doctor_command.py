@@ -1,5 +1,6 @@
 """`rsn doctor` on the machine that runs the tests, and on one where something is missing."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -27,6 +28,8 @@ def test_it_tells_versions_devices_engines_and_extras() -> None:
 def test_extras_are_those_of_the_package() -> None:
     optional = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
     assert set(EXTRAS) == set(optional) - {"dev", "docs"}
+    page = (PYPROJECT.parent / "docs" / "install.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(EXTRAS)
 
 
 def test_what_an_extra_would_add_is_named(tmp_path: Path) -> None:
