@@ -258,26 +258,36 @@ BAD = {
     "an unknown precision": ({"format": "onnx", "precision": "fp15"}, "m.onnx", "did you mean fp16"),
     "TensorRT": ({"format": "tensorrt"}, "m.engine", "pip install tensorrt.*crops:1x3x64x64"),
     "a folder": ({"format": "torchscript"}, "folder.ts", r"folder\.ts: it is a folder"),
+    "no folder": (
+        {"format": "torchscript"},
+        "file/m.ts",
+        "cannot make the folder .*file: .*; choose another",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_cannot_be_written_is_said(case: str, weights: Weights, tmp_path: Path) -> None:
     (tmp_path / "folder.ts").mkdir()
+    (tmp_path / "file").touch()
     options, output, message = BAD[case]
     with pytest.raises(RsnError, match=message):
         export_model(weights.path, tmp_path / output, **options)
-    assert os.listdir(tmp_path) == ["folder.ts"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder.ts"]
 
 
 def test_a_library_that_is_missing_is_named(
-    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Weights, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(
-        DeviceError, match=r"export to onnx needs onnxscript: pip install 'rsn-pose\[engines\]'"
-    ):
+    for library in ("onnxscript", "onnxruntime", "openvino"):
+        monkeypatch.setitem(sys.modules, library, None)
+    how = r"pip install 'rsn-pose\[engines\]'"
+    with pytest.raises(DeviceError, match=f"export to onnx needs onnxscript, onnxruntime: {how}"):
         export_model(weights.path, tmp_path / "m.onnx", format="onnx")
+    with pytest.raises(DeviceError, match=f"engine onnxruntime needs onnxruntime: {how}"):
+        PoseEstimator(files["onnx"])
+    with pytest.raises(DeviceError, match=f"engine openvino needs openvino: {how}"):
+        PoseEstimator(files["openvino"])
 
 
 def test_files_that_cannot_be_opened_are_told_in_a_sentence(files: dict[str, Path], tmp_path: Path) -> None:
