@@ -1,6 +1,7 @@
 """`rsn bulk` with Ray: real processes, killed in earnest."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from bulk_photos import picture, rows_in, unreadable_in, write_parquet, write_pictures, write_shard
-from rsn.cli.bulk import Bulk
+from rsn.bulk.run import Tally
+from rsn.bulk.worker import Done
+from rsn.cli.bulk import Bulk, _progress
 from rsn.errors import RsnError
 
 Command = Callable[..., CompletedProcess[str]]
@@ -83,6 +86,20 @@ def test_a_file_is_no_folder(tmp_path: Path, random_weights: Path) -> None:
         without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights)
 
 
+def test_ray_that_does_not_start_is_a_sentence(tmp_path: Path, random_weights: Path) -> None:
+    """In a process of its own: Ray's libraries stay out of this one."""
+    write_pictures(tmp_path / "in", 1)
+    a_byte = "from rsn.bulk import cluster; cluster.OBJECT_STORE = 1"  # Ray wants megabytes
+    command = [
+        sys.executable, "-c", f"{a_byte}; from rsn.cli import main; main()", "bulk", tmp_path / "in",
+        "--output", tmp_path / "out", "--model", random_weights, "--device", "cpu", "--engine", "torch",
+    ]  # fmt: skip
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert re.fullmatch(r"rsn: Ray does not start on this machine: .*; if much else .*\n", done.stderr)
+    assert rows_in(tmp_path / "out") == []
+
+
 def descendants(process: int) -> dict[int, str]:
     """Command lines of the processes below one (Linux)."""
     parents, commands = {}, {}
@@ -112,6 +129,7 @@ def begun(tmp_path: Path, random_weights: Path) -> Iterator[subprocess.Popen[str
         try:
             while not list((tmp_path / "out").glob("people/*.parquet")) and process.poll() is None:
                 time.sleep(0.02)
+            assert process.poll() is None, process.communicate()[1]
             yield process
         finally:
             process.kill()
@@ -124,15 +142,29 @@ def photos_of(rows: list[dict[str, Any]]) -> Counter[str]:
 EVERY_PHOTO_ONCE = Counter(f"{number:04d}.png" for number in range(400))
 
 
-@pytest.mark.slow
-def test_a_worker_that_is_killed_costs_nothing(begun: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_costs_nothing(
+    begun: subprocess.Popen[str], tmp_path: Path, random_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     workers = [child for child, command in descendants(begun.pid).items() if "MapWorker" in command]
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     _, told = begun.communicate(timeout=280)
     assert begun.returncode == 0, told
-    assert "parts: 25 of 25, photos: 400" in told
+    assert re.search(
+        r"parts: 25 of 25, photos: 400, [\d.]+ photos/s, \d+% of the time waiting for photos", told
+    )
     assert photos_of(rows_in(tmp_path / "out")) == EVERY_PHOTO_ONCE
+    assert without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights) == 0
+    assert "all 25 parts were done before" in capsys.readouterr().err
+
+
+def test_progress_tells_throughput_waiting_and_how_long_it_takes() -> None:
+    tally = Tally(parts=10, before=2, started=time.monotonic() - 100)
+    for number in range(2):
+        tally.add(Done(number, photos=50, people=60, seconds=40.0, waiting=10.0))
+    assert _progress(tally) == (
+        "parts: 4 of 10, photos: 100, 1.0 photos/s, 25% of the time waiting for photos, 5 min left"
+    )
 
 
 @pytest.mark.slow
@@ -199,7 +231,6 @@ def test_a_cluster_does_the_work(bulk: Command, tmp_path: Path) -> None:
     settings = [
         "--num-cpus=2",
         "--include-dashboard=false",
-        "--node-ip-address=127.0.0.1",
         f"--temp-dir=/tmp/rsn-test-{os.getpid()}",
     ]
     with subprocess.Popen(head + settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as cluster:
@@ -210,9 +241,6 @@ def test_a_cluster_does_the_work(bulk: Command, tmp_path: Path) -> None:
                         break
                 time.sleep(0.1)
             time.sleep(5)  # until the head knows its own machine
-            joining = f"import ray; ray.init(address='127.0.0.1:{port}')"
-            if subprocess.run([sys.executable, "-c", joining], capture_output=True).returncode:
-                pytest.skip("Ray alone cannot join a head on this machine either")
             done = bulk(tmp_path / "in", "--output", tmp_path / "out", "--address", f"127.0.0.1:{port}")
             assert done.returncode == 0, done.stderr
             assert len(rows_in(tmp_path / "out")) == 20

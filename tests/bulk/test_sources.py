@@ -35,7 +35,8 @@ def test_folders_are_searched_and_the_rest_is_left(tmp_path: Path) -> None:
     (tmp_path / "in" / "notes.txt").write_text("no photo")
     (tmp_path / "in" / ".hidden.png").write_bytes(picture(0))
     write_pictures(tmp_path / "in" / "out" / "people", 1)
-    found = sources_of(tmp_path / "in", tmp_path / "in" / "deep" / "*1.png", outside=f"{tmp_path}/in/out")
+    folder, glob, url = tmp_path / "in", tmp_path / "in" / "deep" / "*1.png", f"file://{tmp_path}/in/deep"
+    found = sources_of(folder, glob, url, outside=Folder(f"file://{tmp_path}/in/out").name())
     assert [source.url for source in found] == [str(path) for path in paths]
 
 

@@ -56,7 +56,7 @@ def running(address: str | None, workers: int | None, device: str) -> Iterator[C
     address: HOST:PORT of a cluster's head; without it Ray is started on this machine.
 
     Raises:
-        DeviceError: nobody is there, or no room for so many workers.
+        DeviceError: nobody is there, Ray does not start, or no room for so many workers.
     """
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
     if address:
@@ -78,6 +78,9 @@ def spread(todo: Iterable[tuple[int, Part]], crew: Crew, worker: tuple[Any, ...]
     """What becomes of numbered parts, as they end. What a worker had begun when it died is done by another.
 
     worker: arguments of `Worker`.
+
+    Raises:
+        DeviceError: Ray itself cannot go on, when a worker dies again and again as it starts, say.
     """
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
@@ -97,37 +100,47 @@ def spread(todo: Iterable[tuple[int, Part]], crew: Crew, worker: tuple[Any, ...]
         num_cpus=crew.cores,
         num_gpus=crew.gpus or None,
     )
-    for batch in answers.iter_batches(batch_size=None, prefetch_batches=0):
-        yield from batch["done"]
+    try:
+        for batch in answers.iter_batches(batch_size=None, prefetch_batches=0):
+            yield from batch["done"]
+    except ray.exceptions.RayError as error:
+        raise DeviceError(f"Ray cannot go on: {_first_line(error)}; the same command tries again") from error
 
 
 def _start(ray: Any, folder: str, workers: int | None, device: str) -> Crew:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     crew = Crew.of(workers, cores, _gpus_here(), device)
-    ray.init(
-        address="local",
-        num_cpus=crew.workers * crew.cores + 1,  # so that Ray never waits for a core that a worker keeps
-        object_store_memory=OBJECT_STORE,
-        include_dashboard=False,
-        log_to_driver=False,
-        _temp_dir=folder,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=crew.workers * crew.cores + 1,  # so that Ray never waits for a core that a worker keeps
+            object_store_memory=OBJECT_STORE,
+            include_dashboard=False,
+            log_to_driver=False,
+            _temp_dir=folder,
+        )
+    except Exception as error:  # it has many kinds, the bare one among them
+        raise DeviceError(
+            f"Ray does not start on this machine: {_first_line(error)}; if much else runs here, try again later"
+        ) from error
     return crew
 
 
 def _join(ray: Any, address: str, workers: int | None, device: str) -> Crew:
     try:
         ray.init(address=address, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise DeviceError(
-            f"no Ray cluster can be joined at {address}: {str(error).splitlines()[0]}"
-        ) from error
+    except Exception as error:  # as when it starts
+        raise DeviceError(f"no Ray cluster can be joined at {address}: {_first_line(error)}") from error
     there = ray.cluster_resources()
     cores = int(there.get("CPU", 0))
     crew = Crew.of(workers, cores, int(there.get("GPU", 0)), device)
     if crew.workers * crew.cores > cores:
         raise DeviceError(f"the cluster at {address} has {cores} cores, too few for {crew.workers} workers")
     return crew
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
 def _knock(address: str) -> None:
