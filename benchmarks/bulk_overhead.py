@@ -1,0 +1,77 @@
+"""What a worker of `rsn bulk` costs beside the road of `rsn predict`: processor time, taken in turns in one process.
+
+    python benchmarks/bulk_overhead.py --photos 32 --rounds 3 --output benchmarks/bulk_overhead.csv
+
+The same photos, network and single thread. `estimate` is `estimate_photos` without a file written; `worker` does them
+as one part: it notes that it begins, reads through fsspec, and writes Parquet. Processor time and not wall time, so
+that others who use the machine disturb little. Ray is not in it: `benchmarks/bulk.py` has its start.
+"""
+
+import argparse
+import csv
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from bulk import write_photos
+from rsn import PoseEstimator
+from rsn.bulk.output import Settings
+from rsn.bulk.parts import Part
+from rsn.bulk.worker import Machine, Worker
+from rsn.inference.boxes import whole_image
+from rsn.inference.photos import estimate_photos
+
+SETTINGS = Settings(
+    inputs=(), column="image", name_column=None, model="rsn18.starter", model_sha256="", boxes="whole",
+    boxes_sha256="", detector=None, detector_sha256="", min_box_score=0.3, flip=False, engine="torch",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run it and write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="CSV to write")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        paths = sorted(write_photos(Path(name) / "photos", options.photos).iterdir())
+        part = Part("photos", tuple(map(str, paths)))
+        estimator = PoseEstimator("rsn18.starter", device="cpu", engine="torch")
+        worker = Worker(SETTINGS, Machine("cpu", estimator.batch_size, 1), f"{name}/out", "run")
+        worker.do(0, Part("photos", part.urls[:1]))  # opens the network
+        for number in range(1, options.rounds + 1):
+            estimate = seconds(lambda: list(estimate_photos(estimator, paths, whole_image, refuse)))
+            bulk = seconds(lambda number=number: worker.do(number, part))
+            row = {"round": number, "photos": options.photos}
+            row |= {"estimate_cpu_s": round(estimate, 2), "worker_cpu_s": round(bulk, 2)}
+            rows.append(row | {"ratio": round(bulk / estimate, 3)})
+            print(rows[-1], flush=True)
+    print(f"median ratio: {median(row['ratio'] for row in rows):.3f}")
+    if options.output:
+        with open(options.output, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def refuse(path: Path, error: Exception) -> None:
+    """No photo may fail here."""
+    raise error
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Processor time of all threads of this process."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    main()
