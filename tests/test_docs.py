@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rsn.cli import parse
 from rsn.cli.settings import flat
@@ -45,6 +46,14 @@ def test_commands_are_understood(
             continue
         if isinstance(verb, Train) and verb.recipe.exists():
             read_recipe(verb.recipe, flat(verb.set))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_settings_fit_into_a_recipe(page: Path, tmp_path: Path) -> None:
+    for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        document = yaml.safe_load((ROOT / "recipes/coco/rsn18_256x192.yaml").read_text())
+        (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document | yaml.safe_load(block)))
+        read_recipe(tmp_path / "recipe.yaml")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
