@@ -164,7 +164,12 @@ def test_another_body_than_the_tensors_have(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "tensors", [{"layers.0.weight": torch.zeros(3)}, {"stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7)}]
+    "tensors",
+    [
+        {"layers.0.weight": torch.zeros(3)},
+        {"stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7)},
+        {"stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7), "stages.0.down.layers.odd": torch.zeros(1)},
+    ],
 )
 def test_other_networks_are_not_taken_for_ours(tensors: dict[str, Tensor]) -> None:
     with pytest.raises(WeightsError, match="network of ours"):

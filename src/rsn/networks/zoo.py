@@ -103,7 +103,7 @@ def fetch(weights: PublishedWeights) -> Path:
 
 def _check(path: Path, sha256_prefix: str) -> None:
     found, record = sha256_of(path), path.with_name(path.name + ".sha256")
-    recorded = record.read_text().split()[0] if record.exists() else sha256_prefix
+    recorded = record.read_text().partition(" ")[0] if record.exists() else sha256_prefix
     if not found.startswith(sha256_prefix) or not found.startswith(recorded):
         raise WeightsError(
             f"{path}: is not the file that was published, or has changed: its SHA-256 is {found}, and should begin"
