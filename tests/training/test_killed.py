@@ -1,6 +1,7 @@
 """Runs that end before their time, and what is resumed from."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,15 @@ def recipe_in(folder: Path, recipe_file: Path) -> Recipe:
     return read_recipe(recipe_file, (f"output={folder}", *SETTINGS))
 
 
+def run_with_a_state(recipe_file: Path, folder: Path, *settings: str) -> subprocess.Popen[str]:
+    """A run in a process of its own that has finished its first round."""
+    command = [sys.executable, "-m", "rsn", "train", recipe_file, "--set", *settings, f"output={folder}"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (folder / STATE).exists() and process.poll() is None:
+        time.sleep(0.01)
+    return process
+
+
 @pytest.fixture(scope="module")
 def unbroken(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     recipe = recipe_in(tmp_path_factory.mktemp("unbroken"), recipe_file)
@@ -34,10 +44,7 @@ def unbroken(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Rec
 def test_a_killed_run_resumes_to_the_same_weights(
     unbroken: Recipe, recipe_file: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "rsn", "train", recipe_file, "--set", *SETTINGS, f"output={tmp_path}"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not (tmp_path / STATE).exists() and process.poll() is None:
-        time.sleep(0.01)
+    process = run_with_a_state(recipe_file, tmp_path, *SETTINGS)
     time.sleep(random.random())
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, process.stderr
@@ -48,6 +55,18 @@ def test_a_killed_run_resumes_to_the_same_weights(
         torch.testing.assert_close(ends[1][part], ends[0][part], atol=0, rtol=0, msg=part)
     averages = [end["callbacks"]["AveragedWeights"] for end in ends]
     torch.testing.assert_close(averages[1], averages[0], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_run_that_is_told_to_stop_has_failed(
+    recipe_file: Path, tmp_path: Path, told: signal.Signals
+) -> None:
+    process = run_with_a_state(recipe_file, tmp_path, "optimisation.steps=200")
+    process.send_signal(told)
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert re.fullmatch(r"rsn: stopped at step \d+ of 200; --resume goes on .*", said.splitlines()[-1])
+    assert usable_state(tmp_path).name == STATE
 
 
 def test_the_average_differs_from_the_last_weights(unbroken: Recipe) -> None:

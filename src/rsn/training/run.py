@@ -18,7 +18,7 @@ from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import Share, ShuffledBatches, TrainingCrops
 from rsn.datasets.reading import read_people_file
 from rsn.datasets.resident import CropPlans, ResidentPictures
-from rsn.errors import RecipeError
+from rsn.errors import RecipeError, TrainingError
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
@@ -54,7 +54,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round; a batch
             that cannot be divided among the processes.
         AnnotationError, WeightsError: what the recipe points at cannot be used.
-        TrainingError: the loss is no number any more, or too many pictures cannot be read.
+        TrainingError: the loss is no number any more, too many pictures cannot be read, or the run was stopped
+            (Ctrl-C, SIGTERM).
     """
     processes = Processes.launched()
     share = _share(recipe, processes)
@@ -80,7 +81,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     trainer = _trainer(recipe, processes, callbacks, every)
     pictures = _resident(people, trainer) if recipe.compute.images == "device" else None
     module = PoseTraining(network, card, recipe, unreadable, pictures)
-    trainer.fit(module, _loader(recipe, people, share, pictures), ckpt_path=state, weights_only=True)
+    _fit(trainer, module, _loader(recipe, people, share, pictures), state)
     unreadable.tell()
     if processes.rank == 0:
         write_run_report(recipe.output)
@@ -166,6 +167,17 @@ def _loader(
         worker_init_fn=_one_thread,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _fit(trainer: Trainer, module: PoseTraining, crops: DataLoader[Any], state: Path | None) -> None:
+    """Train; a run that is stopped has failed, where Lightning would leave as if all were done."""
+    try:
+        trainer.fit(module, crops, ckpt_path=state, weights_only=True)
+    except SystemExit as stopped:
+        steps = module.recipe.optimisation.steps
+        raise TrainingError(
+            f"stopped at step {trainer.global_step} of {steps}; --resume goes on from the last finished round"
+        ) from stopped
 
 
 def _one_thread(worker: int) -> None:
