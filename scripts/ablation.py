@@ -24,7 +24,7 @@ from rsn.training.recipe import read_recipe
 from rsn.training.states import STATE
 
 RECIPE = Path("recipes/ensemble/rsn18_96x64.yaml")
-LENGTH = ("optimisation.steps=500", "validate_every=500")
+LENGTH = ("optimisation.steps=300", "validate_every=300")
 COLUMNS = ("switch", "seed", "mean OKS")
 SEEDS = (1, 2)
 SWITCHES: dict[str, tuple[str, ...]] = {

@@ -36,13 +36,13 @@ def table_of(measured: Measured) -> Table:
     rows = [["switch", "mean OKS, %", "seeds apart", "gain", "gain by seed"]]
     for switch, by_seed in measured.items():
         gains = [likeness - measured[BASELINE][seed] for seed, likeness in sorted(by_seed.items())]
-        apart = f"{max(by_seed.values()) - min(by_seed.values()):.1f}" if len(by_seed) > 1 else ""
+        apart = f"{max(by_seed.values()) - min(by_seed.values()):.2f}" if len(by_seed) > 1 else ""
         told = (
             ["", ""]
             if switch == BASELINE
-            else [f"{mean(gains):+.1f}", ", ".join(f"{gain:+.1f}" for gain in gains)]
+            else [f"{mean(gains):+.2f}", ", ".join(f"{gain:+.2f}" for gain in gains)]
         )
-        rows.append([switch, f"{mean(by_seed.values()):.1f}", apart, *told])
+        rows.append([switch, f"{mean(by_seed.values()):.2f}", apart, *told])
     return rows
 
 

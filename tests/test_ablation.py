@@ -30,9 +30,9 @@ def test_gains_are_over_the_baseline_of_the_same_seed(script: ModuleType, tmp_pa
     )
     _, *rows = script.table_of(script.read(tmp_path / "table.csv"))
     assert rows == [
-        ["baseline", "22.0", "4.0", "", ""],
-        ["AdamW, 0.01", "23.0", "3.0", "+1.0", "+1.5, +0.5"],
-        ["cosine", "19.0", "", "-1.0", "-1.0"],
+        ["baseline", "22.00", "4.00", "", ""],
+        ["AdamW, 0.01", "23.00", "3.00", "+1.00", "+1.50, +0.50"],
+        ["cosine", "19.00", "", "-1.00", "-1.00"],
     ]
 
 
