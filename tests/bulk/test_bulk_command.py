@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -227,25 +228,24 @@ def test_a_cluster_does_the_work(bulk: Command, tmp_path: Path) -> None:
     write_pictures(tmp_path / "in", 20)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
-    settings = [
-        "--num-cpus=2",
-        "--include-dashboard=false",
-        f"--temp-dir=/tmp/rsn-test-{os.getpid()}",
-    ]
-    with subprocess.Popen(head + settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as cluster:
+    head = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
+        "--include-dashboard=false", "--object-store-memory=100000000",
+        f"--temp-dir=/tmp/rsn-test-{os.getpid()}",  # short, since the names of sockets in it must be
+    ]  # fmt: skip
+    token = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with subprocess.Popen(head, stdout=subprocess.PIPE, text=True, env=token) as cluster:
         try:
-            for _ in range(300):
-                with socket.socket() as knocking:
-                    if knocking.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            time.sleep(5)  # until the head knows its own machine
-            done = bulk(tmp_path / "in", "--output", tmp_path / "out", "--address", f"127.0.0.1:{port}")
+            assert any("Ray runtime started" in line for line in cluster.stdout or ())
+            address = ["--address", f"127.0.0.1:{port}"]
+            stranger = bulk(tmp_path / "in", "--output", tmp_path / "out", *address)
+            assert re.fullmatch(
+                r"rsn: no Ray cluster can be joined at .*set RAY_AUTH_MODE=.*\n", stranger.stderr
+            )
+            done = bulk(tmp_path / "in", "--output", tmp_path / "out", *address, env=token)
             assert done.returncode == 0, done.stderr
             assert len(rows_in(tmp_path / "out")) == 20
-            many = [tmp_path / "in", "--output", tmp_path / "many", "--address", f"127.0.0.1:{port}"]
-            refused = bulk(*many, workers=3)
+            refused = bulk(tmp_path / "in", "--output", tmp_path / "many", *address, workers=3, env=token)
             assert refused.stderr.endswith("has 2 cores, too few for 3 workers\n"), refused.stderr
         finally:
             cluster.terminate()

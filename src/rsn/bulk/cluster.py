@@ -130,7 +130,10 @@ def _join(ray: Any, address: str, workers: int | None, device: str) -> Crew:
     try:
         ray.init(address=address, log_to_driver=False)
     except Exception as error:  # as when it starts
-        raise DeviceError(f"no Ray cluster can be joined at {address}: {_first_line(error)}") from error
+        raise DeviceError(
+            f"no Ray cluster can be joined at {address}: {_first_line(error)}; if it asks for a token, set"
+            " RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+        ) from error
     there = ray.cluster_resources()
     cores = int(there.get("CPU", 0))
     crew = Crew.of(workers, cores, int(there.get("GPU", 0)), device)
