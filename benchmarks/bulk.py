@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,8 +57,13 @@ def main() -> None:
                     }
                 )
                 print(rows[-1], flush=True)
-    if options.output:
-        with open(options.output, "w", newline="") as file:
+    write_rows(rows, options.output)
+
+
+def write_rows(rows: list[dict[str, Any]], output: Path | None) -> None:
+    """A CSV file of the rows, where one is wanted."""
+    if output:
+        with open(output, "w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)

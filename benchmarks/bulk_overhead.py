@@ -8,7 +8,6 @@ that others who use the machine disturb little. Ray is not in it: `benchmarks/bu
 """
 
 import argparse
-import csv
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from statistics import median
 
 import torch
 
-from bulk import write_photos
+from bulk import write_photos, write_rows
 from rsn import PoseEstimator
 from rsn.bulk.output import Settings
 from rsn.bulk.parts import Part
@@ -54,11 +53,7 @@ def main() -> None:
             rows.append(row | {"ratio": round(bulk / estimate, 3)})
             print(rows[-1], flush=True)
     print(f"median ratio: {median(row['ratio'] for row in rows):.3f}")
-    if options.output:
-        with open(options.output, "w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    write_rows(rows, options.output)
 
 
 def refuse(path: Path, error: Exception) -> None:
