@@ -1,11 +1,14 @@
 """Files of boxes in their three forms."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rsn.errors import AnnotationError
 from rsn.inference.boxes import BoxFile, whole_image
@@ -67,11 +70,42 @@ def test_an_empty_list_says_nobody_and_no_list_is_an_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "document", [3, {"a.jpg": [[1, 2]]}, {"a.jpg": [["x", 1, 2, 3]]}, [{"bbox": [1, 2, 3, 4]}]]
+    "document",
+    [
+        3,
+        {"a.jpg": [[1, 2]]},
+        {"a.jpg": [["x", 1, 2, 3]]},
+        {"a.jpg": ["1234"]},
+        {"a.jpg": [[10**400, 1, 2, 3]]},
+        [{"bbox": [1, 2, 3, 4]}],
+    ],
 )
 def test_other_files_are_refused(tmp_path: Path, document: Any) -> None:
     with pytest.raises(AnnotationError, match="not a file of boxes"):
         read(tmp_path, document)
+
+
+def test_brackets_without_end_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(AnnotationError, match="not valid JSON"):
+        BoxFile.read(tmp_path / "deep.json")
+
+
+def test_whatever_json_a_file_has_it_is_boxes_or_refused(tmp_path: Path) -> None:
+    keys = ("images", "annotations", "image_id", "bbox", "id", "file_name", "score", "iscrowd", "a.jpg")
+    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.just(10**400) | st.text(max_size=5)
+    documents: Any = st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(keys), inner, max_size=4),
+    )
+
+    @settings(max_examples=200, deadline=None)
+    @given(documents)
+    def fuzz(document: Any) -> None:
+        with suppress(AnnotationError):  # anything else fails
+            read(tmp_path, document)
+
+    fuzz()
 
 
 def test_the_whole_image_is_one_box() -> None:

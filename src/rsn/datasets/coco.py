@@ -68,7 +68,7 @@ def read_json(path: Path) -> Any:
         raise AnnotationError(f"{path}: there is no such file") from None
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the second: brackets within brackets
         raise AnnotationError(f"{path}: not valid JSON ({error})") from error
 
 

@@ -58,7 +58,7 @@ class BoxFile:
         try:
             left_out: Counter[str] = Counter()
             return cls(path, _boxes_in(document, category_id, left_out), left_out)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise AnnotationError(
                 f"{path}: not a file of boxes ({error!r}); write"
                 ' {"photo.jpg": [[x, y, width, height], ...]} or COCO detections'
@@ -116,7 +116,7 @@ def _of_category(
 
 
 def _row(box: list[float]) -> list[float]:
-    if len(box) not in (4, 5):
+    if not isinstance(box, list) or len(box) not in (4, 5):
         raise ValueError(f"a box has four numbers and maybe a score, not {box}")
     return [float(value) for value in (*box, 1.0)[:5]]
 
