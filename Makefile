@@ -9,9 +9,9 @@ BIN := .venv/bin
 
 .PHONY: demo test lint types check docs package matrix clean
 
-demo: .venv/demo.stamp  ## find the joints of two people in two photos; the drawings land in out/
+demo: .venv/demo.stamp  ## find two people in a photo, and their joints; the drawing lands in out/
 	$(BIN)/python scripts/demo_photos.py out/photos
-	$(BIN)/rsn predict out/photos/astronaut.png out/photos/grace_hopper.jpg --boxes whole --flip --output out
+	$(BIN)/rsn predict out/photos/portraits.png --flip --output out
 
 test: .venv/dev.stamp
 	$(BIN)/pytest

@@ -20,7 +20,7 @@ du -h --apparent-size dist/*
 mkdir "$work/empty"
 cd "$work/empty"
 "$work/bare/bin/python" "$root/scripts/demo_photos.py" photos
-"$work/bare/bin/rsn" predict photos --boxes whole --flip --output out
-test -s out/poses.json
-test -s out/astronaut_poses.jpg
+"$work/bare/bin/rsn" predict photos --flip --output out
+test "$(grep -c '"file_name"' out/poses.json)" -eq 2 # people
+test -s out/portraits_poses.jpg
 "$work/bare/bin/rsn" doctor

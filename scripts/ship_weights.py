@@ -2,7 +2,7 @@
 
 Usage: python scripts/ship_weights.py RUN/best.safetensors FIGURES.json NAME "notes"
 
-FIGURES.json is what `rsn evaluate ... --json` wrote for the same file.
+FIGURES.json is what `rsn evaluate ... --json` wrote for the same file, or scripts/measure_detector.py for a detector.
 """
 
 import json

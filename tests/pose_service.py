@@ -85,4 +85,4 @@ def running(app: FastAPI) -> Iterator[Client]:
 
 
 def estimator_of(weights: Path, **options: Any) -> PoseEstimator:
-    return PoseEstimator(weights, device="cpu", **options)
+    return PoseEstimator(weights, device="cpu", **{"detector": None} | options)

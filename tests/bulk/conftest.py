@@ -6,7 +6,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from command import rsn
+from command import WHOLE, rsn
 
 
 @pytest.fixture
@@ -15,6 +15,6 @@ def bulk(random_weights: Path) -> Callable[..., CompletedProcess[str]]:
 
     def run(*arguments: object, workers: int = 1, **options: object) -> CompletedProcess[str]:
         given = ["--model", random_weights, "--device", "cpu", "--engine", "torch", "--workers", workers]
-        return rsn("bulk", *arguments, *given, **options)
+        return rsn("bulk", *arguments, *WHOLE, *given, **options)
 
     return run

@@ -47,8 +47,7 @@ def test_an_address_where_nobody_listens_is_a_sentence_soon(tmp_path: Path, rand
     ("options", "text"),
     [
         ({"workers": 0}, "must be at least 1"),
-        ({"boxes": "detect"}, "belong together"),
-        ({"detector": "dfine"}, "belong together"),
+        ({"boxes": "whole", "detector": "dfine"}, "of no use with --boxes whole"),
         ({"device": "cuda:1"}, "--device is auto, cpu or cuda"),
         ({"boxes": "gone.json"}, "gone.json"),
         ({"model": "gone.safetensors"}, "no such weights file"),

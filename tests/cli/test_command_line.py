@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from command import rsn
+from command import WHOLE, rsn
 from rsn import create_model
 from rsn.networks.card import Card
 from rsn.networks.weights import save_weights
@@ -67,7 +67,14 @@ def test_a_folder_and_photos_of_one_name(photo: Path, random_weights: Path, tmp_
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "same.png").write_bytes(photo.read_bytes())
     done = rsn(
-        "predict", tmp_path / "a", tmp_path / "b/same.png", "--model", random_weights, "--output", tmp_path
+        "predict",
+        tmp_path / "a",
+        tmp_path / "b/same.png",
+        *WHOLE,
+        "--model",
+        random_weights,
+        "--output",
+        tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.glob("*.jpg")} == {"same_poses.jpg", "same_poses_2.jpg"}
@@ -178,7 +185,7 @@ def test_a_bad_photo_is_one_sentence_and_the_others_are_done(
     photo: Path, random_weights: Path, tmp_path: Path, bad: Callable[[Path], Path], says: str
 ) -> None:
     out = tmp_path / "out"
-    done = rsn("predict", bad(tmp_path), photo, "--model", random_weights, "--output", out)
+    done = rsn("predict", bad(tmp_path), photo, *WHOLE, "--model", random_weights, "--output", out)
     assert done.returncode == 1
     about = [line for line in done.stderr.splitlines() if says in line]
     assert len(about) == 1
@@ -240,7 +247,7 @@ def _turned(folder: Path) -> Path:
 def test_unusual_photos_are_done(
     random_weights: Path, tmp_path: Path, unusual: Callable[[Path], Path], shape: tuple[int, int]
 ) -> None:
-    done = rsn("predict", unusual(tmp_path), "--model", random_weights, "--output", tmp_path)
+    done = rsn("predict", unusual(tmp_path), *WHOLE, "--model", random_weights, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(tmp_path / "p_poses.jpg")).shape[:2] == shape
 
@@ -267,10 +274,9 @@ def _no_sources(folder: Path) -> list[object]:
         (_boxes('{"other.png": [[0, 0, 10, 10]]}'), "has no boxes for it"),
         (_boxes('{"good.png": [[0, 0'), "not valid JSON"),
         (lambda folder: ["--boxes", folder / "gone.json"], "there is no such file"),
-        (lambda folder: ["--boxes", "detect"], "no people detector"),
-        (lambda folder: ["--boxes", "detect", "--detector", "rtdeter"], "did you mean rtdetr"),
-        (lambda folder: ["--boxes", "detect", "--detector", "gone.onnx"], "there is no such detector"),
-        (lambda folder: ["--detector", "dfine"], "of no use with --boxes whole"),
+        (lambda folder: ["--detector", "rtdeter"], "did you mean rtdetr"),
+        (lambda folder: ["--detector", "gone.onnx"], "there is no such detector"),
+        (lambda folder: ["--boxes", "whole", "--detector", "dfine"], "of no use with --boxes whole"),
         (_no_sources, "no picture directly in"),
         (lambda folder: ["--model", "rsn18.startr"], "did you mean rsn18.starter"),
         (lambda folder: ["--model", "gone.safetensors"], "no such weights file"),
@@ -334,7 +340,9 @@ def test_a_full_disk_leaves_nothing_half_written(photo: Path, random_weights: Pa
         )  # then a write past the limit fails like one to a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 
-    done = rsn("predict", photo, "--model", random_weights, "--output", tmp_path / "out", preexec_fn=no_room)
+    done = rsn(
+        "predict", photo, *WHOLE, "--model", random_weights, "--output", tmp_path / "out", preexec_fn=no_room
+    )
     assert done.returncode == 1
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr

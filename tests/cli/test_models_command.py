@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from command import rsn
+from command import WHOLE, rsn
 from rsn import create_model
 
 
@@ -42,7 +42,7 @@ def test_convert_then_predict(photo: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "rsn18 with refine machines (last), coco_17 (17 joints), input 64x64" in done.stderr
     for model in (converted, tmp_path / "w.pth"):
-        done = rsn("predict", photo, "--model", model, "--output", tmp_path)
+        done = rsn("predict", photo, *WHOLE, "--model", model, "--output", tmp_path)
         assert done.returncode == 0, done.stderr
         assert ("has no model card" in done.stderr) == (model.suffix == ".pth")
         assert "Warning" not in done.stderr

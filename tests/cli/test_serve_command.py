@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from command import rsn
+from command import WHOLE, rsn
 from drawn_detectors import BOXES, picture, yolox
 from pose_service import Client
 from rsn.cli.serve import Serve
@@ -27,7 +27,7 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, photo: Path, tmp_pa
     code = "from rsn.cli import main; main()"
     places = os.environ | {"TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", random_weights, "--port", "0", "--device", "cpu"],
+        [sys.executable, "-c", code, "serve", random_weights, *WHOLE, "--port", "0", "--device", "cpu"],
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
@@ -51,7 +51,7 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, photo: Path, tmp_pa
     assert process.wait(20) == 130
     lines = process.stderr.read().splitlines()
     assert len(lines) == 2
-    assert "a photo is taken as one person; --detector" in lines[0]
+    assert "a photo is taken as one person; --boxes detect" in lines[0]
     assert lines[1] == "rsn: stopped"
 
 
@@ -96,6 +96,7 @@ def test_a_port_in_use(random_weights: Path) -> None:
         (Serve(("rsn18.starter", "rsn18.starter"), port=0), "two models go by one name"),
         (Serve(port=0, detector="dfin"), "there is no detector named 'dfin'; did you mean dfine?"),
         (Serve(port=0, detector="none.onnx"), "none.onnx: there is no such detector"),
+        (Serve(port=0, boxes="whole", detector="dfine"), "of no use with --boxes whole"),
         (Serve(port=0, limits=Limits(megabytes=-1)), "the limit of megabytes must be above 0, not -1"),
     ],
 )

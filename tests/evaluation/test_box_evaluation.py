@@ -76,3 +76,23 @@ def test_measuring_a_detector_that_knows_everybody(people_json: Path) -> None:
 
 def _finds_nobody(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((0, 4)), np.zeros(0)
+
+
+def test_precision_and_recall_above_a_score() -> None:
+    """Two people and a crowd; one person is found well, one badly, a box is nobody's, one is the crowd's."""
+    boxes = {1: [0, 0, 50, 50], 2: [200, 0, 50, 50], 3: [100, 0, 50, 50]}
+    document = {
+        "images": [{"id": 1}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [
+            {"id": number, "image_id": 1, "category_id": 1, "bbox": box, "area": 2500, "iscrowd": number == 3}
+            for number, box in boxes.items()
+        ],
+    }
+    found = {0.9: [0, 0, 50, 45], 0.6: [200, 0, 50, 20], 0.5: [300, 0, 50, 50], 0.8: [100, 0, 50, 45]}
+    entries = [{"image_id": 1, "category_id": 1, "bbox": box, "score": score} for score, box in found.items()]
+    scores = evaluate_boxes(document, entries)
+    assert scores.precision_and_recall(0.95) == (1.0, 0.0)
+    assert scores.precision_and_recall(0.7) == (1.0, 0.5)
+    assert scores.precision_and_recall(0.55) == (0.5, 0.5)
+    assert scores.precision_and_recall(0.1) == pytest.approx((1 / 3, 0.5))

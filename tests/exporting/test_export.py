@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from command import rsn
+from command import WHOLE, rsn
 from rsn import MPII_16, PoseEstimator, create_model
 from rsn.downloads import sha256_of
 from rsn.errors import DeviceError, RsnError, WeightsError
@@ -234,7 +234,7 @@ def test_the_command_compares_on_photos(weights: Weights, photo: Path, tmp_path:
 
 
 def test_predict_takes_an_exported_file(files: dict[str, Path], photo: Path, tmp_path: Path) -> None:
-    done = rsn("predict", photo, "--model", files["onnx"], "--output", tmp_path)
+    done = rsn("predict", photo, *WHOLE, "--model", files["onnx"], "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "by onnxruntime on cpu" in done.stderr
     assert len(json.loads((tmp_path / "poses.json").read_text())) == 1

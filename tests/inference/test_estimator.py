@@ -104,9 +104,9 @@ def test_scores_must_match_boxes(estimator: PoseEstimator, image: np.ndarray) ->
         estimator(image, BOXES, [0.5])
 
 
-def test_without_boxes_or_detector_nobody_is_invented(estimator: PoseEstimator, image: np.ndarray) -> None:
+def test_without_boxes_or_detector_nobody_is_invented(random_weights: Path, image: np.ndarray) -> None:
     with pytest.raises(AnnotationError, match="no detector"):
-        estimator(image)
+        PoseEstimator(random_weights, engine="torch", detector=None)(image)
 
 
 def test_a_detector_is_asked_where_no_boxes_are_given(random_weights: Path, image: np.ndarray) -> None:

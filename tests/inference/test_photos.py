@@ -118,7 +118,16 @@ def test_ctrl_c_stops_at_once_without_a_traceback(
     for number in range(400):
         (tmp_path / f"{number}.png").write_bytes(photos[0].read_bytes())
     command = [sys.executable, "-c", "from rsn.cli import main; main()", "predict", tmp_path]
-    options = ["--model", random_weights, "--engine", "torch", "--output", tmp_path / "out"]
+    options = [
+        "--boxes",
+        "whole",
+        "--model",
+        random_weights,
+        "--engine",
+        "torch",
+        "--output",
+        tmp_path / "out",
+    ]
     process = subprocess.Popen([*map(str, command + options)], stderr=subprocess.PIPE, text=True)
     while not list(tmp_path.glob("out/*.jpg")) and process.poll() is None:
         time.sleep(0.05)

@@ -16,7 +16,7 @@ import pytest
 
 import drawn_detectors
 from clips import break_packet, heard, shown, turn, write_clip
-from command import rsn
+from command import WHOLE, rsn
 from moving_people import Walker
 from rsn.errors import AnnotationError, RsnError
 from rsn.inference.boxes import BoxFile, whole_image
@@ -37,7 +37,7 @@ def estimator(random_weights: Path) -> PoseEstimator:
 
 
 def predict(clip: object, weights: Path, out: Path, *options: object) -> subprocess.CompletedProcess[str]:
-    return rsn("predict", clip, "--model", weights, "--output", out, "--device", "cpu", *options)
+    return rsn("predict", clip, *WHOLE, "--model", weights, "--output", out, "--device", "cpu", *options)
 
 
 def records(path: Path) -> list[dict]:
@@ -155,7 +155,9 @@ def test_videos_photos_and_a_folder_of_frames_together(
     folder = frames_in(tmp_path / "shots")
     (folder / "2.png").write_bytes(b"broken")
     out = tmp_path / "out"
-    done = rsn("predict", photo, *clips, folder, "--fps", 10, "--model", random_weights, "--output", out)
+    done = rsn(
+        "predict", photo, *clips, folder, "--fps", 10, *WHOLE, "--model", random_weights, "--output", out
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith("shots: 1 frames could not be decoded and were left out")
     names = {path.name for path in out.iterdir()}
@@ -316,6 +318,7 @@ def test_ctrl_c_leaves_valid_files(random_weights: Path, tmp_path: Path) -> None
         "from rsn.cli import main; main()",
         "predict",
         clip,
+        *WHOLE,
         "--model",
         random_weights,
     ]
@@ -358,7 +361,7 @@ def test_a_broken_frame_is_left_out_and_a_cut_file_done_as_far_as_it_goes(
     break_packet(broken, 12)
     cut = write_clip(tmp_path / "cut.mp4", times=[i / 25 for i in range(100)], movflags="faststart")
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    done = rsn("predict", broken, cut, "--model", random_weights, "--output", tmp_path / "out")
+    done = rsn("predict", broken, cut, *WHOLE, "--model", random_weights, "--output", tmp_path / "out")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[1].endswith("broken.mp4: 1 frames could not be decoded and were left out")
@@ -417,7 +420,17 @@ def test_each_of_those_that_are_no_videos_is_one_sentence(random_weights: Path, 
         "rtsp://127.0.0.1:9/a": "cannot be opened: Connection refused",
         whole: "has no frame from second 60 to second inf",
     }
-    command = ["predict", *told, "--model", random_weights, "--output", tmp_path / "out", "--start", 60]
+    command = [
+        "predict",
+        *told,
+        *WHOLE,
+        "--model",
+        random_weights,
+        "--output",
+        tmp_path / "out",
+        "--start",
+        60,
+    ]
     done = rsn(*command)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
@@ -439,7 +452,14 @@ def test_a_full_disk_leaves_nothing(random_weights: Path, tmp_path: Path) -> Non
 
     clip = write_clip(tmp_path / "a.mp4", times=SECOND, picture=noise)
     done = rsn(
-        "predict", clip, "--model", random_weights, "--output", tmp_path / "out", preexec_fn=little_room
+        "predict",
+        clip,
+        *WHOLE,
+        "--model",
+        random_weights,
+        "--output",
+        tmp_path / "out",
+        preexec_fn=little_room,
     )
     assert done.returncode == 1
     assert one_sentence(done, "cannot write", "a_poses"), done.stderr

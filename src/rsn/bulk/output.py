@@ -26,7 +26,8 @@ FORMAT = 1  # of the folder; a change that breaks readers counts up
 class Settings:
     """What decides the answers, and so may not change between runs into one folder.
 
-    model_sha256, boxes_sha256, detector_sha256: of the files that are meant; empty where it is none.
+    detector: empty where none is asked. model_sha256, boxes_sha256, detector_sha256: of the files that are meant; empty
+    where it is none.
     """
 
     inputs: tuple[str, ...]
@@ -36,7 +37,7 @@ class Settings:
     model_sha256: str
     boxes: str
     boxes_sha256: str
-    detector: str | None
+    detector: str
     detector_sha256: str
     min_box_score: float
     flip: bool

@@ -151,7 +151,7 @@ def box_source(settings: Settings, device: str) -> BoxSource:
         return BoxFile.read(Path(settings.boxes))
     from rsn.inference.detection import open_detector
 
-    return detected(open_detector(settings.detector or "", device=device, least_score=settings.min_box_score))
+    return detected(open_detector(settings.detector, device=device, least_score=settings.min_box_score))
 
 
 class Stopwatch:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from rsn.cli.finding import STARTER, FindingOptions
 from rsn.cli.progress import say
 from rsn.errors import RsnError
 from rsn.inference.engines import Choice
@@ -22,7 +23,7 @@ EVERY = 30.0  # seconds between lines of progress where no terminal shows it
 
 
 @dataclass(frozen=True)
-class Bulk:
+class Bulk(FindingOptions):
     """Find the joints of people in very many photos; writes Parquet files, and continues a run that was stopped."""
 
     inputs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
@@ -36,13 +37,6 @@ class Bulk:
     """Column of Parquet files that has the photos' names; without it they are FILE#ROW."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
-    boxes: Annotated[str, tyro.conf.arg(metavar="whole|detect|FILE")] = "whole"
-    """Where people are: `whole` takes each photo as one person; `detect` lets the detector find them; FILE is JSON,
-    either COCO detections or annotations, or {"photo.jpg": [[x, y, width, height], ...]}."""
-    detector: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
-    """What finds people with `--boxes detect` (docs/detectors.md)."""
-    min_box_score: float = 0.3
-    """Boxes that the detector is less sure of are left out."""
     flip: bool = False
     """Look at each person mirrored too: twice the time, a little more precise."""
     engine: Choice = "auto"
@@ -67,6 +61,7 @@ class Bulk:
 
         settings = self._settings()
         means = Means(self.device, self.batch_size, self.address, self.workers, self.photos_per_part)
+        self.tell_detector()
         with _shown() as report:
             tally = estimate_in_bulk(settings, means, self.output, report)
         return self._tell(tally)
@@ -77,20 +72,22 @@ class Bulk:
         from rsn.bulk.storage import connect, full_name
         from rsn.downloads import sha256_of
         from rsn.inference.boxes import BoxFile
+        from rsn.inference.detection.opening import STARTER_WEIGHTS, usual_least_score
         from rsn.networks.weights import load_card, weights_path
 
         if not self.inputs:
             raise RsnError("name at least one photo, folder, tar shard or Parquet file")
         if min(self.photos_per_part, self.batch_size, 1 if self.workers is None else self.workers) < 1:
             raise RsnError("--workers, --batch-size and --photos-per-part must be at least 1")
-        if (self.detector is None) == (self.boxes == "detect"):
-            raise RsnError("--boxes detect and --detector NAME|FILE (dfine, say) belong together")
+        self.check_detector()
         if self.device not in ("auto", "cpu", "cuda"):
             raise RsnError(f"--device is auto, cpu or cuda, not {self.device}; Ray gives each worker its GPU")
         load_card(self.model)
-        model, boxes, detector = (_absolute(name) for name in (self.model, self.boxes, self.detector or ""))
+        model, boxes = _absolute(self.model), _absolute(self.boxes)
+        detector = _absolute(self.detector) if self.boxes == "detect" else ""
         if self.boxes not in ("whole", "detect"):
             BoxFile.read(Path(boxes))
+        weights = weights_path(STARTER_WEIGHTS) if detector == STARTER else Path(detector)
         return Settings(
             inputs=tuple(full_name(*connect(given)) for given in self.inputs),
             column=self.column,
@@ -99,9 +96,9 @@ class Bulk:
             model_sha256=sha256_of(weights_path(self.model)),
             boxes=boxes,
             boxes_sha256=sha256_of(Path(boxes)) if Path(boxes).is_file() else "",
-            detector=detector or None,
-            detector_sha256=sha256_of(Path(detector)) if Path(detector).is_file() else "",
-            min_box_score=self.min_box_score,
+            detector=detector,
+            detector_sha256=sha256_of(weights) if weights.is_file() else "",
+            min_box_score=usual_least_score(detector) if self.min_box_score is None else self.min_box_score,
             flip=self.flip,
             engine=self.engine,
         )

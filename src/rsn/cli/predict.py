@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from rsn.cli.finding import FindingOptions
 from rsn.cli.progress import say, track
 from rsn.errors import RsnError
 from rsn.inference.engines import Choice
@@ -16,11 +17,11 @@ from rsn.inference.video.sources import is_video
 
 if TYPE_CHECKING:
     from rsn.inference.boxes import BoxSource
-    from rsn.inference.estimator import Detector, PoseEstimator
+    from rsn.inference.estimator import PoseEstimator
 
 
 @dataclass(frozen=True)
-class Predict:
+class Predict(FindingOptions):
     """Find the joints of people in photos and videos.
 
     Writes a picture of each photo and poses.json; of each video NAME_poses.mp4, .jsonl and .csv.
@@ -30,15 +31,6 @@ class Predict:
     """Photos, or folders of photos; videos, their URLs, or cameras (camera:0, or 0)."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
-    boxes: Annotated[str, tyro.conf.arg(metavar="whole|detect|FILE")] = "whole"
-    """Where people are: `whole` takes each photo as one person; `detect` lets the detector find them; FILE is JSON,
-    either COCO detections or annotations, or {"photo.jpg": [[x, y, width, height], ...]}; a video's frames go by
-    their number."""
-    detector: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
-    """What finds people with `--boxes detect`: dfine, rtdetr, another model of these families on the Hugging Face hub
-    or in a folder, or an ONNX file (docs/detectors.md)."""
-    min_box_score: float = 0.3
-    """Boxes that the detector is less sure of are left out."""
     output: Path = Path("out")
     """Folder for what is written; made where it does not exist."""
     json: bool = False
@@ -66,10 +58,11 @@ class Predict:
 
         if not self.sources:
             raise RsnError("name at least one photo or video, or a folder of photos")
+        self.check_detector()
         self.video.check()
         videos = [source for source in self.sources if is_video(source, folders=self.video.fps is not None)]
         paths = find_images([Path(source) for source in self.sources if source not in videos])
-        boxes = self._boxes()
+        boxes = self.box_source(self.device)
         estimator = PoseEstimator(
             self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size
         )
@@ -105,24 +98,3 @@ class Predict:
         if self.json:
             print(json.dumps(entries))
         return not failed
-
-    def _boxes(self) -> "BoxSource":
-        from rsn.inference.boxes import BoxFile, detected, whole_image
-
-        if self.boxes == "detect":
-            return detected(self._detector())
-        if self.detector is not None:
-            raise RsnError(
-                f"--detector {self.detector} is of no use with --boxes {self.boxes}; say --boxes detect"
-            )
-        return whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
-
-    def _detector(self) -> "Detector":
-        from rsn.inference.detection import open_detector
-
-        if self.detector is None:
-            raise RsnError(
-                "no people detector comes with rsn yet; say which with --detector (dfine is fetched once), or give"
-                " --boxes whole, or a JSON file of boxes"
-            )
-        return open_detector(self.detector, device=self.device, least_score=self.min_box_score)

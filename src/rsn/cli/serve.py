@@ -2,32 +2,28 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import tyro
 
+from rsn.cli.finding import FindingOptions
 from rsn.cli.progress import say
 from rsn.errors import RsnError
 from rsn.inference.engines import Choice
 from rsn.serving.limits import Limits
 
-if TYPE_CHECKING:
-    from rsn.inference.estimator import Detector
-
 
 @dataclass(frozen=True)
-class Serve:
+class Serve(FindingOptions):
     """Serve a web page, and the HTTP API beneath it, on this machine until Ctrl-C stops it."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")] = (
         "rsn18.starter",
     )
     """Names of weights, or weights files, to choose among on the page."""
-    detector: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
-    """What finds the people: dfine, rtdetr, another model of these families on the Hugging Face hub or in a folder, or
-    an ONNX file (docs/detectors.md). Without it a photo is one person, or boxes are drawn."""
-    min_box_score: float = 0.3
-    """Boxes that the detector is less sure of are left out."""
+    boxes: Literal["detect", "whole"] = field(default="detect", kw_only=True)
+    """Where people are: `detect` lets the detector find them; `whole` takes each photo as one person, or boxes are
+    drawn."""
     host: str = "127.0.0.1"
     """Address to listen on. The default is reached from this machine alone; 0.0.0.0 from everywhere."""
     port: int = 8000
@@ -58,8 +54,9 @@ class Serve:
         names = [Path(model).name for model in self.models]
         if len(set(names)) < len(names):
             raise RsnError(f"two models go by one name among {', '.join(names)}; rename a file")
+        self.check_detector()
         with open_port(self.host, self.port) as opened:
-            detector = self._detector()
+            detector = self.open_detector(self.device) if self.boxes == "detect" else None
             estimators = {
                 name: PoseEstimator(
                     model,
@@ -75,17 +72,8 @@ class Serve:
             opened.listen()
             say(f"{', '.join(names)} at {url_of(opened)}; Ctrl-C stops it")
             if detector is None:
-                say(
-                    "a photo is taken as one person; --detector dfine, or an ONNX file, finds the people in it"
-                )
+                say("a photo is taken as one person; --boxes detect finds the people in it")
             if self.open:
                 webbrowser.open(url_of(opened))
             server.run(sockets=[opened])
         return 0
-
-    def _detector(self) -> "Detector | None":
-        from rsn.inference.detection import open_detector
-
-        if self.detector is None:
-            return None
-        return open_detector(self.detector, device=self.device, least_score=self.min_box_score)

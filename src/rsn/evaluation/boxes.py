@@ -5,18 +5,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsn.errors import AnnotationError
 from rsn.extras import require
 from rsn.images import read_image
-from rsn.inference.estimator import Detector
+from rsn.inference.detection.boxes import Detector
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoxScores:
-    """Average precision over overlaps (IoU) of 0.50, 0.55 ... 0.95, and at 0.50; each from 0 to 1."""
+    """How well boxes agree.
+
+    ap, ap50: average precision over overlaps (IoU) of 0.50, 0.55 ... 0.95, and at 0.50; each from 0 to 1.
+    scores, right: (N,) of the boxes that count, and which are somebody's at an overlap of 0.50. people: annotated.
+    """
 
     ap: float
     ap50: float
+    scores: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    people: int
+
+    def precision_and_recall(self, least_score: float) -> tuple[float, float]:
+        """Which share of the boxes with such a score is somebody's, and which share of people has one; 0 to 1."""
+        right = self.right[self.scores >= least_score]
+        return float(right.mean()) if len(right) else 1.0, float(right.sum()) / max(1, self.people)
 
 
 def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxScores:
@@ -49,7 +64,25 @@ def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) 
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summary_lines()  # makes the figures as summarize() does, without printing them
-    return BoxScores(*(float(figure) for figure in evaluation.stats[:2]))
+    # One entry an image; its lists are by overlap, of which 0.50 is the first.
+    images: list[Any] = [
+        entry for entry in evaluation.evalImgs if entry and entry["aRng"] == evaluation.params.areaRng[0]
+    ]
+    counts = [~np.array(entry["dtIgnore"][0], bool) for entry in images]
+    return BoxScores(
+        ap=float(evaluation.stats[0]),
+        ap50=float(evaluation.stats[1]),
+        scores=_joined([entry["dtScores"] for entry in images], counts),
+        right=_joined([entry["dtMatched"][0] for entry in images], counts).astype(bool),
+        people=sum(sum(entry["gtInDenominator"]) for entry in images),
+    )
+
+
+def _joined(values: Sequence[Sequence[float]], chosen: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
+    """Of each image the chosen values, one after the other."""
+    return np.concatenate(
+        [np.zeros(0), *(np.array(of)[where] for of, where in zip(values, chosen, strict=True))]
+    )
 
 
 def measure_detector(detector: Detector, document: dict[str, Any], images: Path) -> BoxScores:

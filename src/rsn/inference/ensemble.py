@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from rsn.crops import Crop
-from rsn.errors import RsnError
+from rsn.errors import RsnError, WeightsError
 from rsn.heatmaps import CELL_MIDDLE, mirror_back
+from rsn.heatmaps.boxes import PERSON_BOX
 from rsn.inference.engines import Engine, build_engine
 from rsn.inference.exported import is_exported, open_exported
 from rsn.networks.card import Card, Decoder
@@ -56,6 +57,7 @@ def open_members(
 
     Raises:
         RsnError: no model, weights that do not fit, or models of different bodies.
+        WeightsError: those of a detector.
         UnknownNameError, WeightsError: as `networks.weights.load_model` and `exported.open_exported`.
         DeviceError: as `engines.build_engine`.
     """
@@ -70,6 +72,10 @@ def open_members(
         for source, share in zip(sources, shares, strict=True)
     ]
     _check_same_body(sources, members)
+    if members[0].card.skeleton.joints == PERSON_BOX.joints:
+        raise WeightsError(
+            "these weights find people, not their joints; they are a --detector (open_detector in Python)"
+        )
     return members
 
 

@@ -1,7 +1,8 @@
 """Image and boxes -> people: the predict road from end to end."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor
 from rsn.crops import Crop, Image
 from rsn.errors import AnnotationError, ImageError, RsnError
 from rsn.heatmaps import decode
+from rsn.inference.detection.boxes import Detector
+from rsn.inference.detection.opening import STARTER, open_detector
 from rsn.inference.engines import choose
 from rsn.inference.ensemble import Source, heatmaps_of, on_crops, open_members
 from rsn.inference.exported import engine_for, is_exported
@@ -19,9 +22,6 @@ from rsn.networks.card import Card, Decoder
 from rsn.networks.network import PoseNetwork
 from rsn.oks import without_doubles
 from rsn.people import Person
-
-# Finds people: (H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,).
-Detector = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 # Joint scores that count for a person's score: all in the authors' code, those above 0.2 in MMPose's.
 SCORED_ABOVE: dict[Decoder, float | None] = {"rsn": None, "mmpose": 0.2, "unbiased": None}
@@ -107,7 +107,8 @@ class PoseEstimator:
         weights: how much each model of an ensemble counts; equally by default.
         one_at_a_time: hold only one model of an ensemble in memory. Each is then read again for every
             16 batches, which costs little where a batch takes long.
-        detector: finds the boxes where none are given (`inference.detection.open_detector`, or any function).
+        detector: finds the boxes where none are given: a name or file as `inference.detection.open_detector` takes it,
+            opened when it is first needed, or any function of that kind; None where boxes are always given.
         engine: what runs the network, one of `engines.ENGINES`; "auto" takes the fastest that is installed and as
             exact as PyTorch, see `engines.choose`, or that of an exported file, or PyTorch for a network that was
             passed in (others convert it first, which takes seconds).
@@ -119,6 +120,7 @@ class PoseEstimator:
         card: of the first model.
         engine: what runs the models.
         device: where.
+        detector: what finds the boxes; None where nothing does.
 
     Raises:
         UnknownNameError: no such engine.
@@ -134,7 +136,7 @@ class PoseEstimator:
         card: Card | Sequence[Card] = (),
         weights: Sequence[float] | None = None,
         one_at_a_time: bool = False,
-        detector: Detector | None = None,
+        detector: str | Path | Detector | None = STARTER,
         engine: str = "auto",
         device: str = "auto",
         flip: bool = False,
@@ -151,10 +153,17 @@ class PoseEstimator:
             sources, cards, weights, engine=self.engine, device=self.device, keep=not one_at_a_time
         )
         self.card = self.members[0].card
-        self.detector = detector
+        self._detector = detector
         self.flip = flip
         self.batch_size = batch_size
         self.group_size = batch_size * (BATCHES_A_MODEL if one_at_a_time else 1)
+
+    @cached_property
+    def detector(self) -> Detector | None:
+        """Opened here, since many never need it; raises what `open_detector` does."""
+        if isinstance(self._detector, str | Path):
+            return open_detector(self._detector, device=str(self.device))
+        return self._detector
 
     def __call__(
         self, image: Image, boxes: ArrayLike | None = None, box_scores: ArrayLike | None = None
@@ -171,6 +180,7 @@ class PoseEstimator:
 
         Raises:
             AnnotationError: boxes that cannot be (see `Scene.of`), or none given and no detector.
+            RsnError: a detector that cannot be opened, as `open_detector` says it.
         """
         if boxes is None:
             if self.detector is None:

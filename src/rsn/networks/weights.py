@@ -21,7 +21,10 @@ from rsn.networks.refine import PoseRefine
 from rsn.networks.zoo import ZOO, fetch
 from rsn.skeletons import Skeleton
 
-SHIPPED = ("rsn18.starter",)  # names of weights inside the package
+SHIPPED = (
+    "rsn18.starter",
+    "rsn18.people",
+)  # names of weights inside the package: joints, and boxes of people
 _NAMED_AT_MOST = 10  # keys that an error spells out
 
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from rsn.errors import UnknownNameError, WeightsError
-from rsn.inference.detection.boxes import LEAST_SCORE
-from rsn.inference.estimator import Detector
+from rsn.inference.detection.boxes import LEAST_SCORE, STARTER_LEAST_SCORE, Detector
+
+STARTER = "starter"  # ours, in the package
+STARTER_WEIGHTS = "rsn18.people"
 
 # Short names of models on the Hugging Face hub, both Apache-2.0 and trained on COCO.
 PUBLISHED = {
@@ -12,30 +14,32 @@ PUBLISHED = {
     "dfine": "ustc-community/dfine-small-coco",
 }
 
-
 FILES = (".onnx", ".safetensors")
 
 
-def open_detector(source: str | Path, *, device: str = "auto", least_score: float = LEAST_SCORE) -> Detector:
+def open_detector(source: str | Path, *, device: str = "auto", least_score: float | None = None) -> Detector:
     """A people detector, ready to be called.
 
     Args:
-        source: `rtdetr` or `dfine`, a model of these families as OWNER/NAME on the Hugging Face hub (fetched once by
-            transformers) or in a folder; an ONNX file of the YOLOX, RTMDet or RT-DETR families; or a weights
-            file of ours (.safetensors) that was trained on boxes.
+        source: `starter`, ours, which is in the package; `rtdetr` or `dfine`, or a model of these families as
+            OWNER/NAME on the Hugging Face hub (fetched once by transformers) or in a folder; an ONNX file of the
+            YOLOX, RTMDet or RT-DETR families; or a weights file of ours (.safetensors) that was trained on boxes.
         device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
-        least_score: boxes with lower scores are left out.
+        least_score: boxes with lower scores are left out; by default `usual_least_score`.
 
     Raises:
         UnknownNameError: neither a name nor a file. WeightsError: a model that cannot be fetched or read, or of
             another kind. DeviceError: a device or library that is not there.
     """
     name, path = str(source), Path(source)
-    if path.suffix == ".safetensors" and path.is_file():
+    if least_score is None:
+        least_score = usual_least_score(source)
+    if _is_ours(source):
         from rsn.inference.detection.starter import StarterDetector
         from rsn.networks.weights import load_model
 
-        return StarterDetector(*load_model(path), device=device, least_score=least_score)
+        network, card = load_model(STARTER_WEIGHTS if name == STARTER else path)
+        return StarterDetector(network, card, device=device, least_score=least_score)
     if path.suffix == ".onnx" and path.is_file():
         from rsn.inference.detection.onnx_file import OnnxDetector
 
@@ -48,7 +52,16 @@ def open_detector(source: str | Path, *, device: str = "auto", least_score: floa
         raise WeightsError(
             f"{path}: there is no such detector; give an ONNX or .safetensors file, or a folder"
         )
-    raise UnknownNameError("detector", name, PUBLISHED)
+    raise UnknownNameError("detector", name, [STARTER, *PUBLISHED])
+
+
+def usual_least_score(source: str | Path) -> float:
+    """The score below which boxes of a detector are left out unless something else is asked for."""
+    return STARTER_LEAST_SCORE if _is_ours(source) else LEAST_SCORE
+
+
+def _is_ours(source: str | Path) -> bool:
+    return str(source) == STARTER or (Path(source).suffix == ".safetensors" and Path(source).is_file())
 
 
 def _may_be_on_hub(name: str) -> bool:

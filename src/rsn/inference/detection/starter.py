@@ -5,7 +5,7 @@ import torch
 from rsn.crops import Crop, Image
 from rsn.errors import WeightsError
 from rsn.heatmaps.boxes import PERSON_BOX, decode_boxes
-from rsn.inference.detection.boxes import LEAST_SCORE, Found, found_people, without_overlaps
+from rsn.inference.detection.boxes import STARTER_LEAST_SCORE, Found, found_people, without_overlaps
 from rsn.inference.devices import pick_device
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
@@ -25,7 +25,12 @@ class StarterDetector:
     """
 
     def __init__(
-        self, network: PoseNetwork, card: Card, *, device: str = "auto", least_score: float = LEAST_SCORE
+        self,
+        network: PoseNetwork,
+        card: Card,
+        *,
+        device: str = "auto",
+        least_score: float = STARTER_LEAST_SCORE,
     ) -> None:
         if card.skeleton.joints != PERSON_BOX.joints:
             raise WeightsError(f"these weights find {card.skeleton.name} joints; a detector's find boxes")

@@ -41,7 +41,7 @@ export function listen({ choosePerson, point }) {
 /** Whether people are found, before anything is open. */
 export function finding({ finds_people }) {
   if (finds_people) return "Everybody in them is found and gets a skeleton.";
-  return "A photo is taken as one person; where there are more, draw a box around each (rsn serve --detector finds them).";
+  return "A photo is taken as one person; where there are more, draw a box around each (rsn serve --boxes detect finds them).";
 }
 
 function hint(item, view, model) {

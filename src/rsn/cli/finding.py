@@ -1,0 +1,62 @@
+"""Options of the verbs that look for people, and what follows from them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from rsn.cli.progress import say
+from rsn.errors import RsnError
+
+if TYPE_CHECKING:
+    from rsn.inference.boxes import BoxSource
+    from rsn.inference.detection.boxes import Detector
+
+STARTER = "starter"  # as `inference.detection.opening` has it, which would import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingOptions:
+    """Where people are, and what finds them."""
+
+    boxes: Annotated[str, tyro.conf.arg(metavar="detect|whole|FILE")] = "detect"
+    """Where people are: `detect` lets the detector find them; `whole` takes each photo as one person; FILE is JSON,
+    either COCO detections or annotations, or {"photo.jpg": [[x, y, width, height], ...]}; a video's frames go by
+    their number."""
+    detector: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = STARTER
+    """What finds people: starter, which comes with rsn; dfine, rtdetr, or another model of these families on the
+    Hugging Face hub or in a folder; an ONNX file; weights of your own training (docs/detectors.md)."""
+    min_box_score: float | None = None
+    """Boxes that the detector is less sure of are left out; by default what suits the detector."""
+
+    def check_detector(self) -> None:
+        """Raises RsnError where a detector is named that nobody asks."""
+        if self.boxes != "detect" and self.detector != STARTER:
+            raise RsnError(
+                f"--detector {self.detector} is of no use with --boxes {self.boxes}; leave one of the two out"
+            )
+
+    def tell_detector(self) -> None:
+        """Where ours is at work, how to get a stronger one."""
+        if self.boxes == "detect" and self.detector == STARTER:
+            say(
+                "starter, the small detector in the package, looks for people; --detector dfine finds more of them"
+                " (fetched once; pip install 'rsn-pose[detect]')"
+            )
+
+    def open_detector(self, device: str) -> "Detector":
+        """The detector, ready to be called."""
+        from rsn.inference.detection import open_detector
+
+        opened = open_detector(self.detector, device=device, least_score=self.min_box_score)
+        self.tell_detector()
+        return opened
+
+    def box_source(self, device: str) -> "BoxSource":
+        """Where the boxes of a photo come from."""
+        from rsn.inference.boxes import BoxFile, detected, whole_image
+
+        if self.boxes == "detect":
+            return detected(self.open_detector(device))
+        return whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))

@@ -1,0 +1,111 @@
+"""rsn18.people: the weights of the detector in the package, on real photos and where nobody is."""
+
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import rsn
+from rsn import PoseEstimator, WeightsError
+from rsn.crops import Image
+from rsn.datasets.coco import read_json
+from rsn.evaluation.boxes import measure_detector
+from rsn.heatmaps.boxes import PERSON_BOX
+from rsn.images import write_image
+from rsn.inference.detection import open_detector
+from rsn.inference.detection.boxes import STARTER_LEAST_SCORE, Detector
+from rsn.networks.weights import load_card, weights_path
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return open_detector("starter", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def portraits() -> Image:
+    """Two people, side by side: the photo of the demo."""
+    pytest.importorskip("skimage")
+    pytest.importorskip("matplotlib")
+    return runpy.run_path(str(SCRIPTS / "demo_photos.py"))["portraits"]()
+
+
+def test_the_card_says_what_it_is() -> None:
+    card = load_card("rsn18.people")
+    assert card.model == "rsn18"
+    assert card.skeleton == PERSON_BOX
+    assert card.trained_on
+    assert card.license
+    assert card.notes
+    assert 0 < card.figures["AP"] < card.figures["AP50"] < 1
+
+
+def test_it_is_small_enough_to_ship() -> None:
+    assert weights_path("rsn18.people").stat().st_size < 25_000_000
+
+
+def test_it_is_no_pose_network() -> None:
+    with pytest.raises(WeightsError, match="find people, not their joints"):
+        PoseEstimator("rsn18.people", engine="torch")
+
+
+def test_both_of_the_portraits_are_found(detector: Detector, portraits: Image) -> None:
+    boxes, scores = detector(portraits)
+    assert len(boxes) == 2
+    assert (scores >= STARTER_LEAST_SCORE).all()
+    left, right = boxes[np.argsort(boxes[:, 0])]
+    for (x, y, width, height), (low, high) in ((left, (0, 512)), (right, (512, 949))):
+        assert low - 60 < x < x + width < high + 60
+        assert (width > 250, height > 380, y < 130) == (True, True, True)
+
+
+@pytest.mark.parametrize("kind", ["black", "white", "noise", "soft noise", "stripes", "gradient"])
+def test_nobody_is_invented(detector: Detector, kind: str) -> None:
+    random = np.random.default_rng(0)
+    ramp = np.linspace(0, 255, 320).astype(np.uint8)
+    pictures = {
+        "black": np.zeros((240, 320, 3), np.uint8),
+        "white": np.full((240, 320, 3), 255, np.uint8),
+        "noise": random.integers(0, 255, (240, 320, 3)).astype(np.uint8),
+        "soft noise": random.integers(0, 255, (24, 32, 3)).astype(np.uint8).repeat(10, 0).repeat(10, 1),
+        "stripes": np.broadcast_to((np.arange(320) // 8 % 2 * 255)[:, None], (240, 320, 3)).astype(np.uint8),
+        "gradient": np.broadcast_to(ramp[:, None], (240, 320, 3)).astype(np.uint8),
+    }
+    boxes, scores = detector(pictures[kind])
+    assert (boxes.shape, scores.shape) == ((0, 4), (0,))
+
+
+def test_the_estimator_asks_it_unless_told_otherwise(portraits: Image) -> None:
+    people = PoseEstimator()(portraits)
+    noses = sorted(person.keypoints[0, 0] for person in people)
+    assert noses == pytest.approx([225, 740], abs=70)
+    assert PoseEstimator()(np.zeros((90, 120, 3), np.uint8)) == []
+
+
+def test_predict_needs_no_boxes_and_says_once_who_looks(portraits: Image, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", portraits)
+    write_image(tmp_path / "b.png", np.zeros((90, 120, 3), np.uint8))
+    done = rsn("predict", tmp_path / "a.png", tmp_path / "b.png", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    told, summary = done.stderr.splitlines()
+    assert "starter, the small detector in the package" in told
+    assert "--detector dfine finds more" in told
+    assert "people: 2, photos: 2" in summary
+    entries = json.loads((tmp_path / "out/poses.json").read_text())
+    assert [Path(entry["file_name"]).name for entry in entries] == ["a.png", "a.png"]
+
+
+def test_its_figures_are_those_of_its_card(shared_dir: Path) -> None:
+    folder = shared_dir / "data" / "coco"
+    document = read_json(folder / "person_keypoints_val2017.json")
+    detector = open_detector("starter", device="cpu", least_score=0.02)
+    scores = measure_detector(detector, document, folder / "val2017")
+    figures = load_card("rsn18.people").figures
+    assert (scores.ap, scores.ap50) == pytest.approx((figures["AP"], figures["AP50"]), abs=0.01)
+    precision, recall = scores.precision_and_recall(STARTER_LEAST_SCORE)
+    assert precision > 0.7  # somebody invented is worse than somebody missed
+    assert recall > 0.1
