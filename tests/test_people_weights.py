@@ -12,6 +12,7 @@ from rsn import PoseEstimator, WeightsError
 from rsn.crops import Image
 from rsn.datasets.coco import read_json
 from rsn.evaluation.boxes import measure_detector
+from rsn.exporting.run import export_model
 from rsn.heatmaps.boxes import PERSON_BOX
 from rsn.images import write_image
 from rsn.inference.detection import open_detector
@@ -48,9 +49,11 @@ def test_it_is_small_enough_to_ship() -> None:
     assert weights_path("rsn18.people").stat().st_size < 25_000_000
 
 
-def test_it_is_no_pose_network() -> None:
+def test_it_is_no_pose_network(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="find people, not their joints"):
         PoseEstimator("rsn18.people", engine="torch")
+    with pytest.raises(WeightsError, match="leave out --decode"):
+        export_model("rsn18.people", tmp_path / "p.ts", format="torchscript", decode=True)
 
 
 def test_both_of_the_portraits_are_found(detector: Detector, portraits: Image) -> None:

@@ -3,7 +3,15 @@
 import numpy as np
 import torch
 
-from rsn.heatmaps.boxes import OFFSET_UNIT, UNIT, BoxTargets, corners_of, decode_boxes, encode_boxes
+from rsn.heatmaps.boxes import (
+    OFFSET_UNIT,
+    UNIT,
+    BoxTargets,
+    corners_of,
+    decode_boxes,
+    encode_boxes,
+    mirror_boxes_back,
+)
 
 SIZE = (128, 192)
 BOXES = torch.tensor([[10.0, 20, 50, 100], [100, 8, 180, 120], [60, 60, 66, 72]])
@@ -33,6 +41,16 @@ def test_what_is_encoded_is_decoded() -> None:
     assert (scores[0, 3:] < 0.1).all()
     order = corners[0, :3, 0].argsort()
     torch.testing.assert_close(corners[0, :3][order], BOXES[BOXES[:, 0].argsort()], atol=1e-3, rtol=0)
+
+
+def test_what_a_mirrored_crop_says_is_said_of_the_crop() -> None:
+    mirrored = BOXES.clone()
+    mirrored[:, [0, 2]] = SIZE[1] - BOXES[:, [2, 0]]
+    straight = decode_boxes(_maps_that_say(_encode(*BOXES)))
+    back = decode_boxes(mirror_boxes_back(_maps_that_say(_encode(*mirrored))))
+    by_left = [found[0, :3][found[0, :3, 0].argsort()] for found, _ in (straight, back)]
+    torch.testing.assert_close(by_left[0], by_left[1], atol=1e-3, rtol=0)
+    torch.testing.assert_close(straight[1][0, :3], back[1][0, :3])
 
 
 def test_random_boxes_survive_the_round_trip() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rsn import PoseEstimator, heatmaps
 from rsn.crops import Crop
-from rsn.errors import AnnotationError, DeviceError, ImageError
+from rsn.errors import AnnotationError, DeviceError, ImageError, UnknownNameError
 from rsn.inference.ensemble import heatmaps_of
 from rsn.inference.estimator import Scene
 from rsn.networks.card import Card
@@ -118,6 +118,13 @@ def test_a_detector_is_asked_where_no_boxes_are_given(random_weights: Path, imag
         random_weights, engine="torch", detector=lambda image: (np.zeros((0, 4)), np.zeros(0))
     )
     assert nobody(image) == []
+
+
+def test_a_detector_by_name_is_opened_when_it_is_needed(random_weights: Path, image: np.ndarray) -> None:
+    named = PoseEstimator(random_weights, engine="torch", detector="dfin")
+    assert len(named(image, BOXES)) == len(BOXES)
+    with pytest.raises(UnknownNameError, match="did you mean dfine"):
+        named(image)
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "gpu", "mps"])

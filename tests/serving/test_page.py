@@ -288,7 +288,7 @@ def test_the_page_says_whether_people_are_found(
     with running(create_app({"random": estimator_of(random_weights, detector=detector)})) as client:
         other = browser.new_page()
         other.goto(client.url)
-        api.expect(other.locator("#finding")).to_have_text("Everybody in them is found and gets a skeleton.")
+        api.expect(other.locator("#finding")).to_have_text("The people in them are found and get skeletons.")
         open_files(other, pictures[0])
         api.expect(people(other)).to_have_count(2)
         api.expect(other.locator("#box-hint")).to_contain_text("People are found by the detector")

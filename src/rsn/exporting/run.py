@@ -16,6 +16,7 @@ from rsn.exporting.crops import crops_to_check
 from rsn.exporting.formats import ExportGraph, check_format, open_graph, write_graph
 from rsn.files import expect_file
 from rsn.heatmaps import decode
+from rsn.heatmaps.boxes import PERSON_BOX
 from rsn.inference.exported import Export, Precision, is_exported
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
@@ -91,6 +92,8 @@ def export_model(
     if is_exported(source):
         raise WeightsError(f"{source}: is an export already; export the weights that it was made of")
     network, card = load_model(source)
+    if decode and card.skeleton == PERSON_BOX:
+        raise WeightsError(f"{source}: finds people, not joints that could be decoded; leave out --decode")
     check_format(format, output, card.input_size)
     expect_file(output)
     export = Export(card, sha256_of(weights_path(source)), precision, preprocess, decode)  # type: ignore[arg-type]

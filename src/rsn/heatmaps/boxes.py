@@ -83,6 +83,13 @@ def decode_boxes(maps: Tensor) -> tuple[Tensor, Tensor]:
     return corners, best
 
 
+def mirror_boxes_back(maps: Tensor) -> Tensor:
+    """Maps (N, 5, h, w) of mirrored crops (`Crop.mirrored`) -> the maps of the crops as they were."""
+    back = maps.flip(-1)
+    back[:, PERSON_BOX.joints.index("offset_x")] *= -1
+    return back
+
+
 def corners_of(maps: Tensor) -> Tensor:
     """The box that every cell of (N, 5, h, w) tells: (N, h, w, 4) left, top, right, bottom in input pixels."""
     height, width = maps.shape[-2:]

@@ -72,7 +72,7 @@ def open_members(
         for source, share in zip(sources, shares, strict=True)
     ]
     _check_same_body(sources, members)
-    if members[0].card.skeleton.joints == PERSON_BOX.joints:
+    if members[0].card.skeleton == PERSON_BOX:
         raise WeightsError(
             "these weights find people, not their joints; they are a --detector (open_detector in Python)"
         )

@@ -184,7 +184,6 @@ class BoxValidation(Callback):
         network = self.averaged.network if self.averaged else trained
         detector = StarterDetector(network, self.card, device=str(pl_module.device), least_score=LEAST_SCORE)
         scores = measure_detector(detector, self.annotations, self.recipe.validation.images)
-        trained.train()
         pl_module.log_dict({"validation/ap": scores.ap, "validation/ap50": scores.ap50})
         figures = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
         card = replace(self.card, steps=trainer.global_step, figures=figures)

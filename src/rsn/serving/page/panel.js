@@ -40,7 +40,7 @@ export function listen({ choosePerson, point }) {
 
 /** Whether people are found, before anything is open. */
 export function finding({ finds_people }) {
-  if (finds_people) return "Everybody in them is found and gets a skeleton.";
+  if (finds_people) return "The people in them are found and get skeletons.";
   return "A photo is taken as one person; where there are more, draw a box around each (rsn serve --boxes detect finds them).";
 }
 
