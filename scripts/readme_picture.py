@@ -10,8 +10,7 @@ from demo_photos import portraits
 
 from rsn import PoseEstimator
 from rsn.images import write_image
-from rsn.inference.drawing import draw_scene
-from rsn.inference.style import Style
+from rsn.inference.drawing import draw_people
 
 PICTURE = Path(__file__).parents[1] / "docs" / "demo.jpg"
 
@@ -22,7 +21,7 @@ def main() -> None:
     people = estimator(image)
     if len(people) != 2:
         sys.exit(f"{len(people)} people were found in the portraits of two; the picture stays as it is")
-    write_image(PICTURE, draw_scene(image, people, estimator.card.skeleton, Style()))
+    write_image(PICTURE, draw_people(image, people, estimator.card.skeleton))
 
 
 if __name__ == "__main__":

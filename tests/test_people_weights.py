@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from command import rsn
-from rsn import PoseEstimator, WeightsError
+from rsn import PoseEstimator
 from rsn.crops import Image
 from rsn.datasets.coco import read_json
+from rsn.errors import WeightsError
 from rsn.evaluation.boxes import measure_detector
 from rsn.exporting.run import export_model
 from rsn.heatmaps.boxes import PERSON_BOX

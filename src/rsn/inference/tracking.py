@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rsn.crops import FloatArray
 from rsn.extras import require
+from rsn.inference.detection.boxes import overlaps
 from rsn.inference.video.settings import Tracking
 from rsn.oks import Poses
 from rsn.people import Person
@@ -96,26 +97,16 @@ class Tracker:
 
 def similarities(ours: Sequence[Person], theirs: Sequence[Person], skeleton: Skeleton) -> FloatArray:
     """How alike people are, (len(ours), len(theirs)), 0 to 1: the mean of OKS and box overlap."""
-    overlaps = _overlaps(ours, theirs)
-    if skeleton.sigmas is None or not overlaps.size:
-        return overlaps
+    boxes, others = (np.array([p.box for p in people]).reshape(-1, 4) for people in (ours, theirs))
+    common = overlaps(boxes, others)
+    if skeleton.sigmas is None or not common.size:
+        return common
     everybody = [*ours, *theirs]
     joints = [np.column_stack([person.keypoints, person.scores]) for person in everybody]
     areas = [person.box[2] * person.box[3] for person in everybody]
     poses = Poses.of(joints, areas, skeleton.sigmas, above=FOUND)
-    others = np.arange(len(ours), len(everybody))
-    return (np.stack([poses.oks(one, others) for one in range(len(ours))]) + overlaps) / 2
-
-
-def _overlaps(ours: Sequence[Person], theirs: Sequence[Person]) -> FloatArray:
-    """Intersection over union of the boxes, (len(ours), len(theirs))."""
-    a, b = (np.array([p.box for p in people]).reshape(-1, 4) for people in (ours, theirs))
-    a, b = a[:, None], b[None]
-    low = np.maximum(a[..., :2], b[..., :2])
-    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=-1)
-    union = np.prod(a[..., 2:], axis=-1) + np.prod(b[..., 2:], axis=-1) - common
-    return np.asarray(common / np.maximum(union, 1e-12))
+    places = np.arange(len(ours), len(everybody))
+    return (np.stack([poses.oks(one, places) for one in range(len(ours))]) + common) / 2
 
 
 def _pairs(similar: FloatArray, least: float) -> list[tuple[int, int]]:

@@ -1,20 +1,28 @@
 """Our own detector: the pose network with other outputs, see `heatmaps.boxes`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from rsn.crops import Crop, Image
 from rsn.errors import WeightsError
 from rsn.heatmaps.boxes import PERSON_BOX, decode_boxes, mirror_boxes_back
-from rsn.inference.detection.boxes import STARTER_LEAST_SCORE, Floats, Found, found_people, without_overlaps
+from rsn.inference.detection.boxes import (
+    STARTER_LEAST_SCORE,
+    Found,
+    found_people,
+    overlaps,
+    without_overlaps,
+)
 from rsn.inference.devices import pick_device
 from rsn.inference.engines import build_engine
 from rsn.networks.card import COARSEST, Card
 from rsn.networks.network import PoseNetwork
 
-MOST_OVERLAP = 0.6  # of two people's boxes
-# Times the card's input size: in the smaller picture large people look as the crops of training showed people.
-LOOKS = (0.5, 1.0)
+# Times the card's input size. Training showed people in small crops, so that most are found in small pictures.
+LOOKS = (0.5, 0.75)
+ONE_PERSON = 0.5  # overlap from which two boxes are of one person
 
 
 class StarterDetector:
@@ -45,18 +53,33 @@ class StarterDetector:
     @torch.inference_mode()
     def __call__(self, image: Image) -> Found:
         """(H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best first."""
-        looks = [self._look(image, factor) for factor in LOOKS]
-        ends, scores = (np.concatenate(parts) for parts in zip(*looks, strict=True))
-        found = found_people(ends, scores, image.shape[:2], self.least_score)
-        return without_overlaps(found, MOST_OVERLAP)
+        boxes, scores = agreed([self._look(image, factor) for factor in LOOKS])
+        sure = scores >= self.least_score
+        return without_overlaps((boxes[sure], scores[sure]), ONE_PERSON)
 
-    def _look(self, image: Image, factor: float) -> tuple[Floats, Floats]:
-        """Corners (N, 4) in image pixels and scores (N,), from the picture and its mirror image at one size."""
+    def _look(self, image: Image, factor: float) -> Found:
+        """All boxes from the picture and its mirror image at one size."""
         height, width = image.shape[:2]
-        size = tuple(round(factor * side / COARSEST) * COARSEST for side in self.card.input_size)
-        crop = Crop.of_box([0, 0, width, height], (size[0], size[1]), self.card.extension)
+        high, wide = (max(1, round(factor * side / COARSEST)) * COARSEST for side in self.card.input_size)
+        crop = Crop.of_box([0, 0, width, height], (high, wide), self.card.extension)
         pixels = np.stack([crop.cut_small(image), crop.mirrored().cut_small(image)])
         straight, mirrored = self.engine(torch.from_numpy(pixels).permute(0, 3, 1, 2)).chunk(2)
         corners, scores = decode_boxes((straight + mirror_boxes_back(mirrored)) / 2)
         ends = crop.to_image(corners[0].double().cpu().numpy().reshape(-1, 2)).reshape(-1, 4)
-        return ends, scores[0].double().cpu().numpy()
+        return found_people(ends, scores[0].double().cpu().numpy(), (height, width), 0.0)
+
+
+def agreed(looks: Sequence[Found]) -> Found:
+    """Boxes of several looks at one picture, each with the mean of the best scores that the looks have there.
+
+    A look that has nobody there says 0. The box is the mean of those boxes, weighted by their scores.
+    """
+    places = np.concatenate([boxes for boxes, _ in looks])
+    scores, sums = np.zeros(len(places)), np.zeros((len(places), 4))
+    for boxes, certainty in looks:
+        votes = np.where(overlaps(places, boxes) >= ONE_PERSON, certainty, 0.0)
+        best = votes.max(1, initial=0.0)
+        scores += best
+        for place in np.flatnonzero(best):
+            sums[place] += best[place] * boxes[votes[place].argmax()]
+    return sums / np.maximum(scores, 1e-12)[:, None], scores / len(looks)

@@ -1,0 +1,59 @@
+"""Our own detector: what it makes of several looks. What its weights find is in test_people_weights.py."""
+
+import numpy as np
+import pytest
+import torch
+
+from rsn.heatmaps.boxes import PERSON_BOX
+from rsn.inference.detection.boxes import Found, overlaps
+from rsn.inference.detection.starter import LOOKS, StarterDetector, agreed
+from rsn.networks.card import Card
+from rsn.networks.catalog import create_model
+
+NOBODY: Found = (np.zeros((0, 4)), np.zeros(0))
+
+
+def look(*rows: tuple[float, ...]) -> Found:
+    table = np.array(rows, float)
+    return table[:, :4], table[:, 4]
+
+
+def test_whom_both_looks_see_is_where_they_agree() -> None:
+    boxes, scores = agreed([look((10, 10, 40, 80, 0.6)), look((14, 10, 40, 80, 0.2))])
+    np.testing.assert_allclose(boxes, 2 * [[11, 10, 40, 80]])
+    np.testing.assert_allclose(scores, [0.4, 0.4])
+
+
+def test_whom_one_look_sees_scores_half() -> None:
+    boxes, scores = agreed([look((10, 10, 40, 80, 0.6), (200, 10, 40, 80, 0.8)), look((11, 10, 40, 80, 0.6))])
+    np.testing.assert_allclose(boxes[1], [200, 10, 40, 80])
+    np.testing.assert_allclose(scores, [0.6, 0.4, 0.6])
+
+
+def test_looks_that_see_nobody() -> None:
+    assert agreed([NOBODY, NOBODY])[0].shape == (0, 4)
+    boxes, scores = agreed([NOBODY, look((10, 10, 40, 80, 0.6))])
+    np.testing.assert_allclose(boxes, [[10, 10, 40, 80]])
+    np.testing.assert_allclose(scores, [0.3])
+
+
+def test_overlaps() -> None:
+    boxes = np.array([[0.0, 0, 10, 10], [20, 0, 10, 10]])
+    np.testing.assert_allclose(overlaps(boxes, np.array([[5.0, 0, 10, 10]])), [[1 / 3], [0]])
+
+
+@pytest.mark.parametrize("input_size", [(32, 32), (64, 96)])
+def test_any_picture_and_any_input(input_size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = create_model("rsn18", num_joints=len(PERSON_BOX))
+    card = Card("rsn18", skeleton=PERSON_BOX, input_size=input_size, extension=(1.0, 1.0))
+    detector = StarterDetector(network, card, device="cpu", least_score=0.0)
+    assert network.training  # a copy of it is used
+    for shape in ((90, 120, 3), (8, 500, 3)):
+        image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+        boxes, scores = detector(image)
+        assert boxes.shape == (len(scores), 4)
+        assert (np.diff(scores) <= 0).all()
+        assert (boxes[:, :2] >= 0).all()
+        assert (boxes[:, :2] + boxes[:, 2:] <= np.array([shape[1], shape[0]]) + 1e-6).all()
+    assert len(LOOKS) > 1
