@@ -17,12 +17,14 @@ class Person:
     keypoints: (K, 2) x, y in image pixels, in the order of the skeleton's joints.
     scores: (K,) confidence of each joint; around 0.5 where the map is empty, above 1 now and then, never clipped.
     score: confidence of the person: the box's score times the mean joint score (see `from_joints`).
+    box_score: confidence of the box alone.
     """
 
     box: NDArray[np.float64]
     keypoints: NDArray[np.float64]
     scores: NDArray[np.float64]
     score: float
+    box_score: float = 1.0
 
     @classmethod
     def from_joints(
@@ -45,6 +47,7 @@ class Person:
             keypoints=np.asarray(keypoints, np.float64),
             scores=joint_scores,
             score=float(box_score * counted.mean()) if len(counted) else 0.0,
+            box_score=box_score,
         )
 
     def to_coco(self, image_id: int | str, category_id: int = 1) -> dict[str, Any]:

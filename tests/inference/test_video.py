@@ -225,8 +225,8 @@ class Truth(PoseEstimator):
             # A crop shows some more than the box.
             low, high = scene.boxes[:, :2] - 8, scene.boxes[:, :2] + scene.boxes[:, 2:] + 8
             yield [
-                Person.from_joints(box, np.clip(joints, a, b), scores)
-                for box, a, b in zip(scene.boxes, low, high, strict=True)
+                Person.from_joints(box, np.clip(joints, a, b), scores, box_score=box_score)
+                for box, a, b, box_score in zip(scene.boxes, low, high, scene.box_scores, strict=True)
             ]
 
 
@@ -238,7 +238,7 @@ def test_boxes_are_carried_between_detections(random_weights: Path, tmp_path: Pa
         asked.append(int(path.name))
         joints = walker.joints(int(path.name) / 25)
         low, high = joints.min(0) - 5, joints.max(0) + 5
-        return np.array([[*low, *(high - low)]]), np.ones(1)
+        return np.array([[*low, *(high - low)]]), np.array([0.5])
 
     settings = VideoSettings(detect_every=10, smoothing=Smoothing(min_cutoff=np.inf))
     moments = list(
@@ -249,6 +249,7 @@ def test_boxes_are_carried_between_detections(random_weights: Path, tmp_path: Pa
         assert [tracked.id for tracked in moment.people] == [1]
         astray = moment.people[0].person.keypoints - walker.joints(number / 25)
         assert np.abs(astray).max() < 2.0
+        assert moment.people[0].person.score == pytest.approx(0.5 * moment.people[0].person.scores.mean())
 
 
 @pytest.mark.parametrize("gone", ["out of the picture", "not to be seen"])

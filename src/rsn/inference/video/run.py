@@ -140,12 +140,12 @@ def _carried(
 def _expected_scene(frame: Frame, people: Iterable[Person]) -> Scene:
     """The boxes of people who are still to be seen: some of their joints were found, and they are within the image."""
     height, width = frame.image.shape[:2]
-    boxes = [
-        person.box
+    seen = [
+        person
         for person in people
         if np.count_nonzero(person.scores > FOUND) >= FEWEST_JOINTS and _meet(person.box, width, height)
     ]
-    return Scene.of(frame.image, boxes)
+    return Scene.of(frame.image, [person.box for person in seen], [person.box_score for person in seen])
 
 
 def _meet(box: FloatArray, width: int, height: int) -> bool:
