@@ -56,6 +56,12 @@ def test_loss_is_mmposes_under_its_convention(oracle: dict[str, np.ndarray], sta
     assert loss.item() == pytest.approx(oracle[f"mmpose_loss_s{stages}"].item(), rel=1e-5)
 
 
+def test_gradients_are_those_of_the_loss() -> None:
+    predictions = torch.randn(1, 4, 2, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+    targets, visibility = torch.rand(2, 5, 3, 8, 8).double(), torch.tensor([[2, 1, 0], [2, -1, 2]])
+    assert torch.autograd.gradcheck(lambda maps: PoseLoss()(maps, targets, visibility), predictions)
+
+
 @pytest.mark.parametrize("convention", ["rsn", "mmpose", "empty"])
 def test_joints_that_a_set_does_not_annotate_are_not_taught(convention: Convention) -> None:
     predictions = torch.randn(1, 4, 2, 3, 8, 8, requires_grad=True)

@@ -47,7 +47,7 @@ def encode(
     cells = torch.trunc(joints / STRIDE).long()
     inside = ((cells >= 0) & (cells < cells.new_tensor([width, height]))).all(-1)
     drawn = ((visibility > 0) & inside)[..., None]
-    levels = []
+    rows, columns = [], []
     for kernel in kernels:
         if decoder == "unbiased":
             profile_x = unbiased.profiles(joints[..., 0], width, kernel)
@@ -56,8 +56,9 @@ def encode(
             table_x, table_y = (_profiles(length, kernel, decoder) for length in (width, height))
             profile_x = table_x.to(joints.device)[cells[..., 0].clamp(0, width - 1)]
             profile_y = table_y.to(joints.device)[cells[..., 1].clamp(0, height - 1)]
-        levels.append(PEAK * profile_y[..., :, None] * (profile_x * drawn)[..., None, :])
-    return torch.stack(levels, dim=1)
+        rows.append(PEAK * profile_y)
+        columns.append(profile_x * drawn)
+    return torch.stack(rows, dim=1)[..., :, None] * torch.stack(columns, dim=1)[..., None, :]
 
 
 @lru_cache(maxsize=64)
