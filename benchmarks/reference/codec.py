@@ -1,0 +1,51 @@
+"""Targets and decoding as the reference has them: OpenCV's blur, one map after the other."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+KERNELS = (15, 11, 9, 7, 5)
+BORDER = 10
+
+
+def targets(
+    joints: NDArray[np.float32], visibility: NDArray[np.int64], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(K, 2) joints in input pixels, (K,) visibility -> (5, K, h, w) with a peak of 255."""
+    height, width = size[0] // 4, size[1] // 4
+    levels = np.zeros((len(KERNELS), len(joints), height, width), np.float32)
+    for level, kernel in enumerate(KERNELS):
+        for joint, (x, y) in enumerate(joints):
+            if visibility[joint] < 1:
+                continue
+            heatmap = np.zeros((height, width), np.float32)
+            heatmap[int(y * height / size[0]), int(x * width / size[1])] = 1
+            heatmap = cv2.GaussianBlur(heatmap, (kernel, kernel), 0)
+            highest = heatmap.max()
+            levels[level, joint] = heatmap / highest * 255 if highest > 1e-8 else heatmap
+    return levels
+
+
+def decode(heatmaps: NDArray[np.float32], kernel: int = 5) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N, K, h, w) -> joints (N, K, 2) in input pixels, scores (N, K)."""
+    batch, count, height, width = heatmaps.shape
+    joints, scores = np.zeros((batch, count, 2)), np.zeros((batch, count))
+    for sample in range(batch):
+        values = heatmaps[sample] / 255 + 0.5
+        blurred = np.zeros((count, height + 2 * BORDER, width + 2 * BORDER))
+        blurred[:, BORDER:-BORDER, BORDER:-BORDER] = heatmaps[sample]
+        for joint in range(count):
+            blurred[joint] = cv2.GaussianBlur(blurred[joint], (kernel, kernel), 0)
+        for joint in range(count):
+            y, x = np.unravel_index(blurred[joint].argmax(), blurred[joint].shape)
+            blurred[joint, y, x] = 0
+            next_y, next_x = np.unravel_index(blurred[joint].argmax(), blurred[joint].shape)
+            across, down = int(next_x) - int(x), int(next_y) - int(y)
+            distance = (across**2 + down**2) ** 0.5
+            x, y = x - BORDER, y - BORDER
+            if distance > 1e-3:
+                x, y = x + 0.25 * across / distance, y + 0.25 * down / distance
+            x, y = max(0, min(x, width - 1)), max(0, min(y, height - 1))
+            joints[sample, joint] = 4 * x + 2, 4 * y + 2
+            scores[sample, joint] = values[joint, int(round(y) + 1e-9), int(round(x) + 1e-9)]
+    return joints, scores

@@ -1,0 +1,42 @@
+"""The loss as the reference has it: a module a kind of term, which goes through the batch sample by sample."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+HARD_JOINTS = 8
+
+
+class SampleLoss(nn.Module):
+    """Mean squared error of a batch's maps (N, K, h, w), averaged over a loop over its samples."""
+
+    def __init__(self, *, hard_joints: bool) -> None:
+        super().__init__()
+        self.hard_joints = hard_joints
+        self.errors = nn.MSELoss(reduction="none" if hard_joints else "mean")
+
+    def forward(self, maps: Tensor, targets: Tensor, visibility: Tensor) -> Tensor:
+        total = maps.new_zeros(())
+        for prediction, target, visible in zip(maps, targets, visibility, strict=True):
+            if self.hard_joints:
+                errors = self.errors(prediction, target).mean(dim=(1, 2)) * (visible > 0).float()
+                total = total + errors.topk(HARD_JOINTS).values.mean()
+            else:
+                drawn = (visible > 1).float()
+                total = total + self.errors(prediction, target * drawn[:, None, None])
+        return total / len(maps)
+
+
+def loss(predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor) -> Tensor:
+    """Stages of levels (N, K, h, w), targets (N, 5, K, h, w), visibility (N, K) -> the sum of all terms."""
+    plain, hard = SampleLoss(hard_joints=False), SampleLoss(hard_joints=True)
+    total = targets.new_zeros(())
+    for stage, levels in enumerate(predictions):
+        first = int(stage == len(predictions) - 1)
+        for level, maps in enumerate(levels):
+            target = targets[:, first + level]
+            if level < len(levels) - 1:
+                total = total + plain(maps, target, visibility) / 4
+            else:
+                total = total + hard(maps, target, visibility)
+    return total
