@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -189,9 +190,19 @@ def _draw_figure(canvas: Image, figure: _Figure, skeleton: Skeleton) -> None:
         return
     inside = replace(figure, joints=figure.joints - low)
     layer = _Layer(patch.copy(), np.zeros(patch.shape[:2], np.float32))
-    _draw_limbs(layer, inside, skeleton)
-    _draw_joints(layer, inside, skeleton)
+    layer.fill([*_limbs(inside, skeleton), *_discs(inside, skeleton)])
     patch[:] = cv2.blendLinear(layer.colours, patch, layer.opacity, 1 - layer.opacity)
+
+
+class _Capsule(NamedTuple):
+    """A limb, or a disc where start and end, (2,) pixels, are the same: a convex shape around both."""
+
+    start: FloatArray
+    end: FloatArray
+    start_radius: float
+    end_radius: float
+    colour: Colour
+    opacity: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,28 +215,31 @@ class _Layer:
     colours: Image
     opacity: NDArray[np.float32]
 
-    def fill(self, outline: FloatArray, colour: Colour, opacity: float) -> None:
-        """Fill a convex shape, (N, 2) pixels, whose edges are antialiased."""
-        cv2.fillConvexPoly(self.colours, _fixed(outline), colour, cv2.LINE_AA, _SHIFT)
-        around = np.rint(outline + np.sign(outline - outline.mean(0)))
-        cv2.fillConvexPoly(self.opacity, around.astype(np.int32), opacity)
+    def fill(self, capsules: Sequence[_Capsule]) -> None:
+        """Fill shapes one over the other; their edges are antialiased."""
+        outlines = _outlines(capsules)
+        around = np.rint(outlines + np.sign(outlines - outlines.mean(1, keepdims=True))).astype(np.int32)
+        for capsule, outline, wider in zip(capsules, _fixed(outlines), around, strict=True):
+            cv2.fillConvexPoly(self.colours, outline, capsule.colour, cv2.LINE_AA, _SHIFT)
+            cv2.fillConvexPoly(self.opacity, wider, capsule.opacity)
 
 
-def _draw_limbs(layer: _Layer, figure: _Figure, skeleton: Skeleton) -> None:
+def _limbs(figure: _Figure, skeleton: Skeleton) -> Iterator[_Capsule]:
+    """First all dark outlines, then all limbs; sure ones over unsure ones."""
     limbs = [(a, b) for a, b in skeleton.limbs if figure.shown[a] and figure.shown[b]]
-    limbs.sort(key=lambda limb: figure.opacity[list(limb)].min())  # sure ones over unsure ones
+    limbs.sort(key=lambda limb: figure.opacity[list(limb)].min())
     rim = _rim(figure)
     for colour, growth in ((OUTLINE, rim), (None, 0.0)):
         for a, b in limbs:
             radii = [
                 0.5 * figure.thickness * _fineness(skeleton.plain_joints[joint]) + growth for joint in (a, b)
             ]
-            outline = _capsule(figure.joints[a], figure.joints[b], *radii)
-            opacity = float(figure.opacity[[a, b]].min())
-            layer.fill(outline, colour or _limb_colour(skeleton, a, b), opacity)
+            opacity = float(min(figure.opacity[a], figure.opacity[b]))
+            limb_colour = colour or _limb_colour(skeleton, a, b)
+            yield _Capsule(figure.joints[a], figure.joints[b], radii[0], radii[1], limb_colour, opacity)
 
 
-def _draw_joints(layer: _Layer, figure: _Figure, skeleton: Skeleton) -> None:
+def _discs(figure: _Figure, skeleton: Skeleton) -> Iterator[_Capsule]:
     """Discs in the colour of the side, in a white ring, in a dark outline."""
     rim = _rim(figure)
     for joint in np.flatnonzero(figure.shown):
@@ -233,7 +247,7 @@ def _draw_joints(layer: _Layer, figure: _Figure, skeleton: Skeleton) -> None:
         radius = 0.95 * figure.thickness * _fineness(skeleton.plain_joints[joint])
         side = _COLOURS[skeleton.sides[joint]]
         for colour, reach in ((OUTLINE, radius + rim), (WHITE, radius), (side, 0.6 * radius)):
-            layer.fill(_capsule(centre, centre, reach, reach), colour, float(figure.opacity[joint]))
+            yield _Capsule(centre, centre, reach, reach, colour, float(figure.opacity[joint]))
 
 
 def _rim(figure: _Figure) -> float:
@@ -252,13 +266,15 @@ def _limb_colour(skeleton: Skeleton, a: int, b: int) -> Colour:
     return _COLOURS[sides.pop()] if len(sides) == 1 else MIDDLE
 
 
-def _capsule(start: FloatArray, end: FloatArray, start_radius: float, end_radius: float) -> FloatArray:
-    """The outline (N, 2) of a limb: two half circles and the straight lines between them."""
-    along = end - start
-    half_circle = np.arctan2(along[1], along[0]) + np.linspace(0.5 * np.pi, 1.5 * np.pi, 17)
-    back = np.column_stack([np.cos(half_circle), np.sin(half_circle)])
-    near, far = max(start_radius - _BLEED, 0), max(end_radius - _BLEED, 0)
-    return np.concatenate([start + near * back, end - far * back])
+def _outlines(capsules: Sequence[_Capsule]) -> FloatArray:
+    """(M, 34, 2) pixels: two half circles each, the lines between them straight. All at once: a person has about 90."""
+    starts, ends = np.array([(capsule.start, capsule.end) for capsule in capsules]).swapaxes(0, 1)
+    along = ends - starts
+    half_circle = np.arctan2(along[:, 1], along[:, 0])[:, None] + np.linspace(0.5 * np.pi, 1.5 * np.pi, 17)
+    back = np.stack([np.cos(half_circle), np.sin(half_circle)], axis=-1)
+    radii = np.array([(capsule.start_radius, capsule.end_radius) for capsule in capsules])
+    near, far = np.maximum(radii - _BLEED, 0).T[..., None, None]
+    return np.concatenate([starts[:, None] + near * back, ends[:, None] - far * back], axis=1)
 
 
 def _box_corners(box: FloatArray) -> Iterator[FloatArray]:
