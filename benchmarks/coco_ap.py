@@ -1,6 +1,6 @@
 """The ten COCO figures of simulated results on all of val2017: ours (by hotcoco) against pycocotools, in one run.
 
-    python benchmarks/coco_ap.py ../shared/data/coco/val2017_labels.npz
+    python benchmarks/coco_ap.py val2017_labels.npz --output benchmarks/speed/coco_ap.csv
 
 The file holds val2017_image_id (N,), val2017_box (N, 4) and val2017_xy (N, 17, 2) as fractions of the image (boxes by
 their centre), and val2017_visible (N, 17).
@@ -9,32 +9,38 @@ their centre), and val2017_visible (N, 17).
 import contextlib
 import copy
 import io
-import sys
-from time import perf_counter
+from pathlib import Path
 
 import numpy as np
 
+from rsn.benchmark import WARM_UP
 from rsn.evaluation import evaluate_keypoints
 from rsn.skeletons import COCO_17
+from side_by_side import arguments, check, compare, write
 
 SIZE = np.array([640.0, 480.0])  # what every image is taken as
 
 
 def main() -> None:
-    """Print both times and their ratio."""
-    annotations = everybody(np.load(sys.argv[1]))
+    """Compare."""
+    parser = arguments(__doc__, repeats=3)
+    parser.add_argument("labels", type=Path, help="the .npz file")
+    options = parser.parse_args()
+    annotations = everybody(np.load(options.labels))
     results = found(annotations)
-    theirs, their_time = by_pycocotools(annotations, results)
-    start = perf_counter()
-    ours = list(evaluate_keypoints(annotations, results, COCO_17).as_dict().values())
-    our_time = perf_counter() - start
-    difference = np.abs(np.subtract(ours, theirs)).max()
-    assert difference < 1e-6, "the two do not agree"
-    print(f"{len(results)} results, {len(annotations['annotations'])} people, AP {ours[0]:.4f}")
-    print(f"largest difference of the ten figures: {difference:.1e}")
-    print(
-        f"pycocotools {their_time:8.2f} s\nours        {our_time:8.2f} s\nratio       {their_time / our_time:8.1f}"
+    # pycocotools changes what it is given; copying is not counted.
+    copies = [copy.deepcopy((annotations, results)) for _ in range(1 + WARM_UP + options.repeats)]
+
+    def ours() -> list[float]:
+        return list(evaluate_keypoints(annotations, results, COCO_17).as_dict().values())
+
+    difference = check(np.abs(np.subtract(ours(), by_pycocotools(*copies.pop()))).max(), 1e-6)
+    ways = {"pycocotools": lambda: by_pycocotools(*copies.pop()), "rsn": ours}
+    one = f"{len(results)} results, {len(annotations['annotations'])} people"
+    rows = compare(
+        "COCO AP", ways, one=one, options=options, asked={"rsn": 20}, differences={"rsn": difference}
     )
+    write(rows, options.output)
 
 
 def everybody(labels):
@@ -74,20 +80,19 @@ def found(annotations):
 
 
 def by_pycocotools(annotations, results):
-    """The ten figures, and the seconds that they took, the copying of what is given left out."""
+    """The ten figures; both arguments are changed."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    truth, copied = COCO(), copy.deepcopy(results)
-    truth.dataset = copy.deepcopy(annotations)
+    truth = COCO()
+    truth.dataset = annotations
     with contextlib.redirect_stdout(io.StringIO()):
-        start = perf_counter()
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(copied), "keypoints")
+        evaluation = COCOeval(truth, truth.loadRes(results), "keypoints")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-        return evaluation.stats, perf_counter() - start
+    return evaluation.stats
 
 
 if __name__ == "__main__":

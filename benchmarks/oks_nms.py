@@ -1,30 +1,29 @@
 """OKS-NMS of 300 poses: ours against the same rule as a loop over pairs, the way public code has it, in one run.
 
-python benchmarks/oks_nms.py
+python benchmarks/oks_nms.py --output benchmarks/speed/oks_nms.csv
 """
-
-from time import perf_counter
 
 import numpy as np
 
 from rsn.oks import THRESHOLD, Poses, oks_nms
 from rsn.skeletons import COCO_17
+from side_by_side import arguments, check, compare, write
 
 POSES = 300
-ROUNDS = 5
 SIGMAS = COCO_17.sigmas or ()
 
 
 def main() -> None:
-    """Print both times and their ratio."""
+    """Compare."""
+    options = arguments(__doc__, repeats=20).parse_args()
     poses, areas, scores = crowd()
-    plain, plain_time = timed(lambda: by_loops(poses, areas, scores))
-    ours, our_time = timed(lambda: oks_nms(Poses.of(poses, areas, SIGMAS), scores).tolist())
-    assert ours == plain, "the two do not agree"
-    print(f"{POSES} poses, {len(ours)} left, best of {ROUNDS} rounds")
-    print(
-        f"loops {1e3 * plain_time:8.1f} ms\nours  {1e3 * our_time:8.1f} ms\nratio {plain_time / our_time:8.0f}"
-    )
+
+    def ours() -> list[int]:
+        return oks_nms(Poses.of(poses, areas, SIGMAS), scores).tolist()
+
+    check(float(ours() != by_loops(poses, areas, scores)), 0)
+    ways = {"reference": lambda: by_loops(poses, areas, scores), "rsn": ours}
+    write(compare("OKS-NMS", ways, one=f"{POSES} poses", options=options, asked={"rsn": 50}), options.output)
 
 
 def crowd():
@@ -52,16 +51,6 @@ def by_loops(poses, areas, scores):
                 left.append(other)
         waiting = left
     return kept
-
-
-def timed(run):
-    """The answer, and the seconds of the fastest round."""
-    times = []
-    for _ in range(ROUNDS):
-        start = perf_counter()
-        answer = run()
-        times.append(perf_counter() - start)
-    return answer, min(times)
 
 
 if __name__ == "__main__":

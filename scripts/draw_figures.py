@@ -2,8 +2,9 @@
 
 Usage: python scripts/draw_figures.py [FOLDER]
 
-FOLDER is docs/figures by default. The tables are printed and, as measured.json, written beside the figures; the pages
-docs/how-it-works.md and docs/coordinates.md hold them word by word, which a test compares.
+FOLDER is docs/figures by default. The tables are printed and, as measured.json, written beside the figures. The pages
+docs/how-it-works.md, docs/coordinates.md and docs/speed.md hold them word by word, which a test compares; where one
+changed, the page gets it. Those of docs/speed.md come from the CSV files in benchmarks/.
 """
 
 import json
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
-from figures import block, codec, geometry, road, stages, supervision
+from figures import block, codec, geometry, road, speed, stages, supervision
 from figures.tables import as_markdown
 
 FOLDER = Path(__file__).parents[1] / "docs" / "figures"
@@ -21,12 +22,22 @@ def main(folder: Path) -> None:
     """Write all figures and what was measured for them."""
     folder.mkdir(parents=True, exist_ok=True)
     measured = {}
-    for part in (road, block, stages, supervision, codec, geometry):
+    for part in (road, block, stages, supervision, codec, geometry, speed):
         torch.manual_seed(0)
         measured |= {name: as_markdown(table) for name, table in part.draw(folder).items()}
+    if folder == FOLDER:
+        _put_on_pages(json.loads((folder / "measured.json").read_text()), measured)
     (folder / "measured.json").write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
     for name, table in measured.items():
         print(f"{name}\n\n{table}\n")
+
+
+def _put_on_pages(before: dict[str, str], now: dict[str, str]) -> None:
+    for page in FOLDER.parent.glob("*.md"):
+        text = page.read_text()
+        for name, table in now.items():
+            text = text.replace(before.get(name, table), table)
+        page.write_text(text)
 
 
 if __name__ == "__main__":

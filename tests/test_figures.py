@@ -14,7 +14,7 @@ from rsn.networks.bottleneck import bottleneck, plain_bottleneck
 from rsn.networks.residual_steps import ResidualStepsBlock, residual_steps
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "docs" / "how-it-works.md", ROOT / "docs" / "coordinates.md"]
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("how-it-works", "coordinates", "speed")]
 
 
 @pytest.fixture
@@ -31,6 +31,14 @@ def test_pages_say_what_is_measured(tmp_path: Path) -> None:
         assert table in text, f"{name}: run scripts/draw_figures.py and put its table into the page"
     drawn = {path.name for path in tmp_path.iterdir()}
     assert drawn == {path.name for path in (ROOT / "docs" / "figures").iterdir()}
+
+
+def test_tables_of_speed_are_those_of_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    speed, markdown = (importlib.import_module(f"figures.{name}") for name in ("speed", "tables"))
+    page = (ROOT / "docs" / "speed.md").read_text()
+    tables = {name: markdown.as_markdown(table) for name, table in speed.tables().items()}
+    assert [name for name, table in tables.items() if table not in page] == []
 
 
 def test_pages_hold_the_tables_that_lie_beside_the_figures() -> None:

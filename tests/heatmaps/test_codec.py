@@ -1,5 +1,6 @@
 """Encode and decode: against the reference's numbers, and against each other."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,19 @@ def test_visibility_and_place_decide_what_is_drawn() -> None:
     )
     targets = encode(joints, torch.tensor([[2, 1, 0, -1, 2, 2]]), SIZE)
     assert (targets.amax((-2, -1)) > 0).all(1).tolist() == [[True, True, False, False, False, False]]
+
+
+@pytest.mark.parametrize("kernel", [5, 9])
+def test_joints_are_those_of_a_loop_with_opencvs_blur(kernel: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    by_loops = importlib.import_module("reference.codec").decode
+    noise = torch.randn(5, 17, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noise[1] -= 2  # hardly a positive value
+    noise[2] -= 20  # none
+    noise[3] = noise[3].clamp(max=0) + 100 * (noise[3] == noise[3].amax())  # one, somewhere
+    noise[4, :, 0, 0] = 50  # a peak in the corner, whose blur reaches beyond
+    for found, expected in zip(decode(noise, kernel=kernel), by_loops(noise.numpy(), kernel), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_empty_maps_decode_to_the_corner_without_confidence() -> None:

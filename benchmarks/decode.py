@@ -1,0 +1,40 @@
+"""Joints off the heatmaps of 32 crops: ours, batched, against a loop over crops and joints with OpenCV's blur.
+
+python benchmarks/decode.py --output benchmarks/speed/decode.csv
+"""
+
+import torch
+
+from reference.codec import decode as decode_by_loops
+from rsn.heatmaps import decode, encode
+from side_by_side import arguments, check, compare, write
+
+CROPS, JOINTS, SIZE = 32, 17, (256, 192)
+
+
+def main() -> None:
+    """Compare; targets with some noise stand for a network's answers."""
+    options = arguments(__doc__, repeats=30).parse_args()
+    torch.manual_seed(0)
+    joints = torch.rand(CROPS, JOINTS, 2) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])
+    maps = encode(joints, torch.full((CROPS, JOINTS), 2), SIZE, kernels=(9,))[:, 0]
+    maps += 5 * torch.randn_like(maps)
+    there, numbers = maps.to(options.device), maps.numpy()
+    found, scores = (answer.cpu() for answer in decode(there))
+    expected, expected_scores = map(torch.from_numpy, decode_by_loops(numbers))
+    check(float((scores - expected_scores).abs().max()), 1e-5)
+    difference = check(float((found - expected).abs().max()), 1e-3)
+    ways = {
+        "reference": lambda: decode_by_loops(numbers),
+        "rsn": lambda: decode(there),
+        "maximum of each map alone": lambda: there.amax((-2, -1)),
+        "argmax of each map alone": lambda: there.flatten(2).argmax(-1),
+    }
+    rows = compare(
+        "decode", ways, one="32 crops", options=options, asked={"rsn": 20}, differences={"rsn": difference}
+    )
+    write(rows, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The network: every engine that is installed, on the deployment graph, against the training network in PyTorch eager.
+
+    python benchmarks/forward.py --output benchmarks/speed/forward.csv
+
+Both sides have the weights of `rsn18.starter`. Where an engine rounds to fewer bits its answers may differ by 5 % of
+the highest peak; the others agree to 1e-4 of it.
+"""
+
+import torch
+
+from reference.network import ReferenceNetwork
+from rsn.errors import DeviceError
+from rsn.inference.engines import ENGINES, Engine, build_engine, choose
+from rsn.networks.weights import load_model
+from side_by_side import arguments, check, compare, write
+
+CROPS = 16
+FULL, ROUNDED = 1e-4, 0.05  # largest difference, of the highest peak
+EXACT = ("torch", "onnxruntime", "openvino")
+
+
+def main() -> None:
+    """Compare."""
+    options = arguments(__doc__, repeats=10).parse_args()
+    torch.manual_seed(0)
+    network, card = load_model("rsn18.starter")
+    reference = ReferenceNetwork(network).eval().to(options.device)
+    crops = torch.randint(0, 256, (CROPS, 3, *card.input_size), dtype=torch.uint8)
+    inputs = card.normalise(crops).to(options.device)
+
+    @torch.inference_mode()
+    def eager() -> torch.Tensor:
+        return reference(inputs)[-1][-1]
+
+    expected, differences = eager().cpu(), {}
+    ways = {"reference": eager}
+    for name in ENGINES:
+        try:
+            engine = build_engine(name, network, card, choose(name, options.device)[1])
+        except DeviceError as error:
+            print(f"{name} is left out: {error}")
+            continue
+        found = engine(crops).cpu()
+        limit = FULL if name in EXACT else ROUNDED
+        differences[name] = check(float((found - expected).abs().max() / expected.abs().max()), limit)
+        ways[name] = running(engine, crops)
+    rows = compare(
+        "forward",
+        ways,
+        one="a crop",
+        things=CROPS,
+        options=options,
+        asked={"openvino": 2.5} if options.device == "cpu" else {"torch": 6},
+        differences=differences,
+    )
+    write(rows, options.output)
+
+
+def running(engine: Engine, crops: torch.Tensor):
+    """The engine as a way."""
+    return lambda: engine(crops)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Peak memory of `rsn predict` on few and on many photos.
+
+python benchmarks/memory.py --output benchmarks/memory.csv
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from photos import boxes, write_photos
+from rsn.benchmark import machine
+from side_by_side import command, write
+
+PEOPLE = 3  # in a photo
+
+
+def main() -> None:
+    """Run the command for each number of photos."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, nargs="+", default=[50, 200, 400])
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--output", type=Path, help="CSV to write")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = write_photos(folder / "photos", max(options.photos))
+        listed = folder / "boxes.json"
+        listed.write_text(json.dumps({path.name: boxes(PEOPLE) for path in paths}))
+        for count in options.photos:
+            rsn = [sys.executable, "-m", "rsn", "predict", *map(str, paths[:count]), "--boxes", str(listed)]
+            peak = peak_of([*rsn, "--engine", options.engine, "--output", str(folder / "out")])
+            rows.append(
+                {"photos": count, "peak_mib": round(peak), "machine": machine(), "command": command()}
+            )
+            print(f"{count} photos: {peak:.0f} MiB", flush=True)
+    write(rows, options.output)
+
+
+def peak_of(words: list[str]) -> float:
+    """The most memory that a program has held, in MiB (Linux)."""
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words[:4])} ... failed")
+    return usage.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""All side-by-side benchmarks one after the other, into benchmarks/speed/ and benchmarks/memory.csv.
+
+    python benchmarks/run_all.py --labels val2017_labels.npz
+
+Then `python scripts/draw_figures.py` puts the figure and the tables on the page docs/speed.md. One that fails does not
+keep the others from running.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+STEPS = ("forward", "decode", "targets_and_loss", "training_samples", "train_step", "oks_nms", "predict")
+
+
+def main() -> int:
+    """Exit status 0 where all ran and both sides agreed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--labels", help="for coco_ap.py, which is left out without")
+    options = parser.parse_args()
+    runs = [[f"{step}.py", "--output", f"speed/{step}.csv"] for step in STEPS]
+    runs.append(["memory.py", "--output", "memory.csv"])
+    if options.labels:
+        labels = str(Path(options.labels).resolve())
+        runs.append(["coco_ap.py", labels, "--output", "speed/coco_ap.csv"])
+    failed = 0
+    for script, *words in runs:
+        print(f"\n{script}", flush=True)
+        failed += subprocess.run([sys.executable, script, *words], cwd=FOLDER, check=False).returncode != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""What a training step does beside the network: targets, and the loss with its gradients, of 32 crops.
+
+    python benchmarks/targets_and_loss.py --output benchmarks/speed/targets_and_loss.csv
+
+The reference draws five targets a joint with OpenCV, in the loader; its loss goes through the batch crop by crop.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reference.codec import targets as targets_by_loops
+from reference.loss import loss as loss_by_loops
+from rsn.heatmaps import encode
+from rsn.training.losses import PoseLoss
+from side_by_side import arguments, check, compare, write
+
+CROPS, JOINTS, LEVELS, SIZE = 32, 17, 4, (256, 192)
+
+
+def main() -> None:
+    """Compare both, one after the other."""
+    options = arguments(__doc__, repeats=20).parse_args()
+    torch.manual_seed(0)
+    joints = torch.rand(CROPS, JOINTS, 2) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])
+    visibility = torch.randint(0, 3, (CROPS, JOINTS))
+    where = (joints.to(options.device), visibility.to(options.device))
+    people = list(zip(joints.numpy(), visibility.numpy(), strict=True))
+    by_loops = torch.from_numpy(np.stack([targets_by_loops(*person, SIZE) for person in people]))
+    targets = encode(*where, SIZE)
+    difference = check(float((targets.cpu() - by_loops).abs().max()), 1e-3)
+    rows = compare(
+        "targets",
+        {
+            "reference": lambda: [targets_by_loops(*person, SIZE) for person in people],
+            "rsn": lambda: encode(*where, SIZE),
+        },
+        one="32 crops",
+        options=options,
+        differences={"rsn": difference},
+    )
+
+    maps = [20 * torch.randn_like(targets[:, 0]) for _ in range(LEVELS)]
+
+    def trained(loss: Callable[..., Tensor]) -> tuple[Tensor, list[Tensor]]:
+        levels = [level.requires_grad_() for level in maps]
+        total = loss([levels], targets, where[1])
+        return total, list(torch.autograd.grad(total, levels))
+
+    (expected, by_autograd), (found, gradients) = trained(loss_by_loops), trained(PoseLoss())
+    largest = max(float((a - b).abs().max()) for a, b in zip(gradients, by_autograd, strict=True))
+    check(largest / float(by_autograd[0].abs().max()), 1e-4)
+    difference = check(float((found / expected - 1).abs().detach()), 1e-5)
+    rows += compare(
+        "loss, forward and backward",
+        {"reference": lambda: trained(loss_by_loops), "rsn": lambda: trained(PoseLoss())},
+        one="32 crops",
+        options=options,
+        asked={"rsn": 5},
+        differences={"rsn": difference},
+    )
+    write(rows, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A training step of RSN-18: forward, loss, backward, Adam; ours against the reference's in PyTorch eager.
+
+    python benchmarks/train_step.py --output benchmarks/speed/train_step.csv
+
+The reference's targets come from its loader and are not counted; ours are drawn within the step.
+"""
+
+import argparse
+
+import torch
+from torch import Tensor
+from torch.profiler import profile
+
+from reference.loss import loss as loss_by_loops
+from reference.network import ReferenceNetwork
+from rsn.heatmaps import encode
+from rsn.networks.card import Card
+from rsn.networks.catalog import create_model
+from rsn.networks.network import PoseNetwork
+from rsn.training.losses import PoseLoss
+from rsn.training.optimisation import build_optimizer
+from rsn.training.recipe import Optimisation
+from side_by_side import Row, Way, arguments, check, compare, row, write
+
+KINDS = {"convolutions": "conv", "batch norms": "batch_norm"}  # and a part of their operations' names
+PRECISIONS = {"rsn": torch.float32, "rsn, bf16-mixed": torch.bfloat16}
+
+
+def main() -> None:
+    """Compare."""
+    parser = arguments(__doc__, repeats=2)
+    parser.add_argument("--batch", type=int, default=16, help="crops")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    card, network = Card("rsn18"), create_model("rsn18")
+    crops = torch.randint(0, 256, (options.batch, 3, *card.input_size), dtype=torch.uint8)
+    joints = torch.rand(options.batch, 17, 2) * torch.tensor(
+        [card.input_size[1] - 1.0, card.input_size[0] - 1.0]
+    )
+    visibility = torch.randint(0, 3, (options.batch, 17))
+    batch = tuple(tensor.to(options.device) for tensor in (crops, joints, visibility))
+    ways: dict[str, Way] = {"reference": by_reference(network, card, *batch)}
+    for name, precision in PRECISIONS.items():
+        ways[name] = by_rsn(network, card, *batch, precision=precision)
+    expected = ways["reference"]()
+    differences = {}
+    for name, precision in PRECISIONS.items():
+        limit = 1e-4 if precision == torch.float32 else 0.05
+        differences[name] = check(float(abs(ways[name]() / expected - 1)), limit)
+    rows = compare(
+        "train step",
+        ways,
+        one="a crop",
+        things=options.batch,
+        options=options,
+        asked={"rsn": 1.7 if options.device == "cpu" else 4},
+        differences=differences,
+    )
+    for name in ("reference", "rsn"):
+        rows += shares(name, ways[name], options)
+    write(rows, options.output)
+
+
+def shares(name: str, way: Way, options: argparse.Namespace) -> list[Row]:
+    """What the kinds of operations take of one step, by PyTorch's profiler."""
+    with profile() as profiler:
+        way()
+    totals = dict.fromkeys(("convolutions", "batch norms", "all else"), 0.0)
+    for operation in profiler.key_averages():
+        kind = next((kind for kind, part in KINDS.items() if part in operation.key), "all else")
+        totals[kind] += operation.self_cpu_time_total / 1000 / options.batch
+    return [
+        row(f"operations of a train step, {name}", kind, total, one="a crop", options=options)
+        for kind, total in totals.items()
+    ]
+
+
+def by_reference(network: PoseNetwork, card: Card, crops: Tensor, joints: Tensor, visibility: Tensor) -> Way:
+    """A step on normalised inputs and targets; it answers the loss."""
+    reference = ReferenceNetwork(network).train().to(crops.device)
+    optimizer = torch.optim.Adam(reference.parameters(), lr=1e-4, weight_decay=1e-5)
+    inputs, targets = card.normalise(crops), encode(joints, visibility, card.input_size)
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        loss = loss_by_loops(reference(inputs), targets, visibility)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def by_rsn(
+    network: PoseNetwork,
+    card: Card,
+    crops: Tensor,
+    joints: Tensor,
+    visibility: Tensor,
+    *,
+    precision: torch.dtype,
+) -> Way:
+    """What `rsn train` does in a step, without Lightning around it."""
+    own = create_model("rsn18")
+    own.load_state_dict(network.state_dict())
+    own = own.train().to(crops.device, memory_format=torch.channels_last)
+    optimizer = build_optimizer(own, Optimisation(learning_rate=1e-4))
+    compare_maps = PoseLoss()
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        targets = encode(joints, visibility, card.input_size)
+        inputs = card.normalise(crops).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(crops.device.type, precision, enabled=precision != torch.float32):
+            answers = own.heatmaps(inputs)
+        loss = compare_maps([[level.float() for level in stage] for stage in answers], targets, visibility)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Training samples a second on one core: photo, crop, input and targets; ours against the reference's loader.
+
+    python benchmarks/training_samples.py --output benchmarks/speed/training_samples.csv
+
+Both sides cut the same crops. The reference's loader hands over floats and targets; ours hands over bytes and joints,
+and where the network is a batch is normalised and its targets drawn, which is counted here.
+"""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from photos import boxes, write_photos
+from reference.samples import sample
+from rsn.datasets.augment import Augmentation
+from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
+from rsn.datasets.loading import Draw, TrainingCrops
+from rsn.heatmaps import encode
+from rsn.images import read_image
+from rsn.networks.card import Card
+from rsn.skeletons import COCO_17
+from side_by_side import arguments, check, compare, write
+
+BATCH = 32
+GREY_LEVELS = 2.0  # of 255, in the mean: the two may shrink photos by different means
+
+
+def main() -> None:
+    """Compare on one core."""
+    options = arguments(__doc__, repeats=5).parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    card = Card("rsn18")
+    with tempfile.TemporaryDirectory() as folder:
+        people = labelled(write_photos(Path(folder), BATCH))
+        crops = TrainingCrops(people, card.input_size, Augmentation())
+        draws = [Draw(0, number) for number in range(BATCH)]
+
+        def reference() -> list[tuple[Tensor, np.ndarray]]:
+            return [sample(people.people[draw.person].image.path, crops._drawn(draw)[0]) for draw in draws]
+
+        def ours() -> tuple[Tensor, Tensor]:
+            batch = torch.utils.data.default_collate([crops[draw] for draw in draws])
+            targets = encode(batch["keypoints"], batch["visibility"], card.input_size)
+            return card.normalise(batch["image"]), targets
+
+        inputs, targets = ours()
+        expected = reference()
+        off = torch.stack([pixels.flip(0) for pixels, _ in expected]) - inputs
+        difference = check(float(off.abs().mean()) * 255 * 0.225, GREY_LEVELS)
+        check(float((targets - torch.from_numpy(np.stack([maps for _, maps in expected]))).abs().max()), 1e-3)
+        rows = compare(
+            "training samples, one core",
+            {"reference": reference, "rsn": ours},
+            one="a sample",
+            things=BATCH,
+            options=options,
+            asked={"rsn": 3},
+            differences={"rsn": difference},
+        )
+        path, drawn = people.people[0].image.path, crops._drawn(draws[0])[0]
+        rows += compare(
+            "stages of a training sample",
+            {
+                "reference": partial(sample, path, drawn),
+                "read": partial(read_image, path),
+                "draw at random": partial(crops._drawn, draws[0]),
+                "cut": partial(drawn.crop.cut, read_image(path)),
+            },
+            one="a sample",
+            options=options,
+        )
+    write(rows, options.output)
+
+
+def labelled(photos: list[Path]) -> PoseDataset:
+    """A person in each photo, joints anywhere in the box."""
+    random = np.random.default_rng(0)
+    box = np.array(boxes(2)[0])
+    return PoseDataset(
+        COCO_17,
+        tuple(
+            LabelledPerson(
+                ImageFile(number, photo),
+                box,
+                (box[:2] + random.random((17, 2)) * box[2:]).astype(np.float32),
+                random.integers(1, 3, 17),
+            )
+            for number, photo in enumerate(photos)
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()
