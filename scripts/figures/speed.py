@@ -46,9 +46,9 @@ def tables() -> dict[str, Table]:
                 for people, rows in predict.items()
             ),
         ],
-        "speed, decode": _milliseconds("for 32 crops", _of("decode")),
-        "speed, stages of predict": _milliseconds("of a photo of three people", stages),
-        "speed, stages of a sample": _milliseconds("of a training sample", sample),
+        "speed, decode": _milliseconds("32 crops", _of("decode")),
+        "speed, stages of predict": _milliseconds("a photo of three people", stages),
+        "speed, stages of a sample": _milliseconds("a training sample", sample),
         "speed, train step": [
             ["ms a crop", *(row["way"] for row in steps["reference"])],
             *([side, *(row["ms"] for row in rows)] for side, rows in steps.items()),
@@ -93,7 +93,7 @@ def _of(step: str) -> list[Row]:
 
 
 def _milliseconds(what: str, rows: list[Row]) -> Table:
-    return [["ms " + what, *(row["way"] for row in rows)], ["", *(row["ms"] for row in rows)]]
+    return [[what, *(row["way"] for row in rows)], ["ms", *(row["ms"] for row in rows)]]
 
 
 def _runs() -> list[tuple[str, str, str, str]]:
