@@ -115,9 +115,9 @@ def _draw_ratios(folder: Path, rows: list[Row]) -> None:
     figure, axes = plt.subplots(figsize=(9, 0.55 * len(rows) + 1))
     names = [_name(row)[0] for row in rows]
     ratios = [float(row["ratio"]) for row in rows]
-    bars = axes.barh(names, ratios, color=BLUE, height=0.6)
-    axes.bar_label(bars, [f"{ratio:.3g}" for ratio in ratios], padding=4)
-    for place, row in enumerate(rows):
+    axes.barh(names, [ratio - 1 for ratio in ratios], left=1, color=BLUE, height=0.6)
+    for place, (row, ratio) in enumerate(zip(rows, ratios, strict=True)):
+        axes.text(1.02, place, f"{ratio:.3g}", va="center", transform=axes.get_yaxis_transform())
         if row["asked"]:
             asked = float(row["asked"])
             axes.plot([asked, asked], [place - 0.42, place + 0.42], color=ORANGE, lw=2.5)

@@ -6,7 +6,7 @@ anything, so what it is given is checked here first.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -140,8 +140,10 @@ def _checked_annotations(document: Any, skeleton: Skeleton, images: dict[int | s
 
 def _checked_person(annotation: Entry, skeleton: Skeleton, images: dict[int | str, int]) -> Entry:
     name = f"annotation {annotation['id']}"
-    if not all(isinstance(annotation[field], Hashable) for field in ("id", "category_id", "image_id")):
-        raise AnnotationError(f"{name} has an id that is neither a number nor a text")
+    try:
+        hash((annotation["id"], annotation["category_id"], annotation["image_id"]))
+    except TypeError:
+        raise AnnotationError(f"{name} has an id that is neither a number nor a text") from None
     joints = annotation.get("keypoints", [0] * 3 * len(skeleton))
     _check_numbers(name, skeleton, joints, [*annotation["bbox"], annotation["area"]])
     marked = annotation.get("num_keypoints")  # with 0, neither hit nor miss
@@ -180,7 +182,8 @@ def _check_numbers(name: str, skeleton: Skeleton, keypoints: list[float], others
             f"{name} has {len(keypoints)} keypoint numbers; {skeleton.name} needs {len(skeleton)} x 3"
         )
     try:
-        finite = all(map(math.isfinite, (*keypoints, *others)))
+        # What is not finite makes the sum so, which is quicker than a look at each; very large numbers may, too.
+        finite = math.isfinite(sum(keypoints) + sum(others)) or all(map(math.isfinite, (*keypoints, *others)))
     except (TypeError, OverflowError):
         finite = False
     if not finite:
