@@ -9,6 +9,7 @@ import torch
 from rsn import PoseEstimator, create_model
 from rsn.errors import DeviceError, UnknownNameError
 from rsn.inference.engines import ENGINES, build_engine, choose
+from rsn.networks.bottleneck import bottleneck
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_model
@@ -29,7 +30,9 @@ def trained(random_weights: Path) -> tuple[PoseNetwork, Card]:
     return load_model(random_weights)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if "compile" in name else ()) for name in ENGINES]
+)
 def test_engines_agree_with_the_network_on_batches_of_any_size(
     name: str, trained: tuple[PoseNetwork, Card]
 ) -> None:
@@ -43,8 +46,38 @@ def test_engines_agree_with_the_network_on_batches_of_any_size(
             expected = network(card.normalise(crops))
         found = engine(crops)
         assert found.dtype == torch.float32
-        tolerance = 0.05 if name.endswith("bf16") else 1e-4
+        tolerance = {"bf16": 0.05, "fp16": 0.005}.get(name[-4:], 1e-4)
         assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+def test_a_small_network_is_compiled_for_batches_of_any_size() -> None:
+    torch.manual_seed(0)
+    network = PoseNetwork(
+        block=bottleneck,
+        blocks_per_layer=(1, 1, 1, 1),
+        num_stages=1,
+        num_joints=2,
+        expansion=4,
+        up_channels=8,
+    )
+    card = Card("mspn50", input_size=(32, 32))
+    compiled, plain = (build_engine(name, network, card, CPU) for name in ("torch-compile", "torch"))
+    for count in (3, 5, 2):
+        crops = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
+        expected = plain(crops)
+        assert (compiled(crops) - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_a_compiler_that_is_not_there_is_an_error(
+    trained: tuple[PoseNetwork, Card], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda graph, mode: no_compiler)
+    with pytest.raises(DeviceError, match=r"torch.compile does not work here \(no working C\+\+ compiler\)"):
+        build_engine("torch-compile", *trained, CPU)
+
+
+def no_compiler(crops: torch.Tensor) -> torch.Tensor:
+    raise RuntimeError("no working C++ compiler\nand much more")
 
 
 def test_answers_outlive_the_next_run(trained: tuple[PoseNetwork, Card]) -> None:

@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 
 Engine = Callable[["torch.Tensor"], "torch.Tensor"]
 
-# -bf16: convolutions in bfloat16, sums in float32; answers differ by about a hundredth of a peak.
-EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino", "openvino-bf16"]
+# -bf16, -fp16: convolutions in these, sums in float32; answers differ by about a hundredth of a peak, or a thousandth.
+# -compile: operations fused by torch.compile, on CUDA into CUDA graphs, which we could not try.
+EngineName = Literal[
+    "torch",
+    "torch-bf16",
+    "torch-fp16",
+    "torch-compile",
+    "torch-compile-bf16",
+    "torch-compile-fp16",
+    "onnxruntime",
+    "openvino",
+    "openvino-bf16",
+]
 Choice = Literal["auto", EngineName]
 ENGINES: tuple[str, ...] = get_args(EngineName)
 
@@ -70,7 +81,7 @@ def build_engine(name: str, network: "PoseNetwork", card: "Card", device: "torch
     if name.startswith("torch"):
         from rsn.inference.engines.pytorch import torch_engine
 
-        return torch_engine(deployment, device, bf16=name == "torch-bf16")
+        return torch_engine(deployment, device, name)
     if name == "onnxruntime":
         from rsn.inference.engines.onnxruntime import onnxruntime_engine
 

@@ -3,26 +3,56 @@
 import torch
 from torch import Tensor
 
+from rsn.errors import DeviceError
 from rsn.inference.engines import Engine
 from rsn.networks.deployment import Deployment
 
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
-def torch_engine(deployment: Deployment, device: torch.device, *, bf16: bool) -> Engine:
-    """Run the graph in PyTorch, operation by operation, channels last.
+
+def torch_engine(deployment: Deployment, device: torch.device, name: str) -> Engine:
+    """Run the graph in PyTorch, channels last.
 
     Args:
         deployment: which is taken over and changed.
         device: any that PyTorch has. We could measure and test on CPUs only.
-        bf16: weights and feature maps in bfloat16.
+        name: "torch" runs one operation after the other; "torch-compile" lets torch.compile fuse them, on CUDA into
+            CUDA graphs, which takes a minute or more, here and again for the first crop that comes alone. With "-bf16"
+            or "-fp16" behind it weights and feature maps are in bfloat16 or float16.
+
+    Raises:
+        DeviceError: torch.compile does not work here; on a CPU it needs a C++ compiler.
     """
     # torch offers no overload that takes a device and a memory format.
     graph = deployment.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if bf16:
-        graph.network.to(torch.bfloat16)
+    graph.network.to(_DTYPES.get(name.rpartition("-")[2], torch.float32))
+    run = _compiled(graph, device) if "compile" in name else graph
 
     @torch.inference_mode()
     def engine(crops: Tensor) -> Tensor:
-        maps: Tensor = graph(crops.to(device).contiguous(memory_format=torch.channels_last))
+        maps: Tensor = run(crops.to(device).contiguous(memory_format=torch.channels_last))
         return maps
 
+    if run is not graph:
+        _try(engine, deployment.example())
     return engine
+
+
+def _compiled(graph: Deployment, device: torch.device) -> Engine:
+    compiled = torch.compile(graph, mode="reduce-overhead" if device.type == "cuda" else None)
+
+    def run(crops: Tensor) -> Tensor:
+        torch._dynamo.maybe_mark_dynamic(crops, 0)  # one program for batches of any size above one
+        maps: Tensor = compiled(crops)
+        return maps.clone()  # CUDA graphs write the next answer over this one
+
+    return run
+
+
+def _try(engine: Engine, example: Tensor) -> None:
+    """Compile now, so that what does not work is told before it is used."""
+    try:
+        engine(example)
+    except Exception as error:  # of many kinds; a compiler that is not there is the usual one
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DeviceError(f"torch.compile does not work here ({reason}); choose engine torch") from error
