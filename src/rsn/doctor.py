@@ -19,6 +19,7 @@ DISTRIBUTION = "rsn-pose"
 EXTRAS = {
     "train": "train networks, measure them on COCO and MPII, write submissions",
     "engines": "run networks faster on CPUs; ONNX files",
+    "int8": "make INT8 files for CPUs",
     "detect": "find the people: RT-DETR, D-FINE, ONNX files of detectors",
     "video": "read and write videos, follow people over time",
     "serve": "the page and the HTTP service",

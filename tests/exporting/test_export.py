@@ -16,6 +16,7 @@ import torch
 
 from command import WHOLE, rsn
 from rsn import MPII_16, PoseEstimator, create_model
+from rsn.datasets.reading import read_people_file
 from rsn.downloads import sha256_of
 from rsn.errors import DeviceError, RsnError, WeightsError
 from rsn.exporting import run
@@ -203,6 +204,62 @@ def test_half_precision_halves_the_file(files: dict[str, Path], weights: Weights
         assert output.with_suffix(numbers).stat().st_size < 0.6 * full.stat().st_size
         assert 1e-6 < comparison.heatmaps < 1e-2
         assert export.precision == "fp16"
+
+
+def test_eight_bits_quarter_the_file_and_run_as_any_export(
+    files: dict[str, Path], weights: Weights, people_json: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("nncf")
+    output = tmp_path / "m.xml"
+    people = read_people_file(people_json, people_json.parent / "images")
+    export, comparison = export_model(
+        weights.path, output, format="openvino", precision="int8", decode=True, calibration=people
+    )
+    assert export.precision == "int8"
+    assert 1e-3 < comparison.heatmaps < 0.5
+    assert (
+        output.with_suffix(".bin").stat().st_size
+        < 0.35 * files["openvino"].with_suffix(".bin").stat().st_size
+    )
+    image = np.random.default_rng(1).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    estimator = PoseEstimator(output, flip=True)
+    assert estimator.engine == "openvino"
+    exact = PoseEstimator(files["openvino"], flip=True)(image, [[5, 5, 50, 80]])[0]
+    np.testing.assert_allclose(estimator(image, [[5, 5, 50, 80]])[0].scores, exact.scores, atol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("m.onnx", ["--format", "onnx", "--precision", "int8"], "int8 is written for OpenVINO alone"),
+        ("m.xml", ["--format", "openvino", "--precision", "int8", "--no-people"], "go together"),
+        ("m.xml", ["--format", "openvino"], "go together"),
+        ("m.xml", ["--format", "openvino", "--precision", "int4"], "did you mean int8"),
+    ],
+)
+def test_eight_bits_need_openvino_and_people(
+    name: str, settings: list[str], message: str, weights: Weights, people_json: Path, tmp_path: Path
+) -> None:
+    people = ["--calibration", people_json, "--images", people_json.parent / "images"]
+    given = [setting for setting in settings if setting != "--no-people"]
+    done = rsn(
+        "export", weights.path, "--output", tmp_path / name, *given, *(people if given == settings else [])
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_eight_bits_without_their_library(
+    weights: Weights, people_json: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    people = read_people_file(people_json, people_json.parent / "images")
+    with pytest.raises(DeviceError, match=r"precision int8 needs nncf: pip install 'rsn-pose\[int8\]'"):
+        export_model(
+            weights.path, tmp_path / "m.xml", format="openvino", precision="int8", calibration=people
+        )
 
 
 def test_what_differs_is_not_kept_and_what_was_there_stays(

@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from rsn.errors import RsnError
+
+if TYPE_CHECKING:
+    from rsn.datasets.labelled import PoseDataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +26,13 @@ class Export:
     """Take crops as pictures lie in memory, (N, H, W, 3), and not (N, 3, H, W); uint8 RGB either way."""
     decode: bool = False
     """Answer joints in pixels of the crop, and their scores, besides the heatmaps."""
-    precision: Annotated[str, tyro.conf.arg(metavar="fp32|fp16")] = "fp32"
-    """Of the weights in the file; fp16 halves it."""
+    precision: Annotated[str, tyro.conf.arg(metavar="fp32|fp16|int8")] = "fp32"
+    """Of the weights in the file; fp16 halves it, int8 (OpenVINO) quarters it and computes in 8 bits."""
+    calibration: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """For int8: labelled people such as it will see, 100 of whom show how large its numbers get; COCO-keypoints JSON or
+    MPII's list. Take none that you measure it on."""
+    images: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder of the pictures that --calibration names."""
     check: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="PHOTO...")] = ()
     """Photos to compare its answers with PyTorch's on, before it is kept; drawn figures by default."""
 
@@ -39,7 +49,17 @@ class Export:
             decode=self.decode,
             precision=self.precision,
             photos=self.check,
+            calibration=self._people(),
         )
         say(comparison.summary(export.precision, decoded=export.decode))
         say(f"{self.output}, {export.precision}: {export.card.summary()}; {described(self.output)}")
         return 0
+
+    def _people(self) -> "PoseDataset | None":
+        from rsn.datasets.reading import read_people_file
+
+        if self.calibration is None or self.images is None:
+            if self.calibration or self.images:
+                raise RsnError("--calibration FILE and --images DIR go together")
+            return None
+        return read_people_file(self.calibration, self.images)

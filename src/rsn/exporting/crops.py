@@ -1,4 +1,4 @@
-"""Crops on which an export is compared with its network: of photos, or of figures that we draw."""
+"""Crops that an export is compared with its network on, and those whose feature maps give 8 bits their ranges."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from rsn.crops import Crop, Image
+from rsn.datasets.labelled import PoseDataset
+from rsn.errors import AnnotationError
 from rsn.images import read_image
 from rsn.networks.card import Card
 
+_MOST = 100  # people whose crops are calibrated with; three times as many take three times as long
 _DRAWN = 4  # pictures
 _SIZE = 320  # of them, in pixels
 # Boxes in a picture, as fractions of its width and height: all of it, its middle, its left and its right half.
@@ -29,6 +32,32 @@ def crops_to_check(card: Card, photos: Sequence[Path]) -> Tensor:
     """
     pictures = map(read_image, photos) if photos else _drawn_pictures()
     crops = [crop for picture in pictures for crop in _crops_of(picture, card)]
+    return _stacked(crops)
+
+
+def crops_to_calibrate(card: Card, people: PoseDataset) -> Tensor:
+    """Crops of up to 100 labelled people, spread evenly over a data set, as prediction cuts them.
+
+    Returns:
+        (N, 3, H, W) uint8 RGB, of the card's input size.
+
+    Raises:
+        AnnotationError: nobody in it has joints and a box. ImageError: a photo cannot be read.
+    """
+    known = people.with_joints()
+    if not len(known):
+        raise AnnotationError(f"nobody to calibrate with is left: {known.summary()}")
+    places = np.linspace(0, len(known) - 1, min(len(known), _MOST)).astype(int)
+    chosen = [known.people[place] for place in places]
+    return _stacked(
+        [
+            Crop.of_box(person.box, card.input_size, card.extension).cut(read_image(person.image.path))
+            for person in chosen
+        ]
+    )
+
+
+def _stacked(crops: Sequence[Image]) -> Tensor:
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
 
 

@@ -12,7 +12,7 @@ from rsn.errors import DeviceError, UnknownNameError, WeightsError
 from rsn.extras import require
 from rsn.heatmaps import decode
 from rsn.inference.engines.graphs import Graph
-from rsn.inference.exported import KEYS, Export
+from rsn.inference.exported import KEYS, Export, Precision
 from rsn.networks.deployment import Deployment
 from rsn.networks.network import PoseNetwork
 
@@ -49,13 +49,13 @@ class ExportGraph(Deployment):
         return *decode(heatmaps, kernel=self.card.blur, decoder=self.card.decoder), heatmaps
 
 
-def check_format(name: str, output: Path, size: tuple[int, int]) -> None:
+def check_format(name: str, output: Path, size: tuple[int, int], precision: Precision) -> None:
     """Refuse what cannot be written, before any work is done.
 
     size: (height, width) of the crops.
 
     Raises:
-        UnknownNameError: no such format. WeightsError: a file name that does not go with it.
+        UnknownNameError: no such format. WeightsError: a file name or a precision that does not go with it.
         DeviceError: what writes or runs it is not installed.
     """
     if name == "tensorrt":
@@ -70,10 +70,22 @@ def check_format(name: str, output: Path, size: tuple[int, int]) -> None:
     if output.suffix != SUFFIXES[name]:
         raise WeightsError(f"{output}: format {name} is written to files named OUT{SUFFIXES[name]}")
     require(*_LIBRARIES.get(name, ()), extra="engines", for_what=f"export to {name}")
+    if precision == "int8":
+        if name != "openvino":
+            raise WeightsError(f"{output}: int8 is written for OpenVINO alone; choose --format openvino")
+        require("nncf", extra="int8", for_what="precision int8")
 
 
-def write_graph(name: str, graph: ExportGraph, path: Path, export: Export) -> None:
-    """Write a graph in a format; OpenVINO's numbers go to a .bin beside the file."""
+def write_graph(
+    name: str, graph: ExportGraph, path: Path, export: Export, calibration: Tensor | None = None
+) -> None:
+    """Write a graph in a format; OpenVINO's numbers go to a .bin beside the file.
+
+    calibration: (N, 3, H, W) uint8 RGB crops of people, which precision int8 needs.
+    """
+    if calibration is not None:
+        _write_int8(graph, path, export, calibration)
+        return
     if export.precision == "fp16" and name != "openvino":
         graph.network.half()
     _WRITERS[name](graph, path, export)
@@ -94,6 +106,16 @@ def _write_openvino(graph: ExportGraph, path: Path, export: Export) -> None:
     from rsn.inference.engines.openvino import write_openvino
 
     write_openvino(graph, path, export.to_metadata(), fp16=export.precision == "fp16")
+
+
+def _write_int8(graph: ExportGraph, path: Path, export: Export, calibration: Tensor) -> None:
+    import openvino  # type: ignore[import-untyped]
+
+    from rsn.exporting.int8 import quantised
+    from rsn.inference.engines.openvino import as_openvino
+
+    model = as_openvino(graph, export.to_metadata())
+    openvino.save_model(quantised(model, graph.arranged(calibration)), path, compress_to_fp16=False)
 
 
 def _write_torch_export(graph: ExportGraph, path: Path, export: Export) -> None:

@@ -17,7 +17,7 @@ from rsn.networks.card import METADATA_KEY, Card
 KEYS = (METADATA_KEY, "rsn.export")  # of the metadata: the card, and what was made of it
 FORM = 1  # of the metadata; raised when an older rsn would misread it
 
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
 
 _ENGINES = {".onnx": ("onnxruntime", "openvino", "openvino-bf16"), ".xml": ("openvino", "openvino-bf16")}
 _PROGRAMS = {".pt2": "torch.export", ".ts": "TorchScript"}
@@ -27,7 +27,8 @@ _PROGRAMS = {".pt2": "torch.export", ".ts": "TorchScript"}
 class Export:
     """What an exported file says of itself.
 
-    card: of the weights. weights_sha256: of the weights file. precision: of the weights in the file.
+    card: of the weights. weights_sha256: of the weights file.
+    precision: of the weights in the file; int8 is that of most feature maps too.
     preprocess: crops go in as pictures lie in memory, (N, H, W, 3), and not as (N, 3, H, W); always uint8 RGB.
     decode: keypoints (N, K, 2) in pixels of the crop and scores (N, K) come out, before the heatmaps.
     version: of the rsn that wrote it.

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,6 +67,13 @@ def write_openvino(
     """
     import openvino
 
+    openvino.save_model(as_openvino(deployment, metadata), path, compress_to_fp16=fp16)
+
+
+def as_openvino(deployment: Deployment, metadata: Mapping[str, str] | None = None) -> Any:
+    """The graph as an `openvino.Model`, which `write_openvino` writes."""
+    import openvino
+
     example = deployment.example()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about shapes that become constants, which they are
@@ -76,7 +84,7 @@ def write_openvino(
         output.get_tensor().set_names({name})
     for key, value in (metadata or {}).items():
         model.set_rt_info(value, key)
-    openvino.save_model(model, path, compress_to_fp16=fp16)
+    return model
 
 
 def _metadata(model: "object") -> dict[str, str]:
