@@ -37,7 +37,8 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, photo: Path, tmp_pa
         assert process.stderr is not None
         line = process.stderr.readline()
         found = re.fullmatch(
-            r"rsn: random\.safetensors at (http://127\.0\.0\.1:\d+); Ctrl-C stops it\n", line
+            r"rsn: random\.safetensors \(by \w+ on cpu\) at (http://127\.0\.0\.1:\d+); Ctrl-C stops it\n",
+            line,
         )
         assert found, line
         picture = Request(f"{found[1]}/api/people", photo.read_bytes(), {"Content-Type": "image/png"})

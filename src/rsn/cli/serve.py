@@ -70,7 +70,8 @@ class Serve(FindingOptions):
             }
             server = server_of(create_app(estimators, self.limits, hosts=names_of(self.host)))
             opened.listen()
-            say(f"{', '.join(names)} at {url_of(opened)}; Ctrl-C stops it")
+            models = (f"{name} (by {run.engine} on {run.device})" for name, run in estimators.items())
+            say(f"{', '.join(models)} at {url_of(opened)}; Ctrl-C stops it")
             if detector is None:
                 say("a photo is taken as one person; --boxes detect finds the people in it")
             if self.open:

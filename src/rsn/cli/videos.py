@@ -39,6 +39,7 @@ def predict_videos(
     from rsn.inference.video.reading import open_frames, stem_of
     from rsn.inference.video.run import predict_video
 
+    by = f"by {estimator.engine} on {estimator.device}"
     names = distinct(f"{stem_of(source)}_poses" for source in sources)
     with _until_interrupted() as stopped:
         done = []
@@ -46,7 +47,7 @@ def predict_videos(
             try:
                 frames = open_frames(source, settings)
                 moments = predict_video(estimator, frames, boxes, folder, name, settings, style)
-                done.append(_follow(frames, moments, stopped, folder / name, print_json=print_json))
+                done.append(_follow(frames, moments, stopped, folder / name, by, print_json=print_json))
             except RsnError as error:
                 say(str(error))
                 done.append(False)
@@ -56,7 +57,13 @@ def predict_videos(
 
 
 def _follow(
-    frames: "FrameSource", moments: "Generator[Moment]", stopped: Event, place: Path, *, print_json: bool
+    frames: "FrameSource",
+    moments: "Generator[Moment]",
+    stopped: Event,
+    place: Path,
+    by: str,
+    *,
+    print_json: bool,
 ) -> bool:
     """Do one video, and say how it went; whether every frame of it was done."""
     from rsn.inference.video.writing import as_record
@@ -70,7 +77,7 @@ def _follow(
                 print(json.dumps(as_record(moment.frame, moment.people)), flush=True)
             if stopped.is_set():
                 break
-    say(f"people: {len(ids)}, frames: {count}; {place}.mp4, .jsonl and .csv")
+    say(f"people: {len(ids)}, frames: {count}, {by}; {place}.mp4, .jsonl and .csv")
     if frames.broken:
         say(f"{frames.name}: {frames.broken} frames could not be decoded and were left out")
     if frames.trouble:
