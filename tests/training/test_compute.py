@@ -4,7 +4,18 @@ import csv
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.data import default_collate
 
+from rsn.datasets.coco import read_coco
+from rsn.datasets.loading import Draw
+from rsn.datasets.resident import CropPlans, ResidentPictures
+from rsn.heatmaps import encode
+from rsn.networks.bottleneck import bottleneck
+from rsn.networks.card import Card
+from rsn.networks.network import PoseNetwork
+from rsn.training.health import UnreadableImages
+from rsn.training.module import PoseTraining
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
 
@@ -33,3 +44,36 @@ def test_it_is_the_same_run(
     plain: list[float], recipe_file: Path, tmp_path: Path, setting: str, tolerance: float
 ) -> None:
     assert losses(recipe_file, tmp_path / "run", setting) == pytest.approx(plain, rel=tolerance)
+
+
+def test_a_compiled_step_from_pictures_to_gradients_is_the_plain_one(
+    recipe_file: Path, people_json: Path
+) -> None:
+    people = read_coco(people_json, people_json.parent / "images")
+    pictures = ResidentPictures([person.image.path for person in people.people], torch.device("cpu"))
+    card = Card("mspn50", input_size=(64, 64))
+    recipe = read_recipe(recipe_file)
+    plans = CropPlans(people, card.input_size, recipe.augmentation, pictures.numbers)
+    batch = default_collate([plans[Draw(0, person)] for person in range(4)])
+    targets = encode(batch["keypoints"], batch["visibility"], card.input_size)
+    found = []
+    for compiled in ("false", "true"):
+        torch.manual_seed(0)
+        network = PoseNetwork(
+            block=bottleneck,
+            blocks_per_layer=(1, 1, 1, 1),
+            num_stages=1,
+            num_joints=17,
+            expansion=4,
+            up_channels=8,
+        )
+        recipe = read_recipe(recipe_file, (f"compute.compile={compiled}",))
+        step = PoseTraining(network, card, recipe, UnreadableImages(people, most=0.0), pictures)
+        loss = step.loss_of(batch, targets)
+        loss.backward()
+        found.append((loss.item(), network.stem.reduce.conv.weight.grad))
+    (plain, plain_gradient), (fused, fused_gradient) = found
+    assert fused == pytest.approx(plain, rel=1e-4)
+    torch.testing.assert_close(
+        fused_gradient, plain_gradient, rtol=1e-2, atol=1e-3 * plain_gradient.abs().max().item()
+    )

@@ -31,7 +31,7 @@ class PoseTraining(LightningModule):
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.heatmaps = torch.compile(network.heatmaps) if recipe.compute.compile else network.heatmaps
+        self.loss_of = torch.compile(self._loss_of) if recipe.compute.compile else self._loss_of
         self.card = card
         self.recipe = recipe
         self.unreadable = unreadable
@@ -42,25 +42,30 @@ class PoseTraining(LightningModule):
         self.unreadable.note(batch["unreadable"])
         return batch
 
-    def on_after_batch_transfer(self, batch: CropBatch | PlanBatch, dataloader_idx: int) -> CropBatch:
-        """Cut the crops, where that is done on the device."""
-        if self.pictures is None:
-            return cast(CropBatch, batch)
-        return self.pictures.crops(cast(PlanBatch, batch), self.card.input_size)
-
-    def training_step(self, batch: CropBatch) -> Tensor:
+    def training_step(self, batch: CropBatch | PlanBatch) -> Tensor:
         """The recipe's loss of one batch."""
-        crops = self.card.normalise(batch["image"]).to(self.dtype)
         targets = encode(
             batch["keypoints"], batch["visibility"], self.card.input_size, decoder=self.card.decoder
         )
-        predictions = [
-            [level.to(torch.promote_types(level.dtype, torch.float32)) for level in stage]
-            for stage in self.heatmaps(crops.contiguous(memory_format=torch.channels_last))
-        ]
-        loss = self.recipe.loss(predictions, targets, batch["visibility"])
+        loss: Tensor = self.loss_of(batch, targets)
         self.log("train/loss", loss, sync_dist=True)  # the mean over the processes
         return loss
+
+    def _loss_of(self, batch: CropBatch | PlanBatch, targets: Tensor) -> Tensor:
+        """All that torch.compile makes one program of. Not the targets, whose tables are made once, on the CPU."""
+        pixels = self._cut(batch)
+        crops = self.card.normalise(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        predictions = [
+            [level.to(torch.promote_types(level.dtype, torch.float32)) for level in stage]
+            for stage in self.network.heatmaps(crops)
+        ]
+        return self.recipe.loss(predictions, targets, batch["visibility"])
+
+    def _cut(self, batch: CropBatch | PlanBatch) -> Tensor:
+        """(N, 3, H, W) uint8 RGB; cut here, where the pictures are on the device."""
+        if self.pictures is None:
+            return cast(CropBatch, batch)["image"]
+        return self.pictures.crops(cast(PlanBatch, batch), self.card.input_size)["image"]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, and a learning rate that changes with every step."""

@@ -76,7 +76,8 @@ class Compute:
     precision: Lightning's names. workers: processes that prepare crops, for each process that trains.
     accumulate: parts that a process takes its share of a batch in, one after the other, to save memory; batch norm
         then sees a part at a time. recompute: keep only the blocks' inputs and compute the blocks again in the
-        backward pass; a third more work, much less memory. compile: let torch.compile fuse the network.
+        backward pass; a third more work, much less memory. compile: let torch.compile fuse a step, from
+        cutting the crops (with images on the device) to the loss.
     """
 
     __pydantic_config__ = _STRICT

@@ -1,0 +1,140 @@
+"""A whole training step with pictures on the device: cut, colour, normalise, targets, network, loss, backward, Adam.
+
+    python benchmarks/resident_step.py --device cuda --batch 256     # what a run of RSN-18 on COCO would take there
+    python benchmarks/resident_step.py --batch 4 --steps 1 --size 128 --pictures 8 --ways plain plain-bf16    # anywhere
+
+Plain and compiled, in float32 and bfloat16, taking turns; then the plans a second that one process draws for them, and
+the hours that the reference's schedule (96,000 steps of 256 crops) would take at the pace of each.
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch.utils.data import default_collate
+
+from rsn.datasets.augment import Augmentation
+from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
+from rsn.datasets.loading import Draw
+from rsn.datasets.resident import CropPlans, PlanBatch, ResidentPictures
+from rsn.heatmaps import encode
+from rsn.images import write_image
+from rsn.networks.card import Card
+from rsn.networks.catalog import create_model
+from rsn.skeletons import COCO_17
+from rsn.training.health import UnreadableImages
+from rsn.training.module import PoseTraining
+from rsn.training.optimisation import build_optimizer
+from rsn.training.recipe import Compute, Optimisation, Recipe, Source
+
+CROPS = 96_000 * 256  # of the reference's schedule
+COLOUR = Augmentation(colour=0.2)
+WAYS = {
+    "plain": (torch.float32, False),
+    "plain-bf16": (torch.bfloat16, False),
+    "compiled": (torch.float32, True),
+    "compiled-bf16": (torch.bfloat16, True),
+}
+
+
+def main() -> None:
+    """Print milliseconds a step and what follows from them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=16, help="crops")
+    parser.add_argument("--steps", type=int, default=10, help="that count, of each")
+    parser.add_argument("--size", type=int, default=256, help="height of the crops, in pixels")
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    card = Card("rsn18", input_size=(options.size, options.size * 3 // 4))
+    with TemporaryDirectory() as folder:
+        people = drawn_people(Path(folder), options.pictures)
+        pictures = ResidentPictures([person.image.path for person in people.people], device)
+    plans = CropPlans(people, card.input_size, COLOUR, pictures.numbers)
+    begun = perf_counter()
+    batch = default_collate([plans[Draw(0, number % len(people))] for number in range(options.batch)])
+    rate = options.batch / (perf_counter() - begun)
+    batch = {name: tensor.to(device) for name, tensor in batch.items()}
+    ways = {
+        name: step_of(card, people, pictures, batch, WAYS[name][0], compiled=WAYS[name][1])
+        for name in options.ways
+    }
+    times = in_turns(ways, options.steps, device)
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    print(f"{where}, batches of {options.batch}, crops of {card.input_size}")
+    first = median(times[options.ways[0]])
+    for name, seconds in times.items():
+        step = median(seconds)
+        hours = step / options.batch * CROPS / 3600
+        print(
+            f"{name:20} {1e3 * step:9.1f} ms a step, {first / step:5.2f} x, {hours:8.2f} h for the schedule"
+        )
+    print(f"plans drawn by one process: {rate:.0f}/s; an hour for the schedule needs {CROPS / 3600:.0f}/s")
+    if device.type == "cuda":
+        print(f"most memory: {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB")
+
+
+def drawn_people(folder: Path, count: int) -> PoseDataset:
+    """One person with random joints in each of so many pictures of soft noise."""
+    random = np.random.default_rng(0)
+    people = []
+    for number in range(count):
+        path = folder / f"{number}.jpg"
+        write_image(path, np.kron(random.integers(0, 256, (60, 80, 3)), np.ones((8, 8, 1))).astype(np.uint8))
+        joints = random.uniform((150, 60), (350, 420), (len(COCO_17), 2)).astype(np.float32)
+        box = np.array([140.0, 50.0, 220.0, 380.0])
+        people.append(LabelledPerson(ImageFile(number, path), box, joints, np.full(len(COCO_17), 2)))
+    return PoseDataset(COCO_17, tuple(people))
+
+
+def step_of(
+    card: Card,
+    people: PoseDataset,
+    pictures: ResidentPictures,
+    batch: PlanBatch,
+    dtype: torch.dtype,
+    *,
+    compiled: bool,
+) -> Callable[[], None]:
+    """What `rsn train` does in a step, without Lightning around it."""
+    nowhere = Source(Path(), Path())
+    recipe = Recipe((nowhere,), nowhere, Path(), compute=Compute(images="device", compile=compiled))
+    network = create_model("rsn18").train()
+    module = PoseTraining(network, card, recipe, UnreadableImages(people, most=0.0), pictures)
+    module.to(pictures.pixels.device)
+    optimizer = build_optimizer(network, Optimisation())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(pictures.pixels.device.type, dtype, enabled=dtype != torch.float32):
+            targets = encode(batch["keypoints"], batch["visibility"], card.input_size)
+            loss = module.loss_of(batch, targets)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def in_turns(ways: dict[str, Callable[[], None]], steps: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of every step of every way; two of each, which compile, are not counted."""
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(steps + 2):
+        for name, step in ways.items():
+            begun = perf_counter()
+            step()
+            wait()
+            times[name].append(perf_counter() - begun)
+    return {name: seconds[2:] for name, seconds in times.items()}
+
+
+if __name__ == "__main__":
+    main()
