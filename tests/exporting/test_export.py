@@ -206,6 +206,7 @@ def test_half_precision_halves_the_file(files: dict[str, Path], weights: Weights
         assert export.precision == "fp16"
 
 
+@pytest.mark.slow
 def test_eight_bits_quarter_the_file_and_run_as_any_export(
     files: dict[str, Path], weights: Weights, people_json: Path, tmp_path: Path
 ) -> None:

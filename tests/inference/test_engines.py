@@ -50,6 +50,7 @@ def test_engines_agree_with_the_network_on_batches_of_any_size(
         assert (found - expected).abs().max() <= tolerance * expected.abs().max()
 
 
+@pytest.mark.slow
 def test_a_small_network_is_compiled_for_batches_of_any_size() -> None:
     torch.manual_seed(0)
     network = PoseNetwork(

@@ -46,6 +46,7 @@ def test_it_is_the_same_run(
     assert losses(recipe_file, tmp_path / "run", setting) == pytest.approx(plain, rel=tolerance)
 
 
+@pytest.mark.slow
 def test_a_compiled_step_from_pictures_to_gradients_is_the_plain_one(
     recipe_file: Path, people_json: Path
 ) -> None:

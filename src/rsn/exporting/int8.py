@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-# By the names that OpenVINO gives them: all outside the network (normalising, decoding), its stem and its heads.
-_IN_FLOAT = [r"^(?!__module\.network\.).*", r".*\.stem\..*", r".*\.heads\..*"]
+# By the names that OpenVINO gives them: all that is not of the network, which is normalising and decoding.
+_IN_FLOAT = [r"^(?!__module\.network\.).*"]
 
 
 def quantised(model: Any, crops: Tensor) -> Any:
@@ -14,8 +14,8 @@ def quantised(model: Any, crops: Tensor) -> Any:
 
     Each output channel of a weight has a scale of its own. A feature map has one, whose range is seen on `crops`;
     it starts at zero where nothing is negative ("mixed"), and the mean error that rounding leaves in a layer is
-    taken off its bias. The stem, which reads the picture, and the heads, which write the heatmaps, stay in float32,
-    and so does all before and after the network.
+    taken off its bias. What is before and after the network stays in float32. The stem and the heads need not: with
+    them in float32 RSN-18 had at most 0.2 AP more and took 1.7 times as long.
 
     Args:
         model: of a `Deployment`.
