@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from bulk_photos import picture, rows_in, unreadable_in, write_parquet, write_pictures, write_shard
+from command import WHOLE
 from rsn.bulk.run import Tally
 from rsn.bulk.worker import Done
 from rsn.cli.bulk import Bulk, _progress
@@ -27,7 +28,8 @@ Command = Callable[..., CompletedProcess[str]]
 
 def without_ray(*inputs: object, output: object, weights: Path, **options: Any) -> int:
     """The command in this process, for what ends before Ray would start."""
-    settings = {"model": str(weights), "device": "cpu", "engine": "torch", "workers": 1} | options
+    given = {"model": str(weights), "boxes": "whole", "device": "cpu", "engine": "torch", "workers": 1}
+    settings = given | options
     return Bulk(tuple(map(str, inputs)), str(output), **settings).run()
 
 
@@ -92,7 +94,7 @@ def test_ray_that_does_not_start_is_a_sentence(tmp_path: Path, random_weights: P
     a_byte = "from rsn.bulk import cluster; cluster.OBJECT_STORE = 1"  # Ray wants megabytes
     command = [
         sys.executable, "-c", f"{a_byte}; from rsn.cli import main; main()", "bulk", tmp_path / "in",
-        "--output", tmp_path / "out", "--model", random_weights, "--device", "cpu", "--engine", "torch",
+        *WHOLE, "--output", tmp_path / "out", "--model", random_weights, "--device", "cpu", "--engine", "torch",
     ]  # fmt: skip
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
@@ -122,8 +124,8 @@ def begun(tmp_path: Path, random_weights: Path) -> Iterator[subprocess.Popen[str
     """A run of two workers over 400 photos in parts of 16, of which the first is done."""
     write_pictures(tmp_path / "in", 400)
     command = [
-        sys.executable, "-m", "rsn", "bulk", tmp_path / "in", "--output", tmp_path / "out", "--workers", "2",
-        "--model", random_weights, "--device", "cpu", "--engine", "torch", "--photos-per-part", "16",
+        sys.executable, "-m", "rsn", "bulk", tmp_path / "in", *WHOLE, "--output", tmp_path / "out",
+        "--workers", "2", "--model", random_weights, "--device", "cpu", "--engine", "torch", "--photos-per-part", "16",
     ]  # fmt: skip
     with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
         try:
