@@ -14,7 +14,7 @@ INSTALL = Path(__file__).parents[2] / "docs" / "install.md"
 ASK = """
 source ~/.local/share/bash-completion/completions/rsn
 complete -p rsn
-for line in 'rsn ex' 'rsn export m --for' 'rsn predict --engine torch' 'rsn models sh' 'rsn predict pho'; do
+for line in 'rsn ex' 'rsn export m --for' 'rsn predict --engine openv' 'rsn models sh' 'rsn predict pho'; do
     COMP_WORDS=($line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
     _tyro_rsn
     echo "${#COMPREPLY[@]} ${COMPREPLY[*]}"
@@ -39,7 +39,7 @@ def test_bash_completes_verbs_options_and_choices_and_leaves_files_to_itself(tmp
         "complete -o default -F _tyro_rsn rsn",  # default: where it has no answer, names of files
         "1 export",
         "1 --format",
-        "2 torch torch-bf16",
+        "2 openvino openvino-bf16",
         "1 show",
         "0 ",
     ]
