@@ -73,6 +73,43 @@ def test_boxes_follow_the_pixels(annotations: Path) -> None:
     assert seen > 30
 
 
+def test_boxes_follow_the_pixels_into_the_quarters_of_a_mosaic(annotations: Path) -> None:
+    """Red persons lie in every quarter, each in a box."""
+    images = [image for image in read_boxed(annotations, annotations.parent) if not image.complete]
+    crops = BoxCrops(images, (128, 128), Framing(scale=(0.9, 1.1), mosaic_probability=1.0))
+    crop = crops[Draw(0, 0)]
+    assert crop["image"].shape == (3, 128, 128)
+    middles = (crop["corners"][:, :2] + crop["corners"][:, 2:]) / 2
+    assert {(bool(x > 64), bool(y > 64)) for x, y in middles} == {
+        (a, b) for a in (False, True) for b in (False, True)
+    }
+    for x, y in middles.long().tolist():
+        assert crop["image"][:, y, x].max() > 230
+    red = (crop["image"][0] > 200) & (crop["image"][1] < 50)
+    covered = torch.zeros(128, 128, dtype=torch.bool)
+    for left, top, right, bottom in crop["corners"].round().long().tolist():
+        covered[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1] = True
+    assert not (red & ~covered).any()
+    assert (crop["ignored"][:, 2:] <= 128).all()
+
+
+def test_pictures_of_a_mosaic_are_of_one_kind(annotations: Path) -> None:
+    crops = BoxCrops(read_boxed(annotations, annotations.parent), (64, 64), Framing(mosaic_probability=1.0))
+    for epoch in range(5):
+        complete = crops[Draw(epoch, 1)]
+        assert complete["complete"]
+        assert len(complete["corners"]) == 0  # nobody is in the only such picture
+        assert not crops[Draw(epoch, 0)]["complete"]
+
+
+def test_colours_change_and_boxes_do_not(annotations: Path) -> None:
+    images = read_boxed(annotations, annotations.parent)
+    plain = BoxCrops(images, (64, 64), Framing())[Draw(0, 0)]
+    coloured = BoxCrops(images, (64, 64), Framing(colour=0.3))[Draw(0, 0)]
+    assert torch.equal(plain["corners"], coloured["corners"])
+    assert not torch.equal(plain["image"], coloured["image"])
+
+
 def test_a_crop_depends_on_its_draw_alone(annotations: Path) -> None:
     crops = BoxCrops(read_boxed(annotations, annotations.parent), (64, 64), Framing(), seed=3)
     first, again, other = crops[Draw(4, 0)], crops[Draw(4, 0)], crops[Draw(5, 0)]

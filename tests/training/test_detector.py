@@ -14,7 +14,7 @@ from rsn.evaluation.boxes import measure_detector
 from rsn.inference.detection import open_detector
 from rsn.networks.weights import load_model
 from rsn.training.detector import DetectorRecipe, detector_network, train_detector
-from rsn.training.recipe import read_settings
+from rsn.training.recipe import Compute, read_settings
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,26 @@ def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: Detecto
     assert train_detector(recipe, resume=True) == best  # it is at its end
     assert (recipe.output / "last.safetensors").read_bytes() == last
     longer = replace(recipe, optimisation=replace(recipe.optimisation, steps=6))
-    train_detector(longer, resume=True)
-    assert load_model(recipe.output / "last.safetensors")[1].steps == 6
+    with pytest.raises(RecipeError, match=r"optimisation\.steps was 4 and is 6"):
+        train_detector(longer, resume=True)
+
+
+def test_a_folder_with_weights_alone_is_not_overwritten(
+    best: Path, recipe: DetectorRecipe, tmp_path: Path
+) -> None:
+    (tmp_path / "best.safetensors").write_bytes(best.read_bytes())
+    with pytest.raises(RecipeError, match="holds the weights of a run"):
+        train_detector(replace(recipe, output=tmp_path))
+
+
+def test_what_a_detector_cannot_be_trained_with_is_said(recipe: DetectorRecipe, tmp_path: Path) -> None:
+    for compute, what in (
+        (Compute(images="device"), "compute.images"),
+        (Compute(accumulate=3), "divided evenly"),
+    ):
+        with pytest.raises(RecipeError, match=what):
+            train_detector(replace(recipe, output=tmp_path / "run", compute=compute))
+    assert not (tmp_path / "run").exists()
 
 
 def test_pose_weights_give_all_but_the_last_layers() -> None:

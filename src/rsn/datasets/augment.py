@@ -76,11 +76,11 @@ def augment(
     return _joints_in(crop, person, list(range(len(skeleton))))
 
 
-def draw_colours(settings: Augmentation, random: np.random.Generator) -> NDArray[np.float32]:
-    """(4,): gains of red, green and blue, and what is added to all of them, of 255."""
-    if not settings.colour:
+def draw_colours(most: float, random: np.random.Generator) -> NDArray[np.float32]:
+    """(4,): gains of red, green and blue, and what is added to all of them, of 255; see `Augmentation.colour`."""
+    if not most:
         return np.array([1, 1, 1, 0], np.float32)
-    changes = random.uniform(-settings.colour, settings.colour, 4)
+    changes = random.uniform(-most, most, 4)
     return np.asarray([*(1 + changes[:3]), 255 * changes[3]], np.float32)
 
 

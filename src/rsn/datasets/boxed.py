@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rsn.crops import Crop, FloatArray, Region
+from rsn.datasets.augment import draw_colours, recolour
 from rsn.datasets.coco import read_json
 from rsn.datasets.loading import Draw
 from rsn.errors import AnnotationError
@@ -43,10 +44,14 @@ class Framing:
     """How a training crop differs from the whole picture.
 
     scale: part of the picture's longer side that the crop's side shows, drawn evenly between the two.
+    mosaic_probability: of a crop whose quarters show four pictures, which few pictures make many crops of
+    (Bochkovskiy et al., *YOLOv4*, 2020). colour: as in `Augmentation`.
     """
 
     scale: tuple[float, float] = (0.4, 1.2)
     mirror_probability: float = 0.5
+    mosaic_probability: float = 0.0
+    colour: float = 0.0
 
 
 class BoxBatch(TypedDict):
@@ -92,7 +97,10 @@ def read_boxed(annotations: Path, images: Path) -> list[BoxedImage]:
 
 
 class BoxCrops(Dataset[BoxBatch]):
-    """Crops of whole pictures, square to oblong as the input is; `crops[Draw(epoch, image)]`, without batch axis."""
+    """Crops of whole pictures, square to oblong as the input is; `crops[Draw(epoch, image)]`, without batch axis.
+
+    The pictures of a mosaic are of one kind: either everybody is labelled in all of them, or in none.
+    """
 
     def __init__(
         self, images: Sequence[BoxedImage], size: tuple[int, int], framing: Framing, *, seed: int = 0
@@ -101,6 +109,7 @@ class BoxCrops(Dataset[BoxBatch]):
         self.size = size
         self.framing = framing
         self.seed = seed
+        self.alike = {kind: [image for image in images if image.complete is kind] for kind in (False, True)}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -108,10 +117,20 @@ class BoxCrops(Dataset[BoxBatch]):
     def __getitem__(self, draw: Draw) -> BoxBatch:
         image = self.images[draw.person]
         random = np.random.default_rng((self.seed, draw.epoch, draw.person))
-        crop = frame(image.size, self.size, self.framing, random)
+        if random.random() >= self.framing.mosaic_probability:
+            return self._crop(image, self.size, random)
+        alike = self.alike[image.complete]
+        shown = [image, *(alike[number] for number in random.integers(len(alike), size=3))]
+        quarter = (self.size[0] // 2, self.size[1] // 2)
+        return mosaic([self._crop(each, quarter, random) for each in shown])
+
+    def _crop(self, image: BoxedImage, size: tuple[int, int], random: np.random.Generator) -> BoxBatch:
+        crop = frame(image.size, size, self.framing, random)
         corners, seen = cropped(image.people, crop)
         crowds, _ = cropped(image.crowds, crop)
         pixels = crop.cut_small(read_image(image.path))
+        if self.framing.colour:
+            pixels = recolour(pixels, draw_colours(self.framing.colour, random))
         return BoxBatch(
             image=torch.from_numpy(pixels).permute(2, 0, 1),
             corners=_tensor(corners[seen]),
@@ -119,6 +138,29 @@ class BoxCrops(Dataset[BoxBatch]):
             ignored=_tensor(np.concatenate([corners[~seen], crowds])),
             complete=torch.tensor(image.complete),
         )
+
+
+def mosaic(quarters: Sequence[BoxBatch]) -> BoxBatch:
+    """Four crops of one size and kind, without batch axis, as the quarters of a crop of twice the size."""
+    height, width = quarters[0]["image"].shape[1:]
+    shifts = [(0, 0), (width, 0), (0, height), (width, height)]  # reading order
+
+    def moved(name: str) -> Tensor:
+        return torch.cat(
+            [
+                quarter[name] + torch.tensor([*shift, *shift])  # type: ignore[literal-required]
+                for quarter, shift in zip(quarters, shifts, strict=True)
+            ]
+        )
+
+    images = [quarter["image"] for quarter in quarters]
+    return BoxBatch(
+        image=torch.cat([torch.cat(images[:2], 2), torch.cat(images[2:], 2)], 1),
+        corners=moved("corners"),
+        present=torch.cat([quarter["present"] for quarter in quarters]),
+        ignored=moved("ignored"),
+        complete=quarters[0]["complete"],
+    )
 
 
 def collate(crops: Sequence[BoxBatch]) -> BoxBatch:

@@ -77,7 +77,7 @@ class DrawnCrops(Dataset[T], ABC):
         random = np.random.default_rng((self.seed, draw.epoch, draw.person))
         person, skeleton = self.people.people[draw.person], self.people.skeleton
         drawn = augment(person, skeleton, self.size, self.augmentation, random)
-        return drawn, draw_colours(self.augmentation, random)
+        return drawn, draw_colours(self.augmentation.colour, random)
 
 
 class TrainingCrops(DrawnCrops[CropBatch]):

@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
@@ -19,10 +17,9 @@ from torch.utils.data import DataLoader
 
 from rsn.datasets.boxed import BoxBatch, BoxCrops, BoxedImage, Framing, collate, read_boxed
 from rsn.datasets.coco import read_json
-from rsn.datasets.loading import ShuffledBatches
+from rsn.datasets.loading import Share, ShuffledBatches
 from rsn.errors import RecipeError
 from rsn.evaluation.boxes import measure_detector
-from rsn.files import make_folder
 from rsn.heatmaps.boxes import PERSON_BOX, encode_boxes
 from rsn.inference.detection.starter import StarterDetector
 from rsn.networks.card import Card
@@ -30,19 +27,21 @@ from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
 from rsn.networks.stages import HeatmapHead
 from rsn.networks.weights import load_model, save_weights
+from rsn.processes import Processes
 from rsn.training.averaging import AveragedWeights
 from rsn.training.box_loss import BoxLoss, background_of
-from rsn.training.folder import BEST, LAST, LOGS
+from rsn.training.folder import BEST, LAST, open_folder
 from rsn.training.health import FiniteLoss
+from rsn.training.loop import build_trainer, fit, share_of
 from rsn.training.optimisation import build_optimizer, build_schedule
 from rsn.training.recipe import Compute, Optimisation, Source
-from rsn.training.states import STATE, TwoStates, usable_state
 
 FIRST_SCORE = (
     0.02  # that everything is a person's middle: a network that begins lower is quicker to learn who is not
 )
 LEAST_SCORE = 0.02  # of boxes that count in the evaluation
 LOG_EVERY = 20  # batches
+ALONE = Processes()  # a detector is trained in one
 
 
 @dataclass(frozen=True)
@@ -76,48 +75,33 @@ class DetectorRecipe:
 
 
 def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
-    """Train; leaves best.safetensors (highest AP50), last.safetensors, the state to resume from, and logs.
+    """Train; leaves best.safetensors (highest AP50), last.safetensors, the states to resume from, and logs.
 
     Raises:
-        RecipeError: the folder holds a run and `resume` was not asked for, or the other way round.
+        RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round; pictures on
+            the device, which only poses can be trained with.
         AnnotationError, WeightsError: what the recipe points at cannot be used.
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss is no number any more, or the run was stopped (Ctrl-C, SIGTERM).
     """
-    if not resume and (recipe.output / STATE).is_file():
+    if recipe.compute.images == "device":
         raise RecipeError(
-            f"{recipe.output} holds a run; go on with --resume, or give another folder: --set output="
+            "compute.images: a detector is trained from files; only poses can be from the device"
         )
-    state = usable_state(recipe.output) if resume else None
+    share = share_of(ALONE, recipe.optimisation.batch_size, recipe.compute.accumulate)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     seed_everything(recipe.seed, verbose=False)
-    make_folder(recipe.output)
     network = detector_network(recipe.model, recipe.start_from)
-    decay = recipe.optimisation.average
-    averaged = AveragedWeights(network, decay) if decay else None
-    keep_state = ModelCheckpoint(
-        dirpath=recipe.output,
-        filename=Path(STATE).stem,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
-    trainer = Trainer(
-        max_epochs=recipe.optimisation.steps // recipe.validate_every,
-        precision=recipe.compute.precision,
-        callbacks=[
-            *([averaged] if averaged else []),
-            FiniteLoss(LOG_EVERY),
-            BoxValidation(recipe, averaged),
-            keep_state,
-        ],
-        plugins=[TwoStates()],
-        logger=CSVLogger(recipe.output, name=LOGS),
-        log_every_n_steps=LOG_EVERY,
-        use_distributed_sampler=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(BoxTraining(network, recipe), _loader(recipe), ckpt_path=state, weights_only=True)
+    if recipe.compute.recompute:
+        network.recompute_blocks()
+    state = open_folder(recipe, ALONE, resume=resume)
+    settings = recipe.optimisation
+    averaged = AveragedWeights(network, settings.average) if settings.average else None
+    every = min(LOG_EVERY, recipe.validate_every)
+    callbacks = [*([averaged] if averaged else []), FiniteLoss(every), BoxValidation(recipe, averaged)]
+    rounds = settings.steps // recipe.validate_every
+    trainer = build_trainer(recipe.output, rounds, recipe.compute, callbacks, ALONE, log_every=every)
+    fit(trainer, BoxTraining(network, recipe), _loader(recipe, share), state, steps=settings.steps)
     return recipe.output / BEST
 
 
@@ -141,6 +125,7 @@ class BoxTraining(LightningModule):
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = recipe
+        self.maps_of = torch.compile(self._maps_of) if recipe.compute.compile else self._maps_of
         self.card = detector_card(recipe, recipe.input_size)
         self.loss = BoxLoss(recipe.box_weight)
 
@@ -149,11 +134,16 @@ class BoxTraining(LightningModule):
         targets = encode_boxes(corners, present, size)
         unlabelled = torch.where(batch["complete"], 1.0, self.recipe.unlabelled)
         background = background_of(corners, present, batch["ignored"], unlabelled, size)
-        crops = self.card.normalise(batch["image"]).contiguous(memory_format=torch.channels_last)
-        (levels,) = self.network.heatmaps(crops)
-        loss = self.loss(levels, targets, background)
+        loss = self.loss(self.maps_of(batch["image"]), targets, background)
         self.log("train/loss", loss)
         return loss
+
+    def _maps_of(self, images: Tensor) -> list[Tensor]:
+        """All that torch.compile makes one program of; how many people there are changes from batch to batch."""
+        crops = self.card.normalise(images).contiguous(memory_format=torch.channels_last)
+        (levels,) = self.network.heatmaps(crops)  # detectors have one stage
+        maps: list[Tensor] = levels
+        return maps
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, and a learning rate that changes with every step."""
@@ -210,7 +200,7 @@ def detector_card(recipe: DetectorRecipe, size: tuple[int, int]) -> Card:
     )
 
 
-def _loader(recipe: DetectorRecipe) -> DataLoader[BoxBatch]:
+def _loader(recipe: DetectorRecipe, share: Share) -> DataLoader[BoxBatch]:
     images = _repeated(
         [image for source in recipe.train for image in read_boxed(source.annotations, source.images)],
         recipe.repeat_complete,
@@ -219,7 +209,11 @@ def _loader(recipe: DetectorRecipe) -> DataLoader[BoxBatch]:
     return DataLoader(
         BoxCrops(images, recipe.input_size, recipe.framing, seed=seed),
         batch_sampler=ShuffledBatches(
-            len(images), recipe.optimisation.batch_size, recipe.validate_every, seed=seed
+            len(images),
+            recipe.optimisation.batch_size,
+            recipe.validate_every,
+            seed=seed,
+            share=share,
         ),
         collate_fn=collate,
         num_workers=workers,

@@ -6,16 +6,15 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from pydantic import TypeAdapter
 
 from rsn import __version__
 from rsn.errors import RecipeError
 from rsn.files import make_folder, write_atomically
 from rsn.processes import Processes
-from rsn.training.recipe import Recipe, read_recipe, write_recipe
+from rsn.training.recipe import plain_settings, read_settings, write_recipe
 from rsn.training.states import STATE, STATE_BEFORE, usable_state
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -23,10 +22,17 @@ LOGS = "logs"
 RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
 LIBRARIES = ("torch", "numpy", "opencv-python-headless", "lightning", "hotcoco")
-MAY_CHANGE = ("compute", "most_unreadable", "output")  # without making it another run
+MAY_CHANGE = frozenset({"compute", "most_unreadable", "output"})  # without making it another run
 
 
-def open_folder(recipe: Recipe, processes: Processes, *, resume: bool) -> Path | None:
+class IntoFolder(Protocol):
+    """A recipe of any kind: settings, and the folder of the run."""
+
+    @property
+    def output(self) -> Path: ...
+
+
+def open_folder(recipe: IntoFolder, processes: Processes, *, resume: bool) -> Path | None:
     """Make a run's folder, or take it up again; returns the state to resume from.
 
     The first process writes recipe.yaml and environment.json into it.
@@ -56,22 +62,21 @@ def _check_nothing_is_lost(folder: Path) -> None:
         raise RecipeError(f"{folder} holds the weights of a run; give another folder: --set output=")
 
 
-def _check_same_run(recipe: Recipe) -> None:
+def _check_same_run(recipe: IntoFolder) -> None:
     path = recipe.output / RECIPE
     if not path.is_file():
         return
-    before, now = (_settings(settings) for settings in (read_recipe(path), recipe))
+    before, now = (_settings(settings) for settings in (read_settings(path, (), type(recipe)), recipe))
     changed = [name for name in now if now[name] != before.get(name)]
     if changed:
         told = "; ".join(f"{name} was {before.get(name)!r} and is {now[name]!r}" for name in changed)
         raise RecipeError(f"{recipe.output} holds a run of another recipe, so it cannot be resumed: {told}")
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
+def _settings(recipe: IntoFolder) -> dict[str, Any]:
     """The settings that make a run what it is, by dotted name."""
-    document = TypeAdapter(Recipe).dump_python(recipe, mode="json", exclude=set(MAY_CHANGE))
     flat: dict[str, Any] = {}
-    for name, value in document.items():
+    for name, value in plain_settings(recipe, MAY_CHANGE).items():
         inner = value.items() if isinstance(value, dict) else [(None, value)]
         flat |= {f"{name}.{key}" if key else name: setting for key, setting in inner}
     return flat

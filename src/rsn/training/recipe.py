@@ -177,10 +177,17 @@ def read_settings(path: Path, overrides: tuple[str, ...], kind: type[_R]) -> _R:
     return validated(kind, document, path=path, known=SETTINGS, error=RecipeError)
 
 
-def write_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML, complete with the defaults."""
-    document = TypeAdapter(Recipe).dump_python(recipe, mode="json")
-    return yaml.safe_dump(document, sort_keys=False)
+def plain_settings(recipe: object, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A recipe of any kind as YAML and JSON have it, complete with the defaults; `exclude` are names to leave out."""
+    document: dict[str, Any] = TypeAdapter(type(recipe)).dump_python(
+        recipe, mode="json", exclude=set(exclude)
+    )
+    return document
+
+
+def write_recipe(recipe: object) -> str:
+    """A recipe of any kind as YAML, complete with the defaults."""
+    return yaml.safe_dump(plain_settings(recipe), sort_keys=False)
 
 
 def _override(document: dict[str, Any], override: str) -> None:

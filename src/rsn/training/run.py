@@ -8,17 +8,14 @@ from typing import Any
 
 import cv2
 import torch
-from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy
+from lightning import Trainer, seed_everything
 from torch.utils.data import DataLoader, Dataset
 
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import Share, ShuffledBatches, TrainingCrops
 from rsn.datasets.reading import read_people_file
 from rsn.datasets.resident import CropPlans, ResidentPictures
-from rsn.errors import RecipeError, TrainingError
+from rsn.errors import RecipeError
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
@@ -27,12 +24,12 @@ from rsn.processes import Processes
 from rsn.skeletons import Skeleton
 from rsn.training.averaging import AveragedWeights
 from rsn.training.callbacks import Progress, Validation
-from rsn.training.folder import BEST, LOGS, open_folder
+from rsn.training.folder import BEST, open_folder
 from rsn.training.health import FiniteLoss, UnreadableImages
+from rsn.training.loop import build_trainer, fit, share_of
 from rsn.training.module import PoseTraining, set_head_gain
 from rsn.training.recipe import Recipe, Source
 from rsn.training.report import write_run_report
-from rsn.training.states import STATE, TwoStates
 from rsn.training.synchronised import synchronise_norms
 
 LOG_EVERY = 20  # batches
@@ -58,7 +55,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
             (Ctrl-C, SIGTERM).
     """
     processes = Processes.launched()
-    share = _share(recipe, processes)
+    share = share_of(processes, recipe.optimisation.batch_size, recipe.compute.accumulate)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices and hints are not about
     warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
     seed_everything(recipe.seed, verbose=False)
@@ -78,10 +75,18 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         Progress(recipe, every, f"training   {people.summary()}", f"validation {validation.summary()}"),
     ]
     unreadable = UnreadableImages(people, recipe.most_unreadable)
-    trainer = _trainer(recipe, processes, callbacks, every)
+    settings = recipe.optimisation
+    trainer = build_trainer(
+        recipe.output,
+        settings.steps // recipe.validate_every,
+        recipe.compute,
+        callbacks,
+        processes,
+        log_every=every,
+    )
     pictures = _resident(people, trainer) if recipe.compute.images == "device" else None
     module = PoseTraining(network, card, recipe, unreadable, pictures)
-    _fit(trainer, module, _loader(recipe, people, share, pictures), state)
+    fit(trainer, module, _loader(recipe, people, share, pictures), state, steps=settings.steps)
     unreadable.tell()
     if processes.rank == 0:
         write_run_report(recipe.output)
@@ -106,17 +111,6 @@ def training_people(recipe: Recipe, skeleton: Skeleton) -> PoseDataset:
     if not len(people):
         raise RecipeError(f"nobody to train on is left: {people.summary()}")
     return people
-
-
-def _share(recipe: Recipe, processes: Processes) -> Share:
-    """What this process takes of every batch; a RecipeError where the batch cannot be divided evenly."""
-    batch, parts = recipe.optimisation.batch_size, recipe.compute.accumulate
-    if batch % (processes.count * parts):
-        raise RecipeError(
-            f"optimisation.batch_size: {batch} crops cannot be divided evenly among {processes.count} processes that"
-            f" each take their share in {parts} parts (compute.accumulate)"
-        )
-    return Share(processes.rank, processes.count, parts)
 
 
 def _card(recipe: Recipe, validation: PoseDataset) -> Card:
@@ -169,44 +163,5 @@ def _loader(
     )
 
 
-def _fit(trainer: Trainer, module: PoseTraining, crops: DataLoader[Any], state: Path | None) -> None:
-    """Train; a run that is stopped has failed, where Lightning would leave as if all were done."""
-    try:
-        trainer.fit(module, crops, ckpt_path=state, weights_only=True)
-    except SystemExit as stopped:
-        steps = module.recipe.optimisation.steps
-        raise TrainingError(
-            f"stopped at step {trainer.global_step} of {steps}; --resume goes on from the last finished round"
-        ) from stopped
-
-
 def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)  # workers are the parallelism
-
-
-def _trainer(recipe: Recipe, processes: Processes, callbacks: list[Callback], log_every: int) -> Trainer:
-    """A Lightning epoch is one of our rounds: validation and a checkpoint at its end."""
-    keep_state = ModelCheckpoint(
-        dirpath=recipe.output,
-        filename=Path(STATE).stem,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
-    table = CSVLogger(recipe.output, name=LOGS)  # a resumed run goes on in version_1, version_2, ...
-    return Trainer(
-        # Counted in epochs: where Lightning counts steps, it resumes inside the round that the checkpoint ended.
-        max_epochs=recipe.optimisation.steps // recipe.validate_every,
-        precision=recipe.compute.precision,
-        accumulate_grad_batches=recipe.compute.accumulate,
-        devices=processes.on_each_host,
-        num_nodes=processes.hosts,
-        # As in the reference each process has statistics of its own while it trains.
-        strategy=DDPStrategy(broadcast_buffers=False) if processes.count > 1 else "auto",
-        callbacks=[*callbacks, keep_state],
-        plugins=[TwoStates()],
-        logger=[table, TensorBoardLogger(recipe.output, name=LOGS, version=table.version)],
-        log_every_n_steps=log_every,
-        use_distributed_sampler=False,  # ShuffledBatches knows its rounds and shares
-        enable_progress_bar=False,  # ours has the whole run and the wait for data
-        enable_model_summary=False,
-    )

@@ -1,0 +1,85 @@
+"""Lightning, set up as all our runs want it: rounds that end in a checkpoint, and stops that are told."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from torch.utils.data import DataLoader
+
+from rsn.datasets.loading import Share
+from rsn.errors import RecipeError, TrainingError
+from rsn.processes import Processes
+from rsn.training.folder import LOGS
+from rsn.training.recipe import Compute
+from rsn.training.states import STATE, TwoStates
+
+
+def share_of(processes: Processes, batch_size: int, parts: int) -> Share:
+    """What a process takes of every batch of so many crops, in so many parts.
+
+    Raises:
+        RecipeError: a batch cannot be divided evenly.
+    """
+    if batch_size % (processes.count * parts):
+        raise RecipeError(
+            f"optimisation.batch_size: {batch_size} crops cannot be divided evenly among {processes.count} processes"
+            f" that each take their share in {parts} parts (compute.accumulate)"
+        )
+    return Share(processes.rank, processes.count, parts)
+
+
+def build_trainer(
+    folder: Path,
+    rounds: int,
+    compute: Compute,
+    callbacks: list[Callback],
+    processes: Processes,
+    *,
+    log_every: int,
+) -> Trainer:
+    """A trainer for a run into `folder`. A Lightning epoch is one of our rounds: a checkpoint is written at its end.
+
+    Rounds are what is counted: where Lightning counts steps, it resumes inside the round that the checkpoint ended.
+    """
+    keep_state = ModelCheckpoint(
+        dirpath=folder,
+        filename=Path(STATE).stem,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    table = CSVLogger(folder, name=LOGS)  # a resumed run goes on in version_1, version_2, ...
+    return Trainer(
+        max_epochs=rounds,
+        precision=compute.precision,
+        accumulate_grad_batches=compute.accumulate,
+        devices=processes.on_each_host,
+        num_nodes=processes.hosts,
+        # As in the reference each process has statistics of its own while it trains.
+        strategy=DDPStrategy(broadcast_buffers=False) if processes.count > 1 else "auto",
+        callbacks=[*callbacks, keep_state],
+        plugins=[TwoStates()],
+        logger=[table, TensorBoardLogger(folder, name=LOGS, version=table.version)],
+        log_every_n_steps=log_every,
+        use_distributed_sampler=False,  # ShuffledBatches knows its rounds and shares
+        enable_progress_bar=False,  # ours has the whole run and the wait for data
+        enable_model_summary=False,
+    )
+
+
+def fit(
+    trainer: Trainer, module: LightningModule, crops: DataLoader[Any], state: Path | None, *, steps: int
+) -> None:
+    """Train up to so many steps, from a state where there is one.
+
+    Raises:
+        TrainingError: the run was stopped, where Lightning would leave as if all were done.
+    """
+    try:
+        trainer.fit(module, crops, ckpt_path=state, weights_only=True)
+    except SystemExit as stopped:
+        raise TrainingError(
+            f"stopped at step {trainer.global_step} of {steps}; --resume goes on from the last finished round"
+        ) from stopped
