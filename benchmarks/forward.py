@@ -1,6 +1,7 @@
 """The network: every engine that is installed, on the deployment graph, against the training network in PyTorch eager.
 
     python benchmarks/forward.py --output benchmarks/speed/forward.csv
+    python benchmarks/forward.py --device cuda --crops 256 --output benchmarks/speed/forward_cuda.csv
 
 Both sides have the weights of `rsn18.starter`. Where an engine rounds to fewer bits its answers may differ by 5 % of
 the highest peak; the others agree to 1e-4 of it.
@@ -14,19 +15,21 @@ from rsn.inference.engines import ENGINES, Engine, build_engine, choose
 from rsn.networks.weights import load_model
 from side_by_side import arguments, check, compare, write
 
-CROPS = 16
 FULL, ROUNDED = 1e-4, 0.05  # largest difference, of the highest peak
 EXACT = ("torch", "onnxruntime", "openvino")
 
 
 def main() -> None:
     """Compare."""
-    options = arguments(__doc__, repeats=10).parse_args()
+    parser = arguments(__doc__, repeats=10)
+    parser.add_argument("--crops", type=int, default=16, help="in a batch")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
+    options = parser.parse_args()
     torch.manual_seed(0)
     network, card = load_model("rsn18.starter")
     reference = ReferenceNetwork(network).eval().to(options.device)
-    crops = torch.randint(0, 256, (CROPS, 3, *card.input_size), dtype=torch.uint8)
-    inputs = card.normalise(crops).to(options.device)
+    crops = torch.randint(0, 256, (options.crops, 3, *card.input_size), dtype=torch.uint8).to(options.device)
+    inputs = card.normalise(crops)
 
     @torch.inference_mode()
     def eager() -> torch.Tensor:
@@ -34,7 +37,7 @@ def main() -> None:
 
     expected, differences = eager().cpu(), {}
     ways = {"reference": eager}
-    for name in ENGINES:
+    for name in options.engines:
         try:
             engine = build_engine(name, network, card, choose(name, options.device)[1])
         except DeviceError as error:
@@ -48,9 +51,9 @@ def main() -> None:
         "forward",
         ways,
         one="a crop",
-        things=CROPS,
+        things=options.crops,
         options=options,
-        asked={"openvino": 2.5} if options.device == "cpu" else {"torch": 6},
+        asked={"openvino": 2.5} if options.device == "cpu" else {"torch-compile-fp16": 6},
         differences=differences,
     )
     write(rows, options.output)

@@ -47,7 +47,7 @@ def compare(
         for name, seconds in take_turns(waiting, options.repeats).items()
     }
     reference = next(iter(medians.values()))
-    print(f"{step}: {machine()}")
+    print(f"{step}: {place(options)}")
     rows = []
     for name, median in medians.items():
         print(f"{name:<24}{median:10.3f} ms for {one}{reference / median:10.2f} x")
@@ -81,8 +81,15 @@ def row(
     return {
         "step": step, "way": way, "ms": f"{milliseconds:.4g}", "for": one, "ratio": ratio, "asked": asked,
         "difference": difference, "repeats": str(options.repeats), "load": f"{os.getloadavg()[0]:.1f}",
-        "machine": machine(), "command": command(),
+        "machine": place(options), "command": command(),
     }  # fmt: skip
+
+
+def place(options: argparse.Namespace) -> str:
+    """The machine, and the GPU where our side runs on one."""
+    if not options.device.startswith("cuda"):
+        return machine()
+    return f"{torch.cuda.get_device_name(options.device)}; {machine()}"
 
 
 def settle_memory() -> None:
