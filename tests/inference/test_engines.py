@@ -1,5 +1,7 @@
 """Engines agree with the network, say what they cannot do, and convert a graph once."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -105,6 +107,30 @@ def test_a_graph_is_converted_once_and_again_for_other_weights(
     build_engine("openvino", create_model("rsn18"), trained[1], CPU)
     assert len(graphs()) == len(before) + 1
     assert not list((cache / "graphs").glob(".part*"))
+
+
+def test_an_openvino_engine_may_be_given_up_by_another_thread(random_weights: Path, cache: Path) -> None:
+    """The stack for signals that OpenVINO gives the main thread stays: the next signal is survived."""
+    program = f"""
+import os, signal, threading
+import faulthandler
+faulthandler.enable()  # as pytest does; Python's handlers run on the stack for signals
+from rsn.inference.engines import build_engine, choose
+from rsn.networks.weights import load_model
+engines = [build_engine("openvino", *load_model({str(random_weights)!r}), choose("openvino", "cpu")[1])]
+thread = threading.Thread(target=engines.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGCHLD, lambda *_: print("survived"))
+os.kill(os.getpid(), signal.SIGCHLD)
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"RSN_CACHE": str(cache)},
+    )
+    assert (answer.returncode, answer.stdout) == (0, "survived\n"), answer.stderr
 
 
 def test_auto_is_the_fastest_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

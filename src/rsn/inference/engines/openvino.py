@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,12 @@ def open_openvino(path: Path, *, bf16: bool) -> Graph:
         WeightsError: it cannot read the file.
     """
     _check(bf16)
-    import openvino  # type: ignore[import-untyped]
-
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",  # its own choice would depend on the processor
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    core = openvino.Core()
+    core = _core()
     try:
         model = core.read_model(path)
         request = core.compile_model(model, "CPU", settings).create_infer_request()
@@ -65,7 +64,7 @@ def write_openvino(
 
     fp16: store the weights in float16.
     """
-    import openvino
+    import openvino  # type: ignore[import-untyped]
 
     openvino.save_model(as_openvino(deployment, metadata), path, compress_to_fp16=fp16)
 
@@ -96,10 +95,21 @@ def _metadata(model: "object") -> dict[str, str]:
     return {key: value for key, value in values.items() if isinstance(value, str)}
 
 
-def _check(bf16: bool) -> None:
-    require("openvino", extra="engines", for_what="engine openvino")
+@cache
+def _core() -> Any:
+    """The one of this process, which is never given up.
+
+    OpenVINO's CPU plugin gives the thread that loads it another stack for signals, and unmaps that stack when it is
+    destroyed, be it by another thread; the first thread's next signal, a child that ended say, would then kill the
+    process.
+    """
     import openvino
 
+    return openvino.Core()
+
+
+def _check(bf16: bool) -> None:
+    require("openvino", extra="engines", for_what="engine openvino")
     # Without this OpenVINO would quietly take float32.
-    if bf16 and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if bf16 and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise DeviceError("this processor does not compute in bfloat16; choose engine openvino")
