@@ -22,7 +22,6 @@ def draw(folder: Path) -> dict[str, Table]:
 
 def tables() -> dict[str, Table]:
     """All tables of the page; nothing is measured here."""
-    forward = _of("forward")
     predict = {people: _of(f"predict, {people} a photo") for people in (1, 3)}
     stages = _of("stages of predict, 3 a photo")
     sample = _of("stages of a training sample")
@@ -35,10 +34,8 @@ def tables() -> dict[str, Table]:
                 for row in _compared()
             ),
         ],
-        "speed, engines": [
-            ["engine", "ms a crop", "times as fast", "largest difference, of the highest peak"],
-            *([f"`{row['way']}`", row["ms"], row["ratio"], row["difference"] or "-"] for row in forward),
-        ],
+        "speed, engines": _engines("forward"),
+        "speed, engines on CUDA": _engines("forward on CUDA"),
         "speed, predict": [
             ["photos of", *(row["way"] for row in predict[1]), "engine's share of the whole"],
             *(
@@ -64,6 +61,13 @@ def tables() -> dict[str, Table]:
     }
 
 
+def _engines(step: str) -> Table:
+    return [
+        ["engine", "ms a crop", "times as fast", "largest difference, of the highest peak"],
+        *([f"`{row['way']}`", row["ms"], row["ratio"], row["difference"] or "-"] for row in _of(step)),
+    ]
+
+
 def _compared() -> list[Row]:
     """The rows of our side of every step, each with the reference's milliseconds."""
     found = []
@@ -72,7 +76,7 @@ def _compared() -> list[Row]:
         for row in _rows(path):
             if row["way"] in REFERENCES:
                 reference = row["ms"]
-            elif row["way"].startswith("rsn") or (row["step"] == "forward" and row["asked"]):
+            elif row["way"].startswith("rsn") or (row["step"].startswith("forward") and row["asked"]):
                 found.append(row | {"reference": reference})
     return found
 

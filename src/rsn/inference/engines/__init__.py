@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Engine = Callable[["torch.Tensor"], "torch.Tensor"]
 
 # -bf16, -fp16: convolutions in these, sums in float32; answers differ by about a hundredth of a peak, or a thousandth.
-# -compile: operations fused by torch.compile, on CUDA into CUDA graphs, which we could not try.
+# -compile: operations fused by torch.compile, on CUDA into CUDA graphs.
 EngineName = Literal[
     "torch",
     "torch-bf16",
@@ -37,8 +37,8 @@ EngineName = Literal[
 Choice = Literal["auto", EngineName]
 ENGINES: tuple[str, ...] = get_args(EngineName)
 
-# What "auto" looks for, fastest first, among the engines that give the network's own answers (docs/speed.md). Only
-# PyTorch was measured on nothing but CPUs and is still what CUDA gets: it is the one that is always there.
+# What "auto" looks for, fastest first, among the engines that give the network's own answers (docs/speed.md). CUDA gets
+# PyTorch, which starts at once; what is faster there rounds more or compiles for minutes.
 _PREFERRED_ON_CPU: tuple[EngineName, ...] = ("openvino", "torch")
 
 

@@ -15,7 +15,7 @@ def torch_engine(deployment: Deployment, device: torch.device, name: str) -> Eng
 
     Args:
         deployment: which is taken over and changed.
-        device: any that PyTorch has. We could measure and test on CPUs only.
+        device: any that PyTorch has; tests run on CPUs, and CUDA was tried (docs/speed.md).
         name: "torch" runs one operation after the other; "torch-compile" lets torch.compile fuse them, on CUDA into
             CUDA graphs, which takes a minute or more, here and again for the first crop that comes alone. With "-bf16"
             or "-fp16" behind it weights and feature maps are in bfloat16 or float16.
