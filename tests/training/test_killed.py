@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from rsn.errors import RecipeError, RsnWarning
 from rsn.networks.checkpoints import read_tensors
+from rsn.training import states
 from rsn.training.recipe import Recipe, read_recipe
 from rsn.training.run import train
 from rsn.training.states import STATE, STATE_BEFORE, TwoStates, usable_state
@@ -121,6 +125,52 @@ def test_a_damaged_state_is_passed_over_and_said(two_states: Path, damage: str) 
     (two_states / STATE_BEFORE).write_bytes(b"gone too")
     with pytest.warns(RsnWarning), pytest.raises(RecipeError, match="every state in it is damaged"):
         usable_state(two_states)
+
+
+@contextmanager
+def before_every_line(look: Callable[[], object]) -> Iterator[None]:
+    """Call `look` before each line of states.py that runs in the block: where a run may be killed."""
+
+    def trace(frame: Any, event: str, argument: object) -> Any:
+        if frame.f_code.co_filename != states.__file__:
+            return None
+        look()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")  # that a state is damaged
+@pytest.mark.parametrize("damaged", [None, STATE, STATE_BEFORE])
+def test_a_state_to_resume_from_is_there_at_every_moment(two_states: Path, damaged: str | None) -> None:
+    if damaged:
+        (two_states / damaged).write_bytes(b"damaged")
+    seen: list[int] = []
+
+    def resume() -> None:
+        seen.append(int(torch.load(usable_state(two_states))["number"][0]))
+
+    with before_every_line(resume):
+        for number in (3, 4):
+            TwoStates().save_checkpoint({"number": torch.full((1000,), number)}, two_states / STATE)
+    assert seen == sorted(seen)  # never back to an older one
+    assert set(seen) == {1 if damaged == STATE else 2, 3, 4}
+
+
+@pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")
+def test_no_flipped_bit_is_resumed_from(two_states: Path) -> None:
+    sound = (two_states / STATE).read_bytes()
+    for place in [*range(0, len(sound), 97), *range(len(sound) - 900, len(sound), 7)]:
+        damaged = bytearray(sound)
+        damaged[place] ^= 0x80
+        (two_states / STATE).write_bytes(damaged)
+        state = usable_state(two_states)
+        assert state.name == STATE_BEFORE or torch.load(state)["number"].eq(2).all(), place
 
 
 def test_a_full_disk_leaves_the_states_there_are(two_states: Path, full: Path) -> None:

@@ -19,7 +19,8 @@ STATE_BEFORE = "previous.ckpt"
 class TwoStates(CheckpointIO):
     """Writes a checkpoint beside the last one, which is kept as the previous one once the new one is complete.
 
-    Where a checkpoint cannot be written (a full disk), the run goes on with those it has and says so.
+    At every moment a complete one is there to resume from: a last one that is damaged is not kept. Where a checkpoint
+    cannot be written (a full disk), the run goes on with those it has and says so.
     """
 
     def save_checkpoint(
@@ -32,7 +33,7 @@ class TwoStates(CheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            if path.exists():
+            if _is_complete(path):
                 path.replace(path.with_name(STATE_BEFORE))
             part.replace(path)
         except (OSError, RuntimeError) as error:  # the latter is PyTorch's for a disk that is full
@@ -73,11 +74,15 @@ def usable_state(folder: Path) -> Path:
 
 
 def _is_complete(state: Path) -> bool:
+    """Whether a checkpoint is there as it was written. PyTorch alone does not look at its checksums."""
     try:
         with zipfile.ZipFile(state) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
+            if archive.testzip() is not None:
+                return False
+        torch.load(state, map_location="cpu", mmap=True, weights_only=True)  # mapped: tensors are not read
+    except Exception:  # bytes that are no checkpoint can fail in either reader in any way
         return False
+    return True
 
 
 def _warn(sentence: str) -> None:
