@@ -1,0 +1,40 @@
+"""The thread ahead: it keeps order, bounds and failures, and closes what it took from."""
+
+import time
+
+import pytest
+
+from rsn.inference.pipeline import made_ahead
+
+
+def test_ahead_keeps_order_bounds_and_failures() -> None:
+    made = []
+
+    def items():
+        for i in range(10):
+            made.append(i)
+            yield i
+        raise ValueError("at the end")
+
+    taking = made_ahead(items(), ahead=2)
+    assert next(taking) == 0
+    time.sleep(0.2)
+    assert len(made) <= 5
+    with pytest.raises(ValueError, match="at the end"):
+        assert list(taking) == []
+    assert made == list(range(10))
+
+
+def test_ahead_closes_what_it_took_from() -> None:
+    closed = []
+
+    def items():
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    taking = made_ahead(items(), ahead=2)
+    next(taking)
+    taking.close()
+    assert closed == [True]

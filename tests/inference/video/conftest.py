@@ -1,0 +1,12 @@
+"""What the tests of videos may ask for."""
+
+from pathlib import Path
+
+import pytest
+
+from rsn.inference.estimator import PoseEstimator
+
+
+@pytest.fixture(scope="session")
+def estimator(random_weights: Path) -> PoseEstimator:
+    return PoseEstimator(random_weights, batch_size=4, device="cpu")

@@ -1,0 +1,33 @@
+"""Videos through the command and through the functions behind it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from command import WHOLE, rsn
+from rsn.inference.boxes import BoxSource, whole_image
+from rsn.inference.estimator import PoseEstimator
+from rsn.inference.video.reading import open_frames
+from rsn.inference.video.run import Moment, predict_video
+from rsn.inference.video.settings import VideoSettings
+
+SECOND = [i / 25 for i in range(25)]  # when the frames of a second are shown
+
+
+def predict(clip: object, weights: Path, out: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    return rsn("predict", clip, *WHOLE, "--model", weights, "--output", out, "--device", "cpu", *options)
+
+
+def records(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def follow(
+    estimator: PoseEstimator,
+    source: object,
+    folder: Path,
+    settings: VideoSettings | None = None,
+    boxes: BoxSource = whole_image,
+) -> list[Moment]:
+    settings = settings or VideoSettings()
+    return list(predict_video(estimator, open_frames(str(source), settings), boxes, folder, "out", settings))
