@@ -47,4 +47,5 @@ class UnknownNameError(RsnError):
         known = sorted(known)
         nearest = get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(known)}"
-        super().__init__(f"there is no {kind} named {name!r}; {hint}")
+        shown = name if len(name) <= 80 else f"{name[:77]}..."
+        super().__init__(f"there is no {kind} named {shown!r}; {hint}")

@@ -97,8 +97,6 @@ def from_category(category: dict[str, Any], where: str) -> Skeleton:
 
 
 def _located(where: str, name: str, joints: Sequence[str], limbs: Pairs, **others: Any) -> Skeleton:
-    if not joints:
-        raise AnnotationError(f"{where}: skeleton {name!r} has no joints")
     try:
         return from_joint_names(name, joints, limbs, **others)
     except AnnotationError as error:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from reprlib import repr as shortened
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,10 @@ class Skeleton:
         nobody has measured them, and then OKS can only be computed `with_sigmas` that are assumed.
     mirror_pairs: (left, right) joint indices; None where the joints' names tell them, as left_wrist and right_wrist,
         l_wrist and r_wrist, LWrist and RWrist or wrist.L and wrist.R do.
+
+    Raises:
+        AnnotationError: no joints, names that repeat, limbs or other joints which are not there, a joint in two pairs,
+            sigmas that are not one positive number a joint.
     """
 
     name: str
@@ -40,6 +45,45 @@ class Skeleton:
     upper_body: frozenset[int]
     sigmas: tuple[float, ...] | None = None
     mirror_pairs: Pairs | None = None
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        self._check_places()
+        if self.sigmas is not None and (
+            len(self.sigmas) != len(self) or not all(0 < sigma < np.inf for sigma in self.sigmas)
+        ):
+            raise AnnotationError(
+                f"skeleton {self.name!r}: sigmas must be {len(self)} positive numbers, one a joint, not"
+                f" {shortened(list(self.sigmas))}"
+            )
+
+    def _check_names(self) -> None:
+        if not self.joints:
+            raise AnnotationError(f"skeleton {self.name!r} has no joints")
+        first: dict[str, str] = {}
+        for joint, spelling in zip(self.joints, self.plain_joints, strict=True):
+            if spelling in first:
+                raise AnnotationError(
+                    f"skeleton {self.name!r}: joint names repeat ({first[spelling]}, {joint}); each joint needs its own"
+                    " name"
+                )
+            first[spelling] = joint
+
+    def _check_places(self) -> None:
+        mirrored = [joint for pair in self.mirror_pairs or () for joint in pair]
+        for what, joints in (
+            ("a limb", [joint for limb in self.limbs for joint in limb]),
+            ("a mirror pair", mirrored),
+            ("the upper body", self.upper_body),
+        ):
+            if any(not 0 <= joint < len(self) for joint in joints):
+                raise AnnotationError(
+                    f"skeleton {self.name!r}: {what} names a joint beyond the {len(self)} that are listed"
+                )
+        if len(set(mirrored)) < len(mirrored):
+            raise AnnotationError(
+                f"skeleton {self.name!r}: a joint stands in two mirror pairs, or mirrors itself"
+            )
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -164,20 +208,13 @@ def from_joint_names(
     upper_body: by default the joints whose names do not speak of legs.
 
     Raises:
-        AnnotationError: names that repeat, limbs or pairs of joints which are not there, a joint in two pairs, sigmas
-            that are not one positive number a joint.
+        AnnotationError: a body that cannot be, see `Skeleton`.
     """
     names = tuple(plain_name(joint) for joint in joints)
     if upper_body is None and sigmas is None and mirror_pairs is None:
         for known in (COCO_17, MPII_16, LSP_14):
             if known.joints == names:
                 return known
-    _check_names(name, joints, names)
-    _check_pairs(name, len(joints), limbs, mirror_pairs or ())
-    if sigmas is not None and (len(sigmas) != len(joints) or not all(0 < sigma < np.inf for sigma in sigmas)):
-        raise AnnotationError(
-            f"skeleton {name!r}: sigmas must be {len(joints)} positive numbers, one a joint, not {list(sigmas)}"
-        )
     return Skeleton(
         name,
         tuple(joints),
@@ -186,29 +223,6 @@ def from_joint_names(
         sigmas=None if sigmas is None else tuple(sigmas),
         mirror_pairs=mirror_pairs,
     )
-
-
-def _check_names(name: str, joints: Sequence[str], plain: Sequence[str]) -> None:
-    first: dict[str, str] = {}
-    for joint, spelling in zip(joints, plain, strict=True):
-        if spelling in first:
-            raise AnnotationError(
-                f"skeleton {name!r}: joint names repeat ({first[spelling]}, {joint}); each joint needs its own name"
-            )
-        first[spelling] = joint
-
-
-def _check_pairs(
-    name: str, joints: int, limbs: Sequence[tuple[int, int]], mirror: Sequence[tuple[int, int]]
-) -> None:
-    for kind, pairs in (("limb", limbs), ("mirror pair", mirror)):
-        if any(not 0 <= joint < joints for pair in pairs for joint in pair):
-            raise AnnotationError(
-                f"skeleton {name!r}: a {kind} names a joint beyond the {joints} that are listed"
-            )
-    paired = [joint for pair in mirror for joint in pair]
-    if len(set(paired)) < len(paired):
-        raise AnnotationError(f"skeleton {name!r}: a joint stands in two mirror pairs, or mirrors itself")
 
 
 _LEGS = ("hip", "thigh", "knee", "shin", "calf", "leg", "ankle", "foot", "toe", "heel")

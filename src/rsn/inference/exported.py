@@ -70,7 +70,7 @@ class Export:
                     " update rsn"
                 )
             return cls(Card.from_metadata(metadata), **about)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WeightsError(f"has metadata that cannot be read ({error!r}); export it anew") from error
 
     def _about(self) -> dict[str, object]:

@@ -1,19 +1,24 @@
 """The card of a set of weights: all that must be known to use them, stored inside the weights file."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from rsn.errors import WeightsError
+from rsn.errors import AnnotationError, UnknownNameError, WeightsError
+from rsn.networks.catalog import MODELS
+from rsn.networks.network import STRIDE
 from rsn.networks.refine import Refine
 from rsn.skeletons import COCO_17, Skeleton
+from rsn.typed_json import read_typed
 
 METADATA_KEY = "rsn.card"
 COARSEST = 32  # input pixels to a cell of the coarsest level
+LARGEST_INPUT = 2048  # pixels of a side: far above any published, and a crop still fits into memory
+LARGEST_EXTENSION = 10.0
 
 # Whose way of reading joints off a heatmap, see `rsn.heatmaps.decode`.
 Decoder = Literal["rsn", "mmpose", "unbiased"]
@@ -31,7 +36,8 @@ class Card:
     trained_on, steps, license, notes: for people. figures: measured results by name.
 
     Raises:
-        WeightsError: an input size that does not divide by 32, or another setting that cannot be.
+        WeightsError: an input size that does not divide by 32 or is beyond `LARGEST_INPUT`, or another setting that
+            cannot be.
     """
 
     model: str
@@ -51,15 +57,21 @@ class Card:
 
     def __post_init__(self) -> None:
         height, width = self.input_size
-        if any(not isinstance(side, int) or side < COARSEST or side % COARSEST for side in self.input_size):
+        if any(
+            not isinstance(side, int) or not COARSEST <= side <= LARGEST_INPUT or side % COARSEST
+            for side in self.input_size
+        ):
             raise WeightsError(
-                f"an input of {height}x{width} pixels cannot be: height and width must be multiples of {COARSEST}"
+                f"an input of {height}x{width} pixels cannot be: height and width must be multiples of {COARSEST}, at"
+                f" most {LARGEST_INPUT}"
             )
         for what, name, known in (("decoder", self.decoder, Decoder), ("refine", self.refine, Refine)):
             if name not in get_args(known):
                 raise WeightsError(f"there is no {what} named {name!r}; known: {', '.join(get_args(known))}")
-        if self.blur < 5 or self.blur % 2 == 0:
-            raise WeightsError(f"a blur of {self.blur} heatmap pixels cannot be: it is odd and at least 5")
+        if not 5 <= self.blur <= min(self.input_size) // STRIDE or self.blur % 2 == 0:
+            raise WeightsError(
+                f"a blur of {self.blur} heatmap pixels cannot be: it is odd, at least 5, and no more than the heatmap"
+            )
         if (
             len(self.mean) != 3
             or len(self.std) != 3
@@ -67,9 +79,10 @@ class Card:
             or min(self.std) <= 0
         ):
             raise WeightsError(f"mean {self.mean} and std {self.std} must be three numbers each, std above 0")
-        if len(self.extension) != 2 or not _finite(self.extension) or min(self.extension) <= 0:
+        if len(self.extension) != 2 or not all(0 < factor <= LARGEST_EXTENSION for factor in self.extension):
             raise WeightsError(
-                f"a box cannot be extended by {self.extension}: two factors above 0 are needed"
+                f"a box cannot be extended by {self.extension}: two factors above 0 and up to {LARGEST_EXTENSION:g} are"
+                " needed"
             )
 
     def summary(self) -> str:
@@ -103,22 +116,13 @@ class Card:
         if not metadata or METADATA_KEY not in metadata:
             raise WeightsError("the file carries no model card, so its input size and joints are unknown")
         try:
-            document = _tuples(json.loads(metadata[METADATA_KEY]))
-            skeleton = Skeleton(**document.pop("skeleton"))
-            skeleton = replace(skeleton, upper_body=frozenset(skeleton.upper_body))
-            return cls(skeleton=skeleton, **document)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WeightsError(f"the file's model card cannot be read ({error})") from error
+            card = read_typed(cls, metadata[METADATA_KEY])
+        except (ValueError, AnnotationError) as error:
+            raise WeightsError(f"the file's model card cannot be read: {error}") from error
+        if card.model not in MODELS:
+            raise WeightsError(f"the file's model card: {UnknownNameError('model', card.model, MODELS)}")
+        return card
 
 
 def _finite(numbers: tuple[float, ...]) -> bool:
     return all(map(isfinite, numbers))
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as tuples, all the way down."""
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value

@@ -70,6 +70,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: {error}") from error
 
 
+def read_shapes(path: Path) -> dict[str, Tensor]:
+    """The tensors of one of our files by key, on the meta device: as large as those in the file, and without numbers.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: torch.empty(file.get_slice(key).get_shape(), device="meta") for key in file.keys()}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
+
+
 def unwrapped(checkpoint: Any) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by key, whatever they are wrapped in.
 

@@ -56,7 +56,7 @@ def describe(name: str) -> str:
         return "\n".join(_remote(name, ZOO[name]))
     if not Path(name).is_file() and name not in known_weights():
         raise UnknownNameError("model or weights file", name, [*list_models(), *known_weights()])
-    return "\n".join(_weights(name, load_card(name)))
+    return "\n".join(map(_on_one_line, _weights(name, load_card(name))))
 
 
 def _network(name: str) -> Iterator[str]:
@@ -104,6 +104,11 @@ def _weights(name: str, card: Card) -> Iterator[str]:
     yield from (f"  {label:<12}{value}" for label, value in about if value)
     if card.figures:
         yield "  figures     " + "  ".join(f"{key} {value:g}" for key, value in card.figures.items())
+
+
+def _on_one_line(text: str) -> str:
+    """Without line breaks and commands to the terminal, which a card may hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _remote(name: str, weights: PublishedWeights) -> Iterator[str]:

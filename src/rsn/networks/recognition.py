@@ -77,8 +77,10 @@ def network_of(state: Mapping[str, Tensor]) -> tuple[str, int, Refine]:
     try:
         shape = _shape(state)
         num_joints = len(state["stages.0.heads.0.predict.conv.weight"])
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         raise WeightsError(f"a network of ours has a tensor that is missing here: {error}") from error
+    except (IndexError, TypeError) as error:
+        raise WeightsError("no network of ours has tensors of these shapes") from error
     for name, model in MODELS.items():
         steps = model.keywords["block"] in (residual_steps, wide_residual_steps)
         numbers = model.keywords

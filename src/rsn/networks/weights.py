@@ -13,11 +13,11 @@ from rsn.errors import RsnWarning, UnknownNameError, WeightsError
 from rsn.files import write_atomically
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model, list_models
-from rsn.networks.checkpoints import has_card, read_card, read_tensors, unwrapped
+from rsn.networks.checkpoints import has_card, read_card, read_shapes, read_tensors, unwrapped
 from rsn.networks.conversion import for_every_stage, layout_of, to_our_layout
 from rsn.networks.network import PoseNetwork
 from rsn.networks.recognition import card_of, network_of
-from rsn.networks.refine import PoseRefine
+from rsn.networks.refine import PoseRefine, Refine
 from rsn.networks.zoo import ZOO, fetch
 from rsn.skeletons import Skeleton
 
@@ -101,7 +101,7 @@ def convert_weights(
         raise WeightsError(f"{output}: converted weights are named OUT.safetensors")
     path = weights_path(source)
     tensors = read_tensors(path)
-    card = read_card(path) if has_card(path) else _card_of(source, tensors, skeleton, input_size)
+    card = _checked_card(source, path) if has_card(path) else _card_of(source, tensors, skeleton, input_size)
     save_weights(output, _network(card, tensors, source), card, half=half)
     return card
 
@@ -137,10 +137,23 @@ def known_weights() -> list[str]:
 
 def _card(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) -> Card:
     if has_card(path):
-        return read_card(path)
+        return _checked_card(source, path)
     card = _card_of(source, tensors)
     if str(source) not in ZOO:
         _say_what_is_assumed(source, card)
+    return card
+
+
+def _checked_card(source: str | Path, path: Path) -> Card:
+    """The card in a file, which may say anything, if the tensors are of the network that it names."""
+    card = read_card(path)
+    try:
+        found = network_of(to_our_layout(read_shapes(path)))
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
+    said = (card.model, len(card.skeleton), card.refine)
+    if found != said:
+        raise WeightsError(f"{source}: its card is of {_told(*said)}, its tensors are of {_told(*found)}")
     return card
 
 
@@ -170,6 +183,11 @@ def _network(card: Card, tensors: Mapping[str, Tensor], source: str | Path) -> P
     network = create_model(card.model, num_joints=len(card.skeleton), refine=card.refine)
     _fill(network, tensors, str(source))
     return network
+
+
+def _told(model: str, num_joints: int, refine: Refine) -> str:
+    machines = "" if refine == "none" else f" and refine machines ({refine})"
+    return f"{model} with {num_joints} joints{machines}"
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -203,11 +221,9 @@ def _refuse_broken(state: Mapping[str, Tensor], name: str) -> None:
 def _what_it_is(state: Mapping[str, Tensor]) -> str:
     """Which network the tensors are of, where they are one's."""
     try:
-        model, num_joints, refine = network_of(state)
+        return f", they are of {_told(*network_of(state))}"
     except WeightsError:
         return ""
-    machines = "" if refine == "none" else f" and refine machines ({refine})"
-    return f", they are of {model} with {num_joints} joints{machines}"
 
 
 def _first(named: Sequence[str]) -> str:

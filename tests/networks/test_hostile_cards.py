@@ -1,0 +1,144 @@
+"""Weights files whose cards say what cannot be: one sentence each, before anything is built of it."""
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import WHOLE, rsn
+from rsn.errors import WeightsError
+from rsn.networks.card import METADATA_KEY
+from rsn.networks.weights import convert_weights, load_card, load_model
+from rsn.skeletons import LSP_14
+
+# setting, value, what is said of it
+OF_THE_CARD: list[tuple[str, Any, str]] = [
+    ("input_size", [10**6, 10**6], "input of 1000000x1000000 pixels cannot be: .* multiples of 32, at most 2048"),
+    ("input_size", [-256, -192], "input of -256x-192"),
+    ("input_size", [0, 0], "input of 0x0"),
+    ("input_size", [250, 190], "input of 250x190"),
+    ("input_size", [256], r"input_size is \[256\], not a list of 2"),
+    ("input_size", 256, "input_size is 256, not a list"),
+    ("input_size", [256.5, True], r"input_size\[0\] is 256.5, not a whole number"),
+    ("model", 7, "model is 7, not a text"),
+    ("model", ["rsn18"], "model is .*, not a text"),
+    ("model", None, "model is None, not a text"),
+    ("model", "rsn19", "no model named 'rsn19'; did you mean rsn18"),
+    ("model", "\x1b[31m" * 10_000, r"no model named '\\x1b.{,330}\.\.\.'"),
+    ("model", "rsn50", "card is of rsn50 with 17 joints, its tensors are of rsn18 with 17 joints"),
+    ("refine", "last", r"card is of .* refine machines \(last\), its tensors are of rsn18 with 17 joints$"),
+    ("blur", 10**9 + 1, "blur of 1000000001"),
+    ("blur", 5.5, "blur is 5.5, not a whole number"),
+    ("blur", 10**400, "blur of 1000"),
+    ("extension", [1e300, 1e300], "cannot be extended"),
+    ("mean", ["a", 0, 0], r"mean\[0\] is 'a', not a number"),
+    ("mean", [10**400, 0, 0], r"mean\[0\] is 1000.*, not a number"),
+    ("decoder", ["rsn"], "decoder is .*, not one of rsn, mmpose, unbiased"),
+    ("figures", {"AP": "high"}, r"figures\.AP is 'high', not a number"),
+    ("skeleton", "coco", "skeleton is 'coco', not an object"),
+    ("skeleton", {}, r"skeleton\.name is missing"),
+    ("colour", "red", "'colour' is unknown here"),
+]  # fmt: skip
+OF_THE_BODY: list[tuple[str, Any, str]] = [
+    ("name", None, r"skeleton\.name is None, not a text"),
+    ("joints", [1] * 17, r"skeleton\.joints\[0\] is 1, not a text"),
+    ("joints", ["nose"] * 17, "joint names repeat"),
+    ("joints", [], "has no joints"),
+    ("limbs", [[0, 99]], "a limb names a joint beyond the 17"),
+    ("limbs", [[-1, 0]], "a limb names a joint beyond the 17"),
+    ("limbs", [[1]], r"limbs\[0\] is \[1\], not a list of 2"),
+    ("upper_body", [17], "the upper body names a joint beyond the 17"),
+    ("upper_body", [[1]], "not a whole number"),
+    ("sigmas", [0.1], "sigmas must be 17 positive numbers"),
+    ("sigmas", ["a"] * 17, r"sigmas\[0\] is 'a', not a number"),
+    ("mirror_pairs", [[0, 0]], "mirrors itself"),
+    ("mirror_pairs", "x", "mirror_pairs is 'x', not a list"),
+]
+Forge = Callable[[str], Path]
+
+
+@pytest.fixture
+def document(random_weights: Path) -> dict[str, Any]:
+    """The card of weights, as it lies in the file."""
+    length = struct.unpack("<Q", random_weights.read_bytes()[:8])[0]
+    header = json.loads(random_weights.read_bytes()[8 : 8 + length])
+    return json.loads(header["__metadata__"][METADATA_KEY])
+
+
+@pytest.fixture
+def forge(random_weights: Path, tmp_path: Path) -> Forge:
+    """Another text for a card -> the file with it."""
+
+    def file_with(card: str) -> Path:
+        data = random_weights.read_bytes()
+        end = 8 + struct.unpack("<Q", data[:8])[0]
+        header = json.dumps(json.loads(data[8:end]) | {"__metadata__": {METADATA_KEY: card}}).encode()
+        header += b" " * (-len(header) % 8)
+        path = tmp_path / "hostile.safetensors"
+        path.write_bytes(struct.pack("<Q", len(header)) + header + data[end:])
+        return path
+
+    return file_with
+
+
+def refused(path: Path, says: str) -> None:
+    """By all that read a card."""
+    readers = (load_card, load_model, lambda path: convert_weights(path, path.with_name("out.safetensors")))
+    for read in readers:
+        with pytest.raises(WeightsError, match=says) as caught:
+            read(path)
+        sentence = str(caught.value)
+        assert sentence.startswith(f"{path}: ")
+        assert len(sentence.removeprefix(str(path))) < 600
+        assert "\n" not in sentence
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("setting", "value", "says"), OF_THE_CARD)
+def test_settings_that_cannot_be(
+    document: dict[str, Any], forge: Forge, setting: str, value: object, says: str
+) -> None:
+    refused(forge(json.dumps(document | {setting: value})), says)
+
+
+@pytest.mark.parametrize(("setting", "value", "says"), OF_THE_BODY)
+def test_bodies_that_cannot_be(
+    document: dict[str, Any], forge: Forge, setting: str, value: object, says: str
+) -> None:
+    refused(forge(json.dumps(document | {"skeleton": document["skeleton"] | {setting: value}})), says)
+
+
+@pytest.mark.parametrize("joints", [14, 20_000])
+def test_another_number_of_joints_than_the_tensors_have(
+    document: dict[str, Any], forge: Forge, joints: int
+) -> None:
+    body = {"name": "many", "joints": [f"j{i}" for i in range(joints)], "limbs": [], "upper_body": []}
+    if joints == 14:
+        body["joints"] = LSP_14.joints
+    says = f"card is of rsn18 with {joints} joints, its tensors are of rsn18 with 17 joints$"
+    refused(forge(json.dumps(document | {"skeleton": body})), says)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "9" * 5000, '{"model": NaN', '"rsn18"', "[]"])
+def test_what_is_no_card_at_all(forge: Forge, text: str) -> None:
+    refused(forge(text), "model card cannot be read: it is (no JSON|.*, not an object)")
+
+
+def test_the_commands_say_it_in_one_sentence(document: dict[str, Any], forge: Forge, photo: Path) -> None:
+    path = forge(json.dumps(document | {"input_size": [10**6, 10**6]}))
+    for command in (("models", "show", path), ("predict", photo, *WHOLE, "--model", path)):
+        done = rsn(*command, cwd=path.parent)
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith(f"rsn: {path}: an input of 1000000x1000000 pixels cannot be")
+
+
+def test_notes_do_not_command_the_terminal(document: dict[str, Any], forge: Forge) -> None:
+    from rsn.networks.overview import describe
+
+    path = forge(json.dumps(document | {"notes": "good\x1b[2J\nrsn: all is well"}))
+    assert "good [2J rsn: all is well" in describe(str(path)).splitlines()[-1]
