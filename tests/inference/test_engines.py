@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from rsn import PoseEstimator, create_model
-from rsn.errors import DeviceError, UnknownNameError
+from rsn.errors import DeviceError, RsnError, UnknownNameError
 from rsn.inference.engines import ENGINES, build_engine, choose
 from rsn.networks.bottleneck import bottleneck
 from rsn.networks.card import Card
@@ -131,6 +132,30 @@ os.kill(os.getpid(), signal.SIGCHLD)
         env=os.environ | {"RSN_CACHE": str(cache)},
     )
     assert (answer.returncode, answer.stdout) == (0, "survived\n"), answer.stderr
+
+
+def test_a_graph_in_a_cache_that_cannot_be_written_to_is_used(
+    trained: tuple[PoseNetwork, Card], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_engine("openvino", *trained, CPU)
+    monkeypatch.setenv("RSN_CACHE", str(shutil.copytree(cache, tmp_path / "cache")))
+    locks = list((tmp_path / "cache/graphs").glob("*.lock"))
+    for lock in locks:  # a folder in its place keeps even root from taking it
+        lock.unlink()
+        lock.mkdir()
+    build_engine("openvino", *trained, CPU)
+    for lock in locks:
+        shutil.rmtree(lock.with_suffix(""))
+    with pytest.raises(RsnError, match=r"^cannot write .*; let RSN_CACHE name a folder.* or choose engine"):
+        build_engine("openvino", *trained, CPU)
+
+
+def test_a_cache_that_is_a_file_is_one_sentence(
+    trained: tuple[PoseNetwork, Card], photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSN_CACHE", str(photo))
+    with pytest.raises(RsnError, match=r"^cannot write .*: Not a directory; let RSN_CACHE name a folder"):
+        build_engine("openvino", *trained, CPU)
 
 
 def test_auto_is_the_fastest_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def describe(name: str) -> str:
     """
     if name in list_models():
         return "\n".join(_network(name))
-    if name in ZOO and not ZOO[name].cached.exists():
+    if name in ZOO and not ZOO[name].is_here:
         return "\n".join(_remote(name, ZOO[name]))
     if not Path(name).is_file() and name not in known_weights():
         raise UnknownNameError("model or weights file", name, [*list_models(), *known_weights()])
@@ -127,7 +127,7 @@ def _weights_of(model: str) -> list[str]:
 
 
 def _with_place(name: str) -> str:
-    here = name not in ZOO or ZOO[name].cached.exists()
+    here = name not in ZOO or ZOO[name].is_here
     return f"{name} [{'here' if here else 'remote'}]"
 
 

@@ -1,11 +1,12 @@
 """Weights that others have published: fetched when they are asked for, checked, kept in the user's cache."""
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rsn.downloads import download, sha256_of
-from rsn.errors import DownloadError, WeightsError
+from rsn.errors import DownloadError, RsnError, RsnWarning, WeightsError
 from rsn.files import write_atomically
 from rsn.networks.card import Card
 
@@ -40,6 +41,11 @@ class PublishedWeights:
     def cached(self) -> Path:
         """Where it lies once it was fetched."""
         return cache_folder() / "weights" / Path(self.path).name
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was fetched, or put there; not so where nobody can tell."""
+        return os.path.isfile(self.cached)  # Path.is_file raises what it is not prepared for
 
     def complete(self, card: Card) -> Card:
         """What the tensors told, and what they could not."""
@@ -76,38 +82,72 @@ ZOO: dict[str, PublishedWeights] = {
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: RSN_CACHE, else rsn/ in XDG_CACHE_HOME, else ~/.cache/rsn."""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsn"
+    """Where fetched files are kept: RSN_CACHE, else rsn/ in XDG_CACHE_HOME, else ~/.cache/rsn.
+
+    Raises:
+        RsnError: RSN_CACHE begins with the home of a user that there is not.
+    """
+    named = os.environ.get(CACHE)
+    if not named:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsn"
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        raise RsnError(f"{CACHE} is {named}, and there is no such home; give a full path") from error
 
 
 def fetch(weights: PublishedWeights) -> Path:
     """The file of published weights in the cache, fetched if it is not there; its hash is checked every time.
 
-    The first time the full SHA-256 is written beside it (FILE.sha256), and from then on nothing else will do. A file
-    that somebody else put there is taken too, if its hash begins as it should.
+    The first time the full SHA-256 is written beside it (FILE.sha256), and from then on nothing else will do; in a
+    cache that cannot be written to, an `RsnWarning` says that it was not. A file that somebody else put there is taken
+    too, if its hash begins as it should.
 
     Raises:
-        DownloadError: it cannot be fetched. WeightsError: the file in the cache is not the one it should be.
+        DownloadError: it cannot be fetched, or not be kept. WeightsError: the file in the cache is not the one it
+            should be, or cannot be read.
     """
     path = weights.cached
-    if not path.exists():
+    if not weights.is_here:
         try:
             download(weights.url, path, sha256_prefix=weights.sha256_prefix)
-        except DownloadError as error:
-            raise DownloadError(f"{error}; or put the file into {path.parent} yourself") from error
-    _check(path, weights.sha256_prefix)
+        except RsnError as error:
+            raise DownloadError(
+                f"{error}; or put the file into {path.parent} yourself ({CACHE} names another cache)"
+            ) from error
+    try:
+        found, recorded = sha256_of(path), _recorded(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
+    expected = weights.sha256_prefix if recorded is None else recorded
+    if not found.startswith(weights.sha256_prefix) or not found.startswith(expected):
+        raise WeightsError(
+            f"{path}: is not the file that was published, or has changed: its SHA-256 is {found}, and should begin"
+            f" with {expected}; delete it and its .sha256, and it will be fetched again"
+        )
+    if recorded is None:
+        _record(path, found, weights.sha256_prefix)
     return path
 
 
-def _check(path: Path, sha256_prefix: str) -> None:
-    found, record = sha256_of(path), path.with_name(path.name + ".sha256")
-    recorded = record.read_text().partition(" ")[0] if record.exists() else sha256_prefix
-    if not found.startswith(sha256_prefix) or not found.startswith(recorded):
-        raise WeightsError(
-            f"{path}: is not the file that was published, or has changed: its SHA-256 is {found}, and should begin"
-            f" with {recorded}; delete it, and it will be fetched again"
+def _recorded(path: Path) -> str | None:
+    """The SHA-256 that was written beside a file; None where none was."""
+    try:
+        return _beside(path).read_text(errors="replace").partition(" ")[0]
+    except FileNotFoundError:
+        return None
+
+
+def _record(path: Path, sha256: str, prefix: str) -> None:
+    try:
+        write_atomically(_beside(path), f"{sha256}  {path.name}\n".encode())
+    except RsnError as error:
+        warnings.warn(
+            f"{path}: its SHA-256 begins with {prefix}, as it should, but could not be recorded: {error}",
+            RsnWarning,
+            stacklevel=2,
         )
-    if not record.exists():
-        write_atomically(record, f"{found}  {path.name}\n".encode())
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")

@@ -1,6 +1,7 @@
 """Graphs in files: read back by what runs them, and kept in the user's cache, since converting takes seconds."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from filelock import FileLock
 from torch import Tensor
 
 import rsn.networks
-from rsn.files import make_folder
+from rsn.errors import RsnError
 from rsn.networks.deployment import Deployment
-from rsn.networks.zoo import cache_folder
+from rsn.networks.zoo import CACHE, cache_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +44,24 @@ def converted(deployment: Deployment, convert: Callable[[Path], None], *, librar
         RsnError: the cache cannot be written to.
     """
     graphs = cache_folder() / "graphs"
-    make_folder(graphs)
     folder = graphs / _key(deployment, libraries)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            unfinished = Path(mkdtemp(prefix=".part", dir=graphs))
-            try:
-                convert(unfinished)
-                unfinished.rename(folder)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
+    if os.path.isdir(folder):  # perhaps in a cache that cannot be written to
+        return folder
+    try:
+        graphs.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                unfinished = Path(mkdtemp(prefix=".part", dir=graphs))
+                try:
+                    convert(unfinished)
+                    unfinished.rename(folder)
+                finally:
+                    shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise RsnError(
+            f"cannot write {folder}: {error.strerror or error}; let {CACHE} name a folder that can be written to, or"
+            " choose engine torch"
+        ) from error
     return folder
 
 
