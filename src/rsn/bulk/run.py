@@ -18,7 +18,7 @@ class Tally:
     """What a run has done so far.
 
     parts: of the plan. before: of these, done by earlier runs. seconds, waiting: of all workers together.
-    failed: reasons by part.
+    by: what ran the networks of the workers, and where. failed: reasons by part.
     """
 
     parts: int
@@ -29,6 +29,7 @@ class Tally:
     unreadable: int = 0
     seconds: float = 0.0
     waiting: float = 0.0
+    by: set[str] = field(default_factory=set)
     failed: dict[int, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
@@ -69,6 +70,7 @@ class Tally:
         self.unreadable += len(done.unreadable)
         self.seconds += done.seconds
         self.waiting += done.waiting
+        self.by.add(done.by)
 
 
 @dataclass(frozen=True)

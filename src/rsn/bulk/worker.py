@@ -39,6 +39,7 @@ class Done:
     """What became of a part.
 
     seconds, waiting: how long it took, and how long of that the network had no photo to look at.
+    by: what ran the network, and where, such as "openvino on cpu".
     failed: why the part is not done; empty where it is. hopeless: the same would keep all other parts from it.
     """
 
@@ -48,6 +49,7 @@ class Done:
     unreadable: list[str] = field(default_factory=list)
     seconds: float = 0.0
     waiting: float = 0.0
+    by: str = ""
     failed: str = ""
     hopeless: bool = False
 
@@ -132,7 +134,8 @@ class Estimating:
         output.write_part(number, people, unreadable)
         seconds = time.perf_counter() - start
         reasons = [entry["reason"] for entry in unreadable]
-        return Done(number, people.photos, people.people, reasons, seconds, waiting.seconds)
+        by = f"{self._estimator.engine} on {self._estimator.device}"
+        return Done(number, people.photos, people.people, reasons, seconds, waiting.seconds, by)
 
     def _read(self, picture: Picture) -> tuple[Image, Boxes]:
         image = decode_image(picture.read(), picture.name)

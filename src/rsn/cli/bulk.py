@@ -105,7 +105,8 @@ class Bulk(FindingOptions):
 
     def _tell(self, tally: "Tally") -> int:
         if tally.done:
-            say(f"{_progress(tally)}; people: {tally.people}; {self.output}/people")
+            by = " and ".join(sorted(tally.by))
+            say(f"{_progress(tally)}; people: {tally.people}, by {by}; {self.output}/people")
         elif not tally.left:
             say(f"all {tally.parts} parts were done before; {self.output}/people")
         if tally.unreadable:
