@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
 
-.PHONY: demo test lint types check docs package matrix clean
+.PHONY: demo test lint types check docs package matrix lowest clean
 
 demo: .venv/demo.stamp  ## find two people in a photo, and their joints; the drawing lands in out/
 	$(BIN)/python scripts/demo_photos.py out/photos
@@ -32,7 +32,10 @@ package:  ## build the wheel and the sdist, and try the wheel where there is not
 	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/check_package.sh
 
 matrix:  ## the tests on every supported Python, and on the lowest versions of all libraries; needs uv
-	TORCH='$(TORCH)' scripts/test_matrix.sh
+	TORCH='$(TORCH)' LOWEST_TORCH='$(LOWEST_TORCH)' scripts/test_matrix.sh
+
+lowest:  ## the tests on the lowest versions alone; LOWEST_TORCH='torch==2.13.0' keeps PyTorch from being the lowest
+	LOWEST_TORCH='$(LOWEST_TORCH)' scripts/test_matrix.sh lowest
 
 clean:
 	rm -rf .venv* build dist out site .pytest_cache .ruff_cache .mypy_cache src/*.egg-info

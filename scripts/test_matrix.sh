@@ -3,8 +3,9 @@
 #
 # Usage: scripts/test_matrix.sh [3.11 3.12 3.13 lowest]     # all of them by default
 #
-# Needs uv (https://docs.astral.sh/uv), which fetches the Pythons. TORCH chooses the newest PyTorch, options included;
-# the lowest is resolved by uv, from LOWEST_INDEX if that is set, such as https://download.pytorch.org/whl/cpu.
+# Needs uv (https://docs.astral.sh/uv), which fetches the Pythons. TORCH chooses the newest PyTorch, options included.
+# LOWEST_TORCH does so for the lowest versions, whose PyTorch is the lowest as well where it is not set: several GB from
+# PyPI, or less with LOWEST_TORCH='--extra-index-url https://download.pytorch.org/whl/cpu'.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,7 @@ for name in "$@"; do
         uv venv --quiet --clear --python 3.11 "$environment"
         # shellcheck disable=SC2086  # options
         uv pip install --quiet --python "$environment" --resolution lowest-direct \
-            ${LOWEST_INDEX:+--extra-index-url $LOWEST_INDEX} -e '.[dev]'
+            ${LOWEST_TORCH:-} -e '.[dev]'
     else
         uv venv --quiet --clear --python "$name" "$environment"
         # shellcheck disable=SC2086  # options

@@ -66,7 +66,7 @@ class Output:
 
         expect_file(local / SETTINGS)
         try:
-            lock = FileLock(local / ".lock", blocking=False).acquire()
+            lock = FileLock(local / ".lock", timeout=0).acquire()
         except Timeout as error:
             raise RsnError(
                 f"another run writes to {self.folder.url}; wait for it, or choose another folder"
