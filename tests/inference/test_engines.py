@@ -1,8 +1,8 @@
 """Engines agree with the network, say what they cannot do, and convert a graph once."""
 
 import os
-import subprocess
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
