@@ -70,14 +70,29 @@ def together() -> Iterator[Processes]:
             "gloo", rank=processes.rank, world_size=processes.count, timeout=PATIENCE
         )
     except (ValueError, RuntimeError) as error:
-        raise RsnError(
-            f"{processes.count} processes do not find each other; MASTER_ADDR and MASTER_PORT must name a place where"
-            f" they can meet ({error})"
-        ) from error
+        raise _apart(error) from error
     try:
         yield processes
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def one_of_several() -> Iterator[None]:
+    """Around work that meets and waits for other processes by itself: what fails between them is one sentence.
+
+    Raises:
+        RsnError: they do not find each other, or another process has stopped.
+    """
+    import torch.distributed as distributed
+
+    try:
+        yield
+    except RuntimeError as error:
+        # Gloo's errors have no type of their own.
+        if not (isinstance(error, distributed.DistError) or "gloo" in str(error).lower()):
+            raise
+        raise (_left() if distributed.is_initialized() else _apart(error)) from error
 
 
 def my_share(items: Sequence[T]) -> Sequence[T]:
@@ -101,10 +116,22 @@ def of_all(answers: Sequence[T]) -> list[T]:
     try:
         distributed.all_gather_object(shares, list(answers))
     except RuntimeError as error:
-        raise RsnError("another process has stopped; what it said tells why") from error
+        raise _left() from error
     missing = object()
     in_order = chain.from_iterable(zip_longest(*shares, fillvalue=missing))
     return [answer for answer in in_order if answer is not missing]
+
+
+def _apart(error: Exception) -> RsnError:
+    return RsnError(
+        "the processes do not find each other; MASTER_ADDR and MASTER_PORT must name a place where they can meet, and"
+        " every host's own name an address that the others reach, or GLOO_SOCKET_IFNAME its network interface"
+        f" ({error})"
+    )
+
+
+def _left() -> RsnError:
+    return RsnError("another process has stopped; what it said tells why")
 
 
 def _place() -> tuple[int, int]:

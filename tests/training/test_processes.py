@@ -1,10 +1,14 @@
 """Training in several processes and in parts: the same run as in one piece."""
 
 import csv
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from rsn.networks.checkpoints import read_tensors
 from rsn.processes import Processes
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
+from two_hosts import lacking, two_hosts
 
 # Statistics of all processes together, in float64, so that only rounding can differ.
 EXACT = ("compute.precision=64-true", "norm=all")
@@ -54,6 +59,54 @@ def test_two_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("step 4/4") == 1
     assert_same_run(tmp_path, alone)
+
+
+@pytest.fixture
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
+    """What to put before a command to run it on one of two hosts."""
+    if reason := lacking():
+        pytest.skip(reason)
+    with two_hosts(tmp_path_factory.mktemp("hosts")) as commands:
+        yield commands
+
+
+def on_both(hosts: dict[str, list[str]], *arguments: object) -> list[subprocess.Popen[str]]:
+    """The training command of docs/training.md, started on each."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={next(iter(hosts))}:29500"]
+    command = [*torchrun, *meeting, *RUN, *map(str, arguments)]
+    return [subprocess.Popen([*on, *command], stderr=subprocess.PIPE, text=True) for on in hosts.values()]
+
+
+@pytest.mark.slow
+def test_two_hosts_train_what_one_process_does(
+    alone: Path, recipe_file: Path, tmp_path: Path, hosts: dict[str, list[str]]
+) -> None:
+    runs = on_both(hosts, recipe_file, "--set", *EXACT, f"output={tmp_path}")
+    said = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert json.loads((tmp_path / "environment.json").read_text())["hosts"] == 2
+    assert_same_run(tmp_path, alone)
+
+
+@pytest.mark.slow
+def test_a_host_that_vanishes_is_told_in_a_sentence(
+    recipe_file: Path, tmp_path: Path, hosts: dict[str, list[str]]
+) -> None:
+    stays, lost = on_both(
+        hosts, recipe_file, "--set", "optimisation.steps=4000", "validate_every=2", f"output={tmp_path}"
+    )
+    while not (tmp_path / "last.ckpt").is_file():
+        assert stays.poll() is None, stays.communicate()[1]
+        time.sleep(0.1)
+    _, vanishes = hosts
+    of_the_host = subprocess.run(["ip", "netns", "pids", vanishes], capture_output=True, text=True).stdout
+    for process in of_the_host.split():
+        os.kill(int(process), signal.SIGKILL)
+    lost.communicate()
+    _, said = stays.communicate(timeout=120)
+    assert stays.returncode == 1
+    assert "rsn: another process has stopped; what it said tells why\n" in said
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from rsn.datasets.loading import Share
 from rsn.errors import RecipeError, TrainingError
-from rsn.processes import Processes
+from rsn.processes import Processes, one_of_several
 from rsn.training.folder import LOGS
 from rsn.training.recipe import Compute
 from rsn.training.states import STATE, TwoStates
@@ -76,9 +76,11 @@ def fit(
 
     Raises:
         TrainingError: the run was stopped, where Lightning would leave as if all were done.
+        RsnError: the processes do not find each other, or another has stopped.
     """
     try:
-        trainer.fit(module, crops, ckpt_path=state, weights_only=True)
+        with one_of_several():
+            trainer.fit(module, crops, ckpt_path=state, weights_only=True)
     except SystemExit as stopped:
         raise TrainingError(
             f"stopped at step {trainer.global_step} of {steps}; --resume goes on from the last finished round"

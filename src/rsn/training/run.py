@@ -53,6 +53,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         AnnotationError, WeightsError: what the recipe points at cannot be used.
         TrainingError: the loss is no number any more, too many pictures cannot be read, or the run was stopped
             (Ctrl-C, SIGTERM).
+        RsnError: the processes do not find each other, or another has stopped.
     """
     processes = Processes.launched()
     share = share_of(processes, recipe.optimisation.batch_size, recipe.compute.accumulate)
