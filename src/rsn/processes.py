@@ -28,7 +28,11 @@ class Processes:
 
     @classmethod
     def launched(cls, environment: Mapping[str, str] = os.environ) -> "Processes":
-        """What torchrun or SLURM's srun says; without either, one process."""
+        """What torchrun or SLURM's srun says; without either, one process.
+
+        Raises:
+            RsnError: srun was not given as many on each host.
+        """
         if "TORCHELASTIC_RUN_ID" in environment:
             rank, count, on_host = (
                 int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
@@ -38,6 +42,8 @@ class Processes:
             rank, count, hosts = (
                 int(environment[key]) for key in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NNODES")
             )
+            if count % hosts:
+                raise RsnError(f"srun started {count} tasks on {hosts} nodes; give it --ntasks-per-node")
             return cls(rank, count, hosts)
         return cls()
 

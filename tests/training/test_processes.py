@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from rsn.datasets.loading import Share, ShuffledBatches
-from rsn.errors import RecipeError
+from rsn.errors import RecipeError, RsnError
 from rsn.networks.checkpoints import read_tensors
 from rsn.processes import Processes
 from rsn.training.recipe import read_recipe
@@ -110,10 +111,25 @@ def test_a_host_that_vanishes_is_told_in_a_sentence(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("srun") is None, reason="needs a SLURM cluster")
+@pytest.mark.parametrize("tasks", [("--ntasks-per-node=2",), ("--ntasks=2", "--job-name=interactive")])
+def test_srun_trains_what_one_process_does(
+    alone: Path, recipe_file: Path, tmp_path: Path, tasks: tuple[str, ...]
+) -> None:
+    if subprocess.run(["sinfo"], capture_output=True).returncode:
+        pytest.skip("no SLURM cluster answers")
+    command = [sys.executable, *RUN, recipe_file, "--set", *EXACT, f"output={tmp_path}"]
+    done = subprocess.run(["srun", "--nodes=1", *tasks, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path, alone)
+
+
+@pytest.mark.slow
 def test_slurm_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp_path: Path) -> None:
+    """As srun starts them in what salloc gave, which names the job so, and without --ntasks-per-node."""
     slurm = {
-        "SLURM_STEP_ID": "0", "SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2",
-        "SLURM_NNODES": "1", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost",
+        "SLURM_STEP_ID": "0", "SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "interactive", "SLURM_NTASKS": "2",
+        "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(),
     }  # fmt: skip
     command = [sys.executable, *RUN, recipe_file, "--set", *EXACT, f"output={tmp_path}"]
@@ -150,3 +166,5 @@ def test_who_was_launched_how() -> None:
     assert Processes.launched(torchrun) == Processes(rank=5, count=8, hosts=2)
     slurm = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_NTASKS": "16", "SLURM_NNODES": "2"}
     assert Processes.launched(slurm).on_each_host == 8
+    with pytest.raises(RsnError, match="16 tasks on 3 nodes; give it --ntasks-per-node"):
+        Processes.launched(slurm | {"SLURM_NNODES": "3"})

@@ -1,9 +1,14 @@
 """Lightning, set up as all our runs want it: rounds that end in a checkpoint, and stops that are told."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
@@ -60,7 +65,7 @@ def build_trainer(
         # As in the reference each process has statistics of its own while it trains.
         strategy=DDPStrategy(broadcast_buffers=False) if processes.count > 1 else "auto",
         callbacks=[*callbacks, keep_state],
-        plugins=[TwoStates()],
+        plugins=[TwoStates(), _environment(processes)],
         logger=[table, TensorBoardLogger(folder, name=LOGS, version=table.version)],
         log_every_n_steps=log_every,
         use_distributed_sampler=False,  # ShuffledBatches knows its rounds and shares
@@ -85,3 +90,14 @@ def fit(
         raise TrainingError(
             f"stopped at step {trainer.global_step} of {steps}; --resume goes on from the last finished round"
         ) from stopped
+
+
+def _environment(processes: Processes) -> ClusterEnvironment:
+    """How the processes find each other, for Lightning, which would else guess a second time who started them."""
+    if processes.count == 1:
+        return LightningEnvironment()
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    # Lightning insists on it; srun sets it only where it was given --ntasks-per-node.
+    os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(processes.on_each_host))
+    return SLURMEnvironment(auto_requeue=False)  # which would start the job again without --resume
