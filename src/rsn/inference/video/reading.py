@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0  # seconds for which a camera or server may be silent
 MICROSECONDS = 1_000_000
+WHOLE_FRAMES = {"rtsp_flags": "prefer_tcp"}  # by UDP, parts of frames are lost where the machine is slow
 _CAMERAS = {
     "linux": ("v4l2", "/dev/video{}"),
     "darwin": ("avfoundation", "{}"),
@@ -55,7 +56,9 @@ class Clip(FrameSource):
         self._container = _open(source)
         self._stream = _picture_stream(self._container, source)
         self._stream.thread_type = "AUTO"
-        start = self._container.start_time
+        # What comes as it is sent is read from its first frame; where that lies is not known before.
+        self._live = self._container.duration is None or self._container.format.name == "rtsp"
+        start = None if self._live else self._container.start_time
         self._origin = None if start is None else start / MICROSECONDS
         super().__init__(source, stem_of(source))
         self.sound_stream = next(iter(self._container.streams.audio), None)
@@ -85,7 +88,7 @@ class Clip(FrameSource):
     def _decoded(self) -> "Iterator[VideoFrame]":
         import av
 
-        if self._settings.start > 0:
+        if self._settings.start > 0 and not self._live:
             with suppress(av.FFmpegError):  # what cannot be sought in is read from the beginning
                 self._container.seek(int((self._settings.start + (self._origin or 0)) * MICROSECONDS))
         streams: list[VideoStream | AudioStream] = [self._stream]
@@ -113,6 +116,8 @@ class Clip(FrameSource):
         """Sound of the time that was asked for, on the clock on which `start` is 0."""
         if packet.dts is None:  # the end of the stream
             return
+        if self._origin is None:  # a live stream's, before its first picture
+            return
         start, end = self._settings.start, self._settings.end
         begin = start if start > 0 else -np.inf  # codecs may begin a little before 0
         if not begin <= self._seconds(packet) < end:
@@ -128,20 +133,22 @@ class Clip(FrameSource):
         return self._reached if stamp is None else float(stamp * packet.time_base) - (self._origin or 0.0)
 
     def _time_of(self, decoded: "VideoFrame") -> float:
-        """Seconds into the video; where frames have no time they follow at the stream's rate."""
+        """Seconds into the video; a frame without a time follows the one before at the stream's rate."""
+        rate = self._stream.guessed_rate or self._stream.average_rate or 25
+        follows = 0.0 if self._last is None else self._last + float(1 / rate)
         if decoded.time is None:
-            rate = self._stream.guessed_rate or self._stream.average_rate or 25
-            self._last = 0.0 if self._last is None else self._last + float(1 / rate)
+            self._last = follows
         else:
             if self._origin is None:
-                self._origin = decoded.time
+                self._origin = decoded.time - follows
             self._last = decoded.time - self._origin
         return self._last
 
     def _check_ending(self) -> None:
         """A file that is cut short says at its beginning how long it was to be."""
         if self.trouble is None and self._length is not None and self._reached + 1.0 < self._length:
-            self.trouble = f"the file is cut short, {self._length:.1f} seconds were to come"
+            what = "stream" if self._live else "file"
+            self.trouble = f"the {what} is cut short, {self._length:.1f} seconds were to come"
 
     def _seconds_long(self) -> float | None:
         """Of the longest of pictures and sound, as the file says."""
@@ -167,7 +174,7 @@ def _open(source: str) -> "InputContainer":
     # A file's reads never time out: a disk may sleep longer than a server may.
     patience = (PATIENCE, PATIENCE) if is_url(source) or camera is not None else None
     try:
-        return av.open(place, mode="r", format=driver, timeout=patience)
+        return av.open(place, mode="r", format=driver, timeout=patience, options=WHOLE_FRAMES)
     except av.FFmpegError as error:
         raise VideoError(_why_not(source, place, error)) from error
 
