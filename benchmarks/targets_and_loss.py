@@ -7,7 +7,6 @@ The reference draws five targets a joint with OpenCV, in the loader; its loss go
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +27,7 @@ def main() -> None:
     visibility = torch.randint(0, 3, (CROPS, JOINTS))
     where = (joints.to(options.device), visibility.to(options.device))
     people = list(zip(joints.numpy(), visibility.numpy(), strict=True))
-    by_loops = torch.from_numpy(np.stack([targets_by_loops(*person, SIZE) for person in people]))
+    by_loops = torch.stack([targets_by_loops(*person, SIZE) for person in people])
     targets = encode(*where, SIZE)
     difference = check(float((targets.cpu() - by_loops).abs().max()), 1e-3)
     rows = compare(

@@ -41,8 +41,11 @@ def main() -> None:
         crops = TrainingCrops(people, card.input_size, Augmentation())
         draws = [Draw(0, number) for number in range(BATCH)]
 
-        def reference() -> list[tuple[Tensor, np.ndarray]]:
-            return [sample(people.people[draw.person].image.path, crops._drawn(draw)[0]) for draw in draws]
+        drawn = [crops._drawn(draw)[0] for draw in draws]  # which the reference is given
+        by_loops = partial(sample, mirror=list(people.skeleton.mirror))
+
+        def reference() -> list[tuple[Tensor, Tensor]]:
+            return list(map(by_loops, people.people, drawn))
 
         def ours() -> tuple[Tensor, Tensor]:
             batch = torch.utils.data.default_collate([crops[draw] for draw in draws])
@@ -53,7 +56,7 @@ def main() -> None:
         expected = reference()
         off = torch.stack([pixels.flip(0) for pixels, _ in expected]) - inputs
         difference = check(float(off.abs().mean()) * 255 * 0.225, GREY_LEVELS)
-        check(float((targets - torch.from_numpy(np.stack([maps for _, maps in expected]))).abs().max()), 1e-3)
+        check(float((targets - torch.stack([maps for _, maps in expected])).abs().max()), 1e-3)
         rows = compare(
             "training samples, one core",
             {"reference": reference, "rsn": ours},
@@ -63,14 +66,14 @@ def main() -> None:
             asked={"rsn": 3},
             differences={"rsn": difference},
         )
-        path, drawn = people.people[0].image.path, crops._drawn(draws[0])[0]
+        path = people.people[0].image.path
         rows += compare(
             "stages of a training sample",
             {
-                "reference": partial(sample, path, drawn),
+                "reference": partial(by_loops, people.people[0], drawn[0]),
                 "read": partial(read_image, path),
                 "draw at random": partial(crops._drawn, draws[0]),
-                "cut": partial(drawn.crop.cut, read_image(path)),
+                "cut": partial(drawn[0].crop.cut, read_image(path)),
             },
             one="a sample",
             options=options,

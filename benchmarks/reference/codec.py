@@ -2,28 +2,37 @@
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 KERNELS = (15, 11, 9, 7, 5)
 BORDER = 10
 
 
-def targets(
-    joints: NDArray[np.float32], visibility: NDArray[np.int64], size: tuple[int, int]
-) -> NDArray[np.float32]:
+def targets(joints: NDArray[np.float32], visibility: NDArray[np.int64], size: tuple[int, int]) -> Tensor:
     """(K, 2) joints in input pixels, (K,) visibility -> (5, K, h, w) with a peak of 255."""
-    height, width = size[0] // 4, size[1] // 4
-    levels = np.zeros((len(KERNELS), len(joints), height, width), np.float32)
+    levels = np.zeros((len(KERNELS), len(joints), size[0] // 4, size[1] // 4))
+    visible = torch.from_numpy(visibility).float()
     for level, kernel in enumerate(KERNELS):
-        for joint, (x, y) in enumerate(joints):
-            if visibility[joint] < 1:
-                continue
-            heatmap = np.zeros((height, width), np.float32)
-            heatmap[int(y * height / size[0]), int(x * width / size[1])] = 1
-            heatmap = cv2.GaussianBlur(heatmap, (kernel, kernel), 0)
-            highest = heatmap.max()
-            levels[level, joint] = heatmap / highest * 255 if highest > 1e-8 else heatmap
-    return levels
+        levels[level] = _heatmaps(joints, visible, size, kernel)
+    return torch.from_numpy(levels).float()
+
+
+def _heatmaps(
+    joints: NDArray[np.float32], visible: Tensor, size: tuple[int, int], kernel: int
+) -> NDArray[np.float32]:
+    height, width = size[0] // 4, size[1] // 4
+    maps = np.zeros((len(joints), height, width), np.float32)
+    for joint, (x, y) in enumerate(joints):
+        if visible[joint] < 1:
+            continue
+        maps[joint, int(y * height / size[0]), int(x * width / size[1])] = 1
+        maps[joint] = cv2.GaussianBlur(maps[joint], (kernel, kernel), 0)
+        highest = maps[joint].max()
+        if highest > 1e-8:
+            maps[joint] /= highest / 255
+    return maps
 
 
 def decode(heatmaps: NDArray[np.float32], kernel: int = 5) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -17,7 +17,9 @@ class SampleLoss(nn.Module):
 
     def forward(self, maps: Tensor, targets: Tensor, visibility: Tensor) -> Tensor:
         total = maps.new_zeros(())
-        for prediction, target, visible in zip(maps, targets, visibility, strict=True):
+        for sample in range(len(maps)):
+            # Each time that autograd meets such an index it makes a gradient for the whole batch.
+            prediction, target, visible = maps[sample], targets[sample], visibility[sample]
             if self.hard_joints:
                 errors = self.errors(prediction, target).mean(dim=(1, 2)) * (visible > 0).float()
                 total = total + errors.topk(HARD_JOINTS).values.mean()

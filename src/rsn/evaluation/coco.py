@@ -144,10 +144,14 @@ def _checked_person(annotation: Entry, skeleton: Skeleton, images: dict[int | st
         hash((annotation["id"], annotation["category_id"], annotation["image_id"]))
     except TypeError:
         raise AnnotationError(f"{name} has an id that is neither a number nor a text") from None
-    joints = annotation.get("keypoints", [0] * 3 * len(skeleton))
+    joints = annotation["keypoints"] if "keypoints" in annotation else [0.0] * 3 * len(skeleton)
     _check_numbers(name, skeleton, joints, [*annotation["bbox"], annotation["area"]])
     marked = annotation.get("num_keypoints")  # with 0, neither hit nor miss
-    return {field: annotation[field] for field in ("id", "category_id", "area", "bbox")} | {
+    return {
+        "id": annotation["id"],
+        "category_id": annotation["category_id"],
+        "area": annotation["area"],
+        "bbox": annotation["bbox"],
         "image_id": _number_of(name, annotation["image_id"], images),
         "keypoints": joints,
         "iscrowd": int(annotation.get("iscrowd", 0)),
@@ -163,9 +167,15 @@ def _checked_result(
         _check_numbers(name, skeleton, entry["keypoints"], [entry["score"], *entry.get("bbox", ())])
         if entry["category_id"] not in categories:
             raise AnnotationError(f"{name}: nobody is annotated as category {entry['category_id']!r}")
-        fields = ("category_id", "keypoints", "score", "bbox")
-        result = {field: entry[field] for field in fields if field in entry}
-        return result | {"image_id": _number_of(name, entry["image_id"], images)}
+        result = {
+            "image_id": _number_of(name, entry["image_id"], images),
+            "category_id": entry["category_id"],
+            "keypoints": entry["keypoints"],
+            "score": entry["score"],
+        }
+        if "bbox" in entry:
+            result["bbox"] = entry["bbox"]
+        return result
     except (KeyError, TypeError) as error:
         raise AnnotationError(f"not an entry of a COCO keypoint results file: {error}") from error
 

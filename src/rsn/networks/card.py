@@ -98,7 +98,7 @@ class Card:
         """(N, 3, H, W) uint8 RGB -> float32 as the network takes it, on the same device."""
         mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
-        return (images.float() / 255 - mean) / std
+        return images.float().div_(255).sub_(mean).div_(std)
 
     def to_metadata(self) -> dict[str, str]:
         """The card as the metadata of a safetensors file."""
