@@ -27,6 +27,7 @@ def main() -> None:
     ways = {
         "reference": lambda: decode_by_loops(numbers),
         "rsn": lambda: decode(there),
+        "copy of the maps alone": lambda: there.clone(),
         "maximum of each map alone": lambda: there.amax((-2, -1)),
         "argmax of each map alone": lambda: there.flatten(2).argmax(-1),
     }

@@ -1,4 +1,4 @@
-"""All side-by-side benchmarks one after the other, into benchmarks/speed/ and benchmarks/memory.csv.
+"""All side-by-side benchmarks one after the other, into benchmarks/speed/, and two more into benchmarks/.
 
     python benchmarks/run_all.py --labels val2017_labels.npz
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--labels", help="for coco_ap.py, which is left out without")
     options = parser.parse_args()
     runs = [[f"{step}.py", "--output", f"speed/{step}.csv"] for step in STEPS]
-    runs.append(["memory.py", "--output", "memory.csv"])
+    runs += [[f"{name}.py", "--output", f"{name}.csv"] for name in ("memory", "branch_widths")]
     if options.labels:
         labels = str(Path(options.labels).resolve())
         runs.append(["coco_ap.py", labels, "--output", "speed/coco_ap.csv"])

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def test_engines_agree_with_the_network_on_batches_of_any_size(
         assert found.dtype == torch.float32
         tolerance = {"bf16": 0.05, "fp16": 0.005}.get(name[-4:], 1e-4)
         assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+def test_openvino_cuts_a_batch_into_pieces_for_its_threads(
+    trained: tuple[PoseNetwork, Card], request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(3)
+    engine, plain = (build_engine(name, *trained, CPU) for name in ("openvino", "torch"))
+    for count in (2, 3, 7):  # fewer than threads, one for each, pieces of different size
+        crops = torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8)
+        expected = plain(crops)
+        assert (engine(crops) - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
 @pytest.mark.slow

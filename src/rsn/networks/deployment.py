@@ -18,7 +18,7 @@ class Deployment(nn.Module):
     Equal to the trained network in eval mode up to rounding. Batch norms are folded into the convolutions before
     them, and the heads that only training looks at are gone. (In eval mode the network itself already mixes
     channels before it resizes, see `stages.UpLevel`.) Branches stay 26 and 52 channels wide: padded with zeros to 32
-    and 64 they were no faster in any engine that we measured.
+    and 64 they are no faster, which `benchmarks/branch_widths.py` measures.
 
     Input: (N, 3, H, W) uint8 RGB, H and W multiples of 32. Output: (N, K, H/4, W/4) float32.
 

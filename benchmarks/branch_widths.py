@@ -1,0 +1,50 @@
+"""Whether RSN-18 is faster with the branches of its blocks padded from 26, 52, 104, 208 channels to 32, 64, 128, 256.
+
+    python benchmarks/branch_widths.py --output benchmarks/branch_widths.csv
+
+Zeros would fill the weights up, and the answers stay the same; what that costs does not depend on the weights, so
+here both networks have random ones.
+"""
+
+from functools import partial
+
+import torch
+
+from rsn.inference.engines import build_engine, choose
+from rsn.networks.card import Card
+from rsn.networks.catalog import create_model
+from rsn.networks.network import PoseNetwork
+from rsn.networks.residual_steps import ResidualStepsBlock
+from side_by_side import arguments, compare, write
+
+CROPS = 16
+ENGINES = ("torch", "torch-bf16", "onnxruntime", "openvino", "openvino-bf16")
+
+
+def padded(in_channels: int, channels: int, *, stride: int = 1) -> ResidualStepsBlock:
+    """`residual_steps` with branches of half of the input's channels."""
+    return ResidualStepsBlock(in_channels, channels, width=in_channels // 2, stride=stride)
+
+
+def main() -> None:
+    """Compare both networks in every engine."""
+    parser = arguments(__doc__, repeats=5)
+    parser.add_argument("--engines", nargs="+", default=ENGINES)
+    options = parser.parse_args()
+    card = Card("rsn18")
+    wide = PoseNetwork(block=padded, blocks_per_layer=(2, 2, 2, 2), num_stages=1, num_joints=17)
+    networks = {"as they are": create_model("rsn18"), "padded": wide}
+    crops = torch.randint(0, 256, (CROPS, 3, *card.input_size), dtype=torch.uint8)
+    rows = []
+    for name in options.engines:
+        engine, device = choose(name, options.device)
+        ways = {
+            width: partial(build_engine(engine, network, card, device), crops)
+            for width, network in networks.items()
+        }
+        rows += compare(f"branch widths, {name}", ways, one="a crop", things=CROPS, options=options)
+    write(rows, options.output)
+
+
+if __name__ == "__main__":
+    main()
