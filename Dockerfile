@@ -1,7 +1,9 @@
 # syntax=docker/dockerfile:1
 #
-# docker build --target cpu -t rsn .           docker run --rm -v "$PWD:/data" rsn predict photo.jpg
-# docker build --target cuda -t rsn:cuda .     docker run --rm --gpus all -v "$PWD:/data" rsn:cuda predict photo.jpg --device cuda
+# docker build --target cpu -t rsn .
+# docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" rsn predict photo.jpg
+# docker build --target cuda -t rsn:cuda .
+# docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/data" rsn:cuda predict photo.jpg --device cuda
 # The service, for the machine itself only:    docker run --rm -p 127.0.0.1:8000:8000 rsn serve --host 0.0.0.0
 #
 # One image a PyTorch build: they differ by gigabytes.
@@ -13,9 +15,9 @@ COPY src src
 RUN pip install --no-cache-dir build && python -m build --wheel --outdir /wheels .
 
 FROM python:3.13-slim AS base
-# Weights that are fetched, and converted graphs, go to /cache: mount a volume there to keep them.
+# Weights that are fetched, and converted graphs, go to /cache: mount a volume there to keep them. Whoever runs it may write there.
 ENV RSN_CACHE=/cache HF_HOME=/cache/huggingface PYTHONUNBUFFERED=1
-RUN useradd --create-home rsn && mkdir /cache /data && chown rsn /cache /data
+RUN useradd --create-home rsn && mkdir /cache /data && chown rsn /data && chmod 1777 /cache
 COPY --from=wheel /wheels /wheels
 
 FROM base AS cuda
