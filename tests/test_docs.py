@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,13 @@ def test_every_page_is_on_the_site() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_conda_needs_what_the_package_does() -> None:
+    (named,) = re.findall(
+        r"run dependencies (.*?) at the bounds", (ROOT / "docs/install.md").read_text(), re.DOTALL
+    )
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in package["dependencies"]}
+    of_conda = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
+    assert set(re.findall(r"`(.*?)`", named)) == {of_conda.get(name, name) for name in needed}
