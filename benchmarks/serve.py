@@ -70,7 +70,8 @@ def served(folder: Path) -> Iterator[tuple[int, int]]:
     torch.manual_seed(0)
     weights = folder / "random.safetensors"
     save_weights(weights, create_model("rsn18"), Card("rsn18", input_size=(64, 64)))
-    command = [sys.executable, "-m", "rsn", "serve", str(weights), "--port", "0", "--device", "cpu"]
+    settings = ["--boxes", "whole", "--port", "0", "--device", "cpu"]  # each request has boxes of its own
+    command = [sys.executable, "-m", "rsn", "serve", str(weights), *settings]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             line = process.stderr.readline() if process.stderr else ""
