@@ -88,15 +88,13 @@ def engines(
 
 def in_8_bits(network: PoseNetwork, card: Card) -> Engine:
     """Calibrated with drawn pictures, which is as fast as with people."""
-    import openvino
-
     from rsn.exporting.int8 import quantised
-    from rsn.inference.engines.openvino import as_openvino, open_openvino
+    from rsn.inference.engines.openvino import as_openvino, open_openvino, save_openvino
 
     model = quantised(as_openvino(Deployment(network, card)), crops_to_check(card, ()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.xml"
-        openvino.save_model(model, path, compress_to_fp16=False)
+        save_openvino(model, path)
         return open_openvino(path, bf16=False).engine
 
 

@@ -147,6 +147,19 @@ os.kill(os.getpid(), signal.SIGCHLD)
     assert (answer.returncode, answer.stdout) == (0, "survived\n"), answer.stderr
 
 
+def test_openvino_reports_nothing_to_its_makers(random_weights: Path, tmp_path: Path) -> None:
+    """Before it reports it makes a number for this user, in the folder intel of their home."""
+    program = f"""
+from rsn.inference.engines import build_engine, choose
+from rsn.networks.weights import load_model
+build_engine("openvino", *load_model({str(random_weights)!r}), choose("openvino", "cpu")[1])
+"""
+    home = {"HOME": str(tmp_path), "RSN_CACHE": str(tmp_path / "cache")}
+    others = {name: value for name, value in os.environ.items() if name != "CI"}  # where it keeps silent
+    subprocess.run([sys.executable, "-c", program], check=True, env=others | home)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
 def test_a_graph_in_a_cache_that_cannot_be_written_to_is_used(
     trained: tuple[PoseNetwork, Card], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,13 +109,11 @@ def _write_openvino(graph: ExportGraph, path: Path, export: Export) -> None:
 
 
 def _write_int8(graph: ExportGraph, path: Path, export: Export, calibration: Tensor) -> None:
-    import openvino  # type: ignore[import-untyped]
-
     from rsn.exporting.int8 import quantised
-    from rsn.inference.engines.openvino import as_openvino
+    from rsn.inference.engines.openvino import as_openvino, save_openvino
 
     model = as_openvino(graph, export.to_metadata())
-    openvino.save_model(quantised(model, graph.arranged(calibration)), path, compress_to_fp16=False)
+    save_openvino(quantised(model, graph.arranged(calibration)), path)
 
 
 def _write_torch_export(graph: ExportGraph, path: Path, export: Export) -> None:

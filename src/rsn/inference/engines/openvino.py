@@ -1,5 +1,6 @@
 """OpenVINO as an engine: the fastest that we measured on CPUs."""
 
+import sys
 import warnings
 from collections.abc import Mapping
 from functools import cache, partial
@@ -17,6 +18,9 @@ from rsn.inference.engines.graphs import Graph, converted
 from rsn.networks.deployment import Deployment
 
 FILE = "graph.xml"
+
+# Where OpenVINO and NNCF find this library they report every conversion to their makers, without having asked.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def openvino_engine(deployment: Deployment, *, bf16: bool) -> Engine:
@@ -85,9 +89,14 @@ def write_openvino(
 
     fp16: store the weights in float16.
     """
+    save_openvino(as_openvino(deployment, metadata), path, fp16=fp16)
+
+
+def save_openvino(model: Any, path: Path, *, fp16: bool = False) -> None:
+    """Write an `openvino.Model` as .xml and .bin; fp16: with its weights in float16."""
     import openvino  # type: ignore[import-untyped]
 
-    openvino.save_model(as_openvino(deployment, metadata), path, compress_to_fp16=fp16)
+    openvino.save_model(model, path, compress_to_fp16=fp16)
 
 
 def as_openvino(deployment: Deployment, metadata: Mapping[str, str] | None = None) -> Any:
