@@ -1,6 +1,7 @@
 """A worker alone, without Ray, and what it writes."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+import torch
 
 from bulk_photos import rows_in, unreadable_in, write_pictures
 from drawn_detectors import BOXES, picture, yolox
@@ -19,6 +21,14 @@ from rsn.images import read_image
 from rsn.skeletons import COCO_17
 
 HERE = Machine("cpu", 4, 1)
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """A worker has its process for itself and sets its threads; here the tests go on after it."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
