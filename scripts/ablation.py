@@ -10,6 +10,7 @@ import csv
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -27,22 +28,36 @@ RECIPE = Path("recipes/ensemble/rsn18_96x64.yaml")
 LENGTH = ("optimisation.steps=300", "validate_every=300")
 COLUMNS = ("switch", "seed", "mean OKS")
 SEEDS = (1, 2)
-SWITCHES: dict[str, tuple[str, ...]] = {
-    "baseline": (),
-    "weights averaged (EMA)": ("optimisation.average=0.99",),
-    "AdamW, 0.01, on convolutions": (
-        "optimisation.optimizer=adamw",
-        "optimisation.weight_decay=0.01",
-        "optimisation.decay_on=convolutions",
+
+
+@dataclass(frozen=True)
+class Switch:
+    """What differs from the baseline: settings, and how many processes share a batch."""
+
+    settings: tuple[str, ...] = ()
+    processes: int = 1
+
+
+SWITCHES = {
+    "baseline": Switch(),
+    "weights averaged (EMA)": Switch(("optimisation.average=0.99",)),
+    "AdamW, 0.01, on convolutions": Switch(
+        (
+            "optimisation.optimizer=adamw",
+            "optimisation.weight_decay=0.01",
+            "optimisation.decay_on=convolutions",
+        )
     ),
-    "cosine": ("optimisation.schedule=cosine",),
-    "unbiased codec": ("decoder=unbiased",),
-    "bf16": ("compute.precision=bf16-mixed",),
-    "PRM after the last output": ("refine=last",),
-    "rotation and half bodies": (
-        "augmentation.rotation_probability=0.5",
-        "augmentation.half_body_probability=0.3",
+    "cosine": Switch(("optimisation.schedule=cosine",)),
+    "unbiased codec": Switch(("decoder=unbiased",)),
+    "bf16": Switch(("compute.precision=bf16-mixed",)),
+    "PRM after the last output": Switch(("refine=last",)),
+    "rotation and half bodies": Switch(
+        ("augmentation.rotation_probability=0.5", "augmentation.half_body_probability=0.3")
     ),
+    "colours": Switch(("augmentation.colour=0.2",)),
+    "two processes": Switch(processes=2),
+    "two processes, SyncBN": Switch(("norm=all",), processes=2),
 }
 
 
@@ -51,10 +66,11 @@ def main(runs: Path = Path("runs/ablation"), table: Path = Path("docs/ablation.c
     if not table.exists():
         table.write_text(",".join(COLUMNS) + "\n")
     for seed in SEEDS:
-        for name, settings in SWITCHES.items():
+        for name, switch in SWITCHES.items():
             if (name, str(seed)) not in measured(table):
                 folder = run_folder(runs, name, seed)
-                train(folder, (*LENGTH, *settings, f"seed={seed}", f"output={folder}"))
+                settings = (*LENGTH, *switch.settings, f"seed={seed}", f"output={folder}")
+                train(folder, settings, switch.processes)
                 add_row(table, name, seed, mean_oks(folder))
 
 
@@ -64,12 +80,15 @@ def measured(table: Path) -> set[tuple[str, str]]:
         return {(row["switch"], row["seed"]) for row in csv.DictReader(file)}
 
 
-def train(folder: Path, settings: Sequence[str]) -> None:
-    """Train into a folder; a run that was cut off goes on."""
+def train(folder: Path, settings: Sequence[str], processes: int) -> None:
+    """Train into a folder, by so many processes; a run that was cut off goes on."""
     if not (folder / "last.safetensors").is_file():
         resume = ["--resume"] if (folder / STATE).is_file() else []
+        together = (
+            ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
+        )
         subprocess.run(
-            [sys.executable, "-m", "rsn", "train", RECIPE, *resume, "--set", *settings], check=True
+            [sys.executable, *together, "-m", "rsn", "train", RECIPE, *resume, "--set", *settings], check=True
         )
 
 

@@ -40,7 +40,7 @@ def table_of(measured: Measured) -> Table:
         told = (
             ["", ""]
             if switch == BASELINE
-            else [f"{mean(gains):+.2f}", ", ".join(f"{gain:+.2f}" for gain in gains)]
+            else [f"{round(mean(gains), 2) + 0.0:+.2f}", ", ".join(f"{gain:+.2f}" for gain in gains)]
         )
         rows.append([switch, f"{mean(by_seed.values()):.2f}", apart, *told])
     return rows
