@@ -43,6 +43,7 @@ def tables() -> dict[str, Table]:
                 for people, rows in predict.items()
             ),
         ],
+        "speed, AP": _milliseconds("the figures of val2017", _of("COCO AP")),
         "speed, decode": _milliseconds("32 crops", _of("decode")),
         "speed, stages of predict": _milliseconds("a photo of three people", stages),
         "speed, stages of a sample": _milliseconds("a training sample", sample),
