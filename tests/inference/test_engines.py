@@ -13,10 +13,10 @@ import torch
 from rsn import PoseEstimator, create_model
 from rsn.errors import DeviceError, RsnError, UnknownNameError
 from rsn.inference.engines import ENGINES, build_engine, choose
-from rsn.networks.bottleneck import bottleneck
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_model
+from small_network import small_network
 
 CPU = torch.device("cpu")
 
@@ -69,14 +69,7 @@ def test_openvino_cuts_a_batch_into_pieces_for_its_threads(
 @pytest.mark.slow
 def test_a_small_network_is_compiled_for_batches_of_any_size() -> None:
     torch.manual_seed(0)
-    network = PoseNetwork(
-        block=bottleneck,
-        blocks_per_layer=(1, 1, 1, 1),
-        num_stages=1,
-        num_joints=2,
-        expansion=4,
-        up_channels=8,
-    )
+    network = small_network(2)
     card = Card("mspn50", input_size=(32, 32))
     compiled, plain = (build_engine(name, network, card, CPU) for name in ("torch-compile", "torch"))
     for count in (3, 5, 2):

@@ -11,13 +11,12 @@ from rsn.datasets.coco import read_coco
 from rsn.datasets.loading import Draw
 from rsn.datasets.resident import CropPlans, ResidentPictures
 from rsn.heatmaps import encode
-from rsn.networks.bottleneck import bottleneck
 from rsn.networks.card import Card
-from rsn.networks.network import PoseNetwork
 from rsn.training.health import UnreadableImages
 from rsn.training.module import PoseTraining
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
+from small_network import small_network
 
 
 def losses(recipe_file: Path, folder: Path, *settings: str) -> list[float]:
@@ -60,14 +59,7 @@ def test_a_compiled_step_from_pictures_to_gradients_is_the_plain_one(
     found = []
     for compiled in ("false", "true"):
         torch.manual_seed(0)
-        network = PoseNetwork(
-            block=bottleneck,
-            blocks_per_layer=(1, 1, 1, 1),
-            num_stages=1,
-            num_joints=17,
-            expansion=4,
-            up_channels=8,
-        )
+        network = small_network(17)
         recipe = read_recipe(recipe_file, (f"compute.compile={compiled}",))
         step = PoseTraining(network, card, recipe, UnreadableImages(people, most=0.0), pictures)
         loss = step.loss_of(batch, targets)

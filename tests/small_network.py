@@ -1,0 +1,16 @@
+"""The smallest network of the catalog's kind, for tests that have it compiled."""
+
+from rsn.networks.bottleneck import bottleneck
+from rsn.networks.network import PoseNetwork
+
+
+def small_network(num_joints: int) -> PoseNetwork:
+    """One stage of one bottleneck a layer, with weights of chance; goes by the name of mspn50 in a card."""
+    return PoseNetwork(
+        block=bottleneck,
+        blocks_per_layer=(1, 1, 1, 1),
+        num_stages=1,
+        num_joints=num_joints,
+        expansion=4,
+        up_channels=8,
+    )
