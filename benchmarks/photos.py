@@ -8,18 +8,21 @@ import numpy as np
 SIZE = (480, 640)  # height, width
 
 
-def write_photos(folder: Path, count: int) -> list[Path]:
-    """So many JPEG files of 640 x 480 pixels; the same ones every time."""
+def write_photos(folder: Path, count: int, size: tuple[int, int] = SIZE, *, grain: int = 4) -> list[Path]:
+    """So many JPEG files of a size (height, width); the same ones every time.
+
+    grain: pixels from one tone to the next; a photo of a camera has fewer bytes for a pixel than one made for the web.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0)
     paths = [folder / f"{number:05d}.jpg" for number in range(count)]
     for path in paths:
-        small = noise.integers(0, 255, (SIZE[0] // 4, SIZE[1] // 4, 3)).astype(np.uint8)
-        cv2.imwrite(str(path), cv2.resize(small, SIZE[::-1]))
+        small = noise.integers(0, 255, (size[0] // grain, size[1] // grain, 3)).astype(np.uint8)
+        cv2.imwrite(str(path), cv2.resize(small, size[::-1]))
     return paths
 
 
-def boxes(people: int) -> list[list[float]]:
+def boxes(people: int, size: tuple[int, int] = SIZE) -> list[list[float]]:
     """Boxes (x, y, width, height) of so many people beside each other."""
-    width = SIZE[1] / people
-    return [[number * width, 40.0, width, 400.0] for number in range(people)]
+    width = size[1] / people
+    return [[number * width, size[0] / 12, width, size[0] / 1.2] for number in range(people)]

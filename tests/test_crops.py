@@ -73,3 +73,21 @@ def test_outside_the_image_is_black() -> None:
     image = np.full((64, 48, 3), 255, np.uint8)
     pixels = Crop.of_box([-48, 0, 48, 64], SIZE, (1.0, 1.0)).cut(image)
     assert pixels[:, :180].max() == 0
+
+
+@pytest.mark.parametrize("times", [2, 4, (8, 2)])
+def test_a_crop_of_a_shrunk_image_shows_the_same(times: int | tuple[int, int]) -> None:
+    crop = Crop.of_region(Region((500.0, 300.0), (480.0, 640.0)), SIZE, rotation=30.0)
+    in_whole = np.array([[480.0, 320.0], [8.0, 0.0]])
+    in_shrunk = (
+        in_whole + 0.5
+    ) / times - 0.5  # edges are where both coordinates are zero, half a pixel up and left
+    np.testing.assert_allclose(crop.of_shrunk(times).to_input(in_shrunk), crop.to_input(in_whole), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("height", "shrink"), [(300, 1), (1020, 1), (1030, 2), (2040, 2), (2050, 4), (4100, 8), (90000, 8)]
+)
+def test_an_image_shrinks_until_two_pixels_are_left_for_one(height: int, shrink: int) -> None:
+    region = Region((0.0, 0.0), (0.75 * height, height))
+    assert Crop.of_region(region, SIZE, rotation=20.0).shrink == shrink

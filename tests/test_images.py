@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from rsn.crops import Image
+from rsn.crops import Image, Shrink
 from rsn.errors import ImageError
 from rsn.images import declared_size, decode_image, find_images, read_image, write_image
 
@@ -122,6 +122,25 @@ def test_exif_rotation(tmp_path: Path, picture: Image, kind: str, orientation: i
     exif[0x112] = orientation
     image = read(tmp_path, encoded(picture, kind, exif=exif, quality=95))
     assert_alike(image, np.rot90(picture, turn), 6)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 95, "subsampling": 0})])
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("size", [(104, 64), (101, 67)])  # with and without pixels that are left over
+@pytest.mark.parametrize("times", [2, 4, 8])
+def test_a_shrunk_picture_is_means(
+    kind: str, options: dict[str, Any], orientation: int, size: tuple[int, int], times: Shrink
+) -> None:
+    columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    slopes = np.stack([columns * 2, rows * 3, columns + rows], -1).astype(np.uint8)
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    data = encoded(slopes, kind, exif=exif.tobytes(), **options)
+    whole, shrunk = decode_image(data, "picture"), decode_image(data, "picture", shrink=times)
+    height, width = whole.shape[0] // times, whole.shape[1] // times
+    means = whole[: height * times, : width * times].reshape(height, times, width, times, 3).mean((1, 3))
+    assert shrunk.shape[:2] == (-(-whole.shape[0] // times), -(-whole.shape[1] // times))
+    assert np.abs(shrunk[:height, :width] - means).max() < 4
 
 
 def test_long_thin_picture(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ top left corner. An input size is (height, width).
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
+Shrink = Literal[1, 2, 4, 8]  # how many times narrower and lower a JPEG can be decoded
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,31 @@ class Crop:
 
         Bilinear sampling alone would leave most pixels of a large image unread.
         """
-        scale = float(np.hypot(*self.matrix[:, 0]))
-        if scale > 0.5:
+        if self.scale > 0.5:
             return self.cut(image)
-        size = [max(round(side * 2 * scale), 1) for side in image.shape[1::-1]]
+        size = [max(round(side * 2 * self.scale), 1) for side in image.shape[1::-1]]
         shrunk = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        back = np.divide(image.shape[1::-1], size)
-        return replace(self, matrix=self.matrix * (*back, 1.0)).cut(shrunk)
+        return self.of_shrunk(np.divide(image.shape[1::-1], size)).cut(shrunk)
+
+    @property
+    def scale(self) -> float:
+        """Input pixels per image pixel."""
+        return float(np.hypot(*self.matrix[:, 0]))
+
+    @property
+    def shrink(self) -> Shrink:
+        """How much smaller the image may be read without loss: two pixels of it are left for each of the input."""
+        shrinks: tuple[Shrink, ...] = (8, 4, 2)
+        return next((times for times in shrinks if times * self.scale <= 0.5), 1)
+
+    def of_shrunk(self, times: ArrayLike) -> "Crop":
+        """The same crop of the image when it is narrower and lower by so many `times` (both, or x and y).
+
+        A pixel of the shrunk image is the mean of times x times pixels, and lies in their middle.
+        """
+        x, y = np.broadcast_to(np.asarray(times, np.float64), 2)
+        to_whole = np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
+        return replace(self, matrix=self.matrix @ to_whole)
 
     def to_input(self, points: ArrayLike) -> FloatArray:
         """Image pixels -> input pixels, (..., 2)."""

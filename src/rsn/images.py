@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.crops import Image
+from rsn.crops import Image, Shrink
 from rsn.errors import ImageError
 from rsn.files import write_atomically
 
@@ -19,6 +19,12 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
 SMALLEST_SIDE = 8  # pixels; nobody can be seen in less
 MOST_PIXELS = 180_000_000  # beyond it a small file unpacks to more memory than a machine may have
 
+_READING = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 _ENCODING = {
     ".jpg": (cv2.IMWRITE_JPEG_QUALITY, 92),
     ".jpeg": (cv2.IMWRITE_JPEG_QUALITY, 92),
@@ -27,20 +33,23 @@ _ENCODING = {
 }
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path, *, shrink: Shrink = 1) -> Image:
     """The picture in a file as (H, W, 3) uint8 RGB, see `decode_image`.
 
     Raises:
         ImageError: no such file, or what `decode_image` raises.
     """
-    return decode_image(_read_bytes(path), str(path))
+    return decode_image(_read_bytes(path), str(path), shrink=shrink)
 
 
-def decode_image(data: bytes, name: str) -> Image:
+def decode_image(data: bytes, name: str, *, shrink: Shrink = 1) -> Image:
     """The bytes of a picture file as (H, W, 3) uint8 RGB, turned upright where its EXIF data say how.
 
     Grey, palette and CMYK pictures become RGB, 16 bits become 8, transparent parts lie on white. Of an
     animation it is the first frame. `name` is what an error calls the picture.
+
+    shrink: how many times narrower and lower it shall be, sides rounded up. A JPEG is then not even decoded in full,
+    which takes half the time or less.
 
     Raises:
         ImageError: no bytes, not a picture, cut short, a side below 8 pixels, above 180 megapixels.
@@ -50,11 +59,14 @@ def decode_image(data: bytes, name: str) -> Image:
     if _is_cut_short(data):
         raise ImageError(f"{name} ends in the middle of the picture; copy or download it again")
     _check_size(name, declared_size(data))
+    at_once = _shrinks_exactly(data, shrink)
     with _silent_opencv:
-        pixels = _decode(data)
+        pixels = _decode(data, shrink if at_once else 1)
     if pixels is None:
         raise ImageError(f"{name} is not a picture that can be read; convert it to JPEG or PNG")
-    _check_size(name, (pixels.shape[1], pixels.shape[0]))
+    if not at_once:
+        _check_size(name, (pixels.shape[1], pixels.shape[0]))
+        pixels = _shrunk(pixels, shrink)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -125,8 +137,8 @@ def _check_size(name: str, size: tuple[int, int] | None) -> None:
         raise ImageError(f"{name} has {width} x {height} pixels; scale it down to at most {limit}")
 
 
-def _decode(data: bytes) -> NDArray[np.uint8] | None:
-    """(H, W, 3) BGR, or None for what OpenCV cannot read."""
+def _decode(data: bytes, shrink: Shrink) -> NDArray[np.uint8] | None:
+    """(H, W, 3) BGR, or None for what OpenCV cannot read. Only of a JPEG may it be anything but whole."""
     buffer = np.frombuffer(data, np.uint8)
     try:
         if _may_be_transparent(data):
@@ -134,10 +146,31 @@ def _decode(data: bytes) -> NDArray[np.uint8] | None:
             stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
             if stored is not None and stored.shape[2:] == (4,) and stored.dtype in (np.uint8, np.uint16):
                 return _on_white(np.asarray(stored))
-        pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(buffer, _READING[shrink])
     except cv2.error:
         return None
     return np.asarray(pixels) if pixels is not None and pixels.dtype == np.uint8 else None
+
+
+def _shrinks_exactly(data: bytes, times: Shrink) -> bool:
+    """Whether a picture is a JPEG that can be shrunk while it is decoded, without pixels that are left over.
+
+    Those lie at the right and at the bottom, or on other sides once the picture is turned upright.
+    """
+    if times == 1 or not data.startswith(_JPEG):
+        return False
+    size = declared_size(data)
+    return size is not None and not any(side % times for side in size)
+
+
+def _shrunk(pixels: NDArray[np.uint8], times: Shrink) -> NDArray[np.uint8]:
+    """Means of `times` x `times` pixels, of which those beyond the edge repeat it."""
+    if times == 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    whole = cv2.copyMakeBorder(pixels, 0, -height % times, 0, -width % times, cv2.BORDER_REPLICATE)
+    size = (whole.shape[1] // times, whole.shape[0] // times)
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _encode(image: Image, suffix: str) -> bytes | None:

@@ -11,10 +11,11 @@ from torch.utils.data import DataLoader
 from rsn.crops import Crop
 from rsn.datasets.augment import Augmentation
 from rsn.datasets.coco import read_coco
-from rsn.datasets.labelled import PoseDataset
+from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
 from rsn.datasets.loading import READ, Draw, ShuffledBatches, TrainingCrops
 from rsn.datasets.resident import CropPlans, ResidentPictures
 from rsn.errors import ImageError
+from rsn.skeletons import COCO_17
 
 CPU = torch.device("cpu")
 SIZE = (64, 96)
@@ -43,6 +44,28 @@ def test_the_same_draws_give_the_same_crops(people: PoseDataset) -> None:
         # OpenCV may round positions to 1/32 of a pixel, which shows at the edges of the drawn figures.
         assert difference.float().mean() < 0.3
         assert (difference > 16).float().mean() < 2e-3
+
+
+def test_a_large_photo_is_decoded_small_and_cut_at_the_same_place(tmp_path: Path) -> None:
+    columns, rows = np.meshgrid(np.arange(2048), np.arange(1536))
+    slopes = np.stack([columns // 9, rows // 7, (columns + rows) // 15], -1).astype(np.uint8)
+    photo = tmp_path / "large.jpg"
+    cv2.imwrite(str(photo), slopes, [cv2.IMWRITE_JPEG_QUALITY, 98])
+    box = np.array([500.0, 100.0, 900.0, 1300.0])
+    someone = LabelledPerson(
+        ImageFile(0, photo), box, np.tile(box[:2] + 300, (17, 1)).astype(np.float32), np.full(17, 2)
+    )
+    people = PoseDataset(COCO_17, (someone,))
+    pictures = ResidentPictures([photo], CPU)
+    crops = TrainingCrops(people, SIZE, Augmentation())
+    plans = CropPlans(people, SIZE, Augmentation(), pictures.numbers)
+    for epoch in range(4):
+        draw = Draw(epoch, 0)
+        assert crops._drawn(draw)[0].crop.shrink > 2
+        plan = torch.utils.data.default_collate([plans[draw]])
+        inside = pictures.crops(plan, SIZE)["image"][0].int()
+        difference = (crops[draw]["image"].int() - inside).abs()
+        assert (difference > 2).float().mean() < 0.02, "all but the edge of the photo"
 
 
 def test_whole_shifts_are_exact_and_black_outside(tmp_path: Path) -> None:

@@ -14,9 +14,8 @@ from torch.utils.data import Dataset
 from rsn.crops import Crop, FloatArray, Region
 from rsn.datasets.augment import draw_colours, recolour
 from rsn.datasets.coco import read_json
-from rsn.datasets.loading import Draw
+from rsn.datasets.loading import Draw, read_for
 from rsn.errors import AnnotationError
-from rsn.images import read_image
 
 LEAST_VISIBLE = (
     0.35  # share of a box that must be in the crop; less of a person is neither somebody nor nobody
@@ -128,7 +127,8 @@ class BoxCrops(Dataset[BoxBatch]):
         crop = frame(image.size, size, self.framing, random)
         corners, seen = cropped(image.people, crop)
         crowds, _ = cropped(image.crowds, crop)
-        pixels = crop.cut_small(read_image(image.path))
+        picture, crop = read_for(crop, image.path)
+        pixels = crop.cut_small(picture)
         if self.framing.colour:
             pixels = recolour(pixels, draw_colours(self.framing.colour, random))
         return BoxBatch(

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TypedDict, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from rsn.crops import Crop, Image
 from rsn.datasets.augment import Augmentation, AugmentedCrop, augment, draw_colours, recolour
 from rsn.datasets.labelled import PoseDataset
 from rsn.errors import ImageError
@@ -80,13 +82,22 @@ class DrawnCrops(Dataset[T], ABC):
         return drawn, draw_colours(self.augmentation.colour, random)
 
 
+def read_for(crop: Crop, path: Path) -> tuple[Image, Crop]:
+    """A picture, no larger than a crop of it needs, and the crop in it. Of a large JPEG most is never decoded.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    return read_image(path, shrink=crop.shrink), crop.of_shrunk(crop.shrink)
+
+
 class TrainingCrops(DrawnCrops[CropBatch]):
     """Crops that are cut from the pictures' files."""
 
     def _crop(self, draw: Draw, *, unreadable: int) -> CropBatch:
-        image = read_image(self.people.people[draw.person].image.path)
         drawn, colours = self._drawn(draw)
-        pixels = drawn.crop.cut(image)
+        image, crop = read_for(drawn.crop, self.people.people[draw.person].image.path)
+        pixels = crop.cut(image)
         if self.augmentation.colour:
             pixels = recolour(pixels, colours)
         return CropBatch(
