@@ -31,11 +31,11 @@ docs: .venv/docs.stamp  ## the documentation as a site, in site/; a broken link 
 package:  ## build the wheel and the sdist, and try the wheel where there is nothing else
 	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/check_package.sh
 
-matrix:  ## the tests on every supported Python, and on the lowest versions of all libraries; needs uv
-	TORCH='$(TORCH)' LOWEST_TORCH='$(LOWEST_TORCH)' scripts/test_matrix.sh
+matrix:  ## the tests on every supported Python that is here, and on the lowest versions of all libraries
+	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/test_matrix.sh
 
-lowest:  ## the tests on the lowest versions alone; LOWEST_TORCH='torch==2.13.0' keeps PyTorch from being the lowest
-	LOWEST_TORCH='$(LOWEST_TORCH)' scripts/test_matrix.sh lowest
+lowest:  ## the tests on the lowest versions alone; TESTS='tests/datasets tests/heatmaps' runs some of them
+	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/test_matrix.sh lowest -- $(TESTS)
 
 clean:
 	rm -rf .venv* build dist out site .pytest_cache .ruff_cache .mypy_cache src/*.egg-info

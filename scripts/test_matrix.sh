@@ -1,27 +1,35 @@
 #!/usr/bin/env bash
-# The tests on every Python that rsn supports, and once on the lowest versions that pyproject.toml allows.
+# The tests on every Python that rsn supports, and on the lowest versions of all libraries that pyproject.toml allows.
 #
-# Usage: scripts/test_matrix.sh [3.11 3.12 3.13 lowest]     # all of them by default
+# Usage: scripts/test_matrix.sh [3.11 3.12 3.13 lowest] [-- PYTEST OPTIONS]     # all of them by default
 #
-# Needs uv (https://docs.astral.sh/uv), which fetches the Pythons. TORCH chooses the newest PyTorch, options included.
-# LOWEST_TORCH does so for the lowest versions, whose PyTorch is the lowest as well where it is not set: several GB from
-# PyPI, or less with LOWEST_TORCH='--extra-index-url https://download.pytorch.org/whl/cpu'.
+# The Pythons are those that the machine has, python3.12 and so on. TORCH and PYTHON as in the Makefile; PYTHON is who
+# runs the lowest versions. PyTorch is of several GB, so that the lowest is tried where it is chosen:
+# TORCH='torch==2.7.0 --index-url https://download.pytorch.org/whl/cpu'.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- 3.11 3.12 3.13 lowest
-for name in "$@"; do
+names=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do names+=("$1"); shift; done
+shift || true
+[ ${#names[@]} -gt 0 ] || names=(3.11 3.12 3.13 lowest)
+
+for name in "${names[@]}"; do
     environment=.venv-$name
+    bin=$environment/bin
+    python=python$name
+    [ "$name" != lowest ] || python=${PYTHON:-python3}
+    "$python" -m venv --clear "$environment"
+    # shellcheck disable=SC2086  # options
+    "$bin/pip" install --quiet ${TORCH:-torch==2.13.0}
     if [ "$name" = lowest ]; then
-        uv venv --quiet --clear --python 3.11 "$environment"
-        # shellcheck disable=SC2086  # options
-        uv pip install --quiet --python "$environment" --resolution lowest-direct \
-            ${LOWEST_TORCH:-} -e '.[dev]'
+        # Of pip and uv, only uv can be told to take the lowest. It leaves the PyTorch that it finds.
+        "$bin/pip" install --quiet uv
+        torch=$("$bin/python" -c 'import torch; print(torch.__version__)')
+        "$bin/uv" pip install --quiet --python "$bin/python" --resolution lowest-direct "torch==$torch" -e '.[dev]'
     else
-        uv venv --quiet --clear --python "$name" "$environment"
-        # shellcheck disable=SC2086  # options
-        uv pip install --quiet --python "$environment" ${TORCH:-torch==2.13.0} -e '.[dev]'
+        "$bin/pip" install --quiet -e '.[dev]'
     fi
-    echo "== $name: $("$environment/bin/python" --version)"
-    "$environment/bin/python" -m pytest -q
+    echo "== $name: $("$bin/python" --version), $("$bin/python" -c 'import numpy; print("numpy", numpy.__version__)')"
+    "$bin/python" -m pytest -q "$@"
 done
