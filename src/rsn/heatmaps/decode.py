@@ -1,7 +1,6 @@
 """Heatmaps -> joints."""
 
 from collections.abc import Sequence
-from math import gcd
 
 import torch
 from torch import Tensor
@@ -10,13 +9,14 @@ from torch.nn.functional import pad
 from rsn.heatmaps import unbiased
 from rsn.heatmaps.encode import PEAK
 from rsn.heatmaps.gaussian import gaussian_kernel
+from rsn.heatmaps.peaks import cell_at, highest_cell, one_strip, strips_of
+from rsn.heatmaps.windows import around_peaks, side_of
 from rsn.networks.card import Decoder
 from rsn.networks.network import STRIDE
 
 # Cell j of a heatmap lies at input pixel 4j + this: where the reference's decoders put joints, and where it does lie.
 CELL_MIDDLE: dict[Decoder, float] = {"rsn": STRIDE / 2, "mmpose": STRIDE / 2, "unbiased": unbiased.MIDDLE}
 BORDER = 10  # zeros that the reference has around a map; a map without a positive value peaks there
-ROWS = 4  # of a map that are searched together
 
 
 def decode(heatmaps: Tensor, *, kernel: int = 5, decoder: Decoder = "rsn") -> tuple[Tensor, Tensor]:
@@ -42,7 +42,25 @@ def decode(heatmaps: Tensor, *, kernel: int = 5, decoder: Decoder = "rsn") -> tu
     Returns:
         keypoints (N, K, 2) in input pixels, (x, y); scores (N, K). Both in the heatmaps' precision.
     """
-    return _DECODERS[decoder](heatmaps, kernel)
+    side = side_of(kernel)
+    if heatmaps.device.type != "cpu" or min(heatmaps.shape[-2:]) < side or heatmaps.shape[:2].numel() == 0:
+        return decode_in_full(heatmaps, kernel=kernel, decoder=decoder)
+    windows = around_peaks(heatmaps, kernel)
+    blurred = _blur(windows.maps, kernel)
+    keypoints, scores = _DECODERS[decoder](windows.maps, blurred, kernel)
+    keypoints = keypoints + STRIDE * windows.origin
+    if (unsure := ~windows.show_two_peaks(blurred)).any():
+        found = decode_in_full(heatmaps[unsure][None], kernel=kernel, decoder=decoder)
+        keypoints[unsure], scores[unsure] = found[0][0], found[1][0]
+    return keypoints, scores
+
+
+def decode_in_full(heatmaps: Tensor, *, kernel: int, decoder: Decoder) -> tuple[Tensor, Tensor]:
+    """As `decode`, by blurring all of every map: the same operations whatever the maps hold, as graphs need it.
+
+    On CPUs `decode` blurs only what lies around a map's highest value, where that settles where the blurred map peaks.
+    """
+    return _DECODERS[decoder](heatmaps, _blur(heatmaps, kernel), kernel)
 
 
 def mirror_back(heatmaps: Tensor, mirror: Sequence[int]) -> Tensor:
@@ -54,12 +72,12 @@ def mirror_back(heatmaps: Tensor, mirror: Sequence[int]) -> Tensor:
     return heatmaps.flip(-1)[:, list(mirror)]
 
 
-def _decode_rsn(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+def _decode_rsn(heatmaps: Tensor, blurred: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
     batch, joints, height, width = heatmaps.shape
-    cells = _two_peaks(_blur(heatmaps, kernel), kernel // 2)
+    cells = _two_peaks(blurred, kernel // 2)
     peak, second = (cell.to(heatmaps.dtype) for cell in cells)
     step = second - peak
-    distance = step.norm(dim=-1, keepdim=True)
+    distance = (step[..., :1].square() + step[..., 1:].square()).sqrt()
     position = peak + 0.25 * step / distance.clamp(min=1.0)  # distance is 0 or at least 1
     limit = position.new_tensor([width - 1, height - 1])
     position = torch.minimum(position.clamp(min=0), limit)
@@ -74,27 +92,27 @@ def _two_peaks(blurred: Tensor, reach: int) -> tuple[Tensor, Tensor]:
     blurred: with the `reach` cells around the map. The reference looks for both in a border of zeros too, so what is
     not positive is beaten by its first cell.
     """
-    width, strips = blurred.shape[-1], _strips(blurred)
+    width, strips = blurred.shape[-1], strips_of(blurred)
     tops = strips.amax(-1)
     strip = tops.argmax(-1, keepdim=True)
-    values = _strip(strips, strip)
+    values = one_strip(strips, strip)
     place = values.argmax(-1, keepdim=True)
     rest = values.scatter(-1, place, 0.0)
     other_tops = tops.scatter(-1, strip, rest.amax(-1, keepdim=True))
     other_strip = other_tops.argmax(-1, keepdim=True)
-    other_values = torch.where(other_strip == strip, rest, _strip(strips, other_strip))
-    first = _cell(strip * strips.shape[-1] + place, width) - reach
-    second = _cell(other_strip * strips.shape[-1] + other_values.argmax(-1, keepdim=True), width) - reach
+    other_values = torch.where(other_strip == strip, rest, one_strip(strips, other_strip))
+    first = cell_at(strip * strips.shape[-1] + place, width) - reach
+    second = cell_at(other_strip * strips.shape[-1] + other_values.argmax(-1, keepdim=True), width) - reach
     return (
         torch.where(tops.gather(-1, strip) > 0, first, -BORDER),
         torch.where(other_tops.gather(-1, other_strip) > 0, second, -BORDER),
     )
 
 
-def _decode_mmpose(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+def _decode_mmpose(heatmaps: Tensor, blurred: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
     width, height = heatmaps.shape[-1], heatmaps.shape[-2]
-    blurred = _within(_blur(heatmaps, kernel), kernel)
-    cell = _peak(blurred)
+    blurred = _within(blurred, kernel)
+    cell = highest_cell(blurred)
     peak, index = cell.to(heatmaps.dtype), cell[..., 1:] * width + cell[..., :1]
     blurred = blurred.flatten(2)
     highest = heatmaps.flatten(2).amax(-1, keepdim=True)
@@ -112,9 +130,9 @@ def _decode_mmpose(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
     return position * STRIDE, highest.squeeze(-1) / PEAK + 0.5
 
 
-def _decode_unbiased(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
-    blurred = _within(_blur(heatmaps, kernel), kernel)
-    position = unbiased.refine_peaks(blurred, _peak(blurred).to(heatmaps.dtype))
+def _decode_unbiased(heatmaps: Tensor, blurred: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+    blurred = _within(blurred, kernel)
+    position = unbiased.refine_peaks(blurred, highest_cell(blurred).to(heatmaps.dtype))
     return position * STRIDE + unbiased.MIDDLE, heatmaps.flatten(2).amax(-1) / PEAK + 0.5
 
 
@@ -144,34 +162,3 @@ def _within(blurred: Tensor, kernel: int) -> Tensor:
     """Without the cells around the maps."""
     reach = kernel // 2
     return blurred[..., reach:-reach, reach:-reach]
-
-
-def _peak(maps: Tensor) -> Tensor:
-    """The cell (x, y) of the highest value, (N, K, 2): the first of several."""
-    strips = _strips(maps)
-    strip = strips.amax(-1).argmax(-1, keepdim=True)
-    place = _strip(strips, strip).argmax(-1, keepdim=True)
-    return _cell(strip * strips.shape[-1] + place, maps.shape[-1])
-
-
-def _strips(maps: Tensor) -> Tensor:
-    """(N, K, h, w) -> (N, K, S, w * h / S), a few rows each.
-
-    A maximum is looked for in its strip only, once that is known: finding where one is takes PyTorch far longer than
-    finding how high it is.
-    """
-    batch, joints, height, width = maps.shape
-    rows = gcd(height, ROWS)
-    return maps.reshape(batch, joints, height // rows, rows * width)
-
-
-def _strip(strips: Tensor, number: Tensor) -> Tensor:
-    """(N, K, S, L) and (N, K, 1) -> that strip of each map, (N, K, L)."""
-    batch, joints, count, length = strips.shape
-    first = count * torch.arange(batch * joints, device=strips.device)
-    return strips.flatten(0, 2).index_select(0, first + number.flatten()).view(batch, joints, length)
-
-
-def _cell(index: Tensor, width: int) -> Tensor:
-    """Places in maps whose rows lie behind one another, (N, K, 1) -> cells (x, y), (N, K, 2)."""
-    return torch.cat([index % width, index // width], dim=-1)
