@@ -25,12 +25,11 @@ TINY = 1e-12  # square pixels; two people without area still have a scale
 class Poses:
     """Poses of one image, laid out so that one of them is quickly compared with many.
 
-    x, y: (N, K) float32 pixels, divided by each joint's spread (twice its sigma). counted: (N, K), which joints count;
-    None where all do. areas: (N,) square pixels.
+    places: (2, N, K) float32, all x and then all y, in pixels over the spread of each joint (twice its sigma). counted:
+    (N, K), which joints count; None where all do. areas: (N,) square pixels.
     """
 
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
+    places: NDArray[np.float32]
     counted: NDArray[np.bool_] | None
     areas: NDArray[np.float32]
 
@@ -46,8 +45,8 @@ class Poses:
         joints = np.asarray(keypoints, np.float64)
         spread = 2 * np.asarray(sigmas, np.float64)
         counted = None if above is None else joints[..., 2] > above
-        x, y = joints[..., 0] / spread, joints[..., 1] / spread
-        return cls(x.astype(np.float32), y.astype(np.float32), counted, np.asarray(areas, np.float32))
+        places = np.moveaxis(joints[..., :2], -1, 0) / spread
+        return cls(places.astype(np.float32, order="C"), counted, np.asarray(areas, np.float32))
 
     def oks(self, one: int, others: NDArray[np.intp]) -> NDArray[np.float32]:
         """OKS of one pose with others, (len(others),), from 0 (far) to 1 (the same).
@@ -55,8 +54,11 @@ class Poses:
         The scale is the mean of the two areas. Only joints that count in both poses do; where there is none, OKS is
         0. Equal to `oks_iou` of MMPose and HRNet.
         """
-        distances = _squared_steps(self.x, one, others)
-        distances += _squared_steps(self.y, one, others)
+        steps = self.places.take(others, 1)
+        steps -= self.places[:, one, None]
+        steps *= steps
+        distances = steps[0]
+        distances += steps[1]
         scales = np.maximum(self.areas[others] + self.areas[one], TINY)
         distances *= (-1 / scales)[:, None]
         likeness = np.exp(distances, out=distances)
@@ -128,10 +130,3 @@ def without_doubles(
 
 def _best_first(scores: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.argsort(-np.asarray(scores, np.float64), kind="stable")
-
-
-def _squared_steps(along: NDArray[np.float32], one: int, others: NDArray[np.intp]) -> NDArray[np.float32]:
-    steps = along.take(others, 0)
-    steps -= along[one]
-    steps *= steps
-    return steps
