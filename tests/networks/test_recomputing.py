@@ -15,8 +15,9 @@ def test_blocks_computed_again_change_nothing() -> None:
     x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     for network in (plain, sparing):
         sum(level.square().sum() for stage in network.heatmaps(x) for level in stage).backward()
+    state = sparing.state_dict()
     for key, value in plain.state_dict().items():  # statistics too
-        torch.testing.assert_close(sparing.state_dict()[key], value, msg=key)
+        torch.testing.assert_close(state[key], value, msg=key)
     for (name, expected), (_, found) in zip(
         plain.named_parameters(), sparing.named_parameters(), strict=True
     ):
