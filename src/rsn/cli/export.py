@@ -21,7 +21,7 @@ class Export:
     format: Annotated[str, tyro.conf.arg(metavar="onnx|openvino|torch-export|torchscript|tensorrt")]
     """What it is written as."""
     output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """OUT.onnx, OUT.xml, OUT.pt2 or OUT.ts, as the format has it; FILE.json beside it says what it is."""
+    """OUT.onnx, OUT.xml, OUT.pt2, OUT.ts or OUT.engine, as the format has it; FILE.json beside it says what it is."""
     preprocess: bool = False
     """Take crops as pictures lie in memory, (N, H, W, 3), and not (N, 3, H, W); uint8 RGB either way."""
     decode: bool = False

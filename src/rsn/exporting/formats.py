@@ -8,16 +8,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rsn.errors import DeviceError, UnknownNameError, WeightsError
+from rsn.errors import UnknownNameError, WeightsError
+from rsn.exporting.tensorrt import check_trtexec, open_engine, write_engine
 from rsn.extras import require
 from rsn.heatmaps import decode_in_full
 from rsn.inference.engines.graphs import Graph
-from rsn.inference.exported import KEYS, Export, Precision
+from rsn.inference.exported import KEYS, Export
 from rsn.networks.deployment import Deployment
 from rsn.networks.network import PoseNetwork
 
-SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2", "torchscript": ".ts"}
-_LIBRARIES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
+SUFFIXES = {
+    "onnx": ".onnx",
+    "openvino": ".xml",
+    "torch-export": ".pt2",
+    "torchscript": ".ts",
+    "tensorrt": ".engine",
+}
+_LIBRARIES = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("openvino",),
+    "tensorrt": ("onnx", "onnxscript"),
+}
 _MOST = 4096  # crops in a batch
 
 
@@ -49,28 +60,25 @@ class ExportGraph(Deployment):
         return *decode_in_full(heatmaps, kernel=self.card.blur, decoder=self.card.decoder), heatmaps
 
 
-def check_format(name: str, output: Path, size: tuple[int, int], precision: Precision) -> None:
+def check_format(name: str, output: Path, export: Export) -> None:
     """Refuse what cannot be written, before any work is done.
 
-    size: (height, width) of the crops.
-
     Raises:
-        UnknownNameError: no such format. WeightsError: a file name or a precision that does not go with it.
+        UnknownNameError: no such format. WeightsError: a file name, a precision or a layout that does not go with it.
         DeviceError: what writes or runs it is not installed.
     """
-    if name == "tensorrt":
-        crops = [f"crops:{count}x3x{size[0]}x{size[1]}" for count in (1, 32, 256)]
-        raise DeviceError(
-            "a TensorRT engine is built on the GPU that will run it: install TensorRT there (pip install tensorrt, and"
-            " its trtexec), export with --format onnx without --preprocess, and run trtexec --onnx=FILE.onnx"
-            f" --saveEngine=FILE.engine --minShapes={crops[0]} --optShapes={crops[1]} --maxShapes={crops[2]}"
-        )
     if name not in SUFFIXES:
-        raise UnknownNameError("export format", name, [*SUFFIXES, "tensorrt"])
+        raise UnknownNameError("export format", name, list(SUFFIXES))
     if output.suffix != SUFFIXES[name]:
         raise WeightsError(f"{output}: format {name} is written to files named OUT{SUFFIXES[name]}")
+    if name == "tensorrt":
+        check_trtexec(export.card.input_size)
+        if export.preprocess:
+            raise WeightsError(
+                f"{output}: TensorRT does not turn uint8 pictures over; leave out --preprocess"
+            )
     require(*_LIBRARIES.get(name, ()), extra="engines", for_what=f"export to {name}")
-    if precision == "int8":
+    if export.precision == "int8":
         if name != "openvino":
             raise WeightsError(f"{output}: int8 is written for OpenVINO alone; choose --format openvino")
         require("nncf", extra="int8", for_what="precision int8")
@@ -106,6 +114,13 @@ def _write_openvino(graph: ExportGraph, path: Path, export: Export) -> None:
     from rsn.inference.engines.openvino import write_openvino
 
     write_openvino(graph, path, export.to_metadata(), fp16=export.precision == "fp16")
+
+
+def _write_tensorrt(graph: ExportGraph, path: Path, export: Export) -> None:
+    onnx = path.with_suffix(".onnx")
+    _write_onnx(graph, onnx, export)
+    write_engine(onnx, path, graph.example().shape[1:], export.precision)
+    onnx.unlink()
 
 
 def _write_int8(graph: ExportGraph, path: Path, export: Export, calibration: Tensor) -> None:
@@ -175,10 +190,12 @@ _WRITERS = {
     "openvino": _write_openvino,
     "torch-export": _write_torch_export,
     "torchscript": _write_torchscript,
+    "tensorrt": _write_tensorrt,
 }
 _READERS = {
     "onnx": _read_onnx,
     "openvino": _read_openvino,
     "torch-export": _read_torch_export,
     "torchscript": _read_torchscript,
+    "tensorrt": open_engine,
 }

@@ -102,7 +102,7 @@ def export_model(
     if decode and card.skeleton == PERSON_BOX:
         raise WeightsError(f"{source}: finds people, not joints that could be decoded; leave out --decode")
     export = Export(card, sha256_of(weights_path(source)), precision, preprocess, decode)  # type: ignore[arg-type]
-    check_format(format, output, card.input_size, export.precision)
+    check_format(format, output, export)
     expect_file(output)
     crops = crops_to_check(card, photos)
     people = crops_to_calibrate(card, calibration) if calibration else None

@@ -20,7 +20,7 @@ FORM = 1  # of the metadata; raised when an older rsn would misread it
 Precision = Literal["fp32", "fp16", "int8"]
 
 _ENGINES = {".onnx": ("onnxruntime", "openvino", "openvino-bf16"), ".xml": ("openvino", "openvino-bf16")}
-_PROGRAMS = {".pt2": "torch.export", ".ts": "TorchScript"}
+_PROGRAMS = {".pt2": "torch.export", ".ts": "TorchScript", ".engine": "TensorRT"}
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def open_exported(path: Path, engine: str, device: torch.device) -> tuple[Engine
 
     ONNX and OpenVINO files hold numbers and a graph of operations. The files of torch.export and TorchScript are
     programs, and loading or running one can do more than compute (the former's may hold pickles), so they are left
-    to programs that trust them.
+    to programs that trust them; so are TensorRT's.
 
     Args:
         path: .onnx, or .xml with its .bin beside it.
