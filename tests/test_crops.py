@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsn.crops import Crop, Region
+from rsn.crops import Crop, Region, Shrink
 
 SIZE = (256, 192)
 
@@ -75,8 +75,8 @@ def test_outside_the_image_is_black() -> None:
     assert pixels[:, :180].max() == 0
 
 
-@pytest.mark.parametrize("times", [2, 4, (8, 2)])
-def test_a_crop_of_a_shrunk_image_shows_the_same(times: int | tuple[int, int]) -> None:
+@pytest.mark.parametrize("times", [1, 2, 4, 8])
+def test_a_crop_of_a_shrunk_image_shows_the_same(times: Shrink) -> None:
     crop = Crop.of_region(Region((500.0, 300.0), (480.0, 640.0)), SIZE, rotation=30.0)
     in_whole = np.array([[480.0, 320.0], [8.0, 0.0]])
     in_shrunk = (
