@@ -47,6 +47,10 @@ class Processes:
             return cls(rank, count, hosts)
         return cls()
 
+    def left_out(self, environment: Mapping[str, str] = os.environ) -> int:
+        """Tasks that a SLURM job has and that are not at work: sbatch starts one process, and only srun all."""
+        return max(int(environment.get("SLURM_NTASKS", "1")) - self.count, 0)
+
     @property
     def on_each_host(self) -> int:
         """Processes on one machine."""

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from rsn.datasets.loading import Share, ShuffledBatches
-from rsn.errors import RecipeError, RsnError
+from rsn.errors import RecipeError, RsnError, RsnWarning
 from rsn.networks.checkpoints import read_tensors
 from rsn.processes import Processes
 from rsn.training.recipe import read_recipe
@@ -160,11 +160,20 @@ def test_a_batch_that_cannot_be_divided_is_refused(recipe_file: Path) -> None:
         train(read_recipe(recipe_file, ("compute.accumulate=3",)))
 
 
+def test_tasks_that_srun_did_not_start_are_told(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    with pytest.warns(RsnWarning, match="4 tasks, and 1 of them train; start with srun"):
+        test_a_batch_that_cannot_be_divided_is_refused(recipe_file)
+
+
 def test_who_was_launched_how() -> None:
     assert Processes.launched({}) == Processes(0, 1, 1)
     torchrun = {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
     assert Processes.launched(torchrun) == Processes(rank=5, count=8, hosts=2)
     slurm = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_NTASKS": "16", "SLURM_NNODES": "2"}
     assert Processes.launched(slurm).on_each_host == 8
+    assert Processes.launched(slurm).left_out(slurm) == 0
+    sbatch = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "16", "SLURM_NNODES": "2"}
+    assert Processes.launched(sbatch).left_out(sbatch) == 15
     with pytest.raises(RsnError, match="16 tasks on 3 nodes; give it --ntasks-per-node"):
         Processes.launched(slurm | {"SLURM_NNODES": "3"})

@@ -15,7 +15,7 @@ from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import Share, ShuffledBatches, TrainingCrops
 from rsn.datasets.reading import read_people_file
 from rsn.datasets.resident import CropPlans, ResidentPictures
-from rsn.errors import RecipeError
+from rsn.errors import RecipeError, RsnWarning
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
@@ -56,6 +56,12 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         RsnError: the processes do not find each other, or another has stopped.
     """
     processes = Processes.launched()
+    if idle := processes.left_out():
+        warnings.warn(
+            f"SLURM gave this job {processes.count + idle} tasks, and {processes.count} of them train; start with srun",
+            RsnWarning,
+            stacklevel=2,
+        )
     share = share_of(processes, recipe.optimisation.batch_size, recipe.compute.accumulate)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices and hints are not about
     warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
