@@ -1,9 +1,10 @@
 """Train one small network with each switch alone, for several seeds, and write what each is worth as a table.
 
-Usage: python scripts/ablation.py [RUNS] [TABLE]     # runs/ablation docs/ablation.csv
+Usage: python scripts/ablation.py scratch|trained [SEED...]     # docs/ablation_scratch.csv, docs/ablation_trained.csv
 
-A row that the table has is not measured again, so the script may be stopped and started anew. All runs see the same
-data and the same number of crops; only what is named differs from recipes/ensemble/rsn18_96x64.yaml.
+A row that the table has is not measured again, so the script may be stopped and started anew, and run once for every
+seed at a time. All runs of a table see the same data and the same number of crops; only what is named differs from
+recipes/ensemble/rsn18_96x64.yaml. Runs lie in runs/ablation.
 """
 
 import csv
@@ -25,17 +26,29 @@ from rsn.training.recipe import read_recipe
 from rsn.training.states import STATE
 
 RECIPE = Path("recipes/ensemble/rsn18_96x64.yaml")
-LENGTH = ("optimisation.steps=300", "validate_every=300")
+RUNS, TABLES = Path("runs/ablation"), Path("docs")
+BEGINNINGS = {
+    "scratch": ("optimisation.steps=300", "validate_every=300"),
+    "trained": (
+        "start_from=src/rsn/weights/rsn18.starter.safetensors",
+        "optimisation.steps=500",
+        "validate_every=500",
+    ),
+}
 COLUMNS = ("switch", "seed", "mean OKS")
 SEEDS = (1, 2)
 
 
 @dataclass(frozen=True)
 class Switch:
-    """What differs from the baseline: settings, and how many processes share a batch."""
+    """What differs from the baseline: settings, and how many processes share a batch.
+
+    new_layers: it adds some, so that nothing trained can be gone on from.
+    """
 
     settings: tuple[str, ...] = ()
     processes: int = 1
+    new_layers: bool = False
 
 
 SWITCHES = {
@@ -51,7 +64,7 @@ SWITCHES = {
     "cosine": Switch(("optimisation.schedule=cosine",)),
     "unbiased codec": Switch(("decoder=unbiased",)),
     "bf16": Switch(("compute.precision=bf16-mixed",)),
-    "PRM after the last output": Switch(("refine=last",)),
+    "PRM after the last output": Switch(("refine=last",), new_layers=True),
     "rotation and half bodies": Switch(
         ("augmentation.rotation_probability=0.5", "augmentation.half_body_probability=0.3")
     ),
@@ -61,17 +74,25 @@ SWITCHES = {
 }
 
 
-def main(runs: Path = Path("runs/ablation"), table: Path = Path("docs/ablation.csv")) -> None:
+def main(beginning: str, *seeds: int) -> None:
     """Train and measure what the table lacks, one seed after the other; a row is added after every run."""
+    table = TABLES / f"ablation_{beginning}.csv"
     if not table.exists():
         table.write_text(",".join(COLUMNS) + "\n")
-    for seed in SEEDS:
-        for name, switch in SWITCHES.items():
+    for seed in seeds or SEEDS:
+        for name, switch in switches_of(beginning).items():
             if (name, str(seed)) not in measured(table):
-                folder = run_folder(runs, name, seed)
-                settings = (*LENGTH, *switch.settings, f"seed={seed}", f"output={folder}")
+                folder = run_folder(RUNS / beginning, name, seed)
+                settings = (*BEGINNINGS[beginning], *switch.settings, f"seed={seed}", f"output={folder}")
                 train(folder, settings, switch.processes)
                 add_row(table, name, seed, mean_oks(folder))
+
+
+def switches_of(beginning: str) -> dict[str, Switch]:
+    """What can be measured from such a beginning."""
+    return {
+        name: switch for name, switch in SWITCHES.items() if beginning == "scratch" or not switch.new_layers
+    }
 
 
 def measured(table: Path) -> set[tuple[str, str]]:
@@ -138,4 +159,4 @@ def oks(person: LabelledPerson, found: NDArray[np.float64], sigmas: NDArray[np.f
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

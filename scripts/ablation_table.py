@@ -1,4 +1,4 @@
-"""Write what docs/ablation.csv holds into docs/ablation.md as a table, between the two marks in it.
+"""Write what docs/ablation_*.csv hold into docs/ablation.md as tables, each between two marks that name it.
 
 Usage: python scripts/ablation_table.py
 """
@@ -10,7 +10,8 @@ from statistics import mean
 from figures.tables import Table, as_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = "<!-- scripts/ablation_table.py -->\n\n", "\n\n<!-- end of the table -->"
+BEGINNINGS = ("scratch", "trained")
+BEGIN, END = "<!-- scripts/ablation_table.py: {} -->\n\n", "\n\n<!-- end of the table -->"
 BASELINE = "baseline"
 
 Measured = dict[str, dict[int, float]]  # by switch and seed: mean OKS in percent
@@ -19,7 +20,14 @@ Measured = dict[str, dict[int, float]]  # by switch and seed: mean OKS in percen
 def main() -> None:
     """Bring the page up to date."""
     page = DOCS / "ablation.md"
-    page.write_text(with_table(page.read_text(), table_of(read(DOCS / "ablation.csv"))))
+    page.write_text(with_tables(page.read_text()))
+
+
+def with_tables(page: str) -> str:
+    """The page's text with what was measured."""
+    for beginning in BEGINNINGS:
+        page = with_table(page, beginning, table_of(read(DOCS / f"ablation_{beginning}.csv")))
+    return page
 
 
 def read(path: Path) -> Measured:
@@ -46,10 +54,11 @@ def table_of(measured: Measured) -> Table:
     return rows
 
 
-def with_table(page: str, table: Table) -> str:
-    """The page's text with the table between its marks."""
-    before, after = page.split(BEGIN)
-    return before + BEGIN + as_markdown(table) + END + after.split(END)[1]
+def with_table(page: str, beginning: str, table: Table) -> str:
+    """The page's text with a table between its marks."""
+    begin = BEGIN.format(beginning)
+    before, after = page.split(begin)
+    return before + begin + as_markdown(table) + END + after.split(END, 1)[1]
 
 
 if __name__ == "__main__":

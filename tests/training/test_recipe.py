@@ -73,7 +73,7 @@ def test_the_modern_recipe_sees_what_the_references_sees() -> None:
     length = ("steps", "batch_size", "learning_rate", "warmup_steps")
     for setting in length:
         assert getattr(modern.optimisation, setting) == getattr(reference.optimisation, setting)
-    assert modern.norm == "all"
+    assert (modern.decoder, modern.optimisation.optimizer) == ("unbiased", "adamw")
 
 
 def test_the_defaults_are_the_references(small: Path) -> None:
