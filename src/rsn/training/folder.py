@@ -21,7 +21,7 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 LOGS = "logs"
 RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
-LIBRARIES = ("torch", "numpy", "opencv-python-headless", "lightning", "hotcoco")
+LIBRARIES = ("numpy", "opencv-python-headless", "lightning", "hotcoco")
 MAY_CHANGE = frozenset({"compute", "most_unreadable", "output"})  # without making it another run
 
 
@@ -88,7 +88,8 @@ def _environment(processes: Processes) -> dict[str, Any]:
         "rsn": __version__,
         "revision": _revision(),
         "python": platform.python_version(),
-        "libraries": {library: _version(library) for library in LIBRARIES},
+        # Only PyTorch itself is sure to say which build it is: +cpu, +cu130, ...
+        "libraries": {"torch": torch.__version__} | {library: _version(library) for library in LIBRARIES},
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
         "processes": processes.count,
