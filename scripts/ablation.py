@@ -159,4 +159,6 @@ def oks(person: LabelledPerson, found: NDArray[np.float64], sigmas: NDArray[np.f
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in BEGINNINGS:
+        sys.exit(__doc__)
     main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -7,10 +7,10 @@ import csv
 from pathlib import Path
 from statistics import mean
 
+from ablation import BEGINNINGS
 from figures.tables import Table, as_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
-BEGINNINGS = ("scratch", "trained")
 BEGIN, END = "<!-- scripts/ablation_table.py: {} -->\n\n", "\n\n<!-- end of the table -->"
 BASELINE = "baseline"
 

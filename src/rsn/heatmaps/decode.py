@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 from rsn.heatmaps import unbiased
 from rsn.heatmaps.encode import PEAK
 from rsn.heatmaps.gaussian import gaussian_kernel
-from rsn.heatmaps.peaks import cell_at, highest_cell, one_strip, strips_of
+from rsn.heatmaps.peaks import cell_at, highest_cell, highest_strip, one_strip, strips_of
 from rsn.heatmaps.windows import around_peaks, side_of
 from rsn.networks.card import Decoder
 from rsn.networks.network import STRIDE
@@ -93,9 +93,7 @@ def _two_peaks(blurred: Tensor, reach: int) -> tuple[Tensor, Tensor]:
     not positive is beaten by its first cell.
     """
     width, strips = blurred.shape[-1], strips_of(blurred)
-    tops = strips.amax(-1)
-    strip = tops.argmax(-1, keepdim=True)
-    values = one_strip(strips, strip)
+    tops, strip, values = highest_strip(strips)
     place = values.argmax(-1, keepdim=True)
     rest = values.scatter(-1, place, 0.0)
     other_tops = tops.scatter(-1, strip, rest.amax(-1, keepdim=True))

@@ -11,15 +11,15 @@ ROWS = 4  # of a map that are searched together
 def highest_cell(maps: Tensor) -> Tensor:
     """The cell (x, y) of the highest value, (N, K, 2): the first of several."""
     strips = strips_of(maps)
-    _, strip, place = highest_in_strips(strips)
-    return cell_at(strip * strips.shape[-1] + place, maps.shape[-1])
+    _, strip, values = highest_strip(strips)
+    return cell_at(strip * strips.shape[-1] + values.argmax(-1, keepdim=True), maps.shape[-1])
 
 
-def highest_in_strips(strips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How high each strip is, (N, K, S); the highest strip, and the place in it, (N, K, 1) both."""
+def highest_strip(strips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How high each strip is, (N, K, S); the number of the highest, (N, K, 1), and its values, (N, K, L)."""
     tops = strips.amax(-1)
     strip = tops.argmax(-1, keepdim=True)
-    return tops, strip, one_strip(strips, strip).argmax(-1, keepdim=True)
+    return tops, strip, one_strip(strips, strip)
 
 
 def strips_of(maps: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rsn.heatmaps.peaks import highest_in_strips, strips_of
+from rsn.heatmaps.peaks import cell_at, highest_strip, strips_of
 
 _SPARE = 3  # cells on either side of the highest value that may be about as high
 _ROUNDING = 1e-4  # a blur, which raises no value, may still round one up
@@ -45,21 +45,23 @@ def around_peaks(heatmaps: Tensor, kernel: int) -> Windows:
     """
     (height, width), side, margin = heatmaps.shape[-2:], side_of(kernel), _margin(kernel)
     heatmaps = heatmaps.contiguous()
-    tops, strip, place = highest_in_strips(strips_of(heatmaps))
-    rows = height // tops.shape[-1]
-    row, column = strip * rows + place // width, place % width
-    top, left = ((peak - side // 2).clamp(0, most - side) for peak, most in ((row, height), (column, width)))
+    strips = strips_of(heatmaps)
+    tops, strip, values = highest_strip(strips)
+    peak = cell_at(strip * strips.shape[-1] + values.argmax(-1, keepdim=True), width)
+    origin = (peak - side // 2).clamp(min=0).minimum(peak.new_tensor([width - side, height - side]))
+    left, top = origin[..., :1], origin[..., 1:]
     steps = torch.arange(side, device=heatmaps.device)
     band = _pieces(heatmaps, top * width, side * width).view(*heatmaps.shape[:2], side, width)
     windows = _pieces(band, left + width * steps, side)
 
+    rows = height // tops.shape[-1]
     first = rows * torch.arange(tops.shape[-1], device=heatmaps.device)
     far = tops.masked_fill((first >= top) & (first + rows <= top + side), -torch.inf).amax(-1)
     columns = torch.arange(width, device=heatmaps.device)
     by_row = _counted(top + steps, top, top + side, height, margin)[..., None]
     by_column = _counted(columns, left, left + side, width, margin)[..., None, :]
     near = band.minimum(by_row.maximum(by_column)).flatten(2).amax(-1)
-    return Windows(windows, torch.cat([left, top], -1), torch.maximum(far, near))
+    return Windows(windows, origin, torch.maximum(far, near))
 
 
 def _margin(kernel: int) -> int:
