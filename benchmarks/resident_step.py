@@ -3,8 +3,8 @@
     python benchmarks/resident_step.py --device cuda --batch 256     # what a run of RSN-18 on COCO would take there
     python benchmarks/resident_step.py --batch 4 --steps 1 --size 128 --pictures 8 --ways plain plain-bf16    # anywhere
 
-Plain and compiled, in float32 and bfloat16, taking turns; then the plans a second that one process draws for them, and
-the hours that the reference's schedule (96,000 steps of 256 crops) would take at the pace of each.
+Plain, compiled and captured, in float32 and bfloat16, taking turns; then the plans a second that one process draws for
+them, and the hours that the reference's schedule (96,000 steps of 256 crops) would take at the pace of each.
 """
 
 import argparse
@@ -32,14 +32,17 @@ from rsn.training.health import UnreadableImages
 from rsn.training.module import PoseTraining
 from rsn.training.optimisation import build_optimizer
 from rsn.training.recipe import Compute, Optimisation, Recipe, Source
+from rsn.training.steps import Step
 
 CROPS = 96_000 * 256  # of the reference's schedule
 COLOUR = Augmentation(colour=0.2)
-WAYS = {
-    "plain": (torch.float32, False),
-    "plain-bf16": (torch.bfloat16, False),
-    "compiled": (torch.float32, True),
-    "compiled-bf16": (torch.bfloat16, True),
+WAYS: dict[str, tuple[torch.dtype, Step]] = {
+    "plain": (torch.float32, "eager"),
+    "plain-bf16": (torch.bfloat16, "eager"),
+    "compiled": (torch.float32, "compiled"),
+    "compiled-bf16": (torch.bfloat16, "compiled"),
+    "captured": (torch.float32, "captured"),  # on a GPU
+    "captured-bf16": (torch.bfloat16, "captured"),
 }
 
 
@@ -51,7 +54,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="that count, of each")
     parser.add_argument("--size", type=int, default=256, help="height of the crops, in pixels")
     parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS)[:4])
     options = parser.parse_args()
     device = torch.device(options.device)
     card = Card("rsn18", input_size=(options.size, options.size * 3 // 4))
@@ -64,8 +67,7 @@ def main() -> None:
     rate = options.batch / (perf_counter() - begun)
     batch = {name: tensor.to(device) for name, tensor in batch.items()}
     ways = {
-        name: step_of(card, people, pictures, batch, WAYS[name][0], compiled=WAYS[name][1])
-        for name in options.ways
+        name: step_of(card, people, pictures, batch, *WAYS[name]) for name in options.ways
     }
     times = in_turns(ways, options.steps, device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
@@ -101,12 +103,11 @@ def step_of(
     pictures: ResidentPictures,
     batch: PlanBatch,
     dtype: torch.dtype,
-    *,
-    compiled: bool,
+    way: Step,
 ) -> Callable[[], None]:
     """What `rsn train` does in a step, without Lightning around it."""
     nowhere = Source(Path(), Path())
-    recipe = Recipe((nowhere,), nowhere, Path(), compute=Compute(images="device", compile=compiled))
+    recipe = Recipe((nowhere,), nowhere, Path(), compute=Compute(images="device", step=way))
     network = create_model("rsn18").train()
     module = PoseTraining(network, card, recipe, UnreadableImages(people, most=0.0), pictures)
     module.to(pictures.pixels.device)

@@ -91,3 +91,12 @@ def test_a_crop_of_a_shrunk_image_shows_the_same(times: Shrink) -> None:
 def test_an_image_shrinks_until_two_pixels_are_left_for_one(height: int, shrink: int) -> None:
     region = Region((0.0, 0.0), (0.75 * height, height))
     assert Crop.of_region(region, SIZE, rotation=20.0).shrink == shrink
+
+
+def test_quarters_cut_what_the_whole_shows() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
+    crop = Crop.of_region(Region((50.0, 40.0), (70.0, 60.0)), (64, 48), rotation=20.0).mirrored()
+    parts = [quarter.cut(image) for quarter in crop.quarters()]
+    assert [part.shape[:2] for part in parts] == [(32, 24)] * 4
+    together = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])]).astype(int)
+    assert np.abs(together - crop.cut(image)).max() <= 2  # OpenCV may round positions to 1/32 of a pixel

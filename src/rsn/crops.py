@@ -5,7 +5,7 @@ top left corner. An input size is (height, width).
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 Shrink = Literal[1, 2, 4, 8]  # how many times narrower and lower a JPEG can be decoded
+SHRINKS: tuple[Shrink, ...] = get_args(Shrink)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ class Crop:
         matrix[0, 2] += self.size[1]
         return replace(self, matrix=matrix)
 
+    def quarters(self) -> "list[Crop]":
+        """Its quarters in reading order, as crops; both sides of the input must be even."""
+        height, width = self.size[0] // 2, self.size[1] // 2
+        shifts = [(0, 0), (width, 0), (0, height), (width, height)]
+        return [
+            Crop(self.matrix - np.pad(np.array([shift]).T, ((0, 0), (2, 0))), (height, width))
+            for shift in shifts
+        ]
+
     def cut(self, image: Image) -> Image:
         """The input's pixels, (*size, 3) uint8; bilinear, black outside the image."""
         height, width = self.size
@@ -107,8 +117,7 @@ class Crop:
     @property
     def shrink(self) -> Shrink:
         """How much smaller the image may be read without loss: two pixels of it are left for each of the input."""
-        shrinks: tuple[Shrink, ...] = (8, 4, 2)
-        return next((times for times in shrinks if times * self.scale <= 0.5), 1)
+        return next((times for times in reversed(SHRINKS) if times * self.scale <= 0.5), 1)
 
     def of_shrunk(self, times: Shrink) -> "Crop":
         """The same crop of the image when it is narrower and lower by so many `times`.

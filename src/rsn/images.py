@@ -66,8 +66,18 @@ def decode_image(data: bytes, name: str, *, shrink: Shrink = 1) -> Image:
         raise ImageError(f"{name} is not a picture that can be read; convert it to JPEG or PNG")
     if not at_once:
         _check_size(name, (pixels.shape[1], pixels.shape[0]))
-        pixels = _shrunk(pixels, shrink)
+        pixels = shrunk(pixels, shrink)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def shrunk(pixels: Image, times: Shrink) -> Image:
+    """(H, W, 3) -> means of `times` x `times` pixels, of which those beyond the edge repeat it; sides rounded up."""
+    if times == 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    whole = cv2.copyMakeBorder(pixels, 0, -height % times, 0, -width % times, cv2.BORDER_REPLICATE)
+    size = (whole.shape[1] // times, whole.shape[0] // times)
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def find_images(sources: Sequence[Path]) -> list[Path]:
@@ -161,16 +171,6 @@ def _shrinks_exactly(data: bytes, times: Shrink) -> bool:
         return False
     size = declared_size(data)
     return size is not None and not any(side % times for side in size)
-
-
-def _shrunk(pixels: NDArray[np.uint8], times: Shrink) -> NDArray[np.uint8]:
-    """Means of `times` x `times` pixels, of which those beyond the edge repeat it."""
-    if times == 1:
-        return pixels
-    height, width = pixels.shape[:2]
-    whole = cv2.copyMakeBorder(pixels, 0, -height % times, 0, -width % times, cv2.BORDER_REPLICATE)
-    size = (whole.shape[1] // times, whole.shape[0] // times)
-    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _encode(image: Image, suffix: str) -> bytes | None:

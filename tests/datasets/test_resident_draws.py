@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 from rsn.datasets.augment import Augmentation
 from rsn.datasets.coco import read_coco
 from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.loading import CropBatch, Draw, TrainingCrops
+from rsn.datasets.loading import Draw, TrainingCrops
 from rsn.datasets.resident import CropPlans, ResidentPictures
 
 SIZE = (32, 48)
@@ -42,12 +42,12 @@ def draws(people: PoseDataset) -> list[Draw]:
     return [Draw(*divmod(number, len(people))) for number in range(DRAWS)]
 
 
-def measured(crops: CropBatch) -> Tensor:
+def measured(keypoints: Tensor, visibility: Tensor, images: Tensor) -> Tensor:
     """(N, M) numbers of each crop: places and visibility of joints, colours of the crop and of squares in it."""
-    image = crops["image"].double()
+    image = images.double()
     parts = (
-        crops["keypoints"],
-        crops["visibility"],
+        keypoints,
+        visibility,
         image.mean((2, 3)),
         image.std((2, 3)),
         avg_pool2d(image, 8),
@@ -58,7 +58,8 @@ def measured(crops: CropBatch) -> Tensor:
 @pytest.fixture(scope="module")
 def from_files(people: PoseDataset) -> Tensor:
     crops = TrainingCrops(people, SIZE, STRONG, seed=1)
-    return measured(default_collate([crops[draw] for draw in draws(people)]))
+    batch = default_collate([crops[draw] for draw in draws(people)])
+    return measured(batch["keypoints"], batch["visibility"], batch["image"])
 
 
 def on_the_device(people: PoseDataset, augmentation: Augmentation, *, mistaken: bool = False) -> Tensor:
@@ -67,7 +68,8 @@ def on_the_device(people: PoseDataset, augmentation: Augmentation, *, mistaken: 
     if mistaken:
         pictures.pixels = pictures.pixels.flip(1)
     plans = CropPlans(people, SIZE, augmentation, pictures.numbers, seed=2)
-    return measured(pictures.crops(default_collate([plans[draw] for draw in draws(people)]), SIZE))
+    batch = default_collate([plans[draw] for draw in draws(people)])
+    return measured(batch["keypoints"], batch["visibility"], pictures.images(batch, SIZE))
 
 
 def farthest(ours: Tensor, theirs: Tensor) -> float:

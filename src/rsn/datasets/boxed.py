@@ -1,9 +1,10 @@
 """Whole pictures with the boxes of the people in them, to train a detector on."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ LEAST_VISIBLE = (
     0.35  # share of a box that must be in the crop; less of a person is neither somebody nor nobody
 )
 SMALLEST = 6.0  # pixels of the input; likewise
+
+
+T = TypeVar("T")
+Labelled = TypeVar("Labelled", bound="BoxLabels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,17 +58,42 @@ class Framing:
     colour: float = 0.0
 
 
-class BoxBatch(TypedDict):
-    """Training crops: image (N, 3, H, W) uint8 RGB, the rest in input pixels, as left, top, right, bottom.
+class BoxLabels(TypedDict):
+    """Who is in training crops, in input pixels, as left, top, right, bottom.
 
     corners: (N, M, 4), where `present` (N, M). ignored: (N, R, 4), empty rows at the end. complete: (N,).
     """
 
-    image: Tensor
     corners: Tensor
     present: Tensor
     ignored: Tensor
     complete: Tensor
+
+
+class BoxBatch(BoxLabels):
+    """Training crops: image (N, 3, H, W) uint8 RGB, and who is in them."""
+
+    image: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a training crop shows, or a quarter of one: a crop of a picture, with colours from `draw_colours`."""
+
+    picture: BoxedImage
+    crop: Crop
+    colours: NDArray[np.float32]
+
+    def labels(self) -> BoxLabels:
+        """Who is in it, without batch axis."""
+        corners, seen = cropped(self.picture.people, self.crop)
+        crowds, _ = cropped(self.picture.crowds, self.crop)
+        return BoxLabels(
+            corners=_tensor(corners[seen]),
+            present=torch.ones(int(seen.sum()), dtype=torch.bool),
+            ignored=_tensor(np.concatenate([corners[~seen], crowds])),
+            complete=torch.tensor(self.picture.complete),
+        )
 
 
 def read_boxed(annotations: Path, images: Path) -> list[BoxedImage]:
@@ -95,7 +125,7 @@ def read_boxed(annotations: Path, images: Path) -> list[BoxedImage]:
         raise AnnotationError(f"{annotations}: not COCO annotations with boxes ({error!r})") from error
 
 
-class BoxCrops(Dataset[BoxBatch]):
+class DrawnViews(Dataset[T], ABC):
     """Crops of whole pictures, square to oblong as the input is; `crops[Draw(epoch, image)]`, without batch axis.
 
     The pictures of a mosaic are of one kind: either everybody is labelled in all of them, or in none.
@@ -113,73 +143,73 @@ class BoxCrops(Dataset[BoxBatch]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, draw: Draw) -> BoxBatch:
+    def __getitem__(self, draw: Draw) -> T:
         image = self.images[draw.person]
         random = np.random.default_rng((self.seed, draw.epoch, draw.person))
         if random.random() >= self.framing.mosaic_probability:
-            return self._crop(image, self.size, random)
+            return self._shown([self._view(image, self.size, random)])
         alike = self.alike[image.complete]
-        shown = [image, *(alike[number] for number in random.integers(len(alike), size=3))]
+        pictures = [image, *(alike[number] for number in random.integers(len(alike), size=3))]
         quarter = (self.size[0] // 2, self.size[1] // 2)
-        return mosaic([self._crop(each, quarter, random) for each in shown])
+        return self._shown([self._view(picture, quarter, random) for picture in pictures])
 
-    def _crop(self, image: BoxedImage, size: tuple[int, int], random: np.random.Generator) -> BoxBatch:
+    @abstractmethod
+    def _shown(self, views: list[View]) -> T:
+        """The crop that shows one view, or four as its quarters, in reading order."""
+
+    def _view(self, image: BoxedImage, size: tuple[int, int], random: np.random.Generator) -> View:
         crop = frame(image.size, size, self.framing, random)
-        corners, seen = cropped(image.people, crop)
-        crowds, _ = cropped(image.crowds, crop)
-        picture, crop = read_for(crop, image.path)
+        return View(image, crop, draw_colours(self.framing.colour, random))
+
+
+class BoxCrops(DrawnViews[BoxBatch]):
+    """Crops that are cut from the pictures' files."""
+
+    def _shown(self, views: list[View]) -> BoxBatch:
+        pixels = in_quarters([self._cut(view) for view in views])
+        return BoxBatch(image=pixels, **labels_of(views))
+
+    def _cut(self, view: View) -> Tensor:
+        picture, crop = read_for(view.crop, view.picture.path)
         pixels = crop.cut_small(picture)
         if self.framing.colour:
-            pixels = recolour(pixels, draw_colours(self.framing.colour, random))
-        return BoxBatch(
-            image=torch.from_numpy(pixels).permute(2, 0, 1),
-            corners=_tensor(corners[seen]),
-            present=torch.ones(int(seen.sum()), dtype=torch.bool),
-            ignored=_tensor(np.concatenate([corners[~seen], crowds])),
-            complete=torch.tensor(image.complete),
-        )
+            pixels = recolour(pixels, view.colours)
+        return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def mosaic(quarters: Sequence[BoxBatch]) -> BoxBatch:
-    """Four crops of one size and kind, without batch axis, as the quarters of a crop of twice the size."""
-    height, width = quarters[0]["image"].shape[1:]
-    shifts = [(0, 0), (width, 0), (0, height), (width, height)]  # reading order
+def in_quarters(images: Sequence[Tensor]) -> Tensor:
+    """One image (..., H, W) as it is, or four as the quarters of one of twice the size, in reading order."""
+    if len(images) == 1:
+        return images[0]
+    return torch.cat([torch.cat(list(images[:2]), -1), torch.cat(list(images[2:]), -1)], -2)
 
-    def moved(name: str) -> Tensor:
-        return torch.cat(
-            [
-                quarter[name] + torch.tensor([*shift, *shift])  # type: ignore[literal-required]
-                for quarter, shift in zip(quarters, shifts, strict=True)
-            ]
-        )
 
-    images = [quarter["image"] for quarter in quarters]
-    return BoxBatch(
-        image=torch.cat([torch.cat(images[:2], 2), torch.cat(images[2:], 2)], 1),
-        corners=moved("corners"),
-        present=torch.cat([quarter["present"] for quarter in quarters]),
-        ignored=moved("ignored"),
-        complete=quarters[0]["complete"],
+def labels_of(views: Sequence[View]) -> BoxLabels:
+    """Who is in the crop that shows one view, or four as its quarters; without batch axis."""
+    labels = [view.labels() for view in views]
+    if len(views) == 1:
+        return labels[0]
+    height, width = views[0].crop.size
+    shifts = [torch.tensor([*shift, *shift]) for shift in ((0, 0), (width, 0), (0, height), (width, height))]
+    return BoxLabels(
+        corners=torch.cat([part["corners"] + shift for part, shift in zip(labels, shifts, strict=True)]),
+        present=torch.cat([part["present"] for part in labels]),
+        ignored=torch.cat([part["ignored"] + shift for part, shift in zip(labels, shifts, strict=True)]),
+        complete=labels[0]["complete"],
     )
 
 
-def collate(crops: Sequence[BoxBatch]) -> BoxBatch:
-    """Crops with different numbers of people as one batch."""
+def collate(crops: Sequence[Labelled]) -> Labelled:
+    """Crops with different numbers of people as one batch; of all else they have equally much."""
 
-    def padded(name: str) -> Tensor:
+    def stacked(name: str) -> Tensor:
         rows = [crop[name] for crop in crops]  # type: ignore[literal-required]
-        longest = max(1, *map(len, rows))
-        return torch.stack(
-            [torch.cat([row, row.new_zeros(longest - len(row), *row.shape[1:])]) for row in rows]
-        )
+        if name in ("corners", "present", "ignored"):
+            longest = max(1, *map(len, rows))
+            rows = [torch.cat([row, row.new_zeros(longest - len(row), *row.shape[1:])]) for row in rows]
+        return torch.stack(rows)
 
-    return BoxBatch(
-        image=torch.stack([crop["image"] for crop in crops]),
-        corners=padded("corners"),
-        present=padded("present"),
-        ignored=padded("ignored"),
-        complete=torch.stack([crop["complete"] for crop in crops]),
-    )
+    return cast(Labelled, {name: stacked(name) for name in crops[0]})
 
 
 def frame(

@@ -7,6 +7,7 @@ training photos with people take about 59 GB this way.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,24 +15,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsn.crops import Image
+from rsn.crops import SHRINKS, FloatArray, Image
 from rsn.datasets.augment import Augmentation
+from rsn.datasets.boxed import BoxedImage, BoxLabels, DrawnViews, Framing, View, in_quarters, labels_of
 from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.loading import CropBatch, Draw, DrawnCrops
+from rsn.datasets.loading import Draw, DrawnCrops
 from rsn.errors import ImageError
-from rsn.images import read_image
+from rsn.images import read_image, shrunk
 
 
-class PlanBatch(TypedDict):
-    """Crops that are not cut yet.
+class Cuts(TypedDict):
+    """What is needed to cut N crops.
 
-    picture (N,): number in `ResidentPictures`. matrix (N, 2, 3): image pixels -> input pixels. colours (N, 4): see
-    `augment.draw_colours`. The rest is as in `CropBatch`.
+    picture (N,): number in `ResidentPictures`. matrix (N, 2, 3): pixels of that picture -> input pixels. colours
+    (N, 4): see `augment.draw_colours`.
     """
 
     picture: Tensor
     matrix: Tensor
     colours: Tensor
+
+
+class PlanBatch(Cuts):
+    """Crops that are not cut yet; all but the cuts is as in `CropBatch`."""
+
     keypoints: Tensor
     visibility: Tensor
     unreadable: Tensor
@@ -40,38 +47,34 @@ class PlanBatch(TypedDict):
 class ResidentPictures:
     """The pictures of a data set, decoded, one behind the other in one buffer on a device.
 
-    `numbers` has the place of each file that could be read.
+    `numbers` has the place of each file that could be read. With `levels` above 1 there follow copies of the picture,
+    each half as wide and high as the one before: for crops that show much of it.
     """
 
-    def __init__(self, paths: Sequence[Path], device: torch.device) -> None:
+    def __init__(self, paths: Sequence[Path], device: torch.device, *, levels: int = 1) -> None:
         unique = list(dict.fromkeys(paths))
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             decoded = list(threads.map(_decoded, unique))
-        readable = [(path, image) for path, image in zip(unique, decoded, strict=True) if image is not None]
+        readable = [path for path, image in zip(unique, decoded, strict=True) if image is not None]
         if not readable:
             raise ImageError("none of the pictures to train on can be read; check the folder of images")
-        self.numbers = {path: number for number, (path, _) in enumerate(readable)}
-        sizes = torch.tensor([image.shape[:2] for _, image in readable])
+        self.numbers = {path: levels * number for number, path in enumerate(readable)}
+        images = [copy for image in decoded if image is not None for copy in _pyramid(image, levels)]
+        sizes = torch.tensor([image.shape[:2] for image in images])
         lengths = sizes.prod(1)
         self.heights, self.widths = sizes.to(device).unbind(1)
         self.starts = (lengths.cumsum(0) - lengths).to(device)
         self.pixels = torch.empty(int(lengths.sum()), 3, dtype=torch.uint8, device=device)
-        for start, (_, image) in zip(self.starts.tolist(), readable, strict=True):
+        for start, image in zip(self.starts.tolist(), images, strict=True):
             rows = torch.from_numpy(image.reshape(-1, 3))
             self.pixels[start : start + len(rows)] = rows
 
-    def crops(self, plans: PlanBatch, size: tuple[int, int]) -> CropBatch:
-        """Cut the crops of a batch, on the device."""
+    def images(self, plans: Cuts, size: tuple[int, int]) -> Tensor:
+        """Cut and colour the crops of a batch, on the device: (N, 3, *size) uint8 RGB."""
         pixels = self.cut(plans["picture"], plans["matrix"], size)
         colours = plans["colours"].to(pixels)[:, :, None, None]
         gains, lift = colours[:, :3], colours[:, 3:]
-        recoloured = (pixels * gains + lift).clamp(0, 255)
-        return CropBatch(
-            image=recoloured.to(torch.uint8),
-            keypoints=plans["keypoints"],
-            visibility=plans["visibility"],
-            unreadable=plans["unreadable"],
-        )
+        return (pixels * gains + lift).clamp(0, 255).to(torch.uint8)
 
     def cut(self, pictures: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
         """(N,) picture numbers, (N, 2, 3) maps from image to input pixels -> (N, 3, *size) whole numbers as float32.
@@ -125,6 +128,55 @@ class CropPlans(DrawnCrops[PlanBatch]):
         )
 
 
+class BoxPlanBatch(Cuts, BoxLabels):
+    """A detector's crops that are not cut yet; the cuts are (N, 4, ...), of their quarters in reading order."""
+
+
+class BoxPlans(DrawnViews[BoxPlanBatch]):
+    """The crops of `BoxCrops`, not cut. Of a picture's copies the one is cut that has some two pixels for one."""
+
+    def __init__(
+        self,
+        images: Sequence[BoxedImage],
+        size: tuple[int, int],
+        framing: Framing,
+        numbers: dict[Path, int],
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(images, size, framing, seed=seed)
+        self.numbers = numbers
+
+    def _shown(self, views: list[View]) -> BoxPlanBatch:
+        parts = (
+            views if len(views) > 1 else [replace(views[0], crop=part) for part in views[0].crop.quarters()]
+        )
+        pictures, matrices = zip(*(self._cut(part) for part in parts), strict=True)
+        return BoxPlanBatch(
+            picture=torch.tensor(pictures),
+            matrix=torch.from_numpy(np.stack(matrices)),
+            colours=torch.from_numpy(np.stack([part.colours for part in parts])),
+            **labels_of(views),
+        )
+
+    def _cut(self, view: View) -> tuple[int, FloatArray]:
+        if view.picture.path not in self.numbers:
+            raise ImageError(f"{view.picture.path} could not be read")
+        level = int(np.clip(round(np.log2(0.5 / view.crop.scale)), 0, len(SHRINKS) - 1))
+        return self.numbers[view.picture.path] + level, view.crop.of_shrunk(SHRINKS[level]).matrix
+
+
+def cut_quarters(pictures: ResidentPictures, plans: Cuts, size: tuple[int, int]) -> Tensor:
+    """The crops of a `BoxPlanBatch`, (N, 3, *size) uint8 RGB."""
+    flat = Cuts(
+        picture=plans["picture"].flatten(0, 1),
+        matrix=plans["matrix"].flatten(0, 1),
+        colours=plans["colours"].flatten(0, 1),
+    )
+    quarters = pictures.images(flat, (size[0] // 2, size[1] // 2))
+    return in_quarters(quarters.view(-1, 4, *quarters.shape[1:]).unbind(1))
+
+
 def _decoded(path: Path) -> Image | None:
     try:
         return np.ascontiguousarray(read_image(path))
@@ -132,12 +184,14 @@ def _decoded(path: Path) -> Image | None:
         return None
 
 
+def _pyramid(image: Image, levels: int) -> list[Image]:
+    return [np.ascontiguousarray(shrunk(image, times)) for times in SHRINKS[:levels]]
+
+
 def _places(matrices: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Where each input pixel lies in the image: x and y, (N, H, W) float32."""
-    inverse = torch.linalg.inv(matrices[:, :, :2].double())
-    shift = -inverse @ matrices[:, :, 2:].double()
-    rows, columns = (torch.arange(side, device=matrices.device).double() for side in size)
-    across = inverse[:, :, :1, None] * columns  # (N, 2, 1, W)
-    down = inverse[:, :, 1:, None] * rows[:, None]  # (N, 2, H, 1)
-    x, y = (across + down + shift[..., None]).float().unbind(1)
-    return x, y
+    (a, b, right), (c, d, down) = (row.unbind(1) for row in matrices.double()[..., None, None].unbind(1))
+    columns = torch.arange(size[1], device=matrices.device) - right
+    rows = torch.arange(size[0], device=matrices.device)[:, None] - down
+    area = a * d - b * c
+    return ((d * columns - b * rows) / area).float(), ((a * rows - c * columns) / area).float()

@@ -5,7 +5,7 @@ Every cell near the middle is taught the box, not the middle alone (Liu et al., 
 2020), from which a network learns faster.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,8 +33,7 @@ NEAR = 0.1  # height of the hump from which a cell is taught the box
 MOST_PEOPLE = 100  # of an image
 
 
-@dataclass(frozen=True, eq=False)
-class BoxTargets:
+class BoxTargets(NamedTuple):
     """What the maps of a batch should say; h and w are a quarter of the input's.
 
     humps: (N, h, w), 1 in the cell of a box's middle and falling off around it. corners: (N, h, w, 4) left, top,
@@ -56,10 +55,10 @@ def encode_boxes(corners: Tensor, present: Tensor, size: tuple[int, int]) -> Box
     height, width = size[0] // STRIDE, size[1] // STRIDE
     extents = (corners[..., 2:] - corners[..., :2]).clamp(min=1.0)
     middles = (corners[..., :2] + corners[..., 2:]) / 2
-    cells = (middles / STRIDE).floor().clamp(min=0).minimum(middles.new_tensor([width - 1, height - 1]))
+    x, y = (middles / STRIDE).floor().unbind(-1)
     spread = (SPREAD * extents / STRIDE).clamp(min=LEAST_SPREAD)
-    across = _profile(width, cells[..., 0], spread[..., 0])
-    down = _profile(height, cells[..., 1], spread[..., 1])
+    across = _profile(width, x.clamp(0, width - 1), spread[..., 0])
+    down = _profile(height, y.clamp(0, height - 1), spread[..., 1])
     humps = down[..., :, None] * across[..., None, :] * present[..., None, None]
     near = humps > NEAR
     areas = extents.prod(-1)[..., None, None].expand_as(humps)

@@ -45,7 +45,8 @@ def encode(
     """
     height, width = size[0] // STRIDE, size[1] // STRIDE
     cells = torch.trunc(joints / STRIDE).long()
-    inside = ((cells >= 0) & (cells < cells.new_tensor([width, height]))).all(-1)
+    x, y = cells.unbind(-1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     drawn = ((visibility > 0) & inside)[..., None]
     rows, columns = [], []
     for kernel in kernels:
@@ -53,17 +54,21 @@ def encode(
             profile_x = unbiased.profiles(joints[..., 0], width, kernel)
             profile_y = unbiased.profiles(joints[..., 1], height, kernel)
         else:
-            table_x, table_y = (_profiles(length, kernel, decoder) for length in (width, height))
-            profile_x = table_x.to(joints.device)[cells[..., 0].clamp(0, width - 1)]
-            profile_y = table_y.to(joints.device)[cells[..., 1].clamp(0, height - 1)]
+            table_x, table_y = (
+                _profiles(length, kernel, decoder, joints.device) for length in (width, height)
+            )
+            profile_x, profile_y = table_x[x.clamp(0, width - 1)], table_y[y.clamp(0, height - 1)]
         rows.append(PEAK * profile_y)
         columns.append(profile_x * drawn)
     return torch.stack(rows, dim=1)[..., :, None] * torch.stack(columns, dim=1)[..., None, :]
 
 
 @lru_cache(maxsize=64)
-def _profiles(length: int, kernel: int, decoder: Decoder) -> Tensor:
-    """Row c: an impulse at cell c of a line of `length` cells, blurred and scaled to a peak of 1."""
+def _profiles(length: int, kernel: int, decoder: Decoder, device: torch.device) -> Tensor:
+    """Row c: an impulse at cell c of a line of `length` cells, blurred and scaled to a peak of 1.
+
+    On the device that asks, where it stays: a GPU would wait for a copy in every step.
+    """
     reach = kernel // 2
     if reach >= length:
         raise ValueError(f"a heatmap of {length} cells is too small for a kernel of {kernel}")
@@ -73,4 +78,4 @@ def _profiles(length: int, kernel: int, decoder: Decoder) -> Tensor:
     blur.scatter_add_(1, sources, gaussian_kernel(kernel).expand(length, -1))
     profiles = blur.T
     peaks = profiles.diagonal() if decoder == "mmpose" else profiles.amax(1)
-    return (profiles / peaks[:, None]).float()
+    return (profiles / peaks[:, None]).float().to(device)

@@ -96,8 +96,7 @@ class Card:
 
     def normalise(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 RGB -> float32 as the network takes it, on the same device."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
+        mean, std = _channels(self.mean, images.device), _channels(self.std, images.device)
         return images.float().div_(255).sub_(mean).div_(std)
 
     def to_metadata(self) -> dict[str, str]:
@@ -122,6 +121,11 @@ class Card:
         if card.model not in MODELS:
             raise WeightsError(f"the file's model card: {UnknownNameError('model', card.model, MODELS)}")
         return card
+
+
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(1, 3, 1, 1), written by the device itself: a copy would make a GPU wait, and cannot be captured."""
+    return torch.cat([torch.full((1, 1, 1, 1), value, device=device) for value in values], 1)
 
 
 def _finite(numbers: tuple[float, ...]) -> bool:

@@ -21,6 +21,7 @@ class AveragedWeights(Callback):
         self.network = deepcopy(network).requires_grad_(False)
         self.decay = decay
         self.updated = 0
+        self.pairs: tuple[list[Tensor], list[Tensor]] | None = None  # collected once; they change in place
 
     def state_dict(self) -> dict[str, Any]:
         return {"network": self.network.state_dict(), "updated": self.updated}
@@ -41,8 +42,10 @@ class AveragedWeights(Callback):
         decay = min(self.decay, (1 + self.updated) / (10 + self.updated))
         network = pl_module.network
         assert isinstance(network, PoseNetwork)
+        if self.pairs is None:
+            self.pairs = (_numbers(self.network), _numbers(network))
         average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        average(_numbers(self.network), _numbers(network), 0)
+        average(*self.pairs, 0)
 
 
 def _numbers(network: PoseNetwork) -> list[Tensor]:

@@ -86,4 +86,5 @@ def _inside(corners: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _area(low: Tensor, high: Tensor) -> Tensor:
-    return (high - low).clamp(min=0).prod(-1)
+    width, height = (high - low).clamp(min=0).unbind(-1)
+    return width * height  # of `prod` the backward pass makes a GPU wait, and cannot be captured

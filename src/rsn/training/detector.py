@@ -6,21 +6,22 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from rsn.datasets.boxed import BoxBatch, BoxCrops, BoxedImage, Framing, collate, read_boxed
+from rsn.crops import SHRINKS
+from rsn.datasets.boxed import BoxBatch, BoxCrops, BoxedImage, BoxLabels, Framing, collate, read_boxed
 from rsn.datasets.coco import read_json
 from rsn.datasets.loading import Share, ShuffledBatches
-from rsn.errors import RecipeError
+from rsn.datasets.resident import BoxPlanBatch, BoxPlans, Cuts, ResidentPictures, cut_quarters
 from rsn.evaluation.boxes import measure_detector
-from rsn.heatmaps.boxes import PERSON_BOX, encode_boxes
+from rsn.heatmaps.boxes import PERSON_BOX, BoxTargets, encode_boxes
 from rsn.inference.detection.starter import StarterDetector
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
@@ -35,6 +36,7 @@ from rsn.training.health import FiniteLoss
 from rsn.training.loop import build_trainer, fit, share_of
 from rsn.training.optimisation import build_optimizer, build_schedule
 from rsn.training.recipe import Compute, Optimisation, Source
+from rsn.training.steps import loss_by
 
 FIRST_SCORE = (
     0.02  # that everything is a person's middle: a network that begins lower is quicker to learn who is not
@@ -78,15 +80,10 @@ def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
     """Train; leaves best.safetensors (highest AP50), last.safetensors, the states to resume from, and logs.
 
     Raises:
-        RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round; pictures on
-            the device, which only poses can be trained with.
+        RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round.
         AnnotationError, WeightsError: what the recipe points at cannot be used.
         TrainingError: the loss is no number any more, or the run was stopped (Ctrl-C, SIGTERM).
     """
-    if recipe.compute.images == "device":
-        raise RecipeError(
-            "compute.images: a detector is trained from files; only poses can be from the device"
-        )
     share = share_of(ALONE, recipe.optimisation.batch_size, recipe.compute.accumulate)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
@@ -101,7 +98,10 @@ def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
     callbacks = [*([averaged] if averaged else []), FiniteLoss(every), BoxValidation(recipe, averaged)]
     rounds = settings.steps // recipe.validate_every
     trainer = build_trainer(recipe.output, rounds, recipe.compute, callbacks, ALONE, log_every=every)
-    fit(trainer, BoxTraining(network, recipe), _loader(recipe, share), state, steps=settings.steps)
+    images = _images(recipe)
+    pictures = _resident(images, trainer) if recipe.compute.images == "device" else None
+    module = BoxTraining(network, recipe, pictures)
+    fit(trainer, module, _loader(recipe, images, share, pictures), state, steps=settings.steps)
     return recipe.output / BEST
 
 
@@ -121,29 +121,38 @@ def detector_network(model: str, start_from: str | None) -> PoseNetwork:
 class BoxTraining(LightningModule):
     """Crops, targets and loss around a network."""
 
-    def __init__(self, network: PoseNetwork, recipe: DetectorRecipe) -> None:
+    def __init__(
+        self, network: PoseNetwork, recipe: DetectorRecipe, pictures: ResidentPictures | None = None
+    ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = recipe
-        self.maps_of = torch.compile(self._maps_of) if recipe.compute.compile else self._maps_of
+        self.loss_of = loss_by(recipe.compute.step, self.network, self._loss_of)
         self.card = detector_card(recipe, recipe.input_size)
         self.loss = BoxLoss(recipe.box_weight)
+        self.pictures = pictures
 
-    def training_step(self, batch: BoxBatch) -> Tensor:
+    def training_step(self, batch: BoxBatch | BoxPlanBatch) -> Tensor:
         size, corners, present = self.recipe.input_size, batch["corners"], batch["present"]
         targets = encode_boxes(corners, present, size)
         unlabelled = torch.where(batch["complete"], 1.0, self.recipe.unlabelled)
         background = background_of(corners, present, batch["ignored"], unlabelled, size)
-        loss = self.loss(self.maps_of(batch["image"]), targets, background)
+        shown = {name: tensor for name, tensor in batch.items() if name not in BoxLabels.__annotations__}
+        loss = self.loss_of(shown, targets, background)
         self.log("train/loss", loss)
         return loss
 
-    def _maps_of(self, images: Tensor) -> list[Tensor]:
-        """All that torch.compile makes one program of; how many people there are changes from batch to batch."""
-        crops = self.card.normalise(images).contiguous(memory_format=torch.channels_last)
+    def _loss_of(self, shown: dict[str, Tensor], targets: BoxTargets, background: Tensor) -> Tensor:
+        """All that is compiled or captured. Not the targets: how many people there are changes with every batch."""
+        crops = self.card.normalise(self._cut(shown)).contiguous(memory_format=torch.channels_last)
         (levels,) = self.network.heatmaps(crops)  # detectors have one stage
-        maps: list[Tensor] = levels
-        return maps
+        return self.loss(levels, targets, background)
+
+    def _cut(self, shown: dict[str, Tensor]) -> Tensor:
+        """(N, 3, H, W) uint8 RGB; cut here, where the pictures are on the device."""
+        if self.pictures is None:
+            return shown["image"]
+        return cut_quarters(self.pictures, cast(Cuts, shown), self.recipe.input_size)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, and a learning rate that changes with every step."""
@@ -200,14 +209,27 @@ def detector_card(recipe: DetectorRecipe, size: tuple[int, int]) -> Card:
     )
 
 
-def _loader(recipe: DetectorRecipe, share: Share) -> DataLoader[BoxBatch]:
-    images = _repeated(
-        [image for source in recipe.train for image in read_boxed(source.annotations, source.images)],
-        recipe.repeat_complete,
-    )
+def _images(recipe: DetectorRecipe) -> list[BoxedImage]:
+    images = [image for source in recipe.train for image in read_boxed(source.annotations, source.images)]
+    return [image for image in images for _ in range(recipe.repeat_complete if image.complete else 1)]
+
+
+def _resident(images: Sequence[BoxedImage], trainer: Trainer) -> ResidentPictures:
+    paths = [image.path for image in images]
+    return ResidentPictures(paths, trainer.strategy.root_device, levels=len(SHRINKS))
+
+
+def _loader(
+    recipe: DetectorRecipe, images: Sequence[BoxedImage], share: Share, pictures: ResidentPictures | None
+) -> DataLoader[Any]:
     workers, seed = recipe.compute.workers, recipe.seed
+    crops: Dataset[Any]
+    if pictures is None:
+        crops = BoxCrops(images, recipe.input_size, recipe.framing, seed=seed)
+    else:
+        crops = BoxPlans(images, recipe.input_size, recipe.framing, pictures.numbers, seed=seed)
     return DataLoader(
-        BoxCrops(images, recipe.input_size, recipe.framing, seed=seed),
+        crops,
         batch_sampler=ShuffledBatches(
             len(images),
             recipe.optimisation.batch_size,
@@ -220,7 +242,3 @@ def _loader(recipe: DetectorRecipe, share: Share) -> DataLoader[BoxBatch]:
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
-
-
-def _repeated(images: Sequence[BoxedImage], times: int) -> list[BoxedImage]:
-    return [image for image in images for _ in range(times if image.complete else 1)]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -48,6 +49,9 @@ def build_trainer(
     """A trainer for a run into `folder`. A Lightning epoch is one of our rounds: a checkpoint is written at its end.
 
     Rounds are what is counted: where Lightning counts steps, it resumes inside the round that the checkpoint ended.
+
+    Raises:
+        RecipeError: steps that cannot be captured here.
     """
     keep_state = ModelCheckpoint(
         dirpath=folder,
@@ -55,6 +59,8 @@ def build_trainer(
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
+    if compute.step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
+        raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager or compiled")
     table = CSVLogger(folder, name=LOGS)  # a resumed run goes on in version_1, version_2, ...
     return Trainer(
         max_epochs=rounds,

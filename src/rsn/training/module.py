@@ -16,6 +16,7 @@ from rsn.networks.stages import HeatmapHead
 from rsn.training.health import UnreadableImages
 from rsn.training.optimisation import build_optimizer, build_schedule
 from rsn.training.recipe import Recipe
+from rsn.training.steps import loss_by
 
 
 class PoseTraining(LightningModule):
@@ -31,7 +32,7 @@ class PoseTraining(LightningModule):
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss_of = torch.compile(self._loss_of) if recipe.compute.compile else self._loss_of
+        self.loss_of = loss_by(recipe.compute.step, self.network, self._loss_of)
         self.card = card
         self.recipe = recipe
         self.unreadable = unreadable
@@ -47,12 +48,12 @@ class PoseTraining(LightningModule):
         targets = encode(
             batch["keypoints"], batch["visibility"], self.card.input_size, decoder=self.card.decoder
         )
-        loss: Tensor = self.loss_of(batch, targets)
+        loss = self.loss_of(batch, targets)
         self.log("train/loss", loss, sync_dist=True)  # the mean over the processes
         return loss
 
     def _loss_of(self, batch: CropBatch | PlanBatch, targets: Tensor) -> Tensor:
-        """All that torch.compile makes one program of. Not the targets, whose tables are made once, on the CPU."""
+        """All that is compiled or captured. Not the targets, whose tables are made once, on the CPU."""
         pixels = self._cut(batch)
         crops = self.card.normalise(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
         predictions = [
@@ -65,7 +66,7 @@ class PoseTraining(LightningModule):
         """(N, 3, H, W) uint8 RGB; cut here, where the pictures are on the device."""
         if self.pictures is None:
             return cast(CropBatch, batch)["image"]
-        return self.pictures.crops(cast(PlanBatch, batch), self.card.input_size)["image"]
+        return self.pictures.images(cast(PlanBatch, batch), self.card.input_size)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, and a learning rate that changes with every step."""

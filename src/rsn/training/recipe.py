@@ -20,6 +20,7 @@ from rsn.errors import RecipeError
 from rsn.networks.card import Decoder
 from rsn.networks.refine import Refine
 from rsn.training.losses import PoseLoss
+from rsn.training.steps import Step
 from rsn.typed_yaml import read_mapping, validated
 
 _STRICT = ConfigDict(extra="forbid")
@@ -76,8 +77,8 @@ class Compute:
     precision: Lightning's names. workers: processes that prepare crops, for each process that trains.
     accumulate: parts that a process takes its share of a batch in, one after the other, to save memory; batch norm
         then sees a part at a time. recompute: keep only the blocks' inputs and compute the blocks again in the
-        backward pass; a third more work, much less memory. compile: let torch.compile fuse a step, from
-        cutting the crops (with images on the device) to the loss.
+        backward pass; a third more work, much less memory. step: how a step is computed, from cutting the crops
+        (with images on the device) to the loss, see `rsn.training.steps.Step`.
     """
 
     __pydantic_config__ = _STRICT
@@ -87,7 +88,7 @@ class Compute:
     workers: NonNegativeInt = 4
     accumulate: PositiveInt = 1
     recompute: bool = False
-    compile: bool = False
+    step: Step = "eager"
 
 
 @dataclass(frozen=True)

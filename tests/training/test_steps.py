@@ -1,0 +1,124 @@
+"""Steps that are recorded and replayed: what they must not do, and that they give what a plain step gives."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.data import default_collate
+
+from rsn.datasets.augment import Augmentation
+from rsn.datasets.boxed import BoxedImage, BoxLabels, Framing, collate
+from rsn.datasets.coco import read_coco
+from rsn.datasets.loading import Draw
+from rsn.datasets.resident import BoxPlans, CropPlans, ResidentPictures
+from rsn.errors import RecipeError
+from rsn.heatmaps import encode
+from rsn.heatmaps.boxes import PERSON_BOX, encode_boxes
+from rsn.networks.card import Card
+from rsn.training.box_loss import background_of
+from rsn.training.detector import BoxTraining, DetectorRecipe
+from rsn.training.health import UnreadableImages
+from rsn.training.module import PoseTraining
+from rsn.training.recipe import Compute, Recipe, Source, read_recipe
+from rsn.training.run import train
+from rsn.training.steps import Step
+from small_network import small_network
+
+SIZE = (64, 64)
+SOURCE = Source(Path(), Path())
+Loss = Callable[[int], tuple[Tensor, torch.nn.Module]]  # of the n-th batch, and the network that made it
+
+
+@pytest.fixture(params=["poses", "boxes"])
+def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step, str], Loss]:
+    """From pictures on the device to the loss, for a way and a device."""
+    people = read_coco(people_json, people_json.parent / "images")
+    paths = list({person.image.path: None for person in people.people})
+
+    def poses(step: Step, device: str) -> Loss:
+        pictures = ResidentPictures(paths, torch.device(device))
+        plans = CropPlans(people, SIZE, Augmentation(colour=0.2), pictures.numbers)
+        recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=Compute(step=step))
+        module = PoseTraining(
+            network(17), Card("mspn50", input_size=SIZE), recipe, UnreadableImages(people, 0.0), pictures
+        )
+        module.to(device)
+
+        def loss(number: int) -> tuple[Tensor, torch.nn.Module]:
+            batch = default_collate([plans[Draw(number, person)] for person in range(4)])
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            targets = encode(batch["keypoints"], batch["visibility"], SIZE)
+            return module.loss_of(batch, targets), module.network
+
+        return loss
+
+    def boxes(step: Step, device: str) -> Loss:
+        pictures = ResidentPictures(paths, torch.device(device), levels=4)
+        box = np.array([[20.0, 20.0, 80.0, 120.0]])
+        images = [BoxedImage(path, (240, 320), box, np.zeros((0, 4)), complete=True) for path in paths]
+        plans = BoxPlans(images, SIZE, Framing(mosaic_probability=0.5), pictures.numbers)
+        recipe = DetectorRecipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=Compute(step=step))
+        module = BoxTraining(network(len(PERSON_BOX)), recipe, pictures)
+        module.to(device)
+
+        def loss(number: int) -> tuple[Tensor, torch.nn.Module]:
+            batch = collate([plans[Draw(number, image)] for image in range(len(images))])
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}  # type: ignore[attr-defined, assignment]
+            targets = encode_boxes(batch["corners"], batch["present"], SIZE)
+            background = background_of(
+                batch["corners"],
+                batch["present"],
+                batch["ignored"],
+                torch.ones(len(images), device=device),
+                SIZE,
+            )
+            shown = {name: tensor for name, tensor in batch.items() if name not in BoxLabels.__annotations__}
+            return module.loss_of(shown, targets, background), module.network
+
+        return loss
+
+    made: Callable[[Step, str], Loss] = {"poses": poses, "boxes": boxes}[request.param]
+    return made
+
+
+def network(num_maps: int) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return small_network(num_maps).train()
+
+
+def test_no_number_is_asked_back_from_the_device(step_of: Callable[[Step, str], Loss]) -> None:
+    """A GPU would have to finish first, in every step; and a step that does cannot be recorded."""
+    loss = step_of("eager", "cpu")
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        value, _ = loss(0)
+        value.backward()
+    done = {event.key for event in seen.key_averages()}
+    assert "aten::convolution_backward" in done
+    assert not done & {"aten::_local_scalar_dense", "aten::nonzero"}
+
+
+def test_where_there_is_no_gpu_nothing_can_be_captured(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "compute.step=captured"))
+    with pytest.raises(RecipeError, match=r"compute\.step: captured needs one CUDA GPU in one process"):
+        train(replace(recipe, output=tmp_path / "run"))
+
+
+@pytest.mark.gpu
+def test_a_captured_step_is_the_plain_one(step_of: Callable[[Step, str], Loss]) -> None:
+    plain, captured = step_of("eager", "cuda"), step_of("captured", "cuda")
+    for number in range(3):
+        (loss, network), (again, other) = plain(number), captured(number)
+        assert again.item() == pytest.approx(loss.item(), rel=1e-3)
+        loss.backward()
+        again.backward()
+        for ours, theirs in zip(other.parameters(), network.parameters(), strict=True):
+            torch.testing.assert_close(
+                ours.grad, theirs.grad, rtol=1e-2, atol=1e-2 * theirs.grad.abs().max().item()
+            )
+        for ours, theirs in zip(other.buffers(), network.buffers(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
