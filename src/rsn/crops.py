@@ -105,9 +105,7 @@ class Crop:
             return self.cut(image)
         size = [max(round(side * 2 * self.scale), 1) for side in image.shape[1::-1]]
         shrunk = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        # Not `of_shrunk`, from which it is less than half a pixel off: the shipped detector has learned it so.
-        back = np.divide(image.shape[1::-1], size)
-        return replace(self, matrix=self.matrix * (*back, 1.0)).cut(shrunk)
+        return self._of_resized(*np.divide(image.shape[1::-1], size)).cut(shrunk)
 
     @property
     def scale(self) -> float:
@@ -120,12 +118,14 @@ class Crop:
         return next((times for times in reversed(SHRINKS) if times * self.scale <= 0.5), 1)
 
     def of_shrunk(self, times: Shrink) -> "Crop":
-        """The same crop of the image when it is narrower and lower by so many `times`.
+        """The same crop of the image when it is narrower and lower by so many `times`."""
+        return self._of_resized(times, times)
 
-        A pixel of the shrunk image is the mean of times x times pixels, and lies in their middle.
-        """
-        middle = (times - 1) / 2
-        to_whole = np.array([[times, 0.0, middle], [0.0, times, middle], [0.0, 0.0, 1.0]])
+    def _of_resized(self, narrower: float, lower: float) -> "Crop":
+        """A pixel of the smaller image is a mean of pixels, and lies in their middle."""
+        to_whole = np.array(
+            [[narrower, 0.0, (narrower - 1) / 2], [0.0, lower, (lower - 1) / 2], [0.0, 0.0, 1.0]]
+        )
         return replace(self, matrix=self.matrix @ to_whole)
 
     def to_input(self, points: ArrayLike) -> FloatArray:
