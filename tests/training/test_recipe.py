@@ -115,6 +115,7 @@ def test_a_written_recipe_reads_as_itself(small: Path, tmp_path: Path) -> None:
         ("input_size=[250, 192]", "input_size: .*multiples of 32"),
         ("validate_every=7", "validate_every: .*96000"),
         ("loss.convention=coco", "loss.convention: .*'rsn', 'mmpose' or 'empty'"),
+        ("compute={step: captured, accumulate: 2}", "compute.step: captured goes with neither compute.acc"),
         ("seed", "write it as key=value"),
         ("seed.x=1", "seed has no settings inside"),
         ("=1", "write it as key=value"),

@@ -90,6 +90,13 @@ class Compute:
     recompute: bool = False
     step: Step = "eager"
 
+    def __post_init__(self) -> None:
+        # A replay writes all gradients anew, so parts would not add up; blocks that are recomputed were never captured.
+        if self.step == "captured" and (self.accumulate > 1 or self.recompute):
+            raise ValueError(
+                "compute.step: captured goes with neither compute.accumulate nor compute.recompute"
+            )
+
 
 @dataclass(frozen=True)
 class Recipe:
