@@ -33,7 +33,7 @@ from rsn.training.averaging import AveragedWeights
 from rsn.training.box_loss import BoxLoss, background_of
 from rsn.training.folder import BEST, LAST, open_folder
 from rsn.training.health import FiniteLoss
-from rsn.training.loop import build_trainer, fit, share_of
+from rsn.training.loop import build_trainer, check_step, fit, share_of
 from rsn.training.optimisation import build_optimizer, build_schedule
 from rsn.training.recipe import Compute, Optimisation, Source
 from rsn.training.steps import loss_by
@@ -85,6 +85,7 @@ def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
         TrainingError: the loss is no number any more, or the run was stopped (Ctrl-C, SIGTERM).
     """
     share = share_of(ALONE, recipe.optimisation.batch_size, recipe.compute.accumulate)
+    check_step(recipe.compute.step, ALONE)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     seed_everything(recipe.seed, verbose=False)

@@ -21,6 +21,7 @@ from rsn.processes import Processes, one_of_several
 from rsn.training.folder import LOGS
 from rsn.training.recipe import Compute
 from rsn.training.states import STATE, TwoStates
+from rsn.training.steps import Step
 
 
 def share_of(processes: Processes, batch_size: int, parts: int) -> Share:
@@ -37,6 +38,16 @@ def share_of(processes: Processes, batch_size: int, parts: int) -> Share:
     return Share(processes.rank, processes.count, parts)
 
 
+def check_step(step: Step, processes: Processes) -> None:
+    """Refuse, before anything is written, what could not be done here.
+
+    Raises:
+        RecipeError: captured steps without a GPU, or in several processes, where they were never tried.
+    """
+    if step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
+        raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager or compiled")
+
+
 def build_trainer(
     folder: Path,
     rounds: int,
@@ -49,9 +60,6 @@ def build_trainer(
     """A trainer for a run into `folder`. A Lightning epoch is one of our rounds: a checkpoint is written at its end.
 
     Rounds are what is counted: where Lightning counts steps, it resumes inside the round that the checkpoint ended.
-
-    Raises:
-        RecipeError: steps that cannot be captured here.
     """
     keep_state = ModelCheckpoint(
         dirpath=folder,
@@ -59,8 +67,6 @@ def build_trainer(
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
-    if compute.step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
-        raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager or compiled")
     table = CSVLogger(folder, name=LOGS)  # a resumed run goes on in version_1, version_2, ...
     return Trainer(
         max_epochs=rounds,

@@ -26,7 +26,7 @@ from rsn.training.averaging import AveragedWeights
 from rsn.training.callbacks import Progress, Validation
 from rsn.training.folder import BEST, open_folder
 from rsn.training.health import FiniteLoss, UnreadableImages
-from rsn.training.loop import build_trainer, fit, share_of
+from rsn.training.loop import build_trainer, check_step, fit, share_of
 from rsn.training.module import PoseTraining, set_head_gain
 from rsn.training.recipe import Recipe, Source
 from rsn.training.report import write_run_report
@@ -63,6 +63,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
             stacklevel=2,
         )
     share = share_of(processes, recipe.optimisation.batch_size, recipe.compute.accumulate)
+    check_step(recipe.compute.step, processes)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices and hints are not about
     warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
     seed_everything(recipe.seed, verbose=False)
