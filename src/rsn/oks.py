@@ -5,6 +5,7 @@ It stands beside `people`, below evaluation and inference alike: both leave out 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ Nms = Literal["none", "oks", "soft-oks"]
 
 THRESHOLD = 0.9  # OKS from which two people are one, as in MMPose
 MOST_PEOPLE = 20  # that soft-OKS-NMS leaves of an image: COCO's evaluation counts no more
-TINY = 1e-12  # square pixels; two people without area still have a scale
+TINY = 1e-12  # square pixels; people without area still have a scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Poses:
         spread = 2 * np.asarray(sigmas, np.float64)
         counted = None if above is None else joints[..., 2] > above
         places = np.moveaxis(joints[..., :2], -1, 0) / spread
-        return cls(places.astype(np.float32, order="C"), counted, np.asarray(areas, np.float32))
+        return cls(places.astype(np.float32, order="C"), counted, np.maximum(areas, TINY, dtype=np.float32))
 
     def oks(self, one: int, others: NDArray[np.intp]) -> NDArray[np.float32]:
         """OKS of one pose with others, (len(others),), from 0 (far) to 1 (the same).
@@ -59,12 +60,11 @@ class Poses:
         steps *= steps
         distances = steps[0]
         distances += steps[1]
-        scales = np.maximum(self.areas[others] + self.areas[one], TINY)
-        distances *= (-1 / scales)[:, None]
+        distances *= (-1 / (self.areas[others] + self.areas[one]))[:, None]
         likeness = np.exp(distances, out=distances)
         joints = likeness.shape[1]
         if self.counted is None:
-            return np.asarray(likeness @ np.full(joints, 1 / joints, np.float32))
+            return np.asarray(likeness @ _even(joints))
         counted = self.counted[others] & self.counted[one]
         return np.asarray((likeness * counted).sum(1) / np.maximum(counted.sum(1), 1))
 
@@ -126,6 +126,12 @@ def without_doubles(
         return [people[i] for i in oks_nms(poses, scores, threshold)]
     indices, lowered = soft_oks_nms(poses, scores, threshold)
     return [replace(people[i], score=float(score)) for i, score in zip(indices, lowered, strict=True)]
+
+
+@cache
+def _even(joints: int) -> NDArray[np.float32]:
+    """The weights of a mean."""
+    return np.full(joints, 1 / joints, np.float32)
 
 
 def _best_first(scores: NDArray[np.float64]) -> NDArray[np.intp]:

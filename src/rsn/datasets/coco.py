@@ -149,7 +149,10 @@ def for_evaluation(document: Any, where: str, skeleton: Skeleton) -> Entry:
     body = body_of(document, where, skeleton)
     one = body.category_ids[0]
     entries = _complete(document["annotations"], document["images"], where, areas=True)
-    people = [entry | {"category_id": one} if body.has(entry) else entry for entry in entries]
+    people = [
+        entry if entry.get("category_id") == one or not body.has(entry) else entry | {"category_id": one}
+        for entry in entries
+    ]
     return {**document, "annotations": people}
 
 
