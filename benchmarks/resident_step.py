@@ -66,9 +66,7 @@ def main() -> None:
     batch = default_collate([plans[Draw(0, number % len(people))] for number in range(options.batch)])
     rate = options.batch / (perf_counter() - begun)
     batch = {name: tensor.to(device) for name, tensor in batch.items()}
-    ways = {
-        name: step_of(card, people, pictures, batch, *WAYS[name]) for name in options.ways
-    }
+    ways = {name: step_of(card, people, pictures, batch, *WAYS[name]) for name in options.ways}
     times = in_turns(ways, options.steps, device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     print(f"{where}, batches of {options.batch}, crops of {card.input_size}")
