@@ -59,7 +59,8 @@ class ResidentPictures:
         if not readable:
             raise ImageError("none of the pictures to train on can be read; check the folder of images")
         self.numbers = {path: levels * number for number, path in enumerate(readable)}
-        images = [copy for image in decoded if image is not None for copy in _pyramid(image, levels)]
+        whole = [image for image in decoded if image is not None]
+        images = [shrunk(image, times) for image in whole for times in SHRINKS[:levels]]
         sizes = torch.tensor([image.shape[:2] for image in images])
         lengths = sizes.prod(1)
         self.heights, self.widths = sizes.to(device).unbind(1)
@@ -182,10 +183,6 @@ def _decoded(path: Path) -> Image | None:
         return np.ascontiguousarray(read_image(path))
     except ImageError:
         return None
-
-
-def _pyramid(image: Image, levels: int) -> list[Image]:
-    return [np.ascontiguousarray(shrunk(image, times)) for times in SHRINKS[:levels]]
 
 
 def _places(matrices: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
