@@ -145,7 +145,7 @@ def test_result_without_score_is_refused(annotations: Entry, results: list[Entry
     ("change", "sentence"),
     [
         ({"keypoints": [1, 1, 2] * 16}, "annotation 2 has 48 keypoint numbers"),
-        ({"area": float("nan")}, "annotation 2 holds something that is not a finite number"),
+        ({"bbox": [1, 2, float("nan"), 4]}, "annotation 2 holds something that is not a finite number"),
         ({"image_id": 99}, "annotation 2: the annotations list no image 99"),
         ({"id": 1}, "annotation id 1 is given twice"),
         ({"id": -2}, "not what COCO evaluation can read"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rsn.datasets import findings as kinds
 from rsn.datasets.coco import Body, Entry, body_of, box_around, image_paths, joints_of, read_json
+from rsn.datasets.extents import SMALLEST_BOX, image_size, usable_area
 from rsn.datasets.findings import Kind, Report
 from rsn.datasets.labelled import ImageFile, LabelledPerson
 from rsn.datasets.mirrored import suspected_names, suspected_people
@@ -89,7 +90,7 @@ class _Check:
             if twice:
                 self.found(kinds.IMAGE_TWICE, one)
             else:
-                self.listed[one] = _Listed(ImageFile(one, path), _size(entry))
+                self.listed[one] = _Listed(ImageFile(one, path), image_size(entry))
 
     def annotations(self, entries: Iterable[Any]) -> None:
         ids: set[int | str] = set()
@@ -244,13 +245,6 @@ def _look(listed: _Listed) -> _Look | ImageError:
     return _Look((pixels.shape[1], pixels.shape[0]), content.digest())
 
 
-def _size(entry: Entry) -> tuple[float, float] | None:
-    width, height = entry.get("width"), entry.get("height")
-    if isinstance(width, int | float) and isinstance(height, int | float):
-        return width, height
-    return None
-
-
 def _wrong_with(
     entry: Entry, joints: NDArray[np.float64], box: NDArray[np.float64], size: tuple[float, float] | None
 ) -> Iterator[Kind]:
@@ -266,9 +260,11 @@ def _wrong_with(
         yield kinds.NO_BOX
     if entry.get("area") is None:
         yield kinds.NO_AREA
+    elif usable_area(entry["area"], box.tolist()) is None:
+        yield kinds.BAD_AREA
     if entry.get("num_keypoints") not in (None, int(marked.sum())):
         yield kinds.OTHER_COUNT
-    if min(box[2:]) <= 0:
+    if min(box[2:]) < SMALLEST_BOX:
         yield kinds.EMPTY_BOX
     elif _outside(joints[marked, :2], box[:2], box[2:], slack=0.1 * max(box[2:])).mean() >= 0.5:
         yield kinds.FAR_FROM_BOX

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsn.datasets.extents import AREA_OF_BOX, image_size, is_empty_box, number, usable_area
 from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.skeleton_files import from_category
 from rsn.skeletons import Skeleton
 
-AREA_OF_BOX = 0.53  # median share of its box that a person covers, among those of COCO with an outline
 # Median factors from the extent of the joints (width, height) to the box, among COCO's people with ten joints or more.
 BOX_AROUND_JOINTS = (1.3, 1.2)
 
@@ -140,8 +140,8 @@ def _renamed(found: Skeleton, given: Skeleton, where: str) -> Skeleton:
 def for_evaluation(document: Any, where: str, skeleton: Skeleton) -> Entry:
     """The document with what COCO's evaluation needs and people's own files may lack; an RsnWarning says what.
 
-    Missing boxes are drawn around the joints, missing areas are 0.53 of the box, and categories with the same joints
-    become one.
+    Missing and empty boxes are drawn around the joints, areas that are missing or cannot be right are 0.53 of the box,
+    and categories with the same joints become one.
 
     Raises:
         AnnotationError: not a COCO keypoints document of this skeleton.
@@ -181,33 +181,58 @@ def box_around(joints: NDArray[np.float64], size: tuple[float, float]) -> list[f
 
 def _complete(entries: Sequence[Entry], images: Iterable[Entry], where: str, *, areas: bool) -> list[Entry]:
     """The annotations with a box each, and an area where asked for; what cannot be derived is left as it is."""
-    sizes = {image["id"]: (image.get("width", np.inf), image.get("height", np.inf)) for image in images}
-    boxes = areas_derived = 0
+    sizes = _sizes(images)
+    told: Counter[str] = Counter()
     completed: list[Entry] = []
     for place, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise AnnotationError(f"{where}: annotation number {place} is not a mapping")
         whole = dict(entry)
         try:  # numbers that are none are told where they are needed
-            if not whole.get("bbox"):
-                whole["bbox"] = box_around(
-                    joints_of(entry), sizes.get(entry.get("image_id"), (np.inf, np.inf))
-                )
-                boxes += any(whole["bbox"])
-            if areas and whole.get("area") is None:
-                _, _, width, height = whole["bbox"]
-                whole["area"] = AREA_OF_BOX * width * height
-                areas_derived += 1
+            _complete_box(whole, sizes, told)
+            if areas:
+                _complete_area(whole, told)
         except (TypeError, ValueError):
             pass
         completed.append(whole)
-    told = [f"{boxes} people without box got one around their joints"] if boxes else []
-    told += (
-        [f"{areas_derived} people without area got one of {AREA_OF_BOX} x their box"] if areas_derived else []
-    )
     if told:
-        warnings.warn(f"{where}: {' and '.join(told)}", RsnWarning, stacklevel=3)
+        said = " and ".join(f"{count} people {what}" for what, count in told.items())
+        warnings.warn(f"{where}: {said}", RsnWarning, stacklevel=3)
     return completed
+
+
+def _sizes(images: Iterable[Any]) -> dict[Hashable, tuple[float, float]]:
+    """(width, height) of the images that tell it, by id."""
+    sizes = {}
+    for image in images:
+        size = image_size(image)
+        if size is not None and isinstance(image.get("id"), Hashable):
+            sizes[image.get("id")] = size
+    return sizes
+
+
+def _complete_box(entry: Entry, sizes: dict[Hashable, tuple[float, float]], told: Counter[str]) -> None:
+    if not is_empty_box(entry.get("bbox")):
+        return
+    image = entry.get("image_id")
+    size = sizes.get(image, (np.inf, np.inf)) if isinstance(image, Hashable) else (np.inf, np.inf)
+    box = box_around(joints_of(entry), size)
+    missing = not entry.get("bbox")
+    if missing or not is_empty_box(box):
+        entry["bbox"] = box
+    if not is_empty_box(box):
+        what = "without box" if missing else "with a box of less than a pixel"
+        told[f"{what} got one around their joints"] += 1
+
+
+def _complete_area(entry: Entry, told: Counter[str]) -> None:
+    given, box = entry.get("area"), entry["bbox"]
+    if usable_area(given, box) is not None:
+        return
+    entry["area"] = AREA_OF_BOX * number(box[2]) * number(box[3])
+    if entry["area"] > 0:
+        what = "without area" if given is None else "whose area cannot be right"
+        told[f"{what} got one of {AREA_OF_BOX} x their box"] += 1
 
 
 def image_files(document: Any, path: Path, folder: Path) -> dict[int | str, ImageFile]:

@@ -59,7 +59,10 @@ BAD_VISIBILITY = Kind(
 )
 BAD_BOX = Kind("error", "annotation", "boxes that are not x, y, width, height", "write 4 finite numbers")
 EMPTY_BOX = Kind(
-    "error", "annotation", "people with joints and a box without area", "draw the box, or leave it out"
+    "error",
+    "annotation",
+    "people with joints and a box of less than a pixel",
+    "draw the box in pixels, or leave it out",
 )
 BOX_OUTSIDE = Kind("error", "annotation", "boxes that lie outside their picture", "are they of this picture?")
 JOINT_OUTSIDE = Kind(
@@ -102,6 +105,12 @@ OTHER_COUNT = Kind(
     "annotation",
     "num_keypoints that differ from the joints marked",
     "0 leaves people out of figures",
+)
+BAD_AREA = Kind(
+    "suspicion",
+    "annotation",
+    "people whose area cannot be right, who get 0.53 x that of the box",
+    "square pixels of the image",
 )
 
 BOX_BEYOND = Kind("note", "annotation", "boxes that reach beyond the picture")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rsn.datasets.extents import SMALLEST_BOX
 from rsn.errors import AnnotationError
 from rsn.skeletons import Skeleton, convert
 
@@ -79,11 +80,14 @@ class PoseDataset:
         return replace(self, skeleton=skeleton, people=tuple(people))
 
     def with_joints(self, *, min_box_height: float = 0.0) -> "PoseDataset":
-        """Those whose pose is known: no crowds, at least one joint marked, a box of some area and height (pixels)."""
+        """Those whose pose is known: no crowds, at least one joint marked, a box of a pixel or more and of some height.
+
+        min_box_height: in pixels.
+        """
         rules: dict[str, Callable[[LabelledPerson], bool]] = {
             "crowd": lambda person: person.crowd,
             "no joint marked": lambda person: not (person.visibility > 0).any(),
-            "empty box": lambda person: min(person.box[2:]) <= 0,
+            "box of less than a pixel": lambda person: min(person.box[2:]) < SMALLEST_BOX,
             f"box lower than {min_box_height:g} px": lambda person: person.box[3] < min_box_height,
         }
         kept: list[LabelledPerson] = []

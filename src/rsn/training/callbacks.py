@@ -101,7 +101,7 @@ class Validation(Callback):
         name, headline = scores.headline
         card = replace(self.card, steps=steps, figures={f"validation_{name}": round(headline, 4)})
         save_weights(self.folder / LAST, network, card)
-        if headline > self.best:
+        if headline >= self.best:  # of equal ones the longest trained, as while all are still 0
             save_weights(self.folder / BEST, network, card)
             write_samples(self.folder / SAMPLES, self.boxes, found, card.skeleton)
 
