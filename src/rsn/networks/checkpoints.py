@@ -3,7 +3,7 @@
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from rsn.errors import WeightsError
+from rsn.errors import RsnWarning, WeightsError
 from rsn.networks.card import METADATA_KEY, Card
+from rsn.networks.wrappers import networks_in, same_tensors
+
+Fits = Callable[[Mapping[str, Tensor]], bool]
 
 # MMPose's checkpoints describe their data set with small arrays of numbers, so those may be in a pickle besides
 # tensors. Files written before numpy 2 know the functions that make them by their older names.
@@ -41,8 +44,8 @@ _IGNORED: list[Any] = [
 ]
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a weights file by key, on the CPU and out of their wrappers (`state_dict`, `model`).
+def read_tensors(path: Path, fits: Fits = lambda tensors: True) -> dict[str, Tensor]:
+    """The tensors of the network in a weights file by key, on the CPU, as `unwrapped` finds them.
 
     A pickle may hold tensors, plain Python values and arrays of numbers; the log of a training run of MMPose is passed
     over. One that asks for anything else is refused.
@@ -53,21 +56,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if _is_safetensors(path):
             with safe_open(path, framework="pt") as tensors:
-                return {key: tensors.get_tensor(key) for key in tensors.keys()}
-        with torch.serialization.safe_globals(_ARRAYS + _IGNORED), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what PyTorch warns of, it then refuses
-            with open(path, "rb") as file:  # of a path PyTorch would look at the name
-                checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+                checkpoint: Any = {key: tensors.get_tensor(key) for key in tensors.keys()}
+        else:
+            checkpoint = _unpickled(path)
     # Bytes that are no checkpoint can fail in PyTorch's reader in any way.
     except (
         pickle.UnpicklingError, SafetensorError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError,
         AttributeError,
     ) as error:  # fmt: skip
         raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
-    try:
-        return unwrapped(checkpoint)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
+    return unwrapped(checkpoint, str(path), fits)
+
+
+def _unpickled(path: Path) -> Any:
+    with torch.serialization.safe_globals(_ARRAYS + _IGNORED), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what PyTorch warns of, it then refuses
+        with open(path, "rb") as file:  # of a path PyTorch would look at the name
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def read_shapes(path: Path) -> dict[str, Tensor]:
@@ -83,23 +88,34 @@ def read_shapes(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
 
 
-def unwrapped(checkpoint: Any) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, by key, whatever they are wrapped in.
+def unwrapped(checkpoint: Any, name: str, fits: Fits = lambda tensors: True) -> dict[str, Tensor]:
+    """The tensors of the network in a checkpoint by key, without what they are wrapped in, see `wrappers`.
+
+    Of several networks it is the first that fits, averaged weights (EMA) before others; an `RsnWarning` says which.
+
+    Args:
+        checkpoint: what a file holds. name: of it, for messages.
+        fits: says of a network's tensors whether they are the ones that are looked for.
 
     Raises:
         WeightsError: it is not a dictionary, or there is no tensor in it.
     """
-    for wrapper in ("state_dict", "model"):
-        if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(wrapper), Mapping):
-            checkpoint = checkpoint[wrapper]
-    if not isinstance(checkpoint, Mapping):
-        raise WeightsError("the checkpoint is not a dictionary of tensors")
-    tensors = {
-        key: value for key, value in checkpoint.items() if isinstance(key, str) and isinstance(value, Tensor)
-    }
-    if not tensors:
-        raise WeightsError("the checkpoint holds no tensors by name")
-    return tensors
+    try:
+        networks = networks_in(checkpoint)
+    except WeightsError as error:
+        raise WeightsError(f"{name}: {error}") from error
+    place = next(iter(networks))
+    if len(networks) > 1:
+        place = next((place for place, tensors in networks.items() if fits(tensors)), place)
+        others = [other for other in networks if not same_tensors(networks[other], networks[place])]
+        if others:
+            used, left = (" and ".join(f"'{one}'" for one in places) for places in ([place], others))
+            warnings.warn(
+                f"{name} holds several networks: the one in {used} is used, not {left}; to use another, save it alone",
+                RsnWarning,
+                stacklevel=2,
+            )
+    return networks[place]
 
 
 def has_card(path: Path) -> bool:

@@ -87,19 +87,28 @@ _TORCHVISION_RULES: tuple[tuple[str, Rewrite], ...] = (
     (r"\.downsample\.0\.", ".shortcut.conv."),
     (r"\.downsample\.1\.", ".shortcut.norm."),
 )
-_SIGNS: tuple[tuple[Layout, re.Pattern[str]], ...] = (  # a key that only this layout has
-    ("ours", re.compile(r"(?:^|\.)stem\.reduce\.conv\.weight$")),
-    ("authors", re.compile(r"(?:^|\.)top\.conv\.conv\.weight$")),
-    ("mmpose", re.compile(r"^(?:module\.)?backbone\.top\.top\.0\.conv\.weight$")),
-    ("torchvision", re.compile(r"^(?:module\.)?layer1\.0\.conv1\.weight$")),
+# The ending of a key that only this layout has; what stands before it is a prefix of all keys.
+SIGNS: tuple[tuple[Layout, str], ...] = (
+    ("ours", "stem.reduce.conv.weight"),
+    ("authors", "top.conv.conv.weight"),
+    ("mmpose", "backbone.top.top.0.conv.weight"),
+    ("torchvision", "layer1.0.conv1.weight"),
 )
 _STEP = re.compile(r"\.conv_bn_relu2_\d_\d\.")  # only residual-steps blocks have such keys
-_NOT_WEIGHTS = re.compile(r"^data_preprocessor\.|\.num_batches_tracked$|^(?:module\.)?fc\.")
+# Batch counts, normalization, a classifier, and what averaging leaves: MMCV's copies and PyTorch's count.
+_NOT_WEIGHTS = re.compile(
+    r"^data_preprocessor\.|\.num_batches_tracked$|^(?:module\.)?fc\.|^ema_\w+$|^n_averaged$"
+)
 
 
 def layout_of(tensors: Mapping[str, Tensor]) -> Layout | None:
     """Whose layout a state dict has; None where it is no network that we know."""
-    return next((layout for layout, sign in _SIGNS if any(map(sign.search, tensors))), None)
+    return next((layout for layout, sign in SIGNS if any(ends_in(key, sign) for key in tensors)), None)
+
+
+def ends_in(key: str, sign: str) -> bool:
+    """Whether a tensor's key ends in a sign of a layout, behind whatever prefix."""
+    return key == sign or key.endswith(f".{sign}")
 
 
 def to_our_layout(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -31,11 +31,13 @@ _NAMED_AT_MOST = 10  # keys that an error spells out
 def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
     """Fill a network with weights; their layout is recognised by itself.
 
-    Known are our own files, checkpoints of the RSN and MSPN repositories and of MMPose 0.x and 1.x, with or without
-    their wrappers, and torchvision's ResNet-50, which fills the stem and every stage's way down of an MSPN and
-    leaves the rest as it is. The network takes RGB afterwards: weights trained on BGR (the repositories') get the
-    input channels of their first convolution reversed. Convolution biases are folded into the batch norm behind
-    them, and Pose Refine Machines are wired as the weights have them (the authors' or MMPose's way).
+    Known are our own files, checkpoints of the RSN and MSPN repositories and of MMPose 0.x and 1.x, and torchvision's
+    ResNet-50, which fills the stem and every stage's way down of an MSPN and leaves the rest as it is. They are found
+    in any nesting of dictionaries (`state_dict`, `model_ema`, ...) and under any prefix (`module.`, `_orig_mod.`, ...);
+    of several networks in a file it is the first that fits, averaged weights (EMA) before others. The network takes
+    RGB afterwards: weights trained on BGR (the repositories') get the input channels of their first convolution
+    reversed. Convolution biases are folded into the batch norm behind them, and Pose Refine Machines are wired as the
+    weights have them (the authors' or MMPose's way).
 
     Args:
         model: from `create_model`.
@@ -45,10 +47,17 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> No
         WeightsError: the file cannot be read, wants to run code, does not fit, or holds numbers that are not finite;
             the first keys are named. The network is then as it was.
     """
+
+    def fits(tensors: Mapping[str, Tensor]) -> bool:
+        try:
+            return network_of(to_our_layout(tensors)) == network_of(model.state_dict())
+        except WeightsError:
+            return False
+
     if isinstance(source, Mapping):
-        _fill(model, unwrapped(source), "the weights")
+        _fill(model, unwrapped(source, "the weights", fits), "the weights")
     else:
-        _fill(model, read_tensors(weights_path(source)), str(source))
+        _fill(model, read_tensors(weights_path(source), fits), str(source))
 
 
 def load_model(source: str | Path) -> tuple[PoseNetwork, Card]:
