@@ -80,6 +80,36 @@ def test_a_category_with_what_others_add(pairs: list[Any]) -> None:
     assert body.sigmas == (0.1, 0.1, 0.2)
 
 
+def test_flip_idx_of_ultralytics_gives_the_pairs() -> None:
+    assert from_category(PORT | {"flip_idx": [1, 0, 2]}, "crabs.json").mirror == (1, 0, 2)
+    assert from_category(PORT | {"flip_idx": [0, 1, 2]}, "crabs.json").pairs == ()
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "limbs", "says"),
+    [
+        ([[0, 1], [1, 2]], ((0, 1), (1, 2)), "counts keypoints from 0 and is read so; COCO's counts from 1"),
+        ([["0", "2"]], ((0, 2),), "counts keypoints from 0"),
+        ([["tail", "port"], [2, 3]], ((2, 0), (1, 2)), None),
+        (
+            [[1, 3], [2, 4]],
+            ((0, 2),),
+            "1 of 2 limbs are not drawn; its skeleton needs pairs of its 3 keypoints",
+        ),
+        ([[0, 1], [2, 3]], ((1, 2),), "1 of 2 limbs are not drawn"),
+        ([[1], None, [1, 2]], ((0, 1),), "2 of 3 limbs are not drawn"),
+        ({"a": 1}, (), "1 of 1 limbs are not drawn"),
+    ],
+)
+def test_limbs_that_cannot_be_are_told_and_the_rest_is_drawn(
+    skeleton: Any, limbs: Any, says: str | None
+) -> None:
+    remarks: list[str] = []
+    assert from_category(PORT | {"skeleton": skeleton}, "crabs.json", remarks).limbs == limbs
+    assert len(remarks) == (says is not None)
+    assert all(says in remark and "'crab'" in remark for remark in remarks if says)
+
+
 def test_a_category_without_limbs() -> None:
     assert from_category({"name": "person", "keypoints": list(COCO_17.joints)}, "a.json") is COCO_17
     assert from_category(PORT | {"skeleton": None}, "a.json").limbs == ()
@@ -88,13 +118,14 @@ def test_a_category_without_limbs() -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"skeleton": [[0, 1]]}, "a limb names a joint beyond the 3"),
-        ({"skeleton": [[1]]}, "needs joint names as keypoints"),
         ({"flip_pairs": [["prt", "tail"]]}, "flip_pairs: there is no joint 'prt'; did you mean port"),
         ({"flip_pairs": [[0, 3]]}, "a mirror pair names a joint beyond"),
         ({"sigmas": [0.1]}, "sigmas must be 3 positive numbers"),
         ({"sigmas": ["a"]}, "numbers as sigmas"),
-        ({"keypoints": 3}, "needs joint names"),
+        ({"keypoints": 3}, "needs a list of joint names"),
+        ({"keypoints": "port, starboard"}, "needs a list of joint names"),
+        ({"flip_idx": [1, 2, 0]}, "flip_idx needs for each of the 3 joints the index of its counterpart"),
+        ({"flip_idx": [1, 0]}, "flip_idx needs for each of the 3 joints"),
     ],
 )
 def test_a_category_that_cannot_be(wrong: dict[str, Any], says: str) -> None:

@@ -14,7 +14,6 @@ from rsn.skeletons import (
     Skeleton,
     convert,
     from_joint_names,
-    plain_name,
     with_sigmas,
 )
 
@@ -65,23 +64,6 @@ def test_unknown_joint_names_give_a_body_without_sigmas() -> None:
 def test_impossible_bodies_are_refused(joints: list[str], limbs: list[tuple[int, int]]) -> None:
     with pytest.raises(AnnotationError):
         from_joint_names("odd", joints, limbs)
-
-
-@pytest.mark.parametrize(
-    "wrist",
-    [
-        "left_wrist", "l_wrist", "wrist.L", "LWrist", "lWrist", "Left Wrist", "leftWrist", "leftwrist", "wrist-left",
-        "LEFT_WRIST",
-    ],
-)  # fmt: skip
-def test_spellings_of_a_side(wrist: str) -> None:
-    assert plain_name(wrist) == "left_wrist"
-
-
-@pytest.mark.parametrize("joint", ["nose", "neck", "lip", "rear", "l", "cleft", "level_1"])
-def test_names_without_a_side(joint: str) -> None:
-    assert plain_name(joint) == joint
-    assert from_joint_names("odd", [joint, "other"]).sides == ("middle", "middle")
 
 
 def test_pairs_may_be_given_and_a_side_alone_is_no_pair() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any, ClassVar
 
 from rsn.errors import AnnotationError
@@ -65,35 +66,88 @@ def read_skeleton(path: Path) -> Skeleton:
     )
 
 
-def from_category(category: dict[str, Any], where: str) -> Skeleton:
-    """The body of an entry of COCO `categories`.
+def from_category(category: dict[str, Any], where: str, remarks: list[str] | None = None) -> Skeleton:
+    """The skeleton of an entry of COCO `categories`.
 
-    Besides COCO's `keypoints` (names) and `skeleton` (limbs, counted from 1) two fields that others add are read:
-    `sigmas` (one number a joint) and `flip_pairs` (left and right joints, by name or counted from 0, as in MMPose).
+    Besides COCO's `keypoints` (names) and `skeleton` (limbs, counted from 1) three fields that others add are read:
+    `sigmas` (one number a keypoint), `flip_pairs` (left and right keypoints, by name or counted from 0, as in MMPose)
+    and `flip_idx` (for each keypoint the index of its counterpart, as in Ultralytics).
+
+    Limbs are only for drawing: where some of them cannot be, or are counted from 0, `remarks` gets a sentence.
 
     Raises:
-        AnnotationError: any of them that cannot be; the sentence begins with `where`.
+        AnnotationError: any of the others that cannot be; the sentence begins with `where`.
     """
+    names = category.get("keypoints")
     try:
-        joints = [str(joint) for joint in category["keypoints"]]
-        limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
+        if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
+            raise TypeError
+        joints = [str(name) for name in names]
         sigmas = [float(sigma) for sigma in category.get("sigmas") or ()]
         flips = [(a, b) for a, b in category.get("flip_pairs") or ()]
+        order = [int(other) for other in category.get("flip_idx") or ()]
     except (TypeError, ValueError, OverflowError):
         raise AnnotationError(
-            f"{where}: category {category.get('name')!r} needs joint names as keypoints, pairs of numbers as skeleton"
-            " and flip_pairs, and numbers as sigmas"
+            f"{where}: category {category.get('name')!r} needs a list of joint names as keypoints, pairs as flip_pairs,"
+            " and numbers as sigmas and flip_idx"
         ) from None
     places = _Places(joints, where)
     mirror = tuple((places.one("flip_pairs", a), places.one("flip_pairs", b)) for a, b in flips)
+    name = str(category.get("name") or "body")
+    limbs, said = _limbs_of(category.get("skeleton"), joints)
+    if said and remarks is not None:
+        remarks.append(f"category {name!r}: {said}")
     return _located(
         where,
-        str(category.get("name", "body")),
+        name,
         joints,
         limbs=limbs,
         sigmas=sigmas or None,
-        mirror_pairs=mirror or None,
+        mirror_pairs=mirror or _pairs_in(order, len(joints), where) or None,
     )
+
+
+def _limbs_of(listed: Any, joints: Sequence[str]) -> tuple[Pairs, str]:
+    """The limbs that a category lists, by name or counted from 1 or, where there is a 0, from 0; and what is odd."""
+    if not listed:
+        return (), ""
+    limbs = [_limb(limb, joints) for limb in listed] if isinstance(listed, list) else [None]
+    ends = {end for limb in limbs if limb is not None for end in limb}
+    from_0 = 0 in ends and max(ends) < len(joints)
+    shift = 0 if from_0 else 1
+    kept = tuple(
+        (a - shift, b - shift)
+        for a, b in filter(None, limbs)
+        if min(a, b) >= shift and max(a, b) < len(joints) + shift
+    )
+    said = "its skeleton counts keypoints from 0 and is read so; COCO's counts from 1" if from_0 else ""
+    if len(kept) < len(limbs):
+        said = (
+            f"{len(limbs) - len(kept)} of {len(limbs)} limbs are not drawn; its skeleton needs pairs of its"
+            f" {len(joints)} keypoints, by name or counted from 1"
+        )
+    return kept, said
+
+
+def _limb(limb: Any, joints: Sequence[str]) -> tuple[int, int] | None:
+    """Two keypoints, counted from 1 where they are named; None for what is no pair of them."""
+    try:
+        a, b = (joints.index(end) + 1 if end in joints else int(end) for end in limb)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return a, b
+
+
+def _pairs_in(order: Sequence[int], count: int, where: str) -> Pairs:
+    """The pairs that change places in an order of keypoints, such as Ultralytics' flip_idx."""
+    if order and (
+        sorted(order) != list(range(count)) or any(order[order[place]] != place for place in range(count))
+    ):
+        raise AnnotationError(
+            f"{where}: flip_idx needs for each of the {count} joints the index of its counterpart, counted from 0, not"
+            f" {shortened(list(order))}"
+        )
+    return tuple((place, other) for place, other in enumerate(order) if place < other)
 
 
 def _located(where: str, name: str, joints: Sequence[str], limbs: Pairs, **others: Any) -> Skeleton:

@@ -3,7 +3,6 @@
 A number that belongs to a body stands here and nowhere else. Joints are matched between bodies by name.
 """
 
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.errors import AnnotationError, RsnWarning, UnknownNameError
+from rsn.keypoint_names import counterparts, plain_names, says_side
 
 NOT_ANNOTATED = -1  # visibility of a joint that the data set does not know (0 absent, 1 occluded, 2 visible)
 
@@ -32,7 +32,7 @@ class Skeleton:
     sigmas: per-joint spread of human annotators as a fraction of the object's scale (COCO's OKS); None where
         nobody has measured them, and then OKS can only be computed `with_sigmas` that are assumed.
     mirror_pairs: (left, right) joint indices; None where the joints' names tell them, as left_wrist and right_wrist,
-        l_wrist and r_wrist, LWrist and RWrist or wrist.L and wrist.R do.
+        front_left_paw and front_right_paw, LWrist and RWrist or FL and FR do (see `keypoint_names`).
 
     Raises:
         AnnotationError: no joints, names that repeat, limbs or other joints which are not there, a joint in two pairs,
@@ -91,16 +91,26 @@ class Skeleton:
     @cached_property
     def plain_joints(self) -> tuple[str, ...]:
         """The names in one spelling, by which joints of different bodies are compared: LWrist is left_wrist."""
-        return tuple(plain_name(joint) for joint in self.joints)
+        return plain_names(self.joints)
 
     @cached_property
     def pairs(self) -> Pairs:
         """(left, right) indices of the joints that mirror each other: those given, else those that the names tell."""
-        if self.mirror_pairs is not None:
-            return self.mirror_pairs
-        places = {joint: place for place, joint in enumerate(self.plain_joints)}
-        others = ((place, places.get(_other_side(joint))) for joint, place in places.items())
-        return tuple((left, right) for left, right in others if right is not None)
+        if self.mirror_pairs is None:
+            return tuple((pair.left, pair.right) for pair in counterparts(self.joints))
+        names = self.plain_joints
+        return tuple(
+            (b, a) if names[a].startswith("right_") or names[b].startswith("left_") else (a, b)
+            for a, b in self.mirror_pairs
+        )
+
+    @cached_property
+    def unpaired(self) -> tuple[str, ...]:
+        """The keypoints whose names say left or right and that have no counterpart on the other side."""
+        paired = {joint for pair in self.pairs for joint in pair}
+        return tuple(
+            joint for place, joint in enumerate(self.joints) if place not in paired and says_side(joint)
+        )
 
     @cached_property
     def mirror(self) -> tuple[int, ...]:
@@ -120,32 +130,21 @@ class Skeleton:
 
     def positions_in(self, other: "Skeleton") -> list[tuple[int, int]]:
         """Pairs (index here, index in `other`) of the joints that both bodies have, by name."""
-        places = {joint: place for place, joint in enumerate(other.plain_joints)}
-        return [(here, places[joint]) for here, joint in enumerate(self.plain_joints) if joint in places]
+        places = {_squeezed(joint): place for place, joint in enumerate(other.plain_joints)}
+        shared = ((here, places.get(_squeezed(joint))) for here, joint in enumerate(self.plain_joints))
+        return [(here, there) for here, there in shared if there is not None]
+
+    def order_in(self, other: "Skeleton") -> tuple[int, ...] | None:
+        """For each joint of `other` its index here, where both have the same joints by name, in whatever order."""
+        here = {there: place for place, there in self.positions_in(other)}
+        if len(self) != len(other) or len(here) != len(other):
+            return None
+        return tuple(here[there] for there in range(len(other)))
 
 
-def plain_name(joint: str) -> str:
-    """A joint's name in small letters with underscores, its side in front: wrist.L, LWrist, "Left Wrist" -> left_wrist.
-
-    l and r are sides where they stand first or last.
-    """
-    words = [word.lower() for word in _WORD.findall(joint)]
-    for place in (0, -1):
-        side = _SIDES.get(words[place]) if len(words) > 1 else None
-        if side:
-            del words[place]
-            return "_".join([side, *words])
-    return "_".join(words) or joint
-
-
-# What stands between spaces, signs and changes to capitals; a side may also be glued to what follows it.
-_WORD = re.compile(r"left(?=[a-z])|right(?=[a-z])|[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
-_SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
-
-
-def _other_side(joint: str) -> str:
-    """The plain name of the right joint that mirrors a left one; of any other a name that no joint has."""
-    return joint.replace("left_", "right_", 1) if joint.startswith("left_") else ""
+def _squeezed(plain: str) -> str:
+    """A plain name without what divides its words: head_top and headtop are one keypoint."""
+    return plain.replace("_", "")
 
 
 def convert(
@@ -210,7 +209,7 @@ def from_joint_names(
     Raises:
         AnnotationError: a body that cannot be, see `Skeleton`.
     """
-    names = tuple(plain_name(joint) for joint in joints)
+    names = plain_names(joints)
     if upper_body is None and sigmas is None and mirror_pairs is None:
         for known in (COCO_17, MPII_16, LSP_14):
             if known.joints == names:

@@ -1,0 +1,132 @@
+"""Sides in the names of keypoints: found in every spelling, and not where there are none."""
+
+import unicodedata
+
+import pytest
+
+from rsn.errors import AnnotationError
+from rsn.keypoint_names import plain_name, plain_names
+from rsn.skeletons import COCO_17, LSP_14, MPII_16, from_joint_names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "left_wrist", "l_wrist", "wrist.L", "LWrist", "lWrist", "Left Wrist", "leftWrist", "leftwrist", "wrist-left",
+        "LEFT_WRIST", "LEFTWRIST", "Leftwrist", "wristLeft", "wristleft", "lwrist", "Lwrist", "lwri", "LWri", "l.wrst",
+        "L-WRIST",
+    ],
+)  # fmt: skip
+def test_every_spelling_of_a_side_gives_one_plain_name(name: str) -> None:
+    assert plain_name(name) == "left_wrist"
+
+
+@pytest.mark.parametrize(
+    "name", ["nose", "neck", "lip", "rear", "l", "cleft", "level_1", "upright", "rib", "left"]
+)
+def test_plain_name_finds_no_side_where_there_is_none(name: str) -> None:
+    assert plain_name(name) == name
+    assert from_joint_names("odd", [name, "other"]).sides == ("middle", "middle")
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("front_left_paw", "front_right_paw"), ("hand_left_thumb", "hand_right_thumb"),
+        ("forelimb_L_elbow", "forelimb_R_elbow"), ("Lwrist", "Rwrist"), ("FL", "FR"), ("RL", "RR"), ("LF", "RF"),
+        ("FLpaw", "FRpaw"), ("paw_FL", "paw_FR"), ("PawHL2", "PawHR2"), ("lear", "rear"), ("earl", "earr"),
+        ("left", "right"), ("L", "R"), ("antennaL", "antennaR"), ("WINGLEFT", "WINGRIGHT"), ("tibia_lt", "tibia_rt"),
+        ("kp 3 (left)", "kp 3 (right)"), ("left_eye_right_corner", "right_eye_left_corner"), ("左肩", "右肩"),
+        ("main gauche", "main droite"), ("Mano izquierda", "Mano derecha"), ("L_Fpaw", "R_Fpaw"), ("l_eye", "RightEye"),
+        ("leftPinnaBase", "rightPinnaBase"), ("e\N{COMBINING ACUTE ACCENT}_l", "é_r"),
+    ],
+)  # fmt: skip
+def test_pairs_are_found_wherever_the_side_stands(left: str, right: str) -> None:
+    assert from_joint_names("odd", ["nose", right, "tail", left]).pairs == ((3, 1),)
+    assert from_joint_names("odd", [left, right]).unpaired == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (["FL", "FR", "RL", "RR"], ((0, 1), (2, 3))),
+        (["LF", "LR", "RF", "RR"], ((0, 2), (1, 3))),
+        (["LL", "LR", "RL", "RR"], ()),  # each could be the counterpart of two
+        (["eye_l_in", "eye_r_in", "eye_l_out", "eye_r_out"], ((0, 1), (2, 3))),
+        (
+            ["left_eye_left", "left_eye_right", "right_eye_left", "right_eye_right"],
+            ((0, 3), (1, 2)),
+        ),
+        (["nose", "lip", "rear", "tail", "liver", "ring"], ()),
+    ],
+)
+def test_pairs_of_names_that_could_be_read_in_several_ways(
+    names: list[str], pairs: tuple[tuple[int, int], ...]
+) -> None:
+    assert from_joint_names("odd", names).pairs == pairs
+
+
+def test_given_pairs_are_put_left_first_where_the_names_tell() -> None:
+    body = from_joint_names(
+        "odd", ["right_fin", "left_fin", "port", "starboard"], mirror_pairs=((0, 1), (2, 3))
+    )
+    assert body.pairs == ((1, 0), (2, 3))
+    assert body.sides == ("right", "left", "left", "right")
+
+
+def test_sides_without_counterpart_are_known() -> None:
+    body = from_joint_names("odd", ["nose", "left_hand", "right_hand", "left_foot", "hoof.R", "lkne", "rear"])
+    assert body.unpaired == ("left_foot", "hoof.R", "lkne")
+    given = from_joint_names("odd", ["left_hand", "right_foot"], mirror_pairs=((0, 1),))
+    assert given.unpaired == ()
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda name: name.replace("left_", "l").replace("right_", "r"),
+        lambda name: name.replace("_", " "),
+        lambda name: "".join(word.capitalize() for word in name.split("_")),
+        lambda name: "_".join(reversed(name.split("_"))).upper(),
+        lambda name: name.replace("_", ""),
+        lambda name: name.replace("left_", "L").replace("right_", "R").replace("shoulder", "Sho").replace("knee", "kne")
+        .replace("elbow", "elb").replace("ankle", "ank").replace("wrist", "wri"),
+    ],
+)  # fmt: skip
+def test_the_keypoints_of_coco_are_known_in_every_spelling(spelled: object) -> None:
+    assert callable(spelled)
+    assert from_joint_names("person", [spelled(name) for name in COCO_17.joints]) is COCO_17
+
+
+def test_names_are_matched_with_accents_composed_or_not() -> None:
+    composed = from_joint_names("odd", ["épaule_l", "épaule_r", "nez"])
+    apart = from_joint_names(
+        "odd", [unicodedata.normalize("NFD", name) for name in ("nez", "épaule_l", "épaule_r")]
+    )
+    assert apart.order_in(composed) == (1, 2, 0)
+    with pytest.raises(AnnotationError, match="joint names repeat"):
+        from_joint_names("odd", ["é", "e\N{COMBINING ACUTE ACCENT}"])
+
+
+def test_order_is_told_between_skeletons_of_the_same_keypoints_only() -> None:
+    backwards = from_joint_names("backwards", COCO_17.joints[::-1])
+    assert backwards.order_in(COCO_17) == tuple(range(16, -1, -1))
+    assert COCO_17.order_in(COCO_17) == tuple(range(17))
+    assert MPII_16.order_in(COCO_17) is None
+    assert from_joint_names("a", ["nose", "tail"]).order_in(from_joint_names("b", ["nose", "ear"])) is None
+    assert from_joint_names("a", ["headtop"]).order_in(from_joint_names("b", ["head_top"])) == (0,)
+
+
+def test_plain_names_fall_back_where_two_would_be_one() -> None:
+    assert plain_names(["lwing", "rwing", "left_wing", "tail"]) == (
+        "lwing",
+        "right_wing",
+        "left_wing",
+        "tail",
+    )
+
+
+def test_skeletons_of_the_package_keep_their_names() -> None:
+    for body in (COCO_17, MPII_16, LSP_14):
+        assert body.plain_joints == body.joints
+        assert body.unpaired == ()
