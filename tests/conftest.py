@@ -1,5 +1,7 @@
 """What every test may ask for."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +20,27 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(pytestconfig: pytest.Config) -> Iterator[None]:
-    """What rsn keeps between runs is kept beside the tests and not in the user's cache."""
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what rsn stores between runs out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
-        if pytestconfig.cache is not None:
-            patch.setenv("RSN_CACHE", str(pytestconfig.cache.mkdir("rsn")))
+        patch.setenv("RSN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_are_stopped_by_ctrl_c() -> None:
+    """A shell starts a background job with SIGINT ignored, and processes started by the tests would inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_per_worker() -> None:
+    """Let parallel test workers, and the processes that they start, use one thread each."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`rsn bulk` as a user calls it."""
+"""`rsn bulk` as a user calls it: in processes of its own, since Ray changes the one that starts it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from command import WHOLE, rsn
+from command import WHOLE, rsn_process
 
 
 @pytest.fixture
@@ -15,6 +15,6 @@ def bulk(random_weights: Path) -> Callable[..., CompletedProcess[str]]:
 
     def run(*arguments: object, workers: int = 1, **options: object) -> CompletedProcess[str]:
         given = ["--model", random_weights, "--device", "cpu", "--engine", "torch", "--workers", workers]
-        return rsn("bulk", *arguments, *WHOLE, *given, **options)
+        return rsn_process("bulk", *arguments, *WHOLE, *given, **options)
 
     return run

@@ -1,4 +1,4 @@
-"""The command as a user meets it: a real process, its files, its exit status, and one sentence for each mistake."""
+"""The command as a user meets it: its files, its exit status, and one sentence for each mistake."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from command import WHOLE, rsn
+from command import WHOLE, rsn, rsn_process
 from rsn import create_model
 from rsn.networks.card import Card
 from rsn.networks.weights import save_weights
@@ -340,9 +340,8 @@ def test_a_full_disk_leaves_nothing_half_written(photo: Path, random_weights: Pa
         )  # then a write past the limit fails like one to a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 
-    done = rsn(
-        "predict", photo, *WHOLE, "--model", random_weights, "--output", tmp_path / "out", preexec_fn=no_room
-    )
+    given = [*WHOLE, "--model", random_weights, "--output", tmp_path / "out"]
+    done = rsn_process("predict", photo, *given, preexec_fn=no_room)
     assert done.returncode == 1
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clips import write_clip
-from command import WHOLE, rsn
+from command import WHOLE, rsn, rsn_process
 from rsn.errors import AnnotationError, RsnError
 from rsn.inference.estimator import PoseEstimator
 from rsn.inference.video.settings import Smoothing, Tracking, VideoSettings
@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_nothing(random_weights: Path, tmp_path: Path) -> Non
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     clip = write_clip(tmp_path / "a.mp4", times=SECOND, picture=noise)
-    done = rsn(
+    done = rsn_process(
         "predict",
         clip,
         *WHOLE,
