@@ -285,7 +285,7 @@ def test_find_images(tmp_path: Path) -> None:
 
 def test_folder_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ImageError, match="no picture directly in"):
+    with pytest.raises(ImageError, match="no image directly in"):
         find_images([tmp_path])
 
 

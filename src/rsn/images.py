@@ -3,6 +3,7 @@
 import re
 import struct
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.crops import Image, Shrink
-from rsn.errors import ImageError
+from rsn.errors import ImageError, RsnWarning
 from rsn.files import write_atomically
+from rsn.image_formats import (
+    decode_heif,
+    is_heif,
+    is_image_name,
+    looks_like_image,
+    orientation_of,
+    upright,
+)
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2"})
 SMALLEST_SIDE = 8  # pixels; nobody can be seen in less
 MOST_PIXELS = 180_000_000  # beyond it a small file unpacks to more memory than a machine may have
+
+NAMED_AT_MOST = 10  # files that were left out
 
 _READING = {
     1: cv2.IMREAD_COLOR,
@@ -43,7 +53,9 @@ def read_image(path: Path, *, shrink: Shrink = 1) -> Image:
 
 
 def decode_image(data: bytes, name: str, *, shrink: Shrink = 1) -> Image:
-    """The bytes of a picture file as (H, W, 3) uint8 RGB, turned upright where its EXIF data say how.
+    """The bytes of a picture file as (H, W, 3) uint8 RGB, turned upright as the file says.
+
+    The orientation is that of the EXIF data, of AVIF and HEIF that of the container.
 
     Grey, palette and CMYK pictures become RGB, 16 bits become 8, transparent parts lie on white. Of an
     animation it is the first frame. `name` is what an error calls the picture.
@@ -52,7 +64,8 @@ def decode_image(data: bytes, name: str, *, shrink: Shrink = 1) -> Image:
     which takes half the time or less.
 
     Raises:
-        ImageError: no bytes, not a picture, cut short, a side below 8 pixels, above 180 megapixels.
+        ImageError: no bytes, not a picture, cut short, a side below 8 pixels, above 180 megapixels; HEIF, for which
+            no reader is installed.
     """
     if not data:
         raise ImageError(f"{name} is an empty file, not an image; copy or download it again")
@@ -61,7 +74,7 @@ def decode_image(data: bytes, name: str, *, shrink: Shrink = 1) -> Image:
     _check_size(name, declared_size(data))
     at_once = _shrinks_exactly(data, shrink)
     with _silent_opencv:
-        pixels = _decode(data, shrink if at_once else 1)
+        pixels = _decode(data, name, shrink if at_once else 1)
     if pixels is None:
         raise ImageError(f"{name} is not a picture that can be read; convert it to JPEG or PNG")
     if not at_once:
@@ -126,12 +139,28 @@ def _images_in(folder: Path) -> list[Path]:
         files = sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
     except OSError as error:
         raise ImageError(f"cannot read {folder}: {error.strerror or error}; check its permissions") from error
-    images = [file for file in files if file.suffix.lower() in SUFFIXES]
+    images = [file for file in files if is_image_name(file.name)]
+    others = [file.name for file in files if not is_image_name(file.name) and looks_like_image(file)]
     if not images:
-        raise ImageError(
-            f"there is no picture directly in {folder}; looked for {', '.join(sorted(SUFFIXES))}"
-        )
+        unread = f", but {left_out(others)}" if others else ""
+        raise ImageError(f"there is no image directly in {folder} that can be read{unread}")
+    if others:
+        warnings.warn(f"{folder}: {left_out(others)}", RsnWarning, stacklevel=3)
     return images
+
+
+def left_out(names: Sequence[str]) -> str:
+    """Half a sentence about files that look like images and are not read: how many, and the first of them."""
+    what = (
+        "1 file that looks like an image is"
+        if len(names) == 1
+        else f"{len(names)} files that look like images are"
+    )
+    more = ", ..." if len(names) > NAMED_AT_MOST else ""
+    listed = ", ".join(names[:NAMED_AT_MOST])
+    return (
+        f"{what} left out: {listed}{more}; convert to JPEG or PNG what is another format, and rename the rest"
+    )
 
 
 def _check_size(name: str, size: tuple[int, int] | None) -> None:
@@ -147,19 +176,40 @@ def _check_size(name: str, size: tuple[int, int] | None) -> None:
         raise ImageError(f"{name} has {width} x {height} pixels; scale it down to at most {limit}")
 
 
-def _decode(data: bytes, shrink: Shrink) -> NDArray[np.uint8] | None:
-    """(H, W, 3) BGR, or None for what OpenCV cannot read. Only of a JPEG may it be anything but whole."""
-    buffer = np.frombuffer(data, np.uint8)
+def _decode(data: bytes, name: str, shrink: Shrink) -> NDArray[np.uint8] | None:
+    """(H, W, 3) BGR, or None for what cannot be read. Only of a JPEG may it be anything but whole."""
+    if is_heif(data):
+        pixels = decode_heif(data, name)
+        return None if pixels is None else _on_white(pixels[..., [2, 1, 0, 3]])
     try:
-        if _may_be_transparent(data):
-            # With its alpha channel OpenCV gives a picture only as it is stored, not turned as EXIF says.
-            stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-            if stored is not None and stored.shape[2:] == (4,) and stored.dtype in (np.uint8, np.uint16):
-                return _on_white(np.asarray(stored))
-        pixels = cv2.imdecode(buffer, _READING[shrink])
+        if data.startswith((_JPEG, *_TIFF)):  # which OpenCV turns upright in any case
+            return _decoded(data, _READING[shrink])
+        stored = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         return None
+    if stored is None or not _may_be_turned(data):
+        return stored
+    return upright(stored, orientation_of(data))
+
+
+def _decoded(data: bytes, reading: int) -> NDArray[np.uint8] | None:
+    """(H, W, 3) BGR, what is transparent on white."""
+    buffer = np.frombuffer(data, np.uint8)
+    if _may_be_transparent(data):
+        stored = cv2.imdecode(
+            buffer, cv2.IMREAD_UNCHANGED
+        )  # alone keeps the alpha channel, and turns no PNG or WebP
+        if stored is not None and stored.shape[2:] == (4,) and stored.dtype in (np.uint8, np.uint16):
+            return _on_white(np.asarray(stored))
+    pixels = cv2.imdecode(buffer, reading)
     return np.asarray(pixels) if pixels is not None and pixels.dtype == np.uint8 else None
+
+
+def _may_be_turned(data: bytes) -> bool:
+    """Whether a PNG or WebP has EXIF data; only then is it looked at by Pillow, which may have to decode it."""
+    if data.startswith(_PNG):
+        return b"eXIf" in data or b"Raw profile type" in data
+    return _is_webp(data) and b"EXIF" in data
 
 
 def _shrinks_exactly(data: bytes, times: Shrink) -> bool:
@@ -225,6 +275,7 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _GIF = b"GIF8"
+_TIFF = (b"II*\0", b"MM\0*")
 _BMP = b"BM"
 _BMP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (40, 52, 56, 108, 124))
 _JPEG_MARKER = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")  # within the pixels FF is followed by 00 or D0 ... D7

@@ -277,7 +277,7 @@ def _no_sources(folder: Path) -> list[object]:
         (lambda folder: ["--detector", "rtdeter"], "did you mean rtdetr"),
         (lambda folder: ["--detector", "gone.onnx"], "there is no such detector"),
         (lambda folder: ["--boxes", "whole", "--detector", "dfine"], "of no use with --boxes whole"),
-        (_no_sources, "no picture directly in"),
+        (_no_sources, "no image directly in"),
         (lambda folder: ["--model", "rsn18.startr"], "did you mean rsn18.starter"),
         (lambda folder: ["--model", "gone.safetensors"], "no such weights file"),
         (lambda folder: ["--batch-size", 0], "at least 1 crop"),

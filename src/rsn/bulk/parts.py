@@ -13,7 +13,7 @@ import fsspec
 
 from rsn.bulk.storage import UnreachableError, connect, read_bytes
 from rsn.errors import AnnotationError, ImageError, RsnError, UnknownNameError
-from rsn.images import SUFFIXES
+from rsn.image_formats import is_image_name, is_unread_image_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz")
 ROWS_AT_A_TIME = 64  # of a Parquet file, in memory
@@ -103,9 +103,13 @@ def _in_tar(url: str) -> Iterator[Picture]:
             with tarfile.open(fileobj=watched, mode="r|") as shard:
                 for member in shard:
                     name = member.name.removeprefix("./")
-                    if member.isfile() and _is_picture(name):
+                    if not member.isfile():
+                        continue
+                    if is_image_name(name):
                         data = shard.extractfile(member)
                         yield Picture(f"{url}/{name}", _having(data.read() if data else b""))
+                    elif is_unread_image_name(name):
+                        yield Picture(f"{url}/{name}", _failing(_unread(f"{url}/{name}")))
             # tarfile takes a shard that was cut between two members for a whole one.
             if watched.last[-len(_END_OF_TAR) :] != _END_OF_TAR:
                 yield Picture(url, _failing(broken))
@@ -183,16 +187,15 @@ def _having(data: bytes) -> Callable[[], bytes]:
     return lambda: data
 
 
+def _unread(name: str) -> ImageError:
+    return ImageError(f"{name} is an image of a kind that is not read; convert it to JPEG or PNG")
+
+
 def _failing(error: RsnError) -> Callable[[], bytes]:
     def fail() -> bytes:
         raise error
 
     return fail
-
-
-def _is_picture(name: str) -> bool:
-    file = name.rpartition("/")[2]
-    return file[:1] != "." and file[file.rfind(".") :].lower() in SUFFIXES
 
 
 def _is_bytes(type_: Any) -> bool:

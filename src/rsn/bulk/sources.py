@@ -1,5 +1,6 @@
 """Inputs as a user names them -> parts."""
 
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from typing import Any, Literal
 
 from rsn.bulk.parts import TAR_SUFFIXES, Columns, Part
 from rsn.bulk.storage import connect, full_name, is_local
-from rsn.errors import ImageError, RsnError
-from rsn.images import SUFFIXES
+from rsn.errors import ImageError, RsnError, RsnWarning
+from rsn.image_formats import is_image_name, is_unread_image_name
+from rsn.images import left_out
 
 PARTS_A_WORKER = 4  # at least, so that none waits long for the last one
 SMALLEST = 16  # photos of a part
@@ -73,7 +75,10 @@ def _files(given: str) -> Iterator[str]:
         if (kind and not is_local(system)) and not _GLOB & set(path):
             found = [path] if system.exists(path) else []
         elif system.isdir(path):
-            found = [file for file in sorted(system.find(path)) if _kind(file)]
+            files = sorted(system.find(path))
+            found = [file for file in files if _kind(file)]
+            if unread := [file.rpartition("/")[2] for file in files if is_unread_image_name(file)]:
+                warnings.warn(f"{given}: {left_out(unread)}", RsnWarning, stacklevel=3)
         elif system.exists(path):
             found = [path]
         else:
@@ -94,7 +99,7 @@ def _kind(path: str) -> Kind | None:
         return "tar"
     if name.endswith((".parquet", ".pq")):
         return "parquet"
-    return "photos" if name[name.rfind(".") :] in SUFFIXES else None
+    return "photos" if is_image_name(name) else None
 
 
 def _source(url: str, columns: Columns) -> Source:

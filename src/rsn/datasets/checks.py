@@ -19,6 +19,7 @@ from rsn.datasets.findings import Kind, Report
 from rsn.datasets.labelled import ImageFile, LabelledPerson
 from rsn.datasets.mirrored import suspected_names, suspected_people
 from rsn.errors import AnnotationError, ImageError
+from rsn.image_formats import orientation_of
 from rsn.images import read_image
 from rsn.skeletons import Skeleton
 
@@ -212,12 +213,33 @@ class _Check:
         if isinstance(looked, ImageError):
             self.found(kinds.UNREADABLE, one, listed.file.path.name)
             return
-        if listed.size is not None and listed.size != looked.size:
+        if self._is_unrotated(listed, looked):
+            self.found(kinds.UNROTATED, one, "upright it is {} x {}".format(*looked.size))
+        elif looked.orientation > 1:
+            self.found(kinds.ROTATED, one)
+        elif listed.size is not None and listed.size != looked.size:
             said, real = ("{:g} x {:g}".format(*size) for size in (listed.size, looked.size))
             self.found(kinds.OTHER_SIZE, one, f"{said}, really {real}")
         if looked.content in contents:
             self.found(kinds.SAME_PICTURE, one, f"as {contents[looked.content]}")
         contents.setdefault(looked.content, one)
+
+    def _is_unrotated(self, listed: _Listed, looked: "_Look") -> bool:
+        """Whether the labels were made on the stored image, which lies on its side: by the size, else by keypoints."""
+        width, height = looked.size
+        if looked.orientation < 5:  # 5 to 8 are turned by a quarter
+            return False
+        if listed.size is not None and width != height:
+            return listed.size == (height, width)
+        marked = [
+            person.keypoints[person.visibility > 0]
+            for person in self.report.people.values()
+            if person.image.id == listed.file.id
+        ]
+        points = np.concatenate([np.zeros((1, 2)), *marked])
+        outside, inside = (_outside(points, np.zeros(2), np.asarray(size), slack=SLACK) for size in
+                           ((width, height), (height, width)))
+        return bool(outside.any() and not inside.any())
 
     def finished(self) -> Report:
         """The report, with the findings in the order of their kinds."""
@@ -230,19 +252,21 @@ class _Check:
 
 @dataclass(frozen=True)
 class _Look:
-    """What a picture is like: (width, height) in pixels, and a hash of the pixels."""
+    """What an image is like: (width, height) in pixels once it is upright, a hash of the pixels, EXIF's orientation."""
 
     size: tuple[int, int]
     content: bytes
+    orientation: int
 
 
 def _look(listed: _Listed) -> _Look | ImageError:
     try:
         pixels = read_image(listed.file.path)
+        orientation = orientation_of(listed.file.path.read_bytes())
     except ImageError as error:
         return error
     content = blake2b(pixels.tobytes(), digest_size=16, key=str(pixels.shape).encode())
-    return _Look((pixels.shape[1], pixels.shape[0]), content.digest())
+    return _Look((pixels.shape[1], pixels.shape[0]), content.digest(), orientation)
 
 
 def _wrong_with(

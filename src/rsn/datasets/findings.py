@@ -41,6 +41,13 @@ OTHER_SIZE = Kind(
     "pictures of another size than the file says",
     "scale joints and boxes with the pictures",
 )
+UNROTATED = Kind(
+    "error",
+    "image",
+    "images that lie on their side as stored, which is how they were labeled: rsn, like image viewers, turns them"
+    " upright as their EXIF data say",
+    "rotate the labels with the images, or remove the orientation from the EXIF data",
+)
 IMAGE_TWICE = Kind("error", "image", "image ids that are given twice", "give each its own")
 BAD_IMAGE = Kind("error", "set", "images without id or file_name", "each needs both")
 ANNOTATION_TWICE = Kind("error", "annotation", "annotation ids that are given twice", "give each its own")
@@ -119,6 +126,12 @@ NO_AREA = Kind("note", "annotation", "people without an area, who get 0.53 x tha
 NO_JOINTS = Kind("note", "annotation", "people without a joint marked, left out of training")
 CROWD = Kind("note", "annotation", "crowds, left out of training")
 OTHER_CATEGORY = Kind("note", "annotation", "annotations of categories without these joints")
+ROTATED = Kind(
+    "note",
+    "image",
+    "images that are turned as their EXIF data say",
+    "their labels must be of the upright image",
+)
 NO_PEOPLE = Kind("note", "image", "images without people")
 NOT_OPENED = Kind(
     "note", "image", "pictures that were not opened", "rsn data check without --sample opens all"
