@@ -25,6 +25,8 @@ from rsn.skeletons import Skeleton
 
 SLACK = 1.0  # pixels outside the picture that are nobody's mistake: rounding, and pixels counted from 1
 
+FIRST_ON_ITS_SIDE = 5  # of EXIF's orientations; 5 to 8 are turned by a quarter
+
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
@@ -215,11 +217,11 @@ class _Check:
             return
         if self._is_unrotated(listed, looked):
             self.found(kinds.UNROTATED, one, "upright it is {} x {}".format(*looked.size))
-        elif looked.orientation > 1:
-            self.found(kinds.ROTATED, one)
         elif listed.size is not None and listed.size != looked.size:
             said, real = ("{:g} x {:g}".format(*size) for size in (listed.size, looked.size))
             self.found(kinds.OTHER_SIZE, one, f"{said}, really {real}")
+        elif looked.orientation > 1 and not (looked.on_its_side and listed.size):
+            self.found(kinds.ROTATED, one)
         if looked.content in contents:
             self.found(kinds.SAME_PICTURE, one, f"as {contents[looked.content]}")
         contents.setdefault(looked.content, one)
@@ -227,9 +229,9 @@ class _Check:
     def _is_unrotated(self, listed: _Listed, looked: "_Look") -> bool:
         """Whether the labels were made on the stored image, which lies on its side: by the size, else by keypoints."""
         width, height = looked.size
-        if looked.orientation < 5:  # 5 to 8 are turned by a quarter
+        if looked.orientation < FIRST_ON_ITS_SIDE:
             return False
-        if listed.size is not None and width != height:
+        if listed.size is not None and looked.on_its_side:
             return listed.size == (height, width)
         marked = [
             person.keypoints[person.visibility > 0]
@@ -237,8 +239,10 @@ class _Check:
             if person.image.id == listed.file.id
         ]
         points = np.concatenate([np.zeros((1, 2)), *marked])
-        outside, inside = (_outside(points, np.zeros(2), np.asarray(size), slack=SLACK) for size in
-                           ((width, height), (height, width)))
+        outside, inside = (
+            _outside(points, np.zeros(2), np.asarray(size), slack=SLACK)
+            for size in ((width, height), (height, width))
+        )
         return bool(outside.any() and not inside.any())
 
     def finished(self) -> Report:
@@ -257,6 +261,11 @@ class _Look:
     size: tuple[int, int]
     content: bytes
     orientation: int
+
+    @property
+    def on_its_side(self) -> bool:
+        """Whether width and height tell the stored image from the upright one."""
+        return self.orientation >= FIRST_ON_ITS_SIDE and self.size[0] != self.size[1]
 
 
 def _look(listed: _Listed) -> _Look | ImageError:

@@ -1,0 +1,200 @@
+"""Images are upright whatever their format; what a folder holds is read, or named."""
+
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from people_on_disk import write_people
+from rsn.crops import Image
+from rsn.datasets import findings as kinds
+from rsn.datasets.checks import check_dataset
+from rsn.datasets.findings import Report
+from rsn.errors import ImageError, RsnWarning
+from rsn.image_formats import orientation_of
+from rsn.images import decode_image, find_images
+
+# What an orientation does to stored pixels, in NumPy's words.
+TURNS: dict[int, Any] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+
+
+def stored(*, transparent: bool) -> Image:
+    """(32, 48, 3 or 4): no two quarters are alike; the left part of the upper left one is transparent."""
+    pixels = np.full((32, 48, 4), 255, np.uint8)
+    pixels[:16, :24, :3], pixels[:16, 24:, :3] = (200, 100, 50), (30, 180, 90)
+    pixels[16:, :24, :3], pixels[16:, 24:, :3] = (60, 40, 220), (240, 230, 20)
+    pixels[:16, :12, 3] = 0
+    return pixels if transparent else pixels[..., :3]
+
+
+def on_white(pixels: Image) -> Image:
+    if pixels.shape[2] == 3:
+        return pixels
+    return np.where(pixels[..., 3:] == 0, np.uint8(255), pixels[..., :3])
+
+
+def encoded(pixels: Image, kind: str, orientation: int, **options: Any) -> bytes:
+    exif, file = Pillow.Exif(), io.BytesIO()
+    exif[0x112] = orientation
+    Pillow.fromarray(pixels).save(file, kind, exif=exif.tobytes(), **options)
+    return file.getvalue()
+
+
+def assert_close(image: Image, expected: Image) -> None:
+    assert image.shape == expected.shape
+    assert np.abs(image.astype(int) - expected).mean() < 5
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize(
+    ("kind", "transparent", "options"),
+    [
+        ("JPEG", False, {"quality": 95}),
+        ("MPO", False, {"quality": 95}),
+        ("PNG", False, {}),
+        ("PNG", True, {}),
+        ("WEBP", False, {"quality": 95}),
+        ("WEBP", True, {"lossless": True}),
+        ("AVIF", False, {"quality": 95}),
+        ("AVIF", True, {"quality": 95}),
+        ("TIFF", False, {}),
+        ("TIFF", True, {}),
+    ],
+)
+def test_decode_image_honors_the_orientation(
+    kind: str, transparent: bool, options: dict[str, Any], orientation: int
+) -> None:
+    pixels = stored(transparent=transparent)
+    data = encoded(pixels, kind, orientation, **options)
+    assert_close(decode_image(data, kind), TURNS[orientation](on_white(pixels)))
+    assert orientation_of(data) == orientation
+
+
+@pytest.mark.parametrize("mode", ["LA", "P"])
+def test_decode_image_turns_grey_and_palette_images_with_transparency(mode: str) -> None:
+    image = Pillow.fromarray(stored(transparent=True))
+    image = image.convert("LA") if mode == "LA" else image.quantize(8)
+    exif, file = Pillow.Exif(), io.BytesIO()
+    exif[0x112] = 6
+    image.save(file, "PNG", exif=exif.tobytes())
+    assert_close(
+        decode_image(file.getvalue(), mode), np.rot90(on_white(np.asarray(image.convert("RGBA"))), -1)
+    )
+
+
+def test_a_shrunk_image_is_turned_too() -> None:
+    data = encoded(stored(transparent=False), "PNG", 6)
+    assert decode_image(data, "p", shrink=4).shape == (12, 8, 3)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_decode_image_reads_heic_upright_where_its_reader_is_installed(orientation: int) -> None:
+    reader = pytest.importorskip("pillow_heif")
+    reader.register_heif_opener()
+    pixels = stored(transparent=False)
+    data = encoded(pixels, "HEIF", orientation, quality=95)
+    assert_close(decode_image(data, "h"), TURNS[orientation](pixels))
+    assert orientation_of(data) == orientation
+
+
+def test_heic_without_a_reader_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsn.image_formats._HEIF_READER", "no_such_reader")
+    with pytest.raises(ImageError, match=r"a\.heic is a HEIF image.*pip install pillow-heif, or convert it"):
+        decode_image(HEIC, "a.heic")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_an_avif_that_is_cut_short_is_refused(share: float) -> None:
+    data = encoded(stored(transparent=True), "AVIF", 6)
+    with pytest.raises(ImageError):
+        decode_image(data[: int(share * len(data))], "a.avif")
+
+
+def test_orientation_of_anything_else_is_none() -> None:
+    assert orientation_of(b"no image") == orientation_of(b"") == orientation_of(HEIC) == 1
+
+
+def test_a_folder_is_read_whatever_suffix_its_jpegs_have(tmp_path: Path) -> None:
+    names = ["a.JFIF", "b.jpe", "c.mpo", "d.HEIC", "e.heif", "f.jpg", "g.apng", "h.ppm"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in find_images([tmp_path])] == names
+
+
+def test_images_of_a_folder_that_are_not_read_are_counted_and_named(tmp_path: Path) -> None:
+    jpeg = encoded(stored(transparent=False), "JPEG", 1)
+    for name in ("a.jpg", "b", "c.jpg_large", "d.bak"):
+        (tmp_path / name).write_bytes(jpeg)
+    for name in ("e.jxl", "f.CR2", ".hidden.jxl", "notes.txt", "clip.mp4"):
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.warns(
+        RsnWarning, match=r"5 files that look like images are left out: b, c.jpg_large, d.bak, e.jxl, f"
+    ):
+        assert [path.name for path in find_images([tmp_path])] == ["a.jpg"]
+
+
+def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "a.jxl").touch()
+    with pytest.raises(
+        ImageError, match=r"no image directly in .*, but 1 file that looks like an image is left out: a.jxl"
+    ):
+        find_images([tmp_path])
+
+
+def test_a_folder_of_images_and_other_files_gives_no_warning(tmp_path: Path) -> None:
+    for name in ("a.jpg", "notes.txt", "labels.json", "clip.mp4"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypisom" if name == "clip.mp4" else b"{}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_images([tmp_path])
+
+
+def checked(folder: Path, *, orientation: int, turned: Any, size: tuple[int, int] | None) -> Report:
+    """The findings in a drawn set whose first image is stored turned, with a (width, height) that its file says."""
+    path = write_people(folder, images=2)
+    document = json.loads(path.read_text())
+    place = folder / "images" / document["images"][0]["file_name"]
+    pixels = np.asarray(Pillow.open(place))
+    place.write_bytes(encoded(np.ascontiguousarray(turned(pixels)), "PNG", orientation))
+    if size:
+        document["images"][0] |= {"width": size[0], "height": size[1]}
+    else:
+        del document["images"][0]["width"]
+    path.write_text(json.dumps(document))
+    return check_dataset(path, folder / "images")
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turned", "size", "kind"),
+    [
+        (6, lambda a: np.rot90(a), (160, 120), None),  # stored on its side, labeled upright
+        (6, lambda a: a, (160, 120), kinds.UNROTATED),  # labeled as stored, where that lies on its side
+        (5, lambda a: a, (160, 120), kinds.UNROTATED),
+        (8, lambda a: a, None, kinds.UNROTATED),  # by the keypoints
+        (3, lambda a: a[::-1, ::-1], (160, 120), kinds.ROTATED),  # the size does not tell
+        (6, lambda a: np.rot90(a), (200, 120), kinds.OTHER_SIZE),
+        (1, lambda a: a, (120, 160), kinds.OTHER_SIZE),
+    ],
+)
+def test_data_check_recognizes_labels_of_the_unrotated_image(
+    tmp_path: Path, orientation: int, turned: Any, size: tuple[int, int] | None, kind: Any
+) -> None:
+    report = checked(tmp_path, orientation=orientation, turned=turned, size=size)
+    of_size = {kinds.UNROTATED, kinds.ROTATED, kinds.OTHER_SIZE} & report.findings.keys()
+    assert of_size == ({kind} if kind else set())
+    assert kind is None or report.findings[kind] == [1]
