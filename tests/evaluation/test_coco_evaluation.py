@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coco_crowd import Entry, by_pycocotools, crowd_of_people, noisy_results
-from rsn.errors import AnnotationError, DeviceError
+from rsn.errors import AnnotationError, DeviceError, RsnWarning
 from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
 from rsn.skeletons import COCO_17, MPII_16
 
@@ -71,8 +71,9 @@ def test_perfect_results_score_one(annotations: Entry) -> None:
     assert figures(evaluate_keypoints(annotations, found, COCO_17)) == pytest.approx([1.0] * 10)
 
 
-def test_nobody_found_scores_zero(annotations: Entry) -> None:
-    assert figures(evaluate_keypoints(annotations, [], COCO_17)) == [0.0] * 10
+def test_no_results_are_an_error_and_no_figure(annotations: Entry) -> None:
+    with pytest.raises(AnnotationError, match="no results to evaluate: the list is empty"):
+        evaluate_keypoints(annotations, [], COCO_17)
 
 
 def test_image_ids_may_be_texts(annotations: Entry, results: list[Entry]) -> None:
@@ -113,32 +114,95 @@ def test_table() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"keypoints": [1.0] * 48}, "has 48 keypoint numbers; coco_17 needs 17 x 3"),
-        ({"keypoints": [float("nan")] * 51}, "not a finite number"),
-        ({"keypoints": ["a"] * 51}, "not a finite number"),
-        ({"keypoints": 3}, "not an entry of a COCO keypoint results file"),
-        ({"score": float("inf")}, "not a finite number"),
-        ({"score": None}, "not a finite number"),
-        ({"bbox": [0, 0, 5, float("nan")]}, "not a finite number"),
-        ({"image_id": 99}, "the annotations list no image 99"),
-        ({"category_id": 2}, "nobody is annotated as category 2"),
-    ],
-)
-def test_result_that_cannot_match_is_refused(
-    annotations: Entry, results: list[Entry], change: Entry, sentence: str
+CANNOT_BE_EVALUATED: list[tuple[object, str]] = [
+    ({"keypoints": [1.0] * 48}, "with 48 keypoint numbers; coco_17 needs 17 x 3"),
+    ({"keypoints": [float("nan")] * 51}, "with keypoints that are no finite numbers"),
+    ({"keypoints": ["a"] * 51}, "with keypoints that are no finite numbers"),
+    ({"keypoints": 3}, "with keypoints that are no finite numbers"),
+    ({"keypoints": None}, "with keypoints that are no finite numbers"),
+    ({"score": float("inf")}, "with a score that is no finite number"),
+    ({"score": float("nan")}, "with a score that is no finite number"),
+    ({"score": None}, "with a score that is no finite number"),
+    ({"bbox": [0, 0, 5, float("nan")]}, "with a bbox that is not x, y, width, height"),
+    ({"bbox": [0, 0, 5]}, "with a bbox that is not x, y, width, height"),
+    ({"image_id": 99}, "of images that the annotations do not list"),
+    ({"image_id": None}, "of images that the annotations do not list"),
+    ({"image_id": [1]}, "of images that the annotations do not list"),
+    ({"category_id": 2}, "of another category"),
+    ({"category_id": {}}, "of another category"),
+    (None, "that are no mapping"),
+    ([1, 2], "that are no mapping"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), CANNOT_BE_EVALUATED)
+def test_result_that_cannot_be_evaluated_is_left_out_and_counted(
+    annotations: Entry, results: list[Entry], change: object, reason: str
 ) -> None:
-    results[1] = results[1] | change
-    with pytest.raises(AnnotationError, match=sentence):
+    expected = evaluate_keypoints(annotations, results, COCO_17)
+    bad = results[1] | change if isinstance(change, dict) else change
+    with pytest.warns(RsnWarning, match=f"results left out: 2 {reason}"):
+        assert evaluate_keypoints(annotations, [bad, *results, bad], COCO_17) == expected  # type: ignore[list-item]
+
+
+def test_nothing_but_results_that_cannot_be_evaluated_is_an_error(
+    annotations: Entry, results: list[Entry]
+) -> None:
+    for result in results:
+        result["image_id"] += 1000
+    says = f"no results to evaluate; left out: {len(results)} of images that the annotations do not list"
+    with pytest.warns(RsnWarning), pytest.raises(AnnotationError, match=says):
         evaluate_keypoints(annotations, results, COCO_17)
 
 
-def test_result_without_score_is_refused(annotations: Entry, results: list[Entry]) -> None:
-    del results[1]["score"]
-    with pytest.raises(AnnotationError, match="'score'"):
+def test_results_whose_numbers_are_written_otherwise_count_alike(
+    annotations: Entry, results: list[Entry]
+) -> None:
+    expected = evaluate_keypoints(annotations, results, COCO_17)
+    for result in results:
+        joints = result["keypoints"]
+        result |= {
+            "image_id": f"{result['image_id']:012}", "category_id": "1", "score": str(result["score"]),
+            "keypoints": [joints[place : place + 3] for place in range(0, 51, 3)],
+        }  # fmt: skip
+    for image in annotations["images"]:
+        image["id"] = float(image["id"])
+    assert evaluate_keypoints(annotations, results, COCO_17) == expected
+
+
+@pytest.mark.parametrize("change", [{"id": "person-2"}, {"id": -2}, {"id": None}, {"id": [2]}, {"id": 2.5}])
+def test_annotation_ids_are_of_no_concern(annotations: Entry, results: list[Entry], change: Entry) -> None:
+    expected = evaluate_keypoints(annotations, results, COCO_17)
+    annotations["annotations"][1] |= change
+    assert evaluate_keypoints(annotations, results, COCO_17) == expected
+    del annotations["annotations"][1]["id"]
+    assert evaluate_keypoints(annotations, results, COCO_17) == expected
+
+
+def test_crowds_alone_are_nobody_to_compare_with(annotations: Entry, results: list[Entry]) -> None:
+    for person in annotations["annotations"]:
+        person["iscrowd"] = 1
+    with pytest.raises(AnnotationError, match="the annotations: there is nobody with keypoints"):
         evaluate_keypoints(annotations, results, COCO_17)
+
+
+def test_somebody_of_one_keypoint_without_box_and_area_is_left_aside(
+    annotations: Entry, results: list[Entry]
+) -> None:
+    unmarked, unmeasured = copy.deepcopy(annotations), annotations
+    unmarked["annotations"][1] |= {"keypoints": [0] * 51, "num_keypoints": 0}
+    unmeasured["annotations"][1] |= {"keypoints": [5, 5, 2] + [0] * 48, "num_keypoints": 1}
+    del unmeasured["annotations"][1]["bbox"], unmeasured["annotations"][1]["area"]
+    expected = evaluate_keypoints(unmarked, results, COCO_17).ap
+    with pytest.warns(RsnWarning, match="1 people with neither a box nor an area"):
+        assert evaluate_keypoints(unmeasured, results, COCO_17).ap == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, True, float("nan")])
+def test_image_id_that_is_no_plain_value_is_a_sentence(annotations: Entry, wrong: object) -> None:
+    annotations["images"][0]["id"] = wrong
+    with pytest.raises(AnnotationError, match="an image has an id that is neither a number nor a text"):
+        evaluate_keypoints(annotations, [], COCO_17)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +212,7 @@ def test_result_without_score_is_refused(annotations: Entry, results: list[Entry
         ({"bbox": [1, 2, float("nan"), 4]}, "annotation 2 holds something that is not a finite number"),
         ({"image_id": 99}, "annotation 2: the annotations list no image 99"),
         ({"id": 1}, "annotation id 1 is given twice"),
-        ({"id": -2}, "not what COCO evaluation can read"),
+        ({"image_id": [1]}, r"annotation 2: the annotations list no image \[1\]"),
     ],
 )
 def test_annotation_that_cannot_be_used_is_refused(annotations: Entry, change: Entry, sentence: str) -> None:
@@ -167,7 +231,7 @@ def test_what_is_no_annotation_file_is_refused(annotations: Entry, field: str) -
 def test_annotations_without_joints_are_refused(annotations: Entry) -> None:
     for person in annotations["annotations"]:
         person |= {"keypoints": [0] * 51, "num_keypoints": 0}
-    with pytest.raises(AnnotationError, match="nobody with joints"):
+    with pytest.raises(AnnotationError, match="nobody with keypoints"):
         evaluate_keypoints(annotations, [], COCO_17)
 
 
@@ -193,7 +257,9 @@ def test_body_without_sigmas_is_refused() -> None:
         evaluate_keypoints(crowd_of_people(MPII_16), [], MPII_16)
 
 
-def test_missing_hotcoco_is_told(annotations: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_hotcoco_is_told(
+    annotations: Entry, results: list[Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "hotcoco", None)
     with pytest.raises(DeviceError, match=r"pip install 'rsn-pose\[train\]'"):
-        evaluate_keypoints(annotations, [], COCO_17)
+        evaluate_keypoints(annotations, results, COCO_17)

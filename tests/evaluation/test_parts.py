@@ -63,7 +63,11 @@ def test_a_part_that_nobody_has() -> None:
     for person in annotations["annotations"]:
         person["keypoints"][3 * 15 :] = [0] * 6
         person["num_keypoints"] = sum(value > 0 for value in person["keypoints"][2::3])
-    scores = evaluate_parts(annotations, [], COCO_17)
+    far_away = [
+        person | {"keypoints": [value + 1e4 for value in person["keypoints"]], "score": 1.0}
+        for person in annotations["annotations"]
+    ]
+    scores = evaluate_parts(annotations, far_away, COCO_17)
     assert scores["ankles"].ap == -1
     assert scores["knees"].ap == 0
     assert parts_table(scores).splitlines()[-1].split() == ["ankles", *"------"]

@@ -68,7 +68,7 @@ class Evaluate(ModelOptions, SelectionOptions):
             )
 
     def _measure_coco(self, estimator: "PoseEstimator") -> int:
-        from rsn.cli.scores import measure
+        from rsn.cli.scores import ground_truth, measure
         from rsn.datasets.coco import people_in, read_json
         from rsn.evaluation.run import check_same_body
         from rsn.processes import together
@@ -78,6 +78,8 @@ class Evaluate(ModelOptions, SelectionOptions):
         given = read_skeleton(self.skeleton) if self.skeleton else None
         people = people_in(document, self.annotations, self.images, given)
         check_same_body(estimator, people)
+        body = people.skeleton if people.skeleton.sigmas else estimator.card.skeleton
+        truth = ground_truth(document, self.annotations, body)
         boxes = self._boxes(document, people)
         say(f"boxes: {'the labelled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
         with together() as processes:
@@ -85,8 +87,7 @@ class Evaluate(ModelOptions, SelectionOptions):
         if processes.rank == 0:
             told = {"left_out": boxes.left_out, "images_without_boxes": boxes.nobody}
             self._write_results(found)
-            body = people.skeleton if people.skeleton.sigmas else estimator.card.skeleton
-            figures = measure(document, self.annotations, found, body, parts=self.parts)
+            figures = measure(truth, found, parts=self.parts)
             self._write_figures(estimator, told | figures)
         return 0
 

@@ -30,7 +30,7 @@ class Score:
         from rsn.extras import require
 
         require("hotcoco", extra="train", for_what="COCO evaluation")
-        from rsn.cli.scores import measure
+        from rsn.cli.scores import ground_truth, measure
         from rsn.datasets.coco import body_of, read_json
         from rsn.errors import AnnotationError
         from rsn.files import expect_file, write_atomically
@@ -44,7 +44,7 @@ class Score:
         say(f"people: {len(results)} of {self.results}")
         given = read_skeleton(self.skeleton) if self.skeleton else None
         body = body_of(document, str(self.annotations), given).skeleton
-        figures = measure(document, self.annotations, results, body, parts=self.parts)
+        figures = measure(ground_truth(document, self.annotations, body), results, parts=self.parts)
         if self.json:
             about = {"results": str(self.results), "annotations": str(self.annotations)}
             write_atomically(self.json, (json.dumps(about | figures, indent=1) + "\n").encode())

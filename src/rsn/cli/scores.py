@@ -4,28 +4,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rsn.datasets.coco import for_evaluation
-from rsn.evaluation.coco import evaluate_keypoints
+from rsn.cli.progress import say
+from rsn.evaluation.coco import GroundTruth, evaluate_selected, reasons
 from rsn.evaluation.parts import evaluate_parts, parts_table
 from rsn.skeletons import Skeleton, with_sigmas
 
 
-def measure(
-    document: Any, annotations: Path, results: Sequence[dict[str, Any]], skeleton: Skeleton, *, parts: bool
-) -> dict[str, Any]:
-    """Print the COCO figures of results, and with `parts` those of each part of the body; returns them by name.
+def ground_truth(document: Any, annotations: Path, skeleton: Skeleton) -> GroundTruth:
+    """The people to compare with.
 
     What the annotations or the skeleton lack is derived or assumed, and an RsnWarning says so.
     """
-    body = with_sigmas(skeleton)
-    document = for_evaluation(document, str(annotations), body)
-    scores = evaluate_keypoints(document, results, body)
+    return GroundTruth.of(document, with_sigmas(skeleton), str(annotations))
+
+
+def measure(truth: GroundTruth, results: Sequence[dict[str, Any]], *, parts: bool) -> dict[str, Any]:
+    """Print the COCO figures of results, and with `parts` those of each part of the body; returns them by name.
+
+    What of the results cannot be evaluated is left out, and how many is said.
+    """
+    selected, left_out = truth.select(results)
+    if left_out:
+        say(f"results left out: {reasons(left_out)}")
+    scores = evaluate_selected(truth, selected, left_out)
     print(scores.table())
-    if not parts:
-        return {"figures": scores.as_dict()}
-    by_part = evaluate_parts(document, results, body)
-    print(f"\n{parts_table(by_part)}")
-    return {
-        "figures": scores.as_dict(),
-        "parts": {part: part_scores.as_dict() for part, part_scores in by_part.items()},
-    }
+    figures: dict[str, Any] = {"figures": scores.as_dict()}
+    if left_out:
+        figures["results_left_out"] = dict(left_out)
+    if parts:
+        by_part = evaluate_parts(truth, results, truth.skeleton)
+        print(f"\n{parts_table(by_part)}")
+        figures["parts"] = {part: part_scores.as_dict() for part, part_scores in by_part.items()}
+    return figures

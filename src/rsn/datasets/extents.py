@@ -19,6 +19,21 @@ def number(value: Any) -> float:
         return math.nan
 
 
+def numbers(value: Any) -> list[float] | None:
+    """A flat list of finite numbers from one, from a list of lists, or from texts; None where one is none."""
+    if not isinstance(value, list | tuple):
+        return None
+    try:
+        # What is not finite makes the sum so, which is quicker than a look at each; very large numbers may, too.
+        if math.isfinite(sum(value)):
+            return list(value)
+    except (TypeError, OverflowError):
+        pass
+    flat = [one for entry in value for one in (entry if isinstance(entry, list | tuple) else [entry])]
+    plain = [number(one) for one in flat]
+    return plain if all(map(math.isfinite, plain)) else None
+
+
 def image_size(entry: Any) -> tuple[float, float] | None:
     """(width, height) in pixels that an entry of `images` tells; None where it does not tell a possible one."""
     if not isinstance(entry, dict):

@@ -1,23 +1,29 @@
 """COCO keypoint evaluation: how well the joints in a results file agree with the annotated ones (OKS).
 
 hotcoco does the counting, with figures equal to pycocotools'. It answers 0 for results that cannot match
-anything, so what it is given is checked here first.
+anything, so what it is given is checked here first. Evaluation of nothing is an error and no AP of 0.
 """
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsn.datasets.coco import for_evaluation, read_json
-from rsn.errors import AnnotationError
+from rsn.datasets.coco import body_of, for_evaluation, read_json
+from rsn.datasets.extents import number, numbers
+from rsn.datasets.ids import plain_id
+from rsn.errors import AnnotationError, RsnWarning
 from rsn.extras import require
 from rsn.skeletons import Skeleton
 
 NOBODY = -1.0  # a figure that cannot be told, as COCO writes it
+CATEGORY = 1  # that all who are evaluated have for hotcoco
+NOBODY_COUNTS = (
+    "there is nobody with keypoints to compare with; crowds and people without a marked keypoint do not count"
+)
 Entry = dict[str, Any]
 
 
@@ -59,145 +65,245 @@ class KeypointScores:
         return "\n".join(f"{name:<4}" + "".join(f"{cell:>8}" for cell in cells) for name, *cells in rows)
 
 
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """Annotated people, checked, in the form that hotcoco takes; evaluation of several results needs it only once.
+
+    document: images, categories and annotations of one category. images: numbers of the images, by plain id.
+    category_ids: plain ids of the categories that have these keypoints and are evaluated as one.
+    """
+
+    skeleton: Skeleton
+    document: Entry
+    images: dict[int | str, int]
+    category_ids: frozenset[int | str | None]
+
+    @classmethod
+    def of(
+        cls, annotations: Path | Entry, skeleton: Skeleton, where: str = "the annotations"
+    ) -> "GroundTruth":
+        """Check a COCO keypoints file, or what it holds; `where` is what an error calls the latter.
+
+        Raises:
+            AnnotationError: not COCO keypoints of this skeleton, nobody with keypoints who counts, or no sigmas.
+        """
+        if skeleton.sigmas is None:
+            raise AnnotationError(
+                f"skeleton {skeleton.name!r} has no sigmas, and OKS cannot be computed without; PCKh needs none"
+            )
+        document = annotations if isinstance(annotations, dict) else read_json(annotations)
+        where = where if isinstance(annotations, dict) else str(annotations)
+        images = _number_images(document, where)
+        body = body_of(document, where, skeleton)
+        entries = [
+            entry for entry in for_evaluation(document, where, skeleton)["annotations"] if body.has(entry)
+        ]
+        people = [_checked_person(place, entry, skeleton, images) for place, entry in enumerate(entries, 1)]
+        _check_people(people, entries, where)
+        return cls(
+            skeleton,
+            {
+                "images": [{"id": number} for number in images.values()],
+                "categories": [{"id": CATEGORY, "name": "person"}],
+                "annotations": people,
+            },
+            images,
+            frozenset(map(plain_id, body.category_ids)),
+        )
+
+    def with_only(self, keypoints: Collection[int]) -> "GroundTruth":
+        """The same people, of whom only these keypoints (by index) are marked."""
+        people = [_with_only(keypoints, person) for person in self.document["annotations"]]
+        return replace(self, document={**self.document, "annotations": people})
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody counts: whoever is no crowd has no keypoint marked."""
+        return not any(
+            person["num_keypoints"] and not person["iscrowd"] for person in self.document["annotations"]
+        )
+
+    def select(self, results: Sequence[Any]) -> tuple[list[Entry], Counter[str]]:
+        """Results that can be evaluated, in the form that hotcoco takes, and how many are left out, by reason."""
+        selected: list[Entry] = []
+        left_out: Counter[str] = Counter()
+        for entry in results:
+            result = _checked_result(entry, self)
+            if isinstance(result, str):
+                left_out[result] += 1
+            else:
+                selected.append(result)
+        return selected, left_out
+
+
 def evaluate_keypoints(
-    annotations: Path | Entry, results: Sequence[Entry], skeleton: Skeleton
+    annotations: Path | Entry | GroundTruth, results: Sequence[Entry], skeleton: Skeleton
 ) -> KeypointScores:
     """Compare a COCO keypoint results list with the annotations.
 
-    annotations: a COCO keypoints file, or what it holds. Every image in it counts, with results or without.
-    results: entries with image_id, category_id, keypoints (x, y, score a joint; image pixels) and score; an
-        empty list is a legal answer. Whether a person found in vain is medium or large is told by the area of
-        the entry's `bbox`, if it has one, else by the extent of its joints (so for published figures).
-    skeleton: the body of both; its sigmas are the ones used.
+    annotations: a COCO keypoints file, what it holds, or what `GroundTruth.of` made of it. Every image in it counts,
+        with results or without.
+    results: entries with image_id, category_id, keypoints (x, y, score a keypoint; image pixels) and score. Those
+        that cannot be evaluated are left out, and an RsnWarning counts them. Whether a person found in vain is medium
+        or large is told by the area of the entry's `bbox`, if it has one, else by the extent of its keypoints (so for
+        published figures).
+    skeleton: the skeleton of both; its sigmas are the ones used.
 
     The figures equal pycocotools', with one exception: pycocotools counts a person found as missed where its
     annotation's id is 0.
 
     Raises:
-        AnnotationError: annotations or results that do not fit the skeleton or each other; no sigmas.
+        AnnotationError: annotations that do not fit the skeleton; no sigmas; nothing to evaluate: no result that can
+            be, or nobody annotated who counts.
         DeviceError: hotcoco is not installed.
     """
-    if skeleton.sigmas is None:
-        raise AnnotationError(
-            f"skeleton {skeleton.name!r} has no sigmas, and OKS cannot be computed without; PCKh needs none"
-        )
-    document = annotations if isinstance(annotations, dict) else read_json(annotations)
-    images = _number_images(document)
-    where = "the annotations" if isinstance(annotations, dict) else str(annotations)
-    document = for_evaluation(document, where, skeleton)
-    truth = _checked_annotations(document, skeleton, images)
-    categories = {person["category_id"] for person in truth["annotations"]}
-    found = [_checked_result(entry, skeleton, images, categories) for entry in results]
-    return _count(truth, found, skeleton.sigmas)
+    truth = annotations if isinstance(annotations, GroundTruth) else GroundTruth.of(annotations, skeleton)
+    selected, left_out = truth.select(results)
+    if left_out:
+        warnings.warn(f"results left out: {reasons(left_out)}", RsnWarning, stacklevel=2)
+    return evaluate_selected(truth, selected, left_out)
 
 
-def _count(truth: Entry, found: list[Entry], sigmas: Sequence[float]) -> KeypointScores:
+def evaluate_selected(
+    truth: GroundTruth, selected: Sequence[Entry], left_out: Counter[str] | None = None
+) -> KeypointScores:
+    """The figures of what `GroundTruth.select` returned; raises what `evaluate_keypoints` does."""
+    if not selected:
+        why = f"; left out: {reasons(left_out)}" if left_out else ": the list is empty"
+        raise AnnotationError(f"there are no results to evaluate{why}")
+    if truth.is_empty:
+        raise AnnotationError(f"the annotations: {NOBODY_COUNTS}")
     require("hotcoco", extra="train", for_what="COCO evaluation")
     import hotcoco
 
     try:
-        ground = hotcoco.COCO(truth)
-        evaluation = hotcoco.COCOeval(ground, ground.load_res(found), "keypoints")
-    except (ValueError, TypeError, OverflowError) as error:  # such as negative ids
+        ground = hotcoco.COCO(truth.document)
+        evaluation = hotcoco.COCOeval(ground, ground.load_res(list(selected)), "keypoints")
+    except (ValueError, TypeError, OverflowError) as error:
         raise AnnotationError(f"not what COCO evaluation can read: {error}") from error
-    evaluation.params.kpt_oks_sigmas = list(sigmas)
+    evaluation.params.kpt_oks_sigmas = list(truth.skeleton.sigmas or ())
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summary_lines()  # makes the figures as summarize() does, without printing them
     return KeypointScores(*(float(figure) for figure in evaluation.stats))
 
 
-def _number_images(document: Any) -> dict[int | str, int]:
-    """Image id -> number, as hotcoco takes no texts; in the ids' order, which ranks equal scores."""
+def reasons(left_out: Counter[str]) -> str:
+    """What was left out, in words: how many for which reason."""
+    return ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+
+
+def _number_images(document: Any, where: str) -> dict[int | str, int]:
+    """Plain image id -> number, as hotcoco takes no texts; in the ids' order, which ranks equal scores."""
     try:
-        ids = sorted(image["id"] for image in document["images"])
+        ids = [plain_id(image["id"]) for image in document["images"]]
     except (KeyError, TypeError) as error:
-        raise AnnotationError(f"not COCO annotations, which list images with an id each: {error}") from error
-    twice = next((image for image, following in pairwise(ids) if image == following), None)
-    if twice is not None:
-        raise AnnotationError(f"the annotations list image {twice!r} twice; each needs an id of its own")
-    return {image: number for number, image in enumerate(ids, start=1)}
-
-
-def _checked_annotations(document: Any, skeleton: Skeleton, images: dict[int | str, int]) -> Entry:
-    """What OKS needs of the annotations and nothing else: fields that others added cannot disturb it."""
-    try:
-        people = [_checked_person(annotation, skeleton, images) for annotation in document["annotations"]]
-        categories = [{"id": category["id"], "name": category["name"]} for category in document["categories"]]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise AnnotationError(f"not COCO keypoint annotations: {error}") from error
-    if not any(person["num_keypoints"] for person in people):
-        raise AnnotationError("the annotations hold nobody with joints; there is nothing to compare with")
-    if len({person["id"] for person in people}) < len(people):
-        twice = Counter(person["id"] for person in people).most_common(1)[0][0]
-        raise AnnotationError(f"annotation id {twice} is given twice; each person needs an id of its own")
-    return {
-        "images": [{"id": number} for number in images.values()],
-        "categories": categories,
-        "annotations": people,
-    }
-
-
-def _checked_person(annotation: Entry, skeleton: Skeleton, images: dict[int | str, int]) -> Entry:
-    name = f"annotation {annotation['id']}"
-    try:
-        hash((annotation["id"], annotation["category_id"], annotation["image_id"]))
-    except TypeError:
-        raise AnnotationError(f"{name} has an id that is neither a number nor a text") from None
-    joints = annotation["keypoints"] if "keypoints" in annotation else [0.0] * 3 * len(skeleton)
-    _check_numbers(name, skeleton, joints, [*annotation["bbox"], annotation["area"]])
-    marked = annotation.get("num_keypoints")  # with 0, neither hit nor miss
-    return {
-        "id": annotation["id"],
-        "category_id": annotation["category_id"],
-        "area": annotation["area"],
-        "bbox": annotation["bbox"],
-        "image_id": _number_of(name, annotation["image_id"], images),
-        "keypoints": joints,
-        "iscrowd": int(annotation.get("iscrowd", 0)),
-        "num_keypoints": sum(visibility > 0 for visibility in joints[2::3]) if marked is None else marked,
-    }
-
-
-def _checked_result(
-    entry: Entry, skeleton: Skeleton, images: dict[int | str, int], categories: Collection[int]
-) -> Entry:
-    try:
-        name = f"a result for image {entry['image_id']!r}"
-        _check_numbers(name, skeleton, entry["keypoints"], [entry["score"], *entry.get("bbox", ())])
-        if entry["category_id"] not in categories:
-            raise AnnotationError(f"{name}: nobody is annotated as category {entry['category_id']!r}")
-        result = {
-            "image_id": _number_of(name, entry["image_id"], images),
-            "category_id": entry["category_id"],
-            "keypoints": entry["keypoints"],
-            "score": entry["score"],
-        }
-        if "bbox" in entry:
-            result["bbox"] = entry["bbox"]
-        return result
-    except (KeyError, TypeError) as error:
-        raise AnnotationError(f"not an entry of a COCO keypoint results file: {error}") from error
-
-
-def _number_of(name: str, image: int | str, images: dict[int | str, int]) -> int:
-    if image not in images:
-        raise AnnotationError(f"{name}: the annotations list no image {image!r}; are they the right ones?")
-    return images[image]
-
-
-def _check_numbers(name: str, skeleton: Skeleton, keypoints: list[float], others: list[float]) -> None:
-    if len(keypoints) != 3 * len(skeleton):
         raise AnnotationError(
-            f"{name} has {len(keypoints)} keypoint numbers; {skeleton.name} needs {len(skeleton)} x 3"
+            f"{where}: not COCO annotations, which list images with an id each: {error}"
+        ) from error
+    plain = [identity for identity in ids if identity is not None]
+    if len(plain) < len(ids):
+        raise AnnotationError(
+            f"{where}: an image has an id that is neither a number nor a text; give each its own"
         )
-    try:
-        # What is not finite makes the sum so, which is quicker than a look at each; very large numbers may, too.
-        finite = math.isfinite(sum(keypoints) + sum(others)) or all(map(math.isfinite, (*keypoints, *others)))
-    except (TypeError, OverflowError):
-        finite = False
-    if not finite:
-        raise AnnotationError(f"{name} holds something that is not a finite number")
+    twice = [identity for identity, count in Counter(plain).items() if count > 1]
+    if twice:
+        raise AnnotationError(
+            f"{where}: the annotations list image {twice[0]!r} twice; each needs an id of its own"
+        )
+    return {identity: number for number, identity in enumerate(sorted(plain, key=_rank), start=1)}
+
+
+def _rank(identity: int | str) -> tuple[bool, int | str]:
+    return isinstance(identity, str), identity
+
+
+def _checked_person(place: int, entry: Entry, skeleton: Skeleton, images: dict[int | str, int]) -> Entry:
+    """What OKS needs of an annotation and nothing else: fields that others added cannot disturb it."""
+    name = f"annotation {entry.get('id', f'number {place}')}"
+    image = plain_id(entry.get("image_id"))
+    if image is None or image not in images:
+        raise AnnotationError(
+            f"{name}: the annotations list no image {entry.get('image_id')!r}; are they the right ones?"
+        )
+    joints = numbers(entry.get("keypoints") or [0.0] * 3 * len(skeleton))
+    if joints is not None and len(joints) != 3 * len(skeleton):
+        raise AnnotationError(f"{name} has {_wrong_count(joints, skeleton)}")
+    box = numbers(entry.get("bbox"))
+    area = number(entry.get("area"))
+    if joints is None or box is None or len(box) != 4 or not math.isfinite(area):
+        raise AnnotationError(
+            f"{name} holds something that is not a finite number in keypoints, bbox or area"
+        )
+    marked = entry.get("num_keypoints")  # with 0, neither hit nor miss
+    counted = sum(visibility > 0 for visibility in joints[2::3]) if marked is None else marked
+    return {
+        "id": place,
+        "category_id": CATEGORY,
+        "area": area,
+        "bbox": box,
+        "image_id": images[image],
+        "keypoints": joints,
+        "iscrowd": int(entry.get("iscrowd", 0)),
+        "num_keypoints": counted if area > 0 else 0,
+    }
+
+
+def _check_people(people: Sequence[Entry], entries: Sequence[Entry], where: str) -> None:
+    given = Counter(identity for entry in entries if (identity := plain_id(entry.get("id"))) is not None)
+    twice = [identity for identity, count in given.items() if count > 1]
+    if twice:
+        raise AnnotationError(
+            f"{where}: annotation id {twice[0]} is given twice; each person needs an id of its own"
+        )
+    unmeasured = sum(any(person["keypoints"][2::3]) and not person["area"] > 0 for person in people)
+    if unmeasured:
+        warnings.warn(
+            f"{where}: {unmeasured} people with neither a box nor an area count neither as found nor as missed",
+            RsnWarning,
+            stacklevel=3,
+        )
+    if not any(person["num_keypoints"] and not person["iscrowd"] for person in people):
+        raise AnnotationError(f"{where}: {NOBODY_COUNTS}")
+
+
+def _with_only(keypoints: Collection[int], person: Entry) -> Entry:
+    kept = [
+        value if place % 3 != 2 or place // 3 in keypoints else 0
+        for place, value in enumerate(person["keypoints"])
+    ]
+    marked = sum(visibility > 0 for visibility in kept[2::3])
+    return {**person, "keypoints": kept, "num_keypoints": min(marked, person["num_keypoints"])}
+
+
+def _checked_result(entry: Any, truth: GroundTruth) -> Entry | str:
+    """A result in the form that hotcoco takes, or why it cannot be evaluated."""
+    if not isinstance(entry, dict):
+        return "that are no mapping"
+    image = plain_id(entry.get("image_id"))
+    if image is None or image not in truth.images:
+        return "of images that the annotations do not list"
+    if entry.get("category_id") is not None and plain_id(entry["category_id"]) not in truth.category_ids:
+        return "of another category"
+    score = number(entry.get("score"))
+    if not math.isfinite(score):
+        return "with a score that is no finite number"
+    joints = numbers(entry.get("keypoints"))
+    if joints is None:
+        return "with keypoints that are no finite numbers"
+    if len(joints) != 3 * len(truth.skeleton):
+        return f"with {_wrong_count(joints, truth.skeleton)}"
+    result = {"image_id": truth.images[image], "category_id": CATEGORY, "keypoints": joints, "score": score}
+    if entry.get("bbox"):
+        box = numbers(entry["bbox"])
+        if box is None or len(box) != 4:
+            return "with a bbox that is not x, y, width, height"
+        result["bbox"] = box
+    return result
+
+
+def _wrong_count(joints: Sequence[float], skeleton: Skeleton) -> str:
+    return f"{len(joints)} keypoint numbers; {skeleton.name} needs {len(skeleton)} x 3"
 
 
 def percent(figure: float) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rsn.evaluation.coco import NOBODY, Entry, KeypointScores, evaluate_keypoints, percent
+from rsn.evaluation.coco import NOBODY, Entry, GroundTruth, KeypointScores, evaluate_selected, percent
 from rsn.skeletons import Skeleton
 
 FACE = ("nose", "eye", "ear", "mouth", "forehead", "chin")
@@ -19,7 +19,7 @@ def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
 
 
 def evaluate_parts(
-    annotations: Entry, results: Sequence[Entry], skeleton: Skeleton
+    annotations: Entry | GroundTruth, results: Sequence[Entry], skeleton: Skeleton
 ) -> dict[str, KeypointScores]:
     """The COCO figures of each part: OKS over its joints alone, as if the annotations had no others.
 
@@ -27,14 +27,13 @@ def evaluate_parts(
     there is told by whether the joints, all of them, lie in or near the box. Arguments and errors as in
     `evaluate_keypoints`; `annotations` is what the file holds. Figures are -1 for a part that nobody has.
     """
+    truth = annotations if isinstance(annotations, GroundTruth) else GroundTruth.of(annotations, skeleton)
+    selected, left_out = truth.select(results)
     figures = {}
     for part, joints in body_parts(skeleton).items():
-        people = [_with_only(joints, person) for person in annotations["annotations"]]
-        if any(person["num_keypoints"] for person in people):
-            only = {**annotations, "annotations": people}
-            figures[part] = evaluate_keypoints(only, results, skeleton)
-        else:
-            figures[part] = KeypointScores(*[NOBODY] * 10)
+        only = truth.with_only(joints)
+        nobody = KeypointScores(*[NOBODY] * 10)
+        figures[part] = nobody if only.is_empty else evaluate_selected(only, selected, left_out)
     return figures
 
 
@@ -46,11 +45,3 @@ def parts_table(figures: dict[str, KeypointScores]) -> str:
         rows.append([part, *map(percent, shown)])
     width = max(len(row[0]) for row in rows) + 2
     return "\n".join(f"{name:<{width}}" + "".join(f"{cell:>8}" for cell in cells) for name, *cells in rows)
-
-
-def _with_only(joints: Sequence[int], person: Entry) -> Entry:
-    """An annotation that knows no joints but these."""
-    numbers = person.get("keypoints", [])
-    kept = [value if place % 3 != 2 or place // 3 in joints else 0 for place, value in enumerate(numbers)]
-    marked = sum(visibility > 0 for visibility in kept[2::3])
-    return {**person, "keypoints": kept, "num_keypoints": min(marked, person.get("num_keypoints", marked))}

@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from rsn.datasets.coco import for_evaluation, read_json
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.mpii import is_mpii
-from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
+from rsn.evaluation.coco import GroundTruth, KeypointScores, evaluate_keypoints
 from rsn.evaluation.mpii import PckhScores, check_head_sizes, evaluate_pckh
 from rsn.evaluation.run import estimate_boxes, labelled_boxes
 from rsn.inference.estimator import PoseEstimator
@@ -45,13 +44,12 @@ class Validation(Callback):
     ) -> None:
         self.people = people.people
         self.body = card.skeleton
-        self.annotations = None
+        self.annotations: GroundTruth | None = None
         if is_mpii(recipe.validation.annotations):
             check_head_sizes(self.people)
         else:  # once, not in every round
             self.body = with_sigmas(card.skeleton)
-            file = recipe.validation.annotations
-            self.annotations = for_evaluation(read_json(file), str(file), self.body)
+            self.annotations = GroundTruth.of(recipe.validation.annotations, self.body)
         self.boxes = labelled_boxes(people)
         self.category_id = people.category_id
         self.card = card
