@@ -12,7 +12,17 @@ SOURCE = Path(rsn.__file__).parent
 # From the ground up.
 FLOORS = (
     {"errors", "extras", "files", "downloads", "processes", "typed_json", "typed_yaml"},
-    {"keypoint_names", "skeletons", "skeleton_files", "people", "crops", "images", "image_formats", "oks"},
+    {
+        "keypoint_names",
+        "skeletons",
+        "skeleton_files",
+        "people",
+        "crops",
+        "images",
+        "image_arrays",
+        "image_formats",
+        "oks",
+    },
     {"networks"},
     {"heatmaps"},
     {"datasets"},

@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class RsnError(Exception):
     """A mistake in what was given: one sentence that says what was wrong, where, and what to do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As pickled, for the process that waits for an answer: the sentence, whatever the constructor takes."""
+        return _restored, (type(self), *self.args), self.__dict__
 
 
 class RsnWarning(UserWarning):
@@ -49,3 +54,7 @@ class UnknownNameError(RsnError):
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(known)}"
         shown = name if len(name) <= 80 else f"{name[:77]}..."
         super().__init__(f"there is no {kind} named {shown!r}; {hint}")
+
+
+def _restored(kind: type[RsnError], *args: Any) -> RsnError:
+    return kind.__new__(kind, *args)

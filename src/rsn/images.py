@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rsn.crops import Image, Shrink
 from rsn.errors import ImageError, RsnWarning
 from rsn.files import write_atomically
+from rsn.image_arrays import on_white
 from rsn.image_formats import (
     decode_heif,
     is_heif,
@@ -180,7 +181,7 @@ def _decode(data: bytes, name: str, shrink: Shrink) -> NDArray[np.uint8] | None:
     """(H, W, 3) BGR, or None for what cannot be read. Only of a JPEG may it be anything but whole."""
     if is_heif(data):
         pixels = decode_heif(data, name)
-        return None if pixels is None else _on_white(pixels[..., [2, 1, 0, 3]])
+        return None if pixels is None else on_white(pixels[..., [2, 1, 0, 3]])
     try:
         if data.startswith((_JPEG, *_TIFF)):  # which OpenCV turns upright in any case
             return _decoded(data, _READING[shrink])
@@ -200,7 +201,7 @@ def _decoded(data: bytes, reading: int) -> NDArray[np.uint8] | None:
             buffer, cv2.IMREAD_UNCHANGED
         )  # alone keeps the alpha channel, and turns no PNG or WebP
         if stored is not None and stored.shape[2:] == (4,) and stored.dtype in (np.uint8, np.uint16):
-            return _on_white(np.asarray(stored))
+            return on_white(np.asarray(stored))
     pixels = cv2.imdecode(buffer, reading)
     return np.asarray(pixels) if pixels is not None and pixels.dtype == np.uint8 else None
 
@@ -230,13 +231,6 @@ def _encode(image: Image, suffix: str) -> bytes | None:
     except cv2.error:
         return None
     return data.tobytes() if done else None
-
-
-def _on_white(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """(H, W, 4) uint8 or uint16, the last channel alpha -> (H, W, 3) uint8."""
-    eight_bits = (pixels >> 8 if pixels.dtype == np.uint16 else pixels).astype(np.uint16)
-    colour, alpha = eight_bits[..., :3], eight_bits[..., 3:]
-    return np.asarray((colour * alpha + 255 * (255 - alpha) + 127) // 255, np.uint8)
 
 
 class _SilentOpenCV:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rsn import PoseEstimator, heatmaps
 from rsn.crops import Crop
-from rsn.errors import AnnotationError, DeviceError, ImageError, UnknownNameError
+from rsn.errors import AnnotationError, DeviceError, UnknownNameError
 from rsn.inference.ensemble import heatmaps_of
 from rsn.inference.estimator import Scene
 from rsn.networks.card import Card
@@ -82,14 +82,6 @@ def test_impossible_boxes_are_refused(
 ) -> None:
     with pytest.raises(AnnotationError, match=says):
         estimator(image, boxes)
-
-
-@pytest.mark.parametrize(
-    "odd", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3)), np.zeros((9, 9, 4), np.uint8)]
-)
-def test_other_images_are_refused(estimator: PoseEstimator, odd: np.ndarray) -> None:
-    with pytest.raises(ImageError, match="uint8 RGB"):
-        estimator(odd, [[0, 0, 9, 9]])
 
 
 def test_photos_with_nobody_are_not_hoarded(estimator: PoseEstimator, image: np.ndarray) -> None:

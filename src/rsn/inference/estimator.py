@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from rsn.crops import Crop, Image
-from rsn.errors import AnnotationError, ImageError, RsnError
+from rsn.errors import AnnotationError, RsnError
 from rsn.heatmaps import decode
+from rsn.image_arrays import as_rgb
 from rsn.inference.detection.boxes import Detector
 from rsn.inference.detection.opening import STARTER, open_detector
 from rsn.inference.engines import choose
 from rsn.inference.ensemble import Source, heatmaps_of, on_crops, open_members
 from rsn.inference.exported import engine_for, is_exported
+from rsn.inference.sharing import MadeFromArguments, check_process
 from rsn.networks.card import Card, Decoder
 from rsn.networks.network import PoseNetwork
 from rsn.oks import without_doubles
@@ -44,19 +46,22 @@ class Scene:
         """Check and convert.
 
         Raises:
-            ImageError: an image that is not (H, W, 3) uint8.
+            ImageError: what `rsn.image_arrays.as_rgb` does not take.
             AnnotationError: a box that is not four finite numbers, has no area, or lies outside the image; scores
                 that do not match the boxes.
         """
-        if image.dtype != np.uint8 or image.shape[2:] != (3,):
-            raise ImageError(f"an image is (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
-        checked = np.asarray(boxes, np.float64)
+        image = as_rgb(image)
+        checked = _numbers(boxes, "boxes must be rows of x, y, width, height")
         checked = checked.reshape(0, 4) if checked.size == 0 else np.atleast_2d(checked)
-        scores = np.ones(len(checked)) if box_scores is None else np.asarray(box_scores, np.float64)
+        scores = (
+            np.ones(len(checked)) if box_scores is None else _numbers(box_scores, "a box's score is a number")
+        )
         if checked.shape[1:] != (4,):
             raise AnnotationError(f"boxes must be rows of x, y, width, height, not of shape {checked.shape}")
         if scores.shape != (len(checked),):
             raise AnnotationError(f"{len(checked)} boxes came with {scores.size} scores")
+        if not np.isfinite(scores).all():
+            raise AnnotationError("a box's score is a finite number; leave out boxes without one")
         height, width = image.shape[:2]
         for box in checked:
             _check_box(box, width, height)
@@ -94,8 +99,11 @@ class View:
         return cls(box, score, crops, [cut[crop.size, crop.matrix.tobytes()] for crop in crops])
 
 
-class PoseEstimator:
+class PoseEstimator(MadeFromArguments):
     """Finds the joints of people in images.
+
+    Any number of threads may call one. In a process that was forked after one was made it raises an `RsnError`. Pickled
+    and read, it is made anew from its arguments; one of a network that was passed in cannot be pickled.
 
     Args:
         model: a weight's name (`rsn18.starter`), a weights file, a file that `rsn export` wrote (.onnx, .xml), or a
@@ -129,6 +137,8 @@ class PoseEstimator:
         DeviceError: the device or engine was asked for and is not there.
     """
 
+    _kept = ("flip", "batch_size", "group_size")
+
     def __init__(
         self,
         model: Source | Sequence[Source] = "rsn18.starter",
@@ -144,6 +154,8 @@ class PoseEstimator:
     ) -> None:
         if batch_size < 1:
             raise RsnError(f"a batch has at least 1 crop, not {batch_size}")
+        if not isinstance(model, str | Path | PoseNetwork | Sequence):
+            raise RsnError(f"a model is a name, a file or a network of rsn's, not {model!r:.80}")
         sources = [model] if isinstance(model, str | Path | PoseNetwork) else list(model)
         cards = [card] if isinstance(card, Card) else list(card)
         if engine == "auto":
@@ -154,16 +166,18 @@ class PoseEstimator:
         )
         self.card = self.members[0].card
         self._detector = detector
+        self._opening = Lock()
         self.flip = flip
         self.batch_size = batch_size
         self.group_size = batch_size * (BATCHES_A_MODEL if one_at_a_time else 1)
 
-    @cached_property
+    @property
     def detector(self) -> Detector | None:
         """Opened here, since many never need it; raises what `open_detector` does."""
-        if isinstance(self._detector, str | Path):
-            return open_detector(self._detector, device=str(self.device))
-        return self._detector
+        with self._opening:
+            if isinstance(self._detector, str | Path):
+                self._detector = open_detector(self._detector, device=str(self.device))
+            return self._detector
 
     def __call__(
         self, image: Image, boxes: ArrayLike | None = None, box_scores: ArrayLike | None = None
@@ -174,14 +188,17 @@ class PoseEstimator:
         they come best first. A person's score is that of the box times the mean of the joints.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB, or RGBA or grey, see `rsn.image_arrays.as_rgb`.
             boxes: (N, 4) x, y, width, height in image pixels; without them the detector finds them.
             box_scores: (N,), 1 by default.
 
         Raises:
+            ImageError: an image of another kind.
             AnnotationError: boxes that cannot be (see `Scene.of`), or none given and no detector.
             RsnError: a detector that cannot be opened, as `open_detector` says it.
         """
+        check_process()
+        image = as_rgb(image)
         if boxes is None:
             if self.detector is None:
                 raise AnnotationError("no boxes were given and this estimator has no detector; pass boxes")
@@ -196,6 +213,7 @@ class PoseEstimator:
 
     def look(self, scene: Scene) -> list[View]:
         """The boxes of a scene as the models see them: all that `estimate_views` needs of it."""
+        check_process()
         return scene.views([member.card for member in self.members])
 
     def estimate_views(self, views_of_scenes: Iterable[list[View]]) -> Iterator[list[Person]]:
@@ -247,6 +265,13 @@ def _engine_for(sources: Sequence[Source]) -> str:
     if exported:
         return engine_for(exported)
     return "torch" if any(isinstance(source, PoseNetwork) for source in sources) else "auto"
+
+
+def _numbers(values: ArrayLike, expected: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:  # ragged rows, names, dictionaries, tensors on a GPU
+        raise AnnotationError(f"{expected}, not {str(values)[:80]} ({error})") from error
 
 
 def _check_box(box: NDArray[np.float64], image_width: int, image_height: int) -> None:

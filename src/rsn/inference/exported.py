@@ -12,6 +12,7 @@ from torch import Tensor
 from rsn import __version__
 from rsn.errors import DeviceError, WeightsError
 from rsn.inference.engines import Engine
+from rsn.inference.sharing import check_process, shared
 from rsn.networks.card import METADATA_KEY, Card
 
 KEYS = (METADATA_KEY, "rsn.export")  # of the metadata: the card, and what was made of it
@@ -119,6 +120,7 @@ def open_exported(path: Path, engine: str, device: torch.device) -> tuple[Engine
     if engine not in _ENGINES[path.suffix]:
         known = " or ".join(_ENGINES[path.suffix])
         raise DeviceError(f"engine {engine} does not run {path}; choose {known}, or leave it out")
+    check_process()
     if engine == "onnxruntime":
         from rsn.inference.engines.onnxruntime import open_onnx
 
@@ -132,9 +134,9 @@ def open_exported(path: Path, engine: str, device: torch.device) -> tuple[Engine
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     if not export.preprocess:
-        return graph.engine, export
+        return shared(graph.engine), export
 
     def engine_of_pictures(crops: Tensor) -> Tensor:
         return graph.engine(crops.permute(0, 2, 3, 1))
 
-    return engine_of_pictures, export
+    return shared(engine_of_pictures), export

@@ -22,6 +22,7 @@ from rsn.errors import RsnWarning, WeightsError
 from rsn.extras import require
 from rsn.inference.detection.boxes import LEAST_SCORE, Found, found_people
 from rsn.inference.devices import pick_device
+from rsn.inference.sharing import check_process
 
 FAMILIES = ("rt_detr", "rt_detr_v2", "d_fine")  # `model_type` of their config.json
 
@@ -72,6 +73,7 @@ class DetrDetector:
     """
 
     def __init__(self, name: str, *, device: str = "auto", least_score: float = LEAST_SCORE) -> None:
+        check_process()
         require("transformers", extra="detect", for_what=f"the detector {name}")
         from transformers import AutoConfig, AutoModelForObjectDetection, ImageProcessingMixin
 
@@ -97,6 +99,7 @@ class DetrDetector:
     @torch.inference_mode()
     def __call__(self, image: Image) -> Found:
         """(H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best first."""
+        check_process()
         answer = self.model(pixel_values=self.prepare(image).to(self.device))
         scores = answer.logits[0, :, self.person].sigmoid().double().cpu().numpy()
         height, width = image.shape[:2]

@@ -13,6 +13,7 @@ from rsn.extras import require
 from rsn.inference.detection.boxes import LEAST_SCORE, Found, found_people, without_overlaps
 from rsn.inference.detection.onnx_families import Family, Outputs, family_of
 from rsn.inference.devices import pick_device
+from rsn.inference.sharing import check_process
 
 GREY = 114  # around a letterboxed picture, in YOLOX and RTMDet alike
 USUAL_SIDE = 640  # of an input whose size the file leaves open
@@ -31,6 +32,7 @@ class OnnxDetector:
     """
 
     def __init__(self, path: Path, *, device: str = "auto", least_score: float = LEAST_SCORE) -> None:
+        check_process()
         require("onnxruntime", extra="detect", for_what=f"the detector {path}")
         self.path = path
         self.least_score = least_score
@@ -47,6 +49,7 @@ class OnnxDetector:
 
     def __call__(self, image: Image) -> Found:
         """(H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best first."""
+        check_process()
         fitted, scale = _fit(image, self.size, letterboxed=self.family.letterboxed)
         corners, scores = self.family.read(self._answers(_pixels(fitted, self.family)), self.size)
         found = found_people(corners / np.tile(scale, 2), scores, image.shape[:2], self.least_score)

@@ -1,8 +1,8 @@
 """What runs a network: engines turn crops into heatmaps by different means, and agree.
 
 An engine is a function: crops (N, 3, H, W) uint8 RGB on any device -> heatmaps (N, K, H/4, W/4) float32. It is built
-of a trained network and its card, and takes any N. All of them run the same graph, `networks.deployment.Deployment`,
-so normalisation is part of it.
+of a trained network and its card, takes any N, and may be called by any number of threads. All of them run the same
+graph, `networks.deployment.Deployment`, so normalisation is part of it.
 
 Importing this imports no engine.
 """
@@ -74,7 +74,15 @@ def build_engine(name: str, network: "PoseNetwork", card: "Card", device: "torch
 
     Raises:
         DeviceError: the engine is not installed, or cannot do here what its name says.
+        RsnError: this process was forked, see `sharing.check_process`.
     """
+    from rsn.inference.sharing import check_process, shared
+
+    check_process()
+    return shared(_build(name, network, card, device))
+
+
+def _build(name: str, network: "PoseNetwork", card: "Card", device: "torch.device") -> "Engine":
     from rsn.networks.deployment import Deployment
 
     deployment = Deployment(network, card)

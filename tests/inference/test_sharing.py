@@ -1,0 +1,162 @@
+"""What runs a network, in threads, in forked processes and in pickles."""
+
+import multiprocessing
+import os
+import pickle
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rsn import PoseEstimator
+from rsn.errors import ImageError, RsnError, UnknownNameError
+from rsn.inference import sharing
+from rsn.inference.engines import ENGINES, build_engine
+from rsn.inference.video.frames import VideoError
+from rsn.networks.card import Card
+from rsn.serving.admission import Refused
+from small_network import small_network
+
+BOX = [[10.0, 5.0, 60.0, 90.0]]
+IMAGE = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+
+
+def in_fork(work: Callable[[], object]) -> str:
+    """What a forked process answers, or the error that it raises, as multiprocessing brings them back."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            answer = repr(work())
+        except RsnError as error:
+            answer = f"{type(error).__name__}: {error}"
+        os.write(writer, answer.encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ENGINES if "compile" not in name and not name.endswith("16")]
+)
+def test_an_engine_called_from_many_threads_gives_the_answers_of_one(name: str) -> None:
+    torch.manual_seed(0)
+    engine = build_engine(name, small_network(2), Card("mspn50", input_size=(32, 32)), torch.device("cpu"))
+    batches = [torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8) for count in (1, 2, 3, 5)]
+    alone = [engine(crops) for crops in batches]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda turn: engine(batches[turn % 4]), range(32)))
+    for turn, answer in enumerate(answers):
+        torch.testing.assert_close(answer, alone[turn % 4])
+
+
+def test_an_estimator_called_from_many_threads_opens_one_detector(
+    random_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def open_detector(source: str, *, device: str) -> object:
+        opened.append(source)
+        return lambda image: (np.array(BOX), np.ones(1))
+
+    monkeypatch.setattr("rsn.inference.estimator.open_detector", open_detector)
+    estimator = PoseEstimator(random_weights, engine="torch")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: estimator(IMAGE)[0].keypoints.tolist(), range(8)))
+    assert answers == [answers[0]] * 8
+    assert opened == ["starter"]
+
+
+def test_a_forked_process_is_refused_in_a_sentence(random_weights: Path) -> None:
+    estimator = PoseEstimator(random_weights, engine="torch", detector=None)
+    says = r"RsnError: this process was forked from one .*get_context\('spawn'\)"
+    for work in (
+        lambda: estimator(IMAGE, BOX),
+        lambda: estimator.heatmaps(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)),
+        lambda: PoseEstimator(random_weights, engine="torch"),
+    ):
+        assert re.match(says, in_fork(work))
+    assert len(estimator(IMAGE, BOX)) == 1  # the parent goes on
+
+
+def test_a_process_that_was_forked_before_the_first_network_may_run_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sharing, "_first_process", None)
+
+    def work() -> None:
+        sharing.check_process()
+        sharing.check_process()
+
+    assert in_fork(work) == "None"
+
+
+def test_an_estimator_is_pickled_as_its_arguments(random_weights: Path) -> None:
+    estimator = PoseEstimator(random_weights, engine="torch", detector=None)
+    estimator.flip = True
+    again = pickle.loads(pickle.dumps(estimator))
+    assert (again.flip, again.engine, again.detector) == (True, "torch", None)
+    np.testing.assert_array_equal(again(IMAGE, BOX)[0].keypoints, estimator(IMAGE, BOX)[0].keypoints)
+
+
+@pytest.mark.slow
+def test_an_estimator_works_in_a_spawned_process(random_weights: Path) -> None:
+    estimator = PoseEstimator(random_weights, engine="torch", detector=None)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        (people,) = pool.apply(estimator, (IMAGE, BOX))
+    np.testing.assert_allclose(people.keypoints, estimator(IMAGE, BOX)[0].keypoints, atol=1e-3)
+
+
+class Made(sharing.MadeFromArguments):
+    _kept = ("changed",)
+
+    def __init__(self, model: object, *, detector: object = None) -> None:
+        self.model, self.detector, self.changed = model, detector, False
+        self.engine = lambda: None  # which cannot be pickled
+
+
+def test_arguments_and_what_may_have_changed_are_pickled() -> None:
+    made = Made(["a", "b"], detector="starter")
+    made.changed = True
+    again = pickle.loads(pickle.dumps(made))
+    assert (again.model, again.detector, again.changed) == (["a", "b"], "starter", True)
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (Made(small_network(2)), "a Made of a network in memory cannot be pickled; save its weights"),
+        (Made(["a", small_network(2)]), "a Made of a network in memory"),
+        (
+            Made("a", detector=lambda image: None),
+            "this Made cannot be pickled, since one of its arguments cannot be",
+        ),
+    ],
+)
+def test_what_cannot_be_pickled_is_refused_in_a_sentence(made: Made, says: str) -> None:
+    with pytest.raises(RsnError, match=says):
+        pickle.dumps(made)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RsnError("one"),
+        ImageError("two"),
+        VideoError("three"),
+        UnknownNameError("engine", "trch", ["torch"]),
+        Refused(413, "too much"),
+    ],
+)
+def test_errors_come_back_from_other_processes(error: RsnError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
