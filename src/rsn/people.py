@@ -50,7 +50,7 @@ class Person:
             box_score=box_score,
         )
 
-    def to_coco(self, image_id: int | str, category_id: int = 1) -> dict[str, Any]:
+    def to_coco(self, image_id: int | str, category_id: int | str = 1) -> dict[str, Any]:
         """An entry of a COCO keypoint results file.
 
         The box is added as `box`, which evaluators ignore; a `bbox` would change what they count as medium and large.

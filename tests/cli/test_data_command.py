@@ -157,8 +157,8 @@ def test_two_bodies_train_together_and_are_measured(
     trained = rsn("train", tmp_path / "both.yaml")
     assert trained.returncode == 0, trained.stderr
     assert "training   16 people in 8 images (climber)" in trained.stderr
-    assert "8 people without box got one around their joints" in trained.stderr
-    assert "8 people without area got one of 0.53 x their box" in trained.stderr
+    assert "8 people without a box, who get one around their joints" in trained.stderr
+    assert "8 people without an area, who get 0.53 x that of the box" in trained.stderr
     assert "has no sigmas" in trained.stderr
     assert "COCO's for 4 joints of the same name and 0.05 for head" in trained.stderr
     weights = tmp_path / "run/best.safetensors"
@@ -169,7 +169,7 @@ def test_two_bodies_train_together_and_are_measured(
     files = ("--json", tmp_path / "a.json", "--results", tmp_path / "results.json")
     measured = rsn("evaluate", weights, *given, "--images", climbers.parent / "images", "--parts", *files)
     assert measured.returncode == 0, measured.stderr
-    assert measured.stderr.count("without area") == 1  # said once, not once for each part
+    assert measured.stderr.count("without an area") == 1  # said once, not once for each part
     assert {entry["category_id"] for entry in json.loads((tmp_path / "results.json").read_text())} == {7}
     scored = rsn("score", tmp_path / "results.json", *given, "--parts", "--json", tmp_path / "b.json")
     assert scored.returncode == 0, scored.stderr

@@ -156,7 +156,7 @@ def _annotated_twice(document: dict[str, Any]) -> None:
 
 def _another_set(document: dict[str, Any]) -> None:
     for image in document["images"]:
-        image["id"] += 100
+        image |= {"id": image["id"] + 100, "file_name": f"{image['id'] + 100}.png"}
     for person in document["annotations"]:
         person["image_id"] += 100
 
@@ -164,8 +164,8 @@ def _another_set(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (_listed_twice, "list image 1 twice"),
-        (_annotated_twice, "annotation id 1 is given twice"),
+        (_listed_twice, "1 image ids that are given twice (give each its own): image 1"),
+        (_annotated_twice, "1 annotation ids that are given twice (give each its own): annotation 1"),
         (_another_set, "no results to evaluate; left out: 10 of images that the annotations do not list"),
     ],
 )

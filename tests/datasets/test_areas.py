@@ -50,7 +50,9 @@ def test_area_that_cannot_be_right_is_derived_and_counted(
     results = found_a_pixel_off(document)
     for entry in document["annotations"]:
         entry["area"] = wrong(entry["area"])
-    with pytest.warns(RsnWarning, match=r"6 people whose area cannot be right got one of 0\.53 x their box"):
+    with pytest.warns(
+        RsnWarning, match=r"6 people whose area cannot be right, who get 0\.53 x that of the box"
+    ):
         scores = evaluate_keypoints(document, results, COCO_17)
     assert scores.ap > 0.9
     assert scores.ar > 0.9
@@ -95,7 +97,8 @@ def test_box_that_is_missing_or_empty_is_drawn_around_the_joints(
     change(document["annotations"][2])
     (tmp_path / "odd.json").write_text(json.dumps(document))
     with pytest.warns(
-        RsnWarning, match="1 people with(out box| a box of less than a pixel) got one around their joints"
+        RsnWarning,
+        match="1 people with(out a box| a box of less than a pixel), who get one around their joints",
     ):
         people = read_coco(tmp_path / "odd.json", tmp_path / "images").with_joints()
     assert len(people) == 6
@@ -112,7 +115,7 @@ def test_sizes_that_are_told_keep_derived_boxes_within_the_image(
     }
     document["images"][0] |= {"width": "160", "height": "120"}
     (tmp_path / "odd.json").write_text(json.dumps(document))
-    with pytest.warns(RsnWarning, match="1 people without box"):
+    with pytest.warns(RsnWarning, match="1 people without a box"):
         x, y, width, height = read_coco(tmp_path / "odd.json", tmp_path / "images").people[0].box
     assert (x + width, y + height) == (157.5, 115)
 

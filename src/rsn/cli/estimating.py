@@ -69,7 +69,7 @@ class SelectionOptions:
     """OKS from which two people are one; for soft-oks, the smaller the lower doubles are ranked."""
 
     def estimate(
-        self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", *, category_id: int
+        self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", *, category_id: int | str
     ) -> list[dict[str, Any]]:
         """COCO results of all boxes, without the people found twice, in every process."""
         return estimate_together(
@@ -81,7 +81,7 @@ def estimate_together(
     estimator: "PoseEstimator",
     boxes: "Sequence[ImageBoxes]",
     *,
-    category_id: int = 1,
+    category_id: int | str = 1,
     nms: _Nms = "none",
     nms_threshold: float = 0.9,
 ) -> list[dict[str, Any]]:

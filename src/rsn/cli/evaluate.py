@@ -114,7 +114,8 @@ class Evaluate(ModelOptions, SelectionOptions):
         return 0
 
     def _boxes(self, document: Any, people: "PoseDataset") -> "BoxSet":
-        from rsn.datasets.coco import check_files, image_files
+        from rsn.datasets.coco import image_files
+        from rsn.datasets.image_files import check_files
         from rsn.evaluation.run import BoxSet, labelled_boxes, read_boxes
 
         if self.boxes == "gt":

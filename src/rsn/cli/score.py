@@ -31,7 +31,8 @@ class Score:
 
         require("hotcoco", extra="train", for_what="COCO evaluation")
         from rsn.cli.scores import ground_truth, measure
-        from rsn.datasets.coco import body_of, read_json
+        from rsn.datasets.bodies import body_of
+        from rsn.datasets.coco import read_json
         from rsn.errors import AnnotationError
         from rsn.files import expect_file, write_atomically
         from rsn.skeleton_files import read_skeleton

@@ -27,7 +27,8 @@ class CocoTestdev(ModelOptions, SelectionOptions):
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
-        from rsn.datasets.coco import check_files, image_files, read_json
+        from rsn.datasets.coco import image_files, read_json
+        from rsn.datasets.image_files import check_files
         from rsn.datasets.labelled import PoseDataset
         from rsn.evaluation.run import check_same_body, read_boxes
         from rsn.evaluation.submission import PERSON, check_testdev, testdev_name, write_testdev

@@ -1,6 +1,7 @@
 """Which boxes, areas and image sizes of an annotation file can be right; those that cannot are derived."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 AREA_OF_BOX = 0.53  # median share of its box that a person covers, among those of COCO with an outline
@@ -52,6 +53,14 @@ def is_empty_box(box: Any) -> bool:
     if not isinstance(box, list | tuple) or len(box) != 4:
         return False
     return bool(number(box[2]) < SMALLEST_BOX or number(box[3]) < SMALLEST_BOX)
+
+
+def is_outside(box: Sequence[float], size: tuple[float, float] | None) -> bool:
+    """Whether a box x, y, width, height lies outside an image of (width, height); False where that is not known."""
+    if size is None:
+        return False
+    x, y, width, height = box
+    return x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0
 
 
 def usable_area(area: Any, box: Any) -> float | None:

@@ -1,6 +1,8 @@
 """What can be wrong with a data set, and the report of what is."""
 
+import warnings
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.datasets.labelled import LabelledPerson
+from rsn.errors import AnnotationError, RsnWarning
 from rsn.skeletons import Skeleton
 
 Level = Literal["error", "suspicion", "note"]
@@ -52,7 +55,7 @@ IMAGE_TWICE = Kind("error", "image", "image ids that are given twice", "give eac
 BAD_IMAGE = Kind("error", "set", "images without id or file_name", "each needs both")
 ANNOTATION_TWICE = Kind("error", "annotation", "annotation ids that are given twice", "give each its own")
 BAD_ANNOTATION = Kind(
-    "error", "set", "annotations that are no mapping or have no id", "each needs an id of its own"
+    "error", "set", "annotations that are no mapping", "each needs keypoints and an image_id"
 )
 NO_IMAGE = Kind("error", "annotation", "people of images that the file does not list", "list the images")
 BAD_JOINTS = Kind(
@@ -64,13 +67,8 @@ BAD_JOINTS = Kind(
 BAD_VISIBILITY = Kind(
     "error", "annotation", "visibilities that are not 0, 1 or 2", "0 absent, 1 occluded, 2 visible"
 )
+BAD_CROWD = Kind("error", "annotation", "iscrowd that is neither 0 nor 1", "write 0 for a single person")
 BAD_BOX = Kind("error", "annotation", "boxes that are not x, y, width, height", "write 4 finite numbers")
-EMPTY_BOX = Kind(
-    "error",
-    "annotation",
-    "people with joints and a box of less than a pixel",
-    "draw the box in pixels, or leave it out",
-)
 BOX_OUTSIDE = Kind("error", "annotation", "boxes that lie outside their picture", "are they of this picture?")
 JOINT_OUTSIDE = Kind(
     "error",
@@ -111,7 +109,26 @@ OTHER_COUNT = Kind(
     "suspicion",
     "annotation",
     "num_keypoints that differ from the joints marked",
-    "0 leaves people out of figures",
+    "those marked are counted instead",
+)
+EMPTY_BOX = Kind(
+    "suspicion",
+    "annotation",
+    "people with a box of less than a pixel, who get one around their joints",
+    "draw the box in pixels, or leave it out",
+)
+UNPAIRED = Kind(
+    "suspicion",
+    "set",
+    "keypoints whose names say left or right, and that have no counterpart on the other side",
+    "flipped images leave them as they are; name their counterparts, or give flip_pairs",
+)
+LIMBS = Kind("suspicion", "set", "limbs that cannot be as they are written", "they are only for drawing")
+UNLISTED_CATEGORY = Kind(
+    "suspicion",
+    "annotation",
+    "annotations of categories that the file does not list, left out",
+    "are the ids of both lists the same?",
 )
 BAD_AREA = Kind(
     "suspicion",
@@ -123,6 +140,10 @@ BAD_AREA = Kind(
 BOX_BEYOND = Kind("note", "annotation", "boxes that reach beyond the picture")
 NO_BOX = Kind("note", "annotation", "people without a box, who get one around their joints")
 NO_AREA = Kind("note", "annotation", "people without an area, who get 0.53 x that of the box")
+NO_ID = Kind("note", "set", "annotations without an id, which go by their place in the list")
+RESPELLED = Kind(
+    "note", "image", "images whose file is found under another spelling of its name or without some folders"
+)
 NO_JOINTS = Kind("note", "annotation", "people without a joint marked, left out of training")
 CROWD = Kind("note", "annotation", "crowds, left out of training")
 OTHER_CATEGORY = Kind("note", "annotation", "annotations of categories without these joints")
@@ -136,6 +157,52 @@ NO_PEOPLE = Kind("note", "image", "images without people")
 NOT_OPENED = Kind(
     "note", "image", "pictures that were not opened", "rsn data check without --sample opens all"
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found in a data set so far.
+
+    ids: of images or annotations, or sentences, by what was found. details: more about single ids.
+    """
+
+    ids: dict[Kind, list[int | str]] = field(default_factory=dict)
+    details: dict[tuple[Kind, int | str], str] = field(default_factory=dict)
+
+    def add(self, kind: Kind, one: int | str, detail: str = "") -> None:
+        """Note that something is found, once more."""
+        self.ids.setdefault(kind, []).append(one)
+        if detail:
+            self.details[kind, one] = detail
+
+    def about(self, kind: Kind) -> list[str]:
+        """The ids of a finding, with what is known about each."""
+        return [
+            f"{one} ({self.details[kind, one]})" if (kind, one) in self.details else str(one)
+            for one in self.ids[kind]
+        ]
+
+    def sentence(self, kind: Kind) -> str:
+        """A finding as part of a sentence: how often, what, what to do, and where."""
+        about = self.about(kind)
+        advice = f" ({kind.advice})" if kind.advice else ""
+        if kind.level == "note":
+            return f"{len(about)} {kind.says}"
+        more = f" and {len(about) - _SHOWN} more, which rsn data check lists" if len(about) > _SHOWN else ""
+        of = "" if kind.of == "set" else f"{kind.of} "
+        return f"{len(about)} {kind.says}{advice}: {of}{', '.join(about[:_SHOWN])}{more}"
+
+    def refuse(self, where: str) -> None:
+        """Raise an AnnotationError that names the errors among them, if there are any."""
+        errors = [self.sentence(kind) for kind in self.ids if kind.level == "error"]
+        if errors:
+            raise AnnotationError(f"{where}: {'; '.join(errors)}")
+
+    def tell(self, where: str, kinds: Iterable[Kind]) -> None:
+        """Issue an RsnWarning for each of these kinds that was found."""
+        for kind in kinds:
+            if kind in self.ids:  # from one line, so that what is read twice is told once
+                warnings.warn(f"{where}: {self.sentence(kind)}", RsnWarning, stacklevel=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.datasets.extents import SMALLEST_BOX
+from rsn.datasets.extents import SMALLEST_BOX, is_outside
 from rsn.errors import AnnotationError
 from rsn.skeletons import Skeleton, convert
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A picture of a data set: `id` is what results refer to."""
+    """An image of a data set.
+
+    id: what results refer to. size: (width, height) in pixels, as the data set tells it; None where it does not.
+    """
 
     id: int | str
     path: Path
+    size: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +46,18 @@ class LabelledPerson:
 class PoseDataset:
     """People in images, all of one skeleton.
 
-    left_out: counts of what filters removed, by reason. category_id: what results about these people carry.
+    left_out: counts of what filters removed, by reason. category_ids: of the categories that they are of.
     """
 
     skeleton: Skeleton
     people: tuple[LabelledPerson, ...]
     left_out: Counter[str] = field(default_factory=Counter)
-    category_id: int = 1
+    category_ids: tuple[int | str, ...] = (1,)
+
+    @property
+    def category_id(self) -> int | str:
+        """What results about these people carry: the first of the categories."""
+        return self.category_ids[0]
 
     def __len__(self) -> int:
         return len(self.people)
@@ -80,7 +89,7 @@ class PoseDataset:
         return replace(self, skeleton=skeleton, people=tuple(people))
 
     def with_joints(self, *, min_box_height: float = 0.0) -> "PoseDataset":
-        """Those whose pose is known: no crowds, at least one joint marked, a box of a pixel or more and of some height.
+        """Those whose pose is known: no crowds, at least one joint marked, a box in the image, of some size and height.
 
         min_box_height: in pixels.
         """
@@ -88,6 +97,7 @@ class PoseDataset:
             "crowd": lambda person: person.crowd,
             "no joint marked": lambda person: not (person.visibility > 0).any(),
             "box of less than a pixel": lambda person: min(person.box[2:]) < SMALLEST_BOX,
+            "box outside the image": lambda person: is_outside(person.box.tolist(), person.image.size),
             f"box lower than {min_box_height:g} px": lambda person: person.box[3] < min_box_height,
         }
         kept: list[LabelledPerson] = []

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsn.datasets.coco import check_files, read_json
+from rsn.datasets.coco import read_json
+from rsn.datasets.image_files import check_files
 from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
 from rsn.datasets.matlab import read_mat, structs
 from rsn.errors import AnnotationError

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsn.datasets.coco import body_of, for_evaluation, read_json
+from rsn.datasets.coco import read_json
 from rsn.datasets.extents import number, numbers
 from rsn.datasets.ids import plain_id
+from rsn.datasets.records import Annotation, read_records
+from rsn.datasets.references import References
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.extras import require
-from rsn.skeletons import Skeleton
+from rsn.skeletons import Skeleton, from_joint_names
 
 NOBODY = -1.0  # a figure that cannot be told, as COCO writes it
 CATEGORY = 1  # that all who are evaluated have for hotcoco
@@ -69,13 +71,15 @@ class KeypointScores:
 class GroundTruth:
     """Annotated people, checked, in the form that hotcoco takes; evaluation of several results needs it only once.
 
-    document: images, categories and annotations of one category. images: numbers of the images, by plain id.
-    category_ids: plain ids of the categories that have these keypoints and are evaluated as one.
+    document: images, categories and annotations of one category. images: what tells which image a result is of.
+    numbers: of the images in `document`, in the order of `images`. category_ids: plain ids of the categories that have
+    these keypoints and are evaluated as one.
     """
 
     skeleton: Skeleton
     document: Entry
-    images: dict[int | str, int]
+    images: References
+    numbers: Sequence[int]
     category_ids: frozenset[int | str | None]
 
     @classmethod
@@ -85,7 +89,8 @@ class GroundTruth:
         """Check a COCO keypoints file, or what it holds; `where` is what an error calls the latter.
 
         Raises:
-            AnnotationError: not COCO keypoints of this skeleton, nobody with keypoints who counts, or no sigmas.
+            AnnotationError: not COCO keypoints of this skeleton, errors in it (see `rsn.datasets.records`), nobody with
+                keypoints who counts, or no sigmas.
         """
         if skeleton.sigmas is None:
             raise AnnotationError(
@@ -93,22 +98,24 @@ class GroundTruth:
             )
         document = annotations if isinstance(annotations, dict) else read_json(annotations)
         where = where if isinstance(annotations, dict) else str(annotations)
-        images = _number_images(document, where)
-        body = body_of(document, where, skeleton)
-        entries = [
-            entry for entry in for_evaluation(document, where, skeleton)["annotations"] if body.has(entry)
+        records = read_records(document, where, skeleton).checked(areas=True)
+        numbers = _numbered([image.id for image in records.images])
+        numbered = dict(zip(records.images, numbers, strict=True))
+        people = [
+            _person(place, person, numbered[person.image])
+            for place, person in enumerate(records.annotations, 1)
         ]
-        people = [_checked_person(place, entry, skeleton, images) for place, entry in enumerate(entries, 1)]
-        _check_people(people, entries, where)
+        _check_people(people, where)
         return cls(
             skeleton,
             {
-                "images": [{"id": number} for number in images.values()],
+                "images": [{"id": number} for number in numbers],
                 "categories": [{"id": CATEGORY, "name": "person"}],
                 "annotations": people,
             },
-            images,
-            frozenset(map(plain_id, body.category_ids)),
+            records.references,
+            numbers,
+            frozenset(records.body.orders),
         )
 
     def with_only(self, keypoints: Collection[int]) -> "GroundTruth":
@@ -127,8 +134,9 @@ class GroundTruth:
         """Results that can be evaluated, in the form that hotcoco takes, and how many are left out, by reason."""
         selected: list[Entry] = []
         left_out: Counter[str] = Counter()
+        orders: dict[tuple[str, ...], tuple[int, ...] | None] = {}
         for entry in results:
-            result = _checked_result(entry, self)
+            result = _checked_result(entry, self, orders)
             if isinstance(result, str):
                 left_out[result] += 1
             else:
@@ -193,69 +201,31 @@ def reasons(left_out: Counter[str]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in left_out.items())
 
 
-def _number_images(document: Any, where: str) -> dict[int | str, int]:
-    """Plain image id -> number, as hotcoco takes no texts; in the ids' order, which ranks equal scores."""
-    try:
-        ids = [plain_id(image["id"]) for image in document["images"]]
-    except (KeyError, TypeError) as error:
-        raise AnnotationError(
-            f"{where}: not COCO annotations, which list images with an id each: {error}"
-        ) from error
-    plain = [identity for identity in ids if identity is not None]
-    if len(plain) < len(ids):
-        raise AnnotationError(
-            f"{where}: an image has an id that is neither a number nor a text; give each its own"
-        )
-    twice = [identity for identity, count in Counter(plain).items() if count > 1]
-    if twice:
-        raise AnnotationError(
-            f"{where}: the annotations list image {twice[0]!r} twice; each needs an id of its own"
-        )
-    return {identity: number for number, identity in enumerate(sorted(plain, key=_rank), start=1)}
+def _numbered(ids: Sequence[int | str]) -> list[int]:
+    """A number for each image, as hotcoco takes no texts; in the ids' order, which ranks equal scores."""
+    plain = [plain_id(identity) for identity in ids]
+    order = sorted(range(len(ids)), key=lambda place: (isinstance(plain[place], str), plain[place]))
+    numbers = [0] * len(ids)
+    for rank, place in enumerate(order, start=1):
+        numbers[place] = rank
+    return numbers
 
 
-def _rank(identity: int | str) -> tuple[bool, int | str]:
-    return isinstance(identity, str), identity
-
-
-def _checked_person(place: int, entry: Entry, skeleton: Skeleton, images: dict[int | str, int]) -> Entry:
+def _person(place: int, person: Annotation, image: int) -> Entry:
     """What OKS needs of an annotation and nothing else: fields that others added cannot disturb it."""
-    name = f"annotation {entry.get('id', f'number {place}')}"
-    image = plain_id(entry.get("image_id"))
-    if image is None or image not in images:
-        raise AnnotationError(
-            f"{name}: the annotations list no image {entry.get('image_id')!r}; are they the right ones?"
-        )
-    joints = numbers(entry.get("keypoints") or [0.0] * 3 * len(skeleton))
-    if joints is not None and len(joints) != 3 * len(skeleton):
-        raise AnnotationError(f"{name} has {_wrong_count(joints, skeleton)}")
-    box = numbers(entry.get("bbox"))
-    area = number(entry.get("area"))
-    if joints is None or box is None or len(box) != 4 or not math.isfinite(area):
-        raise AnnotationError(
-            f"{name} holds something that is not a finite number in keypoints, bbox or area"
-        )
-    marked = entry.get("num_keypoints")  # with 0, neither hit nor miss
-    counted = sum(visibility > 0 for visibility in joints[2::3]) if marked is None else marked
     return {
         "id": place,
         "category_id": CATEGORY,
-        "area": area,
-        "bbox": box,
-        "image_id": images[image],
-        "keypoints": joints,
-        "iscrowd": int(entry.get("iscrowd", 0)),
-        "num_keypoints": counted if area > 0 else 0,
+        "area": person.area,
+        "bbox": person.box.tolist(),
+        "image_id": image,
+        "keypoints": person.joints.ravel().tolist(),
+        "iscrowd": int(person.crowd),
+        "num_keypoints": person.marked if person.area > 0 else 0,  # with 0, neither hit nor miss
     }
 
 
-def _check_people(people: Sequence[Entry], entries: Sequence[Entry], where: str) -> None:
-    given = Counter(identity for entry in entries if (identity := plain_id(entry.get("id"))) is not None)
-    twice = [identity for identity, count in given.items() if count > 1]
-    if twice:
-        raise AnnotationError(
-            f"{where}: annotation id {twice[0]} is given twice; each person needs an id of its own"
-        )
+def _check_people(people: Sequence[Entry], where: str) -> None:
     unmeasured = sum(any(person["keypoints"][2::3]) and not person["area"] > 0 for person in people)
     if unmeasured:
         warnings.warn(
@@ -276,12 +246,17 @@ def _with_only(keypoints: Collection[int], person: Entry) -> Entry:
     return {**person, "keypoints": kept, "num_keypoints": min(marked, person["num_keypoints"])}
 
 
-def _checked_result(entry: Any, truth: GroundTruth) -> Entry | str:
-    """A result in the form that hotcoco takes, or why it cannot be evaluated."""
+def _checked_result(
+    entry: Any, truth: GroundTruth, orders: dict[tuple[str, ...], tuple[int, ...] | None]
+) -> Entry | str:
+    """A result in the form that hotcoco takes, or why it cannot be evaluated.
+
+    orders: those of the `joint_names` that were met before (see `_order_of`).
+    """
     if not isinstance(entry, dict):
         return "that are no mapping"
-    image = plain_id(entry.get("image_id"))
-    if image is None or image not in truth.images:
+    image = _image_of(entry, truth)
+    if image is None:
         return "of images that the annotations do not list"
     if entry.get("category_id") is not None and plain_id(entry["category_id"]) not in truth.category_ids:
         return "of another category"
@@ -292,8 +267,16 @@ def _checked_result(entry: Any, truth: GroundTruth) -> Entry | str:
     if joints is None:
         return "with keypoints that are no finite numbers"
     if len(joints) != 3 * len(truth.skeleton):
-        return f"with {_wrong_count(joints, truth.skeleton)}"
-    result = {"image_id": truth.images[image], "category_id": CATEGORY, "keypoints": joints, "score": score}
+        return f"with {len(joints)} keypoint numbers; {truth.skeleton.name} needs {len(truth.skeleton)} x 3"
+    names = entry.get("joint_names")  # as rsn predict writes them
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        if tuple(names) not in orders:
+            orders[tuple(names)] = _order_of(names, truth.skeleton)
+        order = orders[tuple(names)]
+        if order is None:
+            return f"with other keypoints than {truth.skeleton.name}"
+        joints = [value for place in order for value in joints[3 * place : 3 * place + 3]]
+    result = {"image_id": image, "category_id": CATEGORY, "keypoints": joints, "score": score}
     if entry.get("bbox"):
         box = numbers(entry["bbox"])
         if box is None or len(box) != 4:
@@ -302,8 +285,23 @@ def _checked_result(entry: Any, truth: GroundTruth) -> Entry | str:
     return result
 
 
-def _wrong_count(joints: Sequence[float], skeleton: Skeleton) -> str:
-    return f"{len(joints)} keypoint numbers; {skeleton.name} needs {len(skeleton)} x 3"
+def _order_of(names: list[str], skeleton: Skeleton) -> tuple[int, ...] | None:
+    """For each keypoint of a skeleton its index among names; None where they are not the same."""
+    try:
+        return from_joint_names("results", names).order_in(skeleton)
+    except AnnotationError:  # names that repeat, for instance
+        return None
+
+
+def _image_of(entry: Entry, truth: GroundTruth) -> int | None:
+    """The number of the image that a result is of: by its file name where that is told and listed, or by its id."""
+    name = entry.get("file_name")
+    try:
+        place = truth.images.by_name(name) if isinstance(name, str) else None
+        place = truth.images.by_id(entry.get("image_id")) if place is None else place
+    except AnnotationError:  # it could be several
+        return None
+    return None if place is None else truth.numbers[place]
 
 
 def percent(figure: float) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.datasets.coco import check_files
+from rsn.datasets.image_files import check_files
 from rsn.datasets.labelled import LabelledPerson, PoseDataset
 from rsn.datasets.matlab import EMPTY, read_mat, struct_array, structs, write_mat
 from rsn.datasets.mpii import ReleaseImage, read_release, to_mpii

@@ -63,7 +63,7 @@ class BoxSet:
 
 
 def read_boxes(
-    path: Path, images: Sequence[ImageFile], *, category_id: int = 1, min_score: float = 0.0
+    path: Path, images: Sequence[ImageFile], *, category_id: int | str = 1, min_score: float = 0.0
 ) -> BoxSet:
     """The boxes that a file has for images: those of a category, of some area, with at least a score.
 
@@ -96,7 +96,7 @@ def estimate_boxes(
     estimator: PoseEstimator,
     boxes: Sequence[ImageBoxes],
     *,
-    category_id: int = 1,
+    category_id: int | str = 1,
     nms: Nms = "none",
     nms_threshold: float = THRESHOLD,
 ) -> Iterator[list[dict[str, Any]]]:

@@ -42,7 +42,7 @@ class BoxFile:
     left_out: Counter[str] = field(default_factory=Counter)  # how many boxes, by reason
 
     @classmethod
-    def read(cls, path: Path, *, category_id: int | None = None) -> "BoxFile":
+    def read(cls, path: Path, *, category_id: int | str | None = None) -> "BoxFile":
         """Read boxes in any of three forms, all JSON.
 
         - {"photo.jpg": [[x, y, width, height], [x, y, width, height, score], ...], ...}
@@ -85,7 +85,9 @@ class BoxFile:
         return None
 
 
-def _boxes_in(document: Any, category_id: int | None, left_out: Counter[str]) -> dict[str, list[list[float]]]:
+def _boxes_in(
+    document: Any, category_id: int | str | None, left_out: Counter[str]
+) -> dict[str, list[list[float]]]:
     """Boxes by image id or file name; what is left out is counted."""
     boxes: dict[str, list[list[float]]]
     if isinstance(document, list):
@@ -106,7 +108,7 @@ def _boxes_in(document: Any, category_id: int | None, left_out: Counter[str]) ->
 
 
 def _of_category(
-    entries: list[dict[str, Any]], category_id: int | None, left_out: Counter[str]
+    entries: list[dict[str, Any]], category_id: int | str | None, left_out: Counter[str]
 ) -> Iterator[dict[str, Any]]:
     for entry in entries:
         if category_id is None or entry.get("category_id", category_id) == category_id:

@@ -1,0 +1,296 @@
+"""A COCO-keypoints document as checked records.
+
+Training, evaluation, submissions and `rsn data check` all read through here, so that what one accepts the others
+accept, and what is wrong is said in the same words. Tools write ids as numbers or texts, numbers as texts, keypoints as
+triples, crowds as words: whatever has one meaning only is read, and all else is a finding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.datasets import findings as kinds
+from rsn.datasets.bodies import Body, body_of
+from rsn.datasets.extents import AREA_OF_BOX, image_size, is_empty_box, usable_area
+from rsn.datasets.findings import Findings
+from rsn.datasets.ids import plain_id
+from rsn.datasets.references import Id, References, listed_id
+from rsn.errors import AnnotationError
+from rsn.skeletons import Skeleton
+
+# Median factors from the extent of the joints (width, height) to the box, among COCO's people with ten joints or more.
+BOX_AROUND_JOINTS = (1.3, 1.2)
+
+_WORDS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+_DERIVED = (kinds.NO_BOX, kinds.EMPTY_BOX)
+_TOLD = (*_DERIVED, kinds.OTHER_COUNT, kinds.UNLISTED_CATEGORY, kinds.UNPAIRED, kinds.LIMBS)
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """An image as a document lists it.
+
+    id: as results refer to it. name: its file_name, None where there is none. size: (width, height) in pixels, None
+    where the document does not tell a possible one.
+    """
+
+    id: Id
+    name: str | None
+    size: tuple[float, float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """An annotated person.
+
+    joints: (K, 3) x, y in image pixels and visibility (0, 1, 2), in the order of the skeleton; zeros where there are
+    none. box: (4,) x, y, width, height in image pixels; where the document has none, or one of less than a pixel, that
+    around the marked joints, and zeros where there is nothing to draw it around. area: in square pixels; where the
+    document's cannot be right, a share of the box.
+    """
+
+    id: Id
+    image: ListedImage
+    joints: NDArray[np.float64]
+    box: NDArray[np.float64]
+    area: float
+    crowd: bool
+
+    @property
+    def marked(self) -> int:
+        """How many joints are marked."""
+        return int((self.joints[:, 2] > 0).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """What a document holds of one body, and what was found wrong on the way.
+
+    references: what finds images by id and file name. annotations: those that can be used. left_out: how many
+    annotations are of other categories, by reason.
+    """
+
+    where: str
+    body: Body
+    images: list[ListedImage]
+    references: References
+    annotations: list[Annotation]
+    findings: Findings
+    left_out: dict[str, int]
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The body's."""
+        return self.body.skeleton
+
+    def checked(self, *, areas: bool = False) -> "Records":
+        """The records themselves; what was derived or ignored is said by an RsnWarning, with `areas` also of areas.
+
+        Raises:
+            AnnotationError: anything in them that is an error, or no annotation at all.
+        """
+        self.findings.refuse(self.where)
+        if not self.annotations and not self.left_out:
+            raise AnnotationError(f"{self.where}: lists nobody; is it the right file?")
+        self.findings.tell(self.where, (*_TOLD, *((kinds.NO_AREA, kinds.BAD_AREA) if areas else ())))
+        return self
+
+
+def read_records(document: Any, where: str, skeleton: Skeleton | None = None) -> Records:
+    """Read a document (parsed JSON); all that is wrong with single images and annotations is among the findings.
+
+    skeleton: the body, see `body_of`. With the joints of the document in another order, they are put in its order.
+
+    Raises:
+        AnnotationError: not a COCO keypoints document, or not of this body (see `body_of`).
+    """
+    body = body_of(document, where, skeleton)
+    findings = Findings()
+    for remark in body.remarks:
+        findings.add(kinds.LIMBS, remark)
+    for joint in body.skeleton.unpaired:
+        findings.add(kinds.UNPAIRED, joint)
+    images = read_images(document, findings)
+    reading = _Reading(body, images, findings)
+    reading.read(document["annotations"])
+    return Records(where, body, images, reading.references, reading.annotations, findings, reading.left_out)
+
+
+def is_crowd(value: Any) -> bool | None:
+    """What an `iscrowd` says, in whatever form; None where that cannot be told."""
+    if isinstance(value, str):
+        value = _WORDS.get(value.strip().lower(), value)
+    plain = 0 if value is None else value if isinstance(value, bool) else plain_id(value)
+    return None if not isinstance(plain, int) else bool(plain)
+
+
+def box_around(joints: NDArray[np.float64], size: tuple[float, float] | None) -> NDArray[np.float64]:
+    """A box x, y, width, height around the marked ones of joints (K, 3), within an image of (width, height) pixels.
+
+    Zeros where none is marked.
+    """
+    marked = joints[joints[:, 2] > 0, :2]
+    if not len(marked):
+        return np.zeros(4)
+    margin = np.ptp(marked, axis=0) * (np.array(BOX_AROUND_JOINTS) - 1) / 2
+    low = np.clip(marked.min(0) - margin, 0, size or np.inf)
+    high = np.clip(marked.max(0) + margin, 0, size or np.inf)
+    return np.concatenate([low, high - low])
+
+
+def read_images(document: Any, findings: Findings) -> list[ListedImage]:
+    """The images that a document lists, without those that have no id of their own, which go to the findings."""
+    seen: set[Id] = set()
+    images: list[ListedImage] = []
+    for place, entry in enumerate(document["images"]):
+        one = listed_id(entry.get("id")) if isinstance(entry, dict) else None
+        plain = plain_id(one)
+        if one is None or plain is None:
+            findings.add(kinds.BAD_IMAGE, f"number {place}")
+        elif plain in seen:
+            findings.add(kinds.IMAGE_TWICE, one)
+        else:
+            seen.add(plain)
+            name = entry.get("file_name")
+            images.append(ListedImage(one, name if isinstance(name, str) else None, image_size(entry)))
+    return images
+
+
+class _Reading:
+    """Annotations in the making."""
+
+    def __init__(self, body: Body, images: list[ListedImage], findings: Findings) -> None:
+        self.body = body
+        self.images = images
+        self.references = References([image.id for image in images], [image.name for image in images])
+        self.found = findings.add
+        self.annotations: list[Annotation] = []
+        self.left_out: dict[str, int] = {}
+
+    def read(self, entries: Sequence[Any]) -> None:
+        seen: set[Id] = set()
+        for place, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                self.found(kinds.BAD_ANNOTATION, f"number {place}")
+                continue
+            plain, one = plain_id(entry.get("id")), listed_id(entry.get("id"))
+            if plain is None or one is None:
+                one = f"number {place}"
+                self.found(kinds.NO_ID, one)
+            elif plain in seen:
+                self.found(kinds.ANNOTATION_TWICE, one)
+                continue
+            else:
+                seen.add(plain)
+            if self._is_of_body(one, entry.get("category_id")):
+                self._read_person(one, entry)
+
+    def _is_of_body(self, one: Id, category: Any) -> bool:
+        if self.body.has_category(category):
+            return True
+        if self.body.lists_category(category):
+            kind, reason = kinds.OTHER_CATEGORY, "of a category without these joints"
+            self.found(kind, one)
+        else:
+            kind, reason = kinds.UNLISTED_CATEGORY, "of a category that is not listed"
+            self.found(kind, one, f"category {category!r}")
+        self.left_out[reason] = self.left_out.get(reason, 0) + 1
+        return False
+
+    def _read_person(self, one: Id, entry: dict[str, Any]) -> None:
+        image, joints = self._image_of(one, entry), self._joints(one, entry)
+        box, crowd = self._box(one, entry), is_crowd(entry.get("iscrowd"))
+        if crowd is None:
+            self.found(kinds.BAD_CROWD, one, repr(entry["iscrowd"])[:20])
+        if image is None or joints is None or box is None or crowd is None:
+            return
+        counts = not crowd and bool((joints[:, 2] > 0).any())
+        box = self._completed(one, box, joints, image.size, counts)
+        area = self._area(one, entry.get("area"), box, counts)
+        person = Annotation(one, image, joints, box, area, crowd)
+        if (
+            counts
+            and entry.get("num_keypoints") is not None
+            and plain_id(entry["num_keypoints"]) != person.marked
+        ):
+            self.found(kinds.OTHER_COUNT, one)
+        if crowd:
+            self.found(kinds.CROWD, one)
+        elif not counts:
+            self.found(kinds.NO_JOINTS, one)
+        self.annotations.append(person)
+
+    def _image_of(self, one: Id, entry: dict[str, Any]) -> ListedImage | None:
+        detail = f"image {entry.get('image_id')!r}"[:60]
+        try:
+            place = self.references.by_id(entry.get("image_id"))
+        except AnnotationError as error:  # it could be several
+            place, detail = None, str(error)
+        if place is None:
+            self.found(kinds.NO_IMAGE, one, detail)
+            return None
+        return self.images[place]
+
+    def _joints(self, one: Id, entry: dict[str, Any]) -> NDArray[np.float64] | None:
+        count = len(self.body.skeleton)
+        given = entry.get("keypoints")
+        if given is None or (isinstance(given, list) and not given):
+            return np.zeros((count, 3))
+        joints = _numbers(given)
+        if joints is None or joints.size != 3 * count:
+            detail = "" if joints is None else f"{joints.size} numbers, not {3 * count}"
+            self.found(kinds.BAD_JOINTS, one, detail)
+            return None
+        joints = joints.reshape(count, 3)
+        nowhere = ~np.isfinite(joints[:, :2]).all(1) & ~(joints[:, 2] > 0)  # as null and NaN say, too
+        joints[nowhere] = 0
+        if not np.isfinite(joints).all():
+            self.found(kinds.BAD_JOINTS, one, "a number that is not finite")
+            return None
+        if not np.isin(joints[:, 2], (0, 1, 2)).all():
+            self.found(kinds.BAD_VISIBILITY, one)
+            return None
+        return self.body.in_order(joints, entry.get("category_id"))
+
+    def _box(self, one: Id, entry: dict[str, Any]) -> NDArray[np.float64] | None:
+        given = entry.get("bbox")
+        if not given:
+            return np.zeros(4)
+        box = _numbers(given)
+        if box is not None and np.isnan(box).all() and None in given:
+            return np.zeros(4)
+        if box is None or box.size != 4 or not np.isfinite(box).all():
+            self.found(kinds.BAD_BOX, one)
+            return None
+        return box.ravel()
+
+    def _completed(
+        self, one: Id, box: NDArray[np.float64], joints: NDArray[np.float64], size: Any, counts: bool
+    ) -> NDArray[np.float64]:
+        """The box, or that around the joints where it is too small to be one."""
+        if not counts or not is_empty_box(box.tolist()):
+            return box
+        self.found(kinds.EMPTY_BOX if box.any() else kinds.NO_BOX, one)
+        around = box_around(joints, size)
+        return box if is_empty_box(around.tolist()) and box.any() else around
+
+    def _area(self, one: Id, given: Any, box: NDArray[np.float64], counts: bool) -> float:
+        area = usable_area(given, box.tolist())
+        if area is not None:
+            return area
+        if counts:
+            self.found(kinds.NO_AREA if given is None else kinds.BAD_AREA, one)
+        return float(AREA_OF_BOX * max(box[2], 0) * max(box[3], 0))
+
+
+def _numbers(value: Any) -> NDArray[np.float64] | None:
+    """Numbers from a list of them, or of lists, or of texts; NaN for null. None for anything else."""
+    if not isinstance(value, list | tuple):
+        return None
+    try:
+        return np.array(value, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
