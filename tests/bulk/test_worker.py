@@ -67,6 +67,20 @@ def test_people_are_those_that_the_estimator_finds(settings: Settings, tmp_path:
     assert list((tmp_path / "out" / "begun").iterdir()) == []
 
 
+def test_bad_boxes_and_other_categories_are_left_out_and_counted(settings: Settings, tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path, 2)
+    good = {"category_id": 1, "bbox": [5, 5, 40, 60], "score": 0.9}
+    boxes = [good | {"image_id": path.name} for path in paths]
+    far, car = boxes[0] | {"bbox": [500, 5, 40, 60]}, boxes[1] | {"category_id": 3}
+    (tmp_path / "boxes.json").write_text(json.dumps([*boxes, far, car]))
+    given = replace(settings, boxes=str(tmp_path / "boxes.json"))
+    part = Part("photos", tuple(map(str, paths)))
+    done = Worker(given, HERE, str(tmp_path / "out"), "run").do(0, part)
+    assert (done.failed, done.people, done.notes.left_out) == ("", 2, {"outside the image": 1})
+    done = Worker(replace(given, box_category="any"), HERE, str(tmp_path / "all"), "run").do(0, part)
+    assert done.people == 3
+
+
 def test_a_photo_of_nobody_has_a_row(settings: Settings, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "two.png"), picture(2)[..., ::-1])
     cv2.imwrite(str(tmp_path / "nobody.png"), np.zeros((50, 60, 3), np.uint8))

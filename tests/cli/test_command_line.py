@@ -268,9 +268,16 @@ def _no_sources(folder: Path) -> list[object]:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (_boxes('{"good.png": [[500, 500, 10, 10]]}'), "outside the image of 70 x 90 pixels"),
-        (_boxes('{"good.png": [[0, 0, 0, 10]]}'), "has no area"),
-        (_boxes('{"good.png": [[NaN, 0, 10, 10]]}'), "not finite"),
+        (
+            _boxes('{"good.png": [[500, 500, 10, 10]]}'),
+            "good.png: no box can be looked at; boxes left out: 1 outside",
+        ),
+        (_boxes('{"good.png": [[0, 0, 0, 10]]}'), "boxes left out: 1 less than a pixel wide or high"),
+        (_boxes('{"good.png": [[0.2, 0.3, 0.5, 0.5]]}'), "boxes are x, y, width, height in pixels"),
+        (
+            _boxes('{"good.png": [[NaN, 0, 10, 10]]}'),
+            "not a file of boxes (left out: 1 that are not x, y, width",
+        ),
         (_boxes('{"other.png": [[0, 0, 10, 10]]}'), "has no boxes for it"),
         (_boxes('{"good.png": [[0, 0'), "not valid JSON"),
         (lambda folder: ["--boxes", folder / "gone.json"], "there is no such file"),

@@ -56,7 +56,8 @@ def test_what_is_left_out_is_told(crowd: Path, random_weights: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "figures.json").read_text())
     assert document["left_out"] == {
-        "of another category": 1, "with a score below 0.1": 1, "without area": 1,
+        "of another category": 1, "with a score below 0.1": 1,
+        "less than a pixel wide or high": 1,
         "of images that are not in the data set": 1,
     }  # fmt: skip
     assert document["images_without_boxes"] == 1

@@ -57,7 +57,7 @@ def test_other_categories_and_crowds_are_counted(tmp_path: Path) -> None:
     ]
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps({"images": [{"id": 7, "file_name": "a.jpg"}], "annotations": entries}))
-    boxes = BoxFile.read(path, category_id=1)
+    boxes = BoxFile.read(path, category_ids=[1])
     assert boxes.left_out == {"of a crowd": 1, "of another category": 1}
     assert len(boxes) == 2
 

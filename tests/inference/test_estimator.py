@@ -72,7 +72,7 @@ def test_the_flip_test_averages_both_ways() -> None:
     ("boxes", "says"),
     [
         ([[200, 0, 10, 10]], "outside the image of 160 x 120"),
-        ([[0, 0, 0, 10]], "no area"),
+        ([[0, 0, 0, 10]], "less than a pixel wide or high"),
         ([[0, 0, float("nan"), 10]], "not finite"),
         ([[0, 0, 10]], "x, y, width, height"),
     ],

@@ -26,8 +26,8 @@ FORMAT = 1  # of the folder; a change that breaks readers counts up
 class Settings:
     """What decides the answers, and so may not change between runs into one folder.
 
-    detector: empty where none is asked. model_sha256, boxes_sha256, detector_sha256: of the files that are meant; empty
-    where it is none.
+    detector, box_category: empty where none is asked. model_sha256, boxes_sha256, detector_sha256: of the files that
+    are meant; empty where it is none.
     """
 
     inputs: tuple[str, ...]
@@ -42,6 +42,7 @@ class Settings:
     min_box_score: float
     flip: bool
     engine: str
+    box_category: str = ""
     format: int = FORMAT
 
 

@@ -77,6 +77,9 @@ class Picture:
     name: str
     read: Callable[[], bytes]
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def pictures_of(part: Part, columns: Columns) -> Iterator[Picture]:
     """The photos of a part, in an order that is always the same.

@@ -11,6 +11,7 @@ from rsn.bulk.parts import Columns, Part
 from rsn.bulk.sources import cut, find_sources
 from rsn.bulk.worker import Done, Machine
 from rsn.errors import RsnError
+from rsn.inference.box_checks import BoxNotes
 
 
 @dataclass
@@ -18,7 +19,8 @@ class Tally:
     """What a run has done so far.
 
     parts: of the plan. before: of these, done by earlier runs. seconds, waiting: of all workers together.
-    by: what ran the networks of the workers, and where. failed: reasons by part.
+    by: what ran the networks of the workers, and where. notes: what is to be said about the boxes. failed: reasons by
+    part.
     """
 
     parts: int
@@ -30,6 +32,7 @@ class Tally:
     seconds: float = 0.0
     waiting: float = 0.0
     by: set[str] = field(default_factory=set)
+    notes: BoxNotes = field(default_factory=BoxNotes)
     failed: dict[int, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
@@ -71,6 +74,7 @@ class Tally:
         self.seconds += done.seconds
         self.waiting += done.waiting
         self.by.add(done.by)
+        self.notes.add(done.notes)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rsn.bulk.storage import UnreachableError
 from rsn.crops import Image
 from rsn.errors import RsnError
 from rsn.images import decode_image
+from rsn.inference.box_checks import BoxNotes
 from rsn.inference.boxes import Boxes, BoxFile, BoxSource, detected, whole_image
 from rsn.inference.photos import estimate_looks, look_ahead
 from rsn.oks import Nms
@@ -39,7 +40,7 @@ class Done:
     """What became of a part.
 
     seconds, waiting: how long it took, and how long of that the network had no photo to look at.
-    by: what ran the network, and where, such as "openvino on cpu".
+    by: what ran the network, and where, such as "openvino on cpu". notes: what is to be said about the boxes.
     failed: why the part is not done; empty where it is. hopeless: the same would keep all other parts from it.
     """
 
@@ -50,6 +51,7 @@ class Done:
     seconds: float = 0.0
     waiting: float = 0.0
     by: str = ""
+    notes: BoxNotes = field(default_factory=BoxNotes)
     failed: str = ""
     hopeless: bool = False
 
@@ -122,6 +124,7 @@ class Estimating:
         waiting = Stopwatch()
         unreadable: list[dict[str, str]] = []
         people = People(self._model, self._estimator.card.skeleton)
+        notes = BoxNotes()
 
         def tell(picture: Picture, error: RsnError) -> None:
             unreadable.append({"photo": picture.name, "reason": str(error)})
@@ -129,13 +132,13 @@ class Estimating:
         threads = READERS_ELSEWHERE if "://" in part.urls[0] else READERS_HERE
         pictures = pictures_of(part, self._columns)
         looks = waiting.over(look_ahead(self._estimator, pictures, self._read, threads=threads))
-        for picture, image, found in estimate_looks(self._estimator, looks, tell, nms=self._nms):
+        for picture, image, found in estimate_looks(self._estimator, looks, tell, nms=self._nms, notes=notes):
             people.add(picture.name, image, found)
         output.write_part(number, people, unreadable)
         seconds = time.perf_counter() - start
         reasons = [entry["reason"] for entry in unreadable]
         by = f"{self._estimator.engine} on {self._estimator.device}"
-        return Done(number, people.photos, people.people, reasons, seconds, waiting.seconds, by)
+        return Done(number, people.photos, people.people, reasons, seconds, waiting.seconds, by, notes)
 
     def _read(self, picture: Picture) -> tuple[Image, Boxes]:
         image = decode_image(picture.read(), picture.name)
@@ -151,7 +154,7 @@ def box_source(settings: Settings, device: str) -> BoxSource:
     if settings.boxes == "whole":
         return whole_image
     if settings.boxes != "detect":
-        return BoxFile.read(Path(settings.boxes))
+        return BoxFile.read(Path(settings.boxes), category=settings.box_category or None)
     from rsn.inference.detection import open_detector
 
     return detected(open_detector(settings.detector, device=device, least_score=settings.min_box_score))

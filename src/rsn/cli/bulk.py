@@ -86,7 +86,7 @@ class Bulk(FindingOptions):
         model, boxes = _absolute(self.model), _absolute(self.boxes)
         detector = _absolute(self.detector) if self.boxes == "detect" else ""
         if self.boxes not in ("whole", "detect"):
-            BoxFile.read(Path(boxes))
+            self.tell_boxes(BoxFile.read(Path(boxes), category=self.box_category))
         weights = weights_path(STARTER_WEIGHTS) if detector == STARTER else Path(detector)
         return Settings(
             inputs=tuple(full_name(*connect(given)) for given in self.inputs),
@@ -95,6 +95,7 @@ class Bulk(FindingOptions):
             model=model,
             model_sha256=sha256_of(weights_path(self.model)),
             boxes=boxes,
+            box_category=self.box_category or "",
             boxes_sha256=sha256_of(Path(boxes)) if Path(boxes).is_file() else "",
             detector=detector,
             detector_sha256=sha256_of(weights) if weights.is_file() else "",
@@ -109,6 +110,8 @@ class Bulk(FindingOptions):
             say(f"{_progress(tally)}; people: {tally.people}, by {by}; {self.output}/people")
         elif not tally.left:
             say(f"all {tally.parts} parts were done before; {self.output}/people")
+        if said := tally.notes.sentence():
+            say(said)
         if tally.unreadable:
             say(f"{tally.unreadable} photos could not be done; {self.output}/unreadable says why")
         for number, reason in sorted(tally.failed.items())[:SPELLED_OUT]:

@@ -12,6 +12,7 @@ from rsn.processes import Processes
 
 if TYPE_CHECKING:
     from rsn.evaluation.run import ImageBoxes
+    from rsn.inference.box_checks import BoxNotes
     from rsn.inference.estimator import PoseEstimator
 
 _Nms = Literal["none", "oks", "soft-oks"]
@@ -63,17 +64,29 @@ class SelectionOptions:
 
     min_box_score: float = 0.0
     """Leave out boxes of a file that score lower."""
+    box_category: Annotated[str | None, tyro.conf.arg(metavar="NAME|ID|any")] = None
+    """Of a file of boxes that has several categories, the one to look at; by default people."""
     nms: _Nms = "none"
     """What becomes of people found twice: they stay, are left out (oks), or are ranked lower (soft-oks)."""
     nms_threshold: float = 0.9
     """OKS from which two people are one; for soft-oks, the smaller the lower doubles are ranked."""
 
     def estimate(
-        self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", *, category_id: int | str
+        self,
+        estimator: "PoseEstimator",
+        boxes: "Sequence[ImageBoxes]",
+        *,
+        category_id: int | str,
+        notes: "BoxNotes | None" = None,
     ) -> list[dict[str, Any]]:
         """COCO results of all boxes, without the people found twice, in every process."""
         return estimate_together(
-            estimator, boxes, category_id=category_id, nms=self.nms, nms_threshold=self.nms_threshold
+            estimator,
+            boxes,
+            category_id=category_id,
+            nms=self.nms,
+            nms_threshold=self.nms_threshold,
+            notes=notes,
         )
 
 
@@ -84,13 +97,25 @@ def estimate_together(
     category_id: int | str = 1,
     nms: _Nms = "none",
     nms_threshold: float = 0.9,
+    notes: "BoxNotes | None" = None,
 ) -> list[dict[str, Any]]:
-    """COCO results of all boxes, in every process; each process looks at its share of the images."""
+    """COCO results of all boxes, in every process; each process looks at its share of the images.
+
+    Boxes that cannot be looked at are left out, and how many is said. notes: receives them, too.
+    """
     from rsn.evaluation.run import estimate_boxes
+    from rsn.inference.box_checks import BoxNotes
     from rsn.processes import my_share, of_all
 
     say(f"engine: {estimator.engine} on {estimator.device}")
     share = my_share(boxes)
-    found = estimate_boxes(estimator, share, category_id=category_id, nms=nms, nms_threshold=nms_threshold)
+    mine, total = BoxNotes(), BoxNotes() if notes is None else notes
+    found = estimate_boxes(
+        estimator, share, category_id=category_id, nms=nms, nms_threshold=nms_threshold, notes=mine
+    )
     answers = of_all(list(track(found, total=len(share), unit="image")))
+    for others in of_all([mine]):
+        total.add(others)
+    if said := total.sentence():
+        say(said)
     return [entry for entries in answers for entry in entries]

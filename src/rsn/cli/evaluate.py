@@ -71,6 +71,7 @@ class Evaluate(ModelOptions, SelectionOptions):
         from rsn.cli.scores import ground_truth, measure
         from rsn.datasets.coco import people_in, read_json
         from rsn.evaluation.run import check_same_body
+        from rsn.inference.box_checks import BoxNotes
         from rsn.processes import together
         from rsn.skeleton_files import read_skeleton
 
@@ -83,9 +84,10 @@ class Evaluate(ModelOptions, SelectionOptions):
         boxes = self._boxes(document, people)
         say(f"boxes: {'the labelled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
         with together() as processes:
-            found = self.estimate(estimator, boxes.images, category_id=people.category_id)
+            notes = BoxNotes()
+            found = self.estimate(estimator, boxes.images, category_id=people.category_id, notes=notes)
         if processes.rank == 0:
-            told = {"left_out": boxes.left_out, "images_without_boxes": boxes.nobody}
+            told = {"left_out": boxes.left_out + notes.left_out, "images_without_boxes": boxes.nobody}
             self._write_results(found)
             figures = measure(truth, found, parts=self.parts)
             self._write_figures(estimator, told | figures)
@@ -123,7 +125,11 @@ class Evaluate(ModelOptions, SelectionOptions):
             return BoxSet(labelled_boxes(known), known.left_out)
         images = list(image_files(document, self.annotations, self.images).values())
         boxes = read_boxes(
-            Path(self.boxes), images, category_id=people.category_id, min_score=self.min_box_score
+            Path(self.boxes),
+            images,
+            category=self.box_category,
+            category_ids=people.category_ids,
+            min_score=self.min_box_score,
         )
         check_files({image.image.path for image in boxes.images}, self.images)
         return boxes

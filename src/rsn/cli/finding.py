@@ -10,7 +10,7 @@ from rsn.cli.progress import say
 from rsn.errors import RsnError
 
 if TYPE_CHECKING:
-    from rsn.inference.boxes import BoxSource
+    from rsn.inference.boxes import BoxFile, BoxSource
     from rsn.inference.detection.boxes import Detector
 
 STARTER = "starter"  # as `inference.detection.opening` has it, which would import torch
@@ -24,6 +24,8 @@ class FindingOptions:
     """Where people are: `detect` lets the detector find them; `whole` takes each photo as one person; FILE is JSON,
     either COCO detections or annotations, or {"photo.jpg": [[x, y, width, height], ...]}; a video's frames go by
     their number."""
+    box_category: Annotated[str | None, tyro.conf.arg(metavar="NAME|ID|any")] = None
+    """Of a file of boxes that has several categories, the one to look at; by default people."""
     detector: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = STARTER
     """What finds people: starter, which comes with rsn; dfine, rtdetr, or another model of these families on the
     Hugging Face hub or in a folder; an ONNX file; weights of your own training (docs/detectors.md)."""
@@ -35,6 +37,10 @@ class FindingOptions:
         if self.boxes != "detect" and self.detector != STARTER:
             raise RsnError(
                 f"--detector {self.detector} is of no use with --boxes {self.boxes}; leave one of the two out"
+            )
+        if self.boxes in ("detect", "whole") and self.box_category is not None:
+            raise RsnError(
+                f"--box-category goes with a file of boxes, not with --boxes {self.boxes}; leave it out"
             )
 
     def tell_detector(self) -> None:
@@ -59,4 +65,14 @@ class FindingOptions:
 
         if self.boxes == "detect":
             return detected(self.open_detector(device))
-        return whole_image if self.boxes == "whole" else BoxFile.read(Path(self.boxes))
+        if self.boxes == "whole":
+            return whole_image
+        file = BoxFile.read(Path(self.boxes), category=self.box_category)
+        self.tell_boxes(file)
+        return file
+
+    def tell_boxes(self, file: "BoxFile") -> None:
+        """What of a file of boxes is not looked at."""
+        if file.left_out:
+            others = "of another category" in file.left_out
+            say(f"boxes: {self.boxes}; {file.summary()}{' (--box-category takes others)' if others else ''}")

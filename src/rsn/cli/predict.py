@@ -76,6 +76,7 @@ class Predict(FindingOptions):
 
     def _predict_photos(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource") -> bool:
         """Whether every photo was done."""
+        from rsn.inference.box_checks import BoxNotes
         from rsn.inference.photos import predict_photos, results, write_results
         from rsn.oks import Nms
 
@@ -86,13 +87,18 @@ class Predict(FindingOptions):
             say(str(error))
 
         nms: Nms = "oks" if self.boxes == "detect" and estimator.card.skeleton.sigmas else "none"
-        photos = predict_photos(estimator, paths, boxes, self.output, report, nms=nms, style=self.draw)
+        notes = BoxNotes()
+        photos = predict_photos(
+            estimator, paths, boxes, self.output, report, nms=nms, style=self.draw, notes=notes
+        )
         done = [(photo.path, photo.people) for photo in track(photos, total=len(paths), unit="photo")]
         entries = results(done, estimator.card.skeleton)
         if done:
             written = write_results(entries, self.output)
             by = f"by {estimator.engine} on {estimator.device}"
             say(f"people: {len(entries)}, photos: {len(done)}, {by}; {written} and the pictures beside it")
+        if said := notes.sentence():
+            say(said)
         if failed:
             say(f"{len(failed)} of {len(paths)} photos could not be done")
         if self.json:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from rsn.cli.progress import say
-from rsn.evaluation.coco import GroundTruth, evaluate_selected, reasons
+from rsn.evaluation.coco import GroundTruth, evaluate_selected
 from rsn.evaluation.parts import evaluate_parts, parts_table
+from rsn.inference.box_checks import reasons
 from rsn.skeletons import Skeleton, with_sigmas
 
 

@@ -30,6 +30,7 @@ class CocoTestdev(ModelOptions, SelectionOptions):
         from rsn.datasets.coco import image_files, read_json
         from rsn.datasets.image_files import check_files
         from rsn.datasets.labelled import PoseDataset
+        from rsn.errors import AnnotationError
         from rsn.evaluation.run import check_same_body, read_boxes
         from rsn.evaluation.submission import PERSON, check_testdev, testdev_name, write_testdev
         from rsn.files import expect_file
@@ -42,13 +43,19 @@ class CocoTestdev(ModelOptions, SelectionOptions):
         estimator = self.estimator()
         check_same_body(estimator, PoseDataset(COCO_17, ()))
         listed = image_files(read_json(self.annotations), self.annotations, self.images)
-        boxes = read_boxes(self.boxes, list(listed.values()), min_score=self.min_box_score)
+        boxes = read_boxes(
+            self.boxes, list(listed.values()), category=self.box_category, min_score=self.min_box_score
+        )
         check_files({image.image.path for image in boxes.images}, self.images)
         say(f"boxes: {self.boxes}; {boxes.summary()}")
         with together() as processes:
             found = self.estimate(estimator, boxes.images, category_id=PERSON)
         if processes.rank > 0:
             return 0
+        if not found:
+            raise AnnotationError(
+                f"{self.boxes}: has no box that can be looked at; there is nothing to submit"
+            )
         write_testdev(found, path, algorithm=self.algorithm)
         say(f"{check_testdev(path, listed).summary()}; test-dev has {len(listed)} images")
         if path.name != name:

@@ -19,6 +19,7 @@ from rsn.datasets.records import Annotation, read_records
 from rsn.datasets.references import References
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.extras import require
+from rsn.inference.box_checks import reasons
 from rsn.skeletons import Skeleton, from_joint_names
 
 NOBODY = -1.0  # a figure that cannot be told, as COCO writes it
@@ -194,11 +195,6 @@ def evaluate_selected(
     evaluation.accumulate()
     evaluation.summary_lines()  # makes the figures as summarize() does, without printing them
     return KeypointScores(*(float(figure) for figure in evaluation.stats))
-
-
-def reasons(left_out: Counter[str]) -> str:
-    """What was left out, in words: how many for which reason."""
-    return ", ".join(f"{count} {reason}" for reason, count in left_out.items())
 
 
 def _numbered(ids: Sequence[int | str]) -> list[int]:

@@ -1,7 +1,7 @@
 """A data set through an estimator: results that an evaluator can score."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsn.datasets.extents import SMALLEST_BOX
 from rsn.datasets.labelled import ImageFile, PoseDataset
 from rsn.errors import AnnotationError
 from rsn.images import read_image
+from rsn.inference.box_checks import TOO_SMALL, BoxNotes, reasons
 from rsn.inference.boxes import BoxFile
 from rsn.inference.estimator import PoseEstimator, Scene
 from rsn.oks import THRESHOLD, Nms, without_doubles
@@ -63,31 +65,37 @@ class BoxSet:
 
 
 def read_boxes(
-    path: Path, images: Sequence[ImageFile], *, category_id: int | str = 1, min_score: float = 0.0
+    path: Path,
+    images: Sequence[ImageFile],
+    *,
+    category: str | None = None,
+    category_ids: Collection[int | str] = (1,),
+    min_score: float = 0.0,
 ) -> BoxSet:
-    """The boxes that a file has for images: those of a category, of some area, with at least a score.
+    """The boxes that a file has for images: those of some categories, of a pixel or more, with at least a score.
+
+    category: as in `BoxFile.read`. category_ids: of the annotations, which count where no category is asked for.
 
     Raises:
         AnnotationError: no boxes for the images in it, or not a file of boxes.
     """
-    file = BoxFile.read(path, category_id=category_id)
+    file = BoxFile.read(path, category=category, category_ids=category_ids)
     left_out = Counter(file.left_out)
     found, known = [], 0
     for image in images:
         boxes, scores = file.of_image(image.id, image.path.name) or (np.empty((0, 4)), np.empty(0))
         known += len(boxes)
         low = scores < min_score
-        flat = ~low & (boxes[:, 2:].min(1, initial=np.inf) <= 0)
+        small = ~low & (boxes[:, 2:].min(1, initial=np.inf) < SMALLEST_BOX)
         left_out[f"with a score below {min_score:g}"] += int(low.sum())
-        left_out["without area"] += int(flat.sum())
-        kept = ~(low | flat)
+        left_out[TOO_SMALL] += int(small.sum())
+        kept = ~(low | small)
         if kept.any():
             found.append(ImageBoxes(image, boxes[kept], scores[kept]))
-    left_out["of images that are not in the data set"] = len(file) - known
+    left_out["of images that are not in the data set"] += len(file) - known
     if not found:
         raise AnnotationError(
-            f"{path}: has no boxes for the images of the data set"
-            f"{_told(+left_out) or '; are they of another set?'}"
+            f"{path}: has no boxes for the images of the data set{_told(+left_out) or '; are they of another set?'}"
         )
     return BoxSet(found, +left_out, len(images) - len(found))
 
@@ -99,14 +107,23 @@ def estimate_boxes(
     category_id: int | str = 1,
     nms: Nms = "none",
     nms_threshold: float = THRESHOLD,
+    notes: BoxNotes | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
-    """COCO results, one list an image; with `nms`, people found twice are left out or ranked lower."""
-    scenes = (Scene.of(read_image(image.image.path), image.boxes, image.scores) for image in boxes)
-    for image, people in zip(boxes, estimator.estimate(scenes), strict=True):
+    """COCO results, one list an image; with `nms`, people found twice are left out or ranked lower.
+
+    notes: receives what is to be said about the boxes; those that cannot be looked at have no results.
+    """
+    notes = BoxNotes() if notes is None else notes
+
+    def scene(image: ImageBoxes) -> Scene:
+        usable, said = Scene.within(read_image(image.image.path), image.boxes, image.scores)
+        notes.add(said)
+        return usable
+
+    for image, people in zip(boxes, estimator.estimate(map(scene, boxes)), strict=True):
         left = without_doubles(people, estimator.card.skeleton, nms=nms, threshold=nms_threshold)
         yield [person.to_coco(image.image.id, category_id) for person in left]
 
 
 def _told(left_out: Counter[str]) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-    return f"; left out: {reasons}" if reasons else ""
+    return f"; left out: {reasons(left_out)}" if left_out else ""

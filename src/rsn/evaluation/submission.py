@@ -76,13 +76,16 @@ def check_testdev(path: Path, images: Collection[int | str] | None = None) -> Su
 
     Raises:
         AnnotationError: what the server would refuse or silently count as wrong: not a zip, a wrong name inside,
-            entries with other fields, numbers that are missing or not finite, unknown images, a person given twice.
+            entries with other fields, numbers that are missing or not finite, unknown images, a person given twice,
+            nobody at all.
     """
     entries = _read(path)
     for place, entry in enumerate(entries):
         _check(entry, f"{path}: entry {place}", images)
+    if not entries:
+        raise AnnotationError(f"{path}: holds no results; a submission of nobody is a mistake")
     people = Counter((entry["image_id"], tuple(entry["keypoints"])) for entry in entries)
-    if people and max(people.values()) > 1:
+    if max(people.values()) > 1:
         (image, _), times = people.most_common(1)[0]
         raise AnnotationError(
             f"{path}: a person in image {image} is given {times} times with the same joints"

@@ -1,7 +1,8 @@
 """Where the people of a photo are: in a file of boxes, where a detector finds them, or the photo as a whole."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 
 from rsn.crops import Image
 from rsn.datasets.coco import read_json
+from rsn.datasets.extents import image_size, number, numbers
+from rsn.datasets.ids import plain_id
 from rsn.errors import AnnotationError
+from rsn.inference.box_categories import chosen_categories
+from rsn.inference.box_checks import reasons
+
+FORMS = 'write {"photo.jpg": [[x, y, width, height], ...]} or COCO detections'
+NO_BOX = "that are not x, y, width, height"
+NO_SCORE = "with a score that is no finite number"
+NO_IMAGE = "of images that are not listed"
 
 # Boxes (N, 4) x, y, width, height in image pixels, and their scores (N,), of a photo at a path.
 Boxes = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -35,92 +45,183 @@ class BoxFile:
 
     A photo counts as named by its file name, or by a number that its name ends in without the suffix, as in COCO
     (000000000139.jpg is image 139).
+
+    by_image: rows of x, y, width, height, score. left_out: how many boxes are not looked at, by reason. sizes: (width,
+    height) of the images that the file tells them of.
     """
 
     path: Path
-    by_image: dict[str, list[list[float]]]  # x, y, width, height, score
-    left_out: Counter[str] = field(default_factory=Counter)  # how many boxes, by reason
+    by_image: dict[str, list[list[float]]]
+    left_out: Counter[str] = field(default_factory=Counter)
+    sizes: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path, *, category_id: int | str | None = None) -> "BoxFile":
+    def read(
+        cls, path: Path, *, category: str | None = None, category_ids: Collection[int | str] | None = None
+    ) -> "BoxFile":
         """Read boxes in any of three forms, all JSON.
 
         - {"photo.jpg": [[x, y, width, height], [x, y, width, height, score], ...], ...}
-        - COCO detection results: [{"image_id": ..., "bbox": [...], "score": ...}, ...]
+        - COCO results: [{"image_id": ..., "bbox": [...], "score": ...}, ...], or as `rsn predict` writes them
         - COCO annotations: {"images": [...], "annotations": [...]}, crowds left out
 
-        With `category_id`, boxes of other categories are left out; those that name none stay.
+        Boxes of other categories are left out, as are those that are no boxes or have a score that is no finite number;
+        those that name no category stay. Where no box of a file of results has a score, all have 1.
+
+        category: the category to look at, by name or id, or "any". category_ids: those of the annotations that the
+        boxes go with. Without both it is the people, see `box_categories.chosen_categories`.
 
         Raises:
-            AnnotationError: a file that is missing or in none of the forms.
+            AnnotationError: a file that is missing, in none of the forms, or without a single box that is one; a
+                category that is not in it.
         """
+        reading = _Reading(str(path), category, category_ids)
         document = read_json(path)
         try:
-            left_out: Counter[str] = Counter()
-            return cls(path, _boxes_in(document, category_id, left_out), left_out)
+            boxes = reading.boxes_in(document)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise AnnotationError(f"{path}: not a file of boxes ({error!r}); {FORMS}") from error
+        if reading.left_out[NO_BOX] + reading.left_out[NO_SCORE] and not any(boxes.values()):
             raise AnnotationError(
-                f"{path}: not a file of boxes ({error!r}); write"
-                ' {"photo.jpg": [[x, y, width, height], ...]} or COCO detections'
-            ) from error
+                f"{path}: not a file of boxes (left out: {reasons(reading.left_out)}); {FORMS}"
+            )
+        return cls(path, boxes, +reading.left_out, reading.sizes)
 
     def __len__(self) -> int:
         return sum(map(len, self.by_image.values()))
 
+    def summary(self) -> str:
+        """One line: how many boxes and images, and what was left out."""
+        text = f"{len(self)} boxes of {len(self.by_image)} images"
+        return f"{text}; left out: {reasons(self.left_out)}" if self.left_out else text
+
     def __call__(self, path: Path, image: Image) -> Boxes:
-        """The boxes of one photo; an AnnotationError where the file does not name it."""
+        """The boxes of one photo.
+
+        Raises:
+            AnnotationError: the file does not name the photo, or tells another size of it.
+        """
         found = self.of_image(path.name)
         if found is None:
             raise AnnotationError(
                 f"{path}: {self.path} has no boxes for it; an empty list says nobody is there"
             )
+        size = self.size_of(path.name)
+        height, width = image.shape[:2]
+        if size is not None and differs(size, (width, height)):
+            raise AnnotationError(
+                f"{path}: it has {width} x {height} pixels, and {self.path} has the boxes of an image of"
+                f" {size[0]:g} x {size[1]:g}; scale them, or take the image that they were made of"
+            )
         return found
 
     def of_image(self, *names: str | int) -> Boxes | None:
         """The boxes of the image that goes by one of these file names or ids; None where none is listed."""
-        for name in names:
-            for key in (str(name), _number(str(name))):
-                if key in self.by_image:
-                    return _as_arrays(self.by_image[key])
-        return None
+        key = self._key(*names)
+        return None if key is None else _as_arrays(self.by_image[key])
+
+    def size_of(self, *names: str | int) -> tuple[float, float] | None:
+        """(width, height) that the file tells of that image; None where it does not."""
+        key = self._key(*names)
+        return None if key is None else self.sizes.get(key)
+
+    def _key(self, *names: str | int) -> str | None:
+        keys = (key for name in names for key in (str(name), _number(str(name))))
+        return next((key for key in keys if key in self.by_image), None)
 
 
-def _boxes_in(
-    document: Any, category_id: int | str | None, left_out: Counter[str]
-) -> dict[str, list[list[float]]]:
+class _Reading:
     """Boxes by image id or file name; what is left out is counted."""
-    boxes: dict[str, list[list[float]]]
-    if isinstance(document, list):
-        boxes = {str(entry["image_id"]): [] for entry in document}
-        for entry in _of_category(document, category_id, left_out):
-            boxes[str(entry["image_id"])].append(_row([*_row(entry["bbox"])[:4], entry["score"]]))
+
+    def __init__(self, where: str, category: str | None, category_ids: Collection[int | str] | None) -> None:
+        self.where = where
+        self.category = category
+        self.category_ids = category_ids
+        self.left_out: Counter[str] = Counter()
+        self.sizes: dict[str, tuple[float, float]] = {}
+
+    def boxes_in(self, document: Any) -> dict[str, list[list[float]]]:
+        """The boxes of a document in any of the forms."""
+        if isinstance(document, list):
+            return self._results(document)
+        if "annotations" in document:
+            return self._annotations(document)
+        return {
+            name: [row for box in listed if (row := self._row(box)) is not None]
+            for name, listed in document.items()
+        }
+
+    def _results(self, entries: list[Any]) -> dict[str, list[list[float]]]:
+        known = [
+            entry
+            for entry in entries
+            if isinstance(entry, dict) and plain_id(entry.get("image_id")) is not None
+        ]
+        self.left_out[NO_IMAGE] += len(entries) - len(known)
+        if entries and not known:
+            raise ValueError("no entry has an image_id")
+        boxes: dict[str, list[list[float]]] = {str(entry["image_id"]): [] for entry in known}
+        scored = any("score" in entry for entry in known)
+        for entry in self._of_category(known, {}):
+            row = self._row(entry.get("bbox", entry.get("box")), entry.get("score") if scored else 1.0)
+            if row is not None:
+                boxes[str(entry["image_id"])].append(row)
         return boxes
-    if "annotations" not in document:
-        return {name: [_row(box) for box in listed] for name, listed in document.items()}
-    names = {image["id"]: image["file_name"] for image in document["images"]}
-    boxes = {name: [] for name in names.values()}
-    for entry in _of_category(document["annotations"], category_id, left_out):
-        if entry.get("iscrowd"):
-            left_out["of a crowd"] += 1
-        else:
-            boxes[names[entry["image_id"]]].append(_row(entry["bbox"]))
-    return boxes
+
+    def _annotations(self, document: dict[str, Any]) -> dict[str, list[list[float]]]:
+        images = {plain_id(image["id"]): image for image in document["images"]}
+        boxes: dict[str, list[list[float]]] = {image["file_name"]: [] for image in images.values()}
+        self.sizes = {
+            image["file_name"]: size for image in images.values() if (size := image_size(image)) is not None
+        }
+        for entry in self._of_category(document["annotations"], document):
+            image = images.get(plain_id(entry.get("image_id")))
+            if image is None:
+                self.left_out[NO_IMAGE] += 1
+            elif entry.get("iscrowd"):
+                self.left_out["of a crowd"] += 1
+            elif (row := self._row(entry.get("bbox"))) is not None:
+                boxes[image["file_name"]].append(row)
+        return boxes
+
+    def _of_category(self, entries: list[Any], document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        listed = document.get("categories") or []
+        categories = {plain_id(one["id"]): one for one in listed if isinstance(one, dict) and "id" in one}
+        names = {
+            one: str(category.get("name", "")) for one, category in categories.items() if one is not None
+        }
+        used = {plain_id(entry.get("category_id")) for entry in entries} - {None}
+        chosen = chosen_categories(
+            {one for one in used if one is not None},
+            names,
+            self.where,
+            asked=self.category,
+            expected=self.category_ids,
+            with_keypoints=[one for one in names if categories[one].get("keypoints")],
+        )
+        for entry in entries:
+            category = entry.get("category_id")
+            if chosen is None or category is None or plain_id(category) in chosen:
+                yield entry
+            else:
+                self.left_out["of another category"] += 1
+
+    def _row(self, box: Any, score: Any = None) -> list[float] | None:
+        """x, y, width, height, score; None, and counted, for what is no box."""
+        values = numbers(box[:4]) if isinstance(box, list) and len(box) in (4, 5) else None
+        if values is None or len(values) != 4:
+            self.left_out[NO_BOX] += 1
+            return None
+        confidence = number(score if score is not None else box[4] if len(box) == 5 else 1.0)
+        if not math.isfinite(confidence):
+            self.left_out[NO_SCORE] += 1
+            return None
+        return [*map(float, values), confidence]
 
 
-def _of_category(
-    entries: list[dict[str, Any]], category_id: int | str | None, left_out: Counter[str]
-) -> Iterator[dict[str, Any]]:
-    for entry in entries:
-        if category_id is None or entry.get("category_id", category_id) == category_id:
-            yield entry
-        else:
-            left_out["of another category"] += 1
-
-
-def _row(box: list[float]) -> list[float]:
-    if not isinstance(box, list) or len(box) not in (4, 5):
-        raise ValueError(f"a box has four numbers and maybe a score, not {box}")
-    return [float(value) for value in (*box, 1.0)[:5]]
+def differs(told: tuple[float, float], real: tuple[int, int]) -> bool:
+    """Whether (width, height) that a file tells is another than an image's own, by more than rounding."""
+    return any(abs(a - b) > max(2, 0.01 * b) for a, b in zip(told, real, strict=True))
 
 
 def _as_arrays(rows: list[list[float]]) -> Boxes:

@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from rsn.crops import Crop, Image
+from rsn.datasets.extents import SMALLEST_BOX
 from rsn.errors import AnnotationError, RsnError
 from rsn.heatmaps import decode
 from rsn.image_arrays import as_rgb
+from rsn.inference.box_checks import BoxNotes, usable_boxes
 from rsn.inference.detection.boxes import Detector
 from rsn.inference.detection.opening import STARTER, open_detector
 from rsn.inference.engines import choose
@@ -47,9 +49,36 @@ class Scene:
 
         Raises:
             ImageError: what `rsn.image_arrays.as_rgb` does not take.
-            AnnotationError: a box that is not four finite numbers, has no area, or lies outside the image; scores
-                that do not match the boxes.
+            AnnotationError: a box that is not four finite numbers, is less than a pixel wide or high, or lies outside
+                the image; scores that do not match the boxes or are not finite.
         """
+        scene = cls._shaped(image, boxes, box_scores)
+        height, width = scene.image.shape[:2]
+        for box in scene.boxes:
+            _check_box(box, width, height)
+        if not np.isfinite(scene.box_scores).all():
+            raise AnnotationError("a box's score is a finite number; leave out boxes without one")
+        return scene
+
+    @classmethod
+    def within(
+        cls, image: Image, boxes: ArrayLike, box_scores: ArrayLike | None = None
+    ) -> "tuple[Scene, BoxNotes]":
+        """As `of`, but boxes that it would refuse are left out; what is to be said about them is returned, too.
+
+        For boxes of a file or a detector, of which one must not keep the others from being looked at.
+
+        Raises:
+            ImageError: what `rsn.image_arrays.as_rgb` does not take.
+            AnnotationError: boxes that are no rows of four numbers; scores that do not match them.
+        """
+        scene = cls._shaped(image, boxes, box_scores)
+        height, width = scene.image.shape[:2]
+        usable, notes = usable_boxes(scene.boxes, scene.box_scores, (height, width))
+        return cls(scene.image, scene.boxes[usable], scene.box_scores[usable]), notes
+
+    @classmethod
+    def _shaped(cls, image: Image, boxes: ArrayLike, box_scores: ArrayLike | None) -> "Scene":
         image = as_rgb(image)
         checked = _numbers(boxes, "boxes must be rows of x, y, width, height")
         checked = checked.reshape(0, 4) if checked.size == 0 else np.atleast_2d(checked)
@@ -60,11 +89,6 @@ class Scene:
             raise AnnotationError(f"boxes must be rows of x, y, width, height, not of shape {checked.shape}")
         if scores.shape != (len(checked),):
             raise AnnotationError(f"{len(checked)} boxes came with {scores.size} scores")
-        if not np.isfinite(scores).all():
-            raise AnnotationError("a box's score is a finite number; leave out boxes without one")
-        height, width = image.shape[:2]
-        for box in checked:
-            _check_box(box, width, height)
         return cls(image, checked, scores)
 
     def views(self, cards: Sequence[Card]) -> "list[View]":
@@ -202,7 +226,8 @@ class PoseEstimator(MadeFromArguments):
         if boxes is None:
             if self.detector is None:
                 raise AnnotationError("no boxes were given and this estimator has no detector; pass boxes")
-            (people,) = self.estimate([Scene.of(image, *self.detector(image))])
+            scene, _ = Scene.within(image, *self.detector(image))
+            (people,) = self.estimate([scene])
             skeleton = self.card.skeleton
             return without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
         return next(self.estimate([Scene.of(image, boxes, box_scores)]))
@@ -279,8 +304,11 @@ def _check_box(box: NDArray[np.float64], image_width: int, image_height: int) ->
     x, y, width, height = box
     if not np.isfinite(box).all():
         raise AnnotationError(f"box ({text}) holds a number that is not finite")
-    if width <= 0 or height <= 0:
-        raise AnnotationError(f"box ({text}) has no area; boxes are x, y, width, height in pixels")
+    if width < SMALLEST_BOX or height < SMALLEST_BOX:
+        raise AnnotationError(
+            f"box ({text}) is less than a pixel wide or high; boxes are x, y, width, height in pixels, not in shares of"
+            " the image"
+        )
     if x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0:
         raise AnnotationError(f"box ({text}) lies outside the image of {image_width} x {image_height} pixels")
 

@@ -14,6 +14,7 @@ from rsn.crops import Image
 from rsn.errors import RsnError
 from rsn.files import distinct, write_atomically
 from rsn.images import read_image, write_image
+from rsn.inference.box_checks import BoxNotes
 from rsn.inference.boxes import Boxes, BoxSource
 from rsn.inference.drawing import draw_scene
 from rsn.inference.estimator import PoseEstimator, Scene, View
@@ -28,8 +29,16 @@ RESULTS = "poses.json"
 READERS = 2  # threads that read photos and cut out crops
 PHOTOS_AHEAD = 16  # that are read before the network asks for them
 OnError = Callable[[Path, RsnError], None]
-Look = tuple[Image, list[View]]  # a photo, and its boxes as the models see them
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A photo, its boxes as the models see them, and what is to be said about those."""
+
+    image: Image
+    views: list[View]
+    notes: BoxNotes
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +59,14 @@ def predict_photos(
     *,
     nms: Nms = "none",
     style: Style | None = None,
+    notes: BoxNotes | None = None,
 ) -> Iterator[Photo]:
     """Estimate photos and write each one's picture, NAME_poses.jpg (or as the style says), into a folder; in order.
 
     A photo that cannot be read, whose boxes cannot be, or whose picture cannot be written goes to `on_error`; what
     is yielded was done completely. Threads read, draw and write while the caller's runs the network.
+
+    notes: receives what is to be said about the boxes, of which those that cannot be looked at are left out.
     """
     style = style or Style()
     pictures = _picture_paths(paths, folder, style.format)
@@ -69,7 +81,7 @@ def predict_photos(
             return photo, error
         return photo, None
 
-    photos = estimate_photos(estimator, paths, boxes, on_error, nms=nms)
+    photos = estimate_photos(estimator, paths, boxes, on_error, nms=nms, notes=notes)
     seen = (
         (photo, heat_of(estimator, photo.image, photo.people) if style.heatmaps else None) for photo in photos
     )
@@ -88,10 +100,11 @@ def estimate_photos(
     on_error: OnError,
     *,
     nms: Nms = "none",
+    notes: BoxNotes | None = None,
 ) -> Iterator[Photo]:
     """Photos in order, their crops batched together; one that fails goes to `on_error` and is left out.
 
-    nms: how people who were found twice are left out, see `rsn.oks.without_doubles`.
+    nms: how people who were found twice are left out, see `rsn.oks.without_doubles`. notes: as in `predict_photos`.
     """
 
     def read(path: Path) -> tuple[Image, Boxes]:
@@ -99,7 +112,7 @@ def estimate_photos(
         return image, boxes(path, image)
 
     looks = look_ahead(estimator, paths, read, threads=READERS)
-    for path, image, people in estimate_looks(estimator, looks, on_error, nms=nms):
+    for path, image, people in estimate_looks(estimator, looks, on_error, nms=nms, notes=notes):
         yield Photo(path, image, people)
 
 
@@ -108,13 +121,15 @@ def look_ahead(
 ) -> Iterator[tuple[T, Look | RsnError]]:
     """What the network needs of photos of any kind, in order, or what was wrong with one; read by threads.
 
-    read: a photo's pixels and boxes, or an RsnError.
+    read: a photo's pixels and boxes, or an RsnError. A photo of whose boxes not one can be looked at is an error, too.
     """
 
     def look(item: T) -> tuple[T, Look | RsnError]:
         try:
             image, boxes = read(item)
-            return item, (image, estimator.look(Scene.of(image, *boxes)))
+            scene, notes = Scene.within(image, *boxes)
+            notes.check(str(item))
+            return item, Look(image, estimator.look(scene), notes)
         except RsnError as error:
             return item, error
 
@@ -127,8 +142,12 @@ def estimate_looks(
     on_error: Callable[[T, RsnError], None],
     *,
     nms: Nms = "none",
+    notes: BoxNotes | None = None,
 ) -> Iterator[tuple[T, Image, list[Person]]]:
-    """Photos that `look_ahead` has read, and their people, in order; crops are batched across photos."""
+    """Photos that `look_ahead` has read, and their people, in order; crops are batched across photos.
+
+    notes: receives what is to be said about the boxes.
+    """
     waiting: deque[tuple[T, Image]] = deque()
 
     def views() -> Iterator[list[View]]:
@@ -136,9 +155,10 @@ def estimate_looks(
             if isinstance(answer, RsnError):
                 on_error(item, answer)
             else:
-                image, seen = answer
-                waiting.append((item, image))
-                yield seen
+                waiting.append((item, answer.image))
+                if notes is not None:
+                    notes.add(answer.notes)
+                yield answer.views
 
     for people in estimator.estimate_views(views()):
         yield *waiting.popleft(), without_doubles(people, estimator.card.skeleton, nms=nms)

@@ -44,8 +44,8 @@ class Model:
         """Where people are when nobody said it: what the detector finds; without one the picture is one person."""
         if self.estimator.detector is None:
             return whole_image(Path(), image)
-        boxes, scores = self.estimator.detector(image)
-        return boxes[:most], scores[:most]  # the best come first
+        scene, _ = Scene.within(image, *self.estimator.detector(image))
+        return scene.boxes[:most], scene.box_scores[:most]  # the best come first
 
     def once_each(self, people: list[Person]) -> list[Person]:
         """Those who were found twice left out, the best first, as `PoseEstimator` does after its detector."""

@@ -60,6 +60,34 @@ def test_a_frame_without_boxes_in_the_file_is_an_error(estimator: PoseEstimator,
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "boxes.json"}
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_boxes_outside_a_frame_are_left_out_and_counted(
+    estimator: PoseEstimator, tmp_path: Path, every: int
+) -> None:
+    clip = write_clip(tmp_path / "a.mp4", times=SECOND[:4])
+    here, far = [5, 5, 40, 30], [5000, 5, 40, 30]
+    (tmp_path / "boxes.json").write_text(json.dumps({"0": [here, far], "1": [here], "2": [far], "3": [here]}))
+    settings = VideoSettings(detect_every=every)
+    source = open_frames(str(clip), settings)
+    moments = video_people(estimator, source, BoxFile.read(tmp_path / "boxes.json"), settings)
+    assert len(list(moments)) == 4
+    assert [note for note in source.notes if "boxes" in note] == [
+        "boxes left out: 2 outside the image; boxes are x, y, width, height in pixels of the image at its full size"
+    ]
+
+
+def test_video_of_whose_boxes_not_one_can_be_looked_at_is_an_error(
+    estimator: PoseEstimator, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "a.mp4", times=SECOND[:4])
+    (tmp_path / "boxes.json").write_text(
+        json.dumps({str(frame): [[0.1, 0.2, 0.5, 0.5]] for frame in range(4)})
+    )
+    with pytest.raises(AnnotationError, match=r"a\.mp4: no box can be looked at; .*4 less than a pixel"):
+        follow(estimator, clip, tmp_path, boxes=BoxFile.read(tmp_path / "boxes.json"))
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "boxes.json"}
+
+
 class Truth(PoseEstimator):
     """An estimator that knows where the walker is, and moves those joints into a crop that lie outside of it.
 

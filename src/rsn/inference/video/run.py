@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rsn.crops import FloatArray
+from rsn.inference.box_checks import BoxNotes
 from rsn.inference.boxes import BoxSource
 from rsn.inference.drawing import draw_scene
 from rsn.inference.estimator import PoseEstimator, Scene, View
@@ -55,7 +56,7 @@ def predict_video(
     Raises:
         RsnError: a file cannot be written.
         VideoError: there was not one frame.
-        AnnotationError: boxes that cannot be, or that a file does not have.
+        AnnotationError: boxes that a file does not have, or of which not one can be looked at.
     """
     skeleton, style = estimator.card.skeleton, style or Style()
     if style.label == "auto":
@@ -90,27 +91,32 @@ def video_people(
     """People of a video, with ids and smoothed, frame after frame.
 
     Raises:
-        AnnotationError: boxes that cannot be, or that a file does not have.
+        AnnotationError: boxes that a file does not have, or of which not one can be looked at.
     """
-    skeleton = estimator.card.skeleton
+    skeleton, notes = estimator.card.skeleton, BoxNotes()
     tracker, smoother = Tracker(skeleton, settings.tracking), Smoother(settings.smoothing)
     with closing(made_ahead(source.frames(), ahead=WAITING)) as frames:
         if settings.detect_every == 1:
-            found = _every_frame(estimator, frames, boxes)
+            found = _every_frame(estimator, frames, boxes, notes)
         else:
-            found = _carried(estimator, frames, boxes, settings.detect_every, tracker)
+            found = _carried(estimator, frames, boxes, settings.detect_every, tracker, notes)
         for frame, people in found:
             tracked = tracker(people, frame.seconds)
             yield Moment(frame, smoother(tracked, frame.seconds))
+    notes.check(source.name)
+    if said := notes.sentence():
+        source.notes.append(said)
 
 
 def _every_frame(
-    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, notes: BoxNotes
 ) -> Iterator[tuple[Frame, list[Person]]]:
     """People where the boxes are, batches across frames."""
 
     def look(frame: Frame) -> tuple[Frame, list[View]]:
-        return frame, estimator.look(Scene.of(frame.image, *boxes(frame.path, frame.image)))
+        scene, said = Scene.within(frame.image, *boxes(frame.path, frame.image))
+        notes.add(said)
+        return frame, estimator.look(scene)
 
     with closing(in_order(look, frames, threads=1, ahead=WAITING)) as looked:
         while first := next(looked, None):
@@ -122,7 +128,12 @@ def _every_frame(
 
 
 def _carried(
-    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, every: int, tracker: Tracker
+    estimator: PoseEstimator,
+    frames: Iterable[Frame],
+    boxes: BoxSource,
+    every: int,
+    tracker: Tracker,
+    notes: BoxNotes,
 ) -> Iterator[tuple[Frame, list[Person]]]:
     """People where the boxes are in every Nth frame, and between where the tracker expects those of the frame before.
 
@@ -130,7 +141,8 @@ def _carried(
     """
     for count, frame in enumerate(frames):
         if count % every == 0:
-            scene = Scene.of(frame.image, *boxes(frame.path, frame.image))
+            scene, said = Scene.within(frame.image, *boxes(frame.path, frame.image))
+            notes.add(said)
         else:
             scene = _expected_scene(frame, tracker.expected(frame.seconds))
         (people,) = estimator.estimate([scene])

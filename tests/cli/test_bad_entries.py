@@ -1,0 +1,163 @@
+"""Evaluation and submission of files with bad entries: the rest is done, and what is left out is counted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import rsn
+from people_on_disk import write_people
+
+pytest.importorskip("hotcoco")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two images, and in boxes.json everybody once, a box outside and one with a score that is no number."""
+    path = write_people(tmp_path_factory.mktemp("bad"), images=2)
+    people = json.loads(path.read_text())
+    boxes = [
+        {"image_id": one["image_id"], "category_id": 1, "bbox": one["bbox"], "score": 0.9}
+        for one in people["annotations"]
+    ]
+    bad = [boxes[0] | {"bbox": [170, 10, 50, 50]}, boxes[0] | {"score": float("nan")}]
+    (path.parent / "boxes.json").write_text(json.dumps([*boxes, *bad]))
+    return path.parent
+
+
+def given(folder: Path, boxes: str = "boxes.json") -> list[object]:
+    files = ["--annotations", folder / "people.json", "--images", folder / "images"]
+    return [*files, "--boxes", folder / boxes]
+
+
+def test_evaluate_does_the_others_and_counts_bad_boxes(
+    folder: Path, random_weights: Path, tmp_path: Path
+) -> None:
+    files = ["--json", tmp_path / "figures.json", "--results", tmp_path / "results.json"]
+    done = rsn("evaluate", random_weights, *given(folder), *files)
+    assert done.returncode == 0, done.stderr
+    assert "left out: 1 with a score that is no finite number" in done.stderr
+    assert "rsn: boxes left out: 1 outside the image" in done.stderr
+    assert json.loads((tmp_path / "figures.json").read_text())["left_out"] == {
+        "with a score that is no finite number": 1,
+        "outside the image": 1,
+    }
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 4
+
+
+def test_submit_does_the_others_and_counts_bad_boxes(
+    folder: Path, random_weights: Path, tmp_path: Path
+) -> None:
+    done = rsn("submit", "coco-testdev", random_weights, *given(folder), "--output", tmp_path / "out.zip")
+    assert done.returncode == 0, done.stderr
+    assert "is in order: 4 people in 2 images" in done.stderr
+    assert "rsn: boxes left out: 1 outside the image" in done.stderr
+
+
+def write(folder: Path, name: str, document: Any) -> str:
+    (folder / name).write_text(json.dumps(document))
+    return name
+
+
+@pytest.mark.parametrize(
+    "boxes", [[], {}, [{"image_id": 1, "category_id": 1, "bbox": [900, 1, 9, 9], "score": 1}]]
+)
+def test_no_boxes_are_a_sentence_and_a_failure(
+    folder: Path, random_weights: Path, tmp_path: Path, boxes: Any
+) -> None:
+    name = write(folder, "none.json", boxes)
+    for command in (
+        ("evaluate", random_weights),
+        ("submit", "coco-testdev", random_weights, "--output", tmp_path / "x.zip"),
+    ):
+        done = rsn(*command, *given(folder, name))
+        assert done.returncode == 1
+        assert (
+            "no boxes for the images" in done.stderr
+            or "no results to evaluate" in done.stderr
+            or ("nothing to submit" in done.stderr)
+        )
+        assert "AP" not in done.stdout
+    assert not (tmp_path / "x.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda document: document.update(annotations=[]), "nobody"),
+        (
+            lambda document: [one.update(iscrowd=1) for one in document["annotations"]],
+            "there is nobody with keypoints",
+        ),
+        (
+            lambda document: [one.update(keypoints=[0] * 51) for one in document["annotations"]],
+            "nobody with keypoints",
+        ),
+    ],
+)
+def test_nobody_annotated_is_a_sentence_before_the_network_runs(
+    folder: Path, random_weights: Path, tmp_path: Path, change: Any, says: str
+) -> None:
+    document = json.loads((folder / "people.json").read_text())
+    results = [one | {"score": 1.0} for one in document["annotations"]]
+    change(document)
+    (tmp_path / "people.json").write_text(json.dumps(document))
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    options = ["--annotations", tmp_path / "people.json"]
+    for command in (
+        ("score", tmp_path / "results.json"),
+        ("evaluate", random_weights, "--images", folder / "images"),
+    ):
+        done = rsn(*command, *options)
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert "engine:" not in done.stderr
+        assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("results", "says"),
+    [
+        ([], "no results to evaluate: the list is empty"),
+        (
+            [{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 1] * 17, "score": None}],
+            "1 with a score that is no",
+        ),
+        ({}, "not a list of COCO keypoint results"),
+    ],
+)
+def test_no_results_are_a_sentence_and_a_failure(folder: Path, results: Any, says: str) -> None:
+    done = rsn(
+        "score", folder / write(folder, "results.json", results), "--annotations", folder / "people.json"
+    )
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert done.stdout == ""
+
+
+def test_score_leaves_bad_results_out_and_counts_them(folder: Path, tmp_path: Path) -> None:
+    document = json.loads((folder / "people.json").read_text())
+    results = [one | {"score": 1.0} for one in document["annotations"]]
+    bad = [
+        results[0] | {"score": float("nan")},
+        results[0] | {"image_id": 99},
+        results[0] | {"category_id": 2},
+    ]
+    name = write(folder, "mixed.json", [*results, *bad])
+    files = ["--annotations", folder / "people.json", "--json", tmp_path / "figures.json", "--parts"]
+    done = rsn("score", folder / name, *files)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("left out") == 1
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["figures"]["AP"] == pytest.approx(1)
+    assert sum(figures["results_left_out"].values()) == 3
+
+
+def test_an_empty_submission_is_not_in_order(tmp_path: Path) -> None:
+    from rsn.evaluation.submission import write_testdev
+
+    write_testdev([], tmp_path / "out.zip", algorithm="rsn")
+    done = rsn("submit", "check", tmp_path / "out.zip")
+    assert done.returncode == 1
+    assert "holds no results" in done.stderr

@@ -1,0 +1,246 @@
+"""Boxes that cannot be looked at, and boxes of other categories: left out and counted, the others are looked at."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from command import rsn
+from rsn.errors import AnnotationError
+from rsn.inference.box_categories import chosen_categories
+from rsn.inference.box_checks import BoxNotes, usable_boxes
+from rsn.inference.boxes import BoxFile
+from rsn.inference.estimator import PoseEstimator, Scene
+
+IMAGE = np.zeros((90, 70, 3), np.uint8)
+GOOD = [5, 5, 40, 60]
+BAD: list[tuple[list[float], float, str]] = [
+    ([79, 10, 50, 50], 0.9, "outside the image"),
+    ([10, 90, 50, 50], 0.9, "outside the image"),
+    ([-60, 10, 50, 50], 0.9, "outside the image"),
+    ([0.1, 0.2, 0.5, 0.6], 0.9, "less than a pixel wide or high"),
+    ([5, 5, 40, 0.5], 0.9, "less than a pixel wide or high"),
+    ([5, 5, 0, 40], 0.9, "less than a pixel wide or high"),
+    ([45, 65, -40, -60], 0.9, "less than a pixel wide or high"),
+    ([5, float("nan"), 40, 60], 0.9, "with a number that is not finite"),
+    ([5, 5, float("inf"), 60], 0.9, "with a number that is not finite"),
+    (GOOD, float("nan"), "with a number that is not finite"),
+]
+
+
+@pytest.mark.parametrize(("box", "score", "reason"), BAD)
+def test_box_that_cannot_be_looked_at_is_left_out_and_counted(
+    box: list[float], score: float, reason: str
+) -> None:
+    scene, notes = Scene.within(IMAGE, [GOOD, box, GOOD, box], [0.5, score, 0.4, score])
+    assert scene.boxes.tolist() == [GOOD, GOOD]
+    assert scene.box_scores.tolist() == [0.5, 0.4]
+    assert notes.left_out == {reason: 2}
+    assert f"boxes left out: 2 {reason}" in notes.sentence()
+
+
+@pytest.mark.parametrize(("box", "score", "reason"), BAD)
+def test_box_that_a_caller_gives_is_refused(box: list[float], score: float, reason: str) -> None:
+    with pytest.raises(AnnotationError, match=r"outside|less than a pixel|finite"):
+        Scene.of(IMAGE, [GOOD, box], [0.5, score])
+
+
+def test_box_that_reaches_over_the_edge_is_looked_at_and_one_mostly_outside_is_told() -> None:
+    scene, notes = Scene.within(IMAGE, [[-10, -10, 60, 80], [60, 20, 40, 60]])
+    assert len(scene.boxes) == 2
+    assert notes.sentence().startswith(
+        "boxes mostly outside the image: 1; boxes are x, y, width, height in pixels"
+    )
+
+
+def test_no_boxes_are_nothing_to_say() -> None:
+    usable, notes = usable_boxes(np.empty((0, 4)), np.empty(0), (90, 70))
+    assert usable.shape == (0,)
+    assert notes == BoxNotes()
+    assert notes.sentence() == ""
+
+
+def test_detector_with_a_box_outside_loses_that_box_alone(random_weights: Path) -> None:
+    found = np.array([GOOD, [500, 10, 20, 20]], float), np.array([0.9, 0.8])
+    people = PoseEstimator(random_weights, detector=lambda image: found)(IMAGE)
+    assert [person.box.tolist() for person in people] == [GOOD]
+
+
+def read(folder: Path, document: Any, **options: Any) -> BoxFile:
+    path = folder / "boxes.json"
+    path.write_text(json.dumps(document))
+    return BoxFile.read(path, **options)
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    return {"image_id": 7, "category_id": 1, "bbox": GOOD, "score": 0.5} | changes
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (entry(bbox=[1, 2, 3]), "that are not x, y, width, height"),
+        (entry(bbox=[1, 2, 3, None]), "that are not x, y, width, height"),
+        (entry(bbox=[1, 2, 3, "wide"]), "that are not x, y, width, height"),
+        (entry(bbox=None), "that are not x, y, width, height"),
+        (entry(bbox=[5, 5, float("nan"), 60]), "that are not x, y, width, height"),
+        (entry(score=float("nan")), "with a score that is no finite number"),
+        (entry(score=float("-inf")), "with a score that is no finite number"),
+        (entry(score="high"), "with a score that is no finite number"),
+        (entry(category_id=3), "of another category"),
+        (entry(category_id="3"), "of another category"),
+        (entry(category_id=[1]), None),
+        (entry(image_id=None), "of images that are not listed"),
+        (entry(image_id=[7]), "of images that are not listed"),
+        ("nothing", "of images that are not listed"),
+    ],
+)
+def test_bad_entry_of_results_is_left_out_and_counted(tmp_path: Path, bad: Any, reason: str | None) -> None:
+    boxes = read(tmp_path, [entry(), bad, entry(category_id="1", bbox=["5", "5", "40", "60"]), bad])
+    found = boxes.of_image(7)
+    assert found is not None
+    assert found[0][0].tolist() == found[0][-1].tolist() == GOOD
+    if reason is not None:
+        assert len(found[0]) == 2
+        assert boxes.left_out == {reason: 2}
+        assert boxes.summary() == f"2 boxes of 1 images; left out: 2 {reason}"
+
+
+def test_bad_row_and_bad_annotation_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = read(tmp_path, {"a.jpg": [GOOD, [1, 2], "box", [*GOOD, 0.3], [*GOOD, float("nan")]], "b.jpg": []})
+    found = rows.of_image("a.jpg")
+    assert found is not None
+    assert found[1].tolist() == [1, 0.3]
+    assert rows.left_out == {
+        "that are not x, y, width, height": 2,
+        "with a score that is no finite number": 1,
+    }
+    image = {"id": 7, "file_name": "a.jpg"}
+    people = [{"image_id": 7, "bbox": GOOD}, {"image_id": 8, "bbox": GOOD}, {"image_id": 7, "bbox": [1, 2]}]
+    listed = read(tmp_path, {"images": [image], "annotations": people})
+    assert len(listed) == 1
+    assert listed.left_out == {"of images that are not listed": 1, "that are not x, y, width, height": 1}
+
+
+def test_results_without_any_score_count_fully(tmp_path: Path) -> None:
+    unscored = [{key: value for key, value in entry().items() if key != "score"}] * 2
+    found = read(tmp_path, unscored).of_image(7)
+    assert found is not None
+    assert found[1].tolist() == [1, 1]
+    assert read(tmp_path, [entry(), *unscored]).left_out == {}
+
+
+NAMED = [{"id": 1, "name": "cat"}, {"id": 5, "name": "Person"}, {"id": 9, "name": "fork"}]
+
+
+@pytest.mark.parametrize(
+    ("used", "listed", "options", "chosen"),
+    [
+        ([1, 18, 48], [], {}, [1]),
+        ([18], [], {}, []),
+        ([0], [], {}, [0]),
+        (["1", 1.0, 2], [], {}, [1]),
+        ([1, 5, 9], NAMED, {}, [5]),
+        ([1, 9], NAMED, {}, []),
+        ([2, 3], [{"id": 2, "name": "dog", "keypoints": ["nose"]}, {"id": 3, "name": "ball"}], {}, [2]),
+        ([1, 18, 48], [], {"category": "any"}, [1, 18, 48]),
+        ([1, 18, 48], [], {"category": "18"}, [18]),
+        ([1, 5, 9], NAMED, {"category": "fork"}, [9]),
+        ([0, 1, 2], [], {"category": "0"}, [0]),
+        ([1, 2, 3], [], {"category_ids": (1, 3)}, [1, 3]),
+        ([0, 1, 2], [], {"category_ids": (0, 2)}, [0, 2]),
+    ],
+)
+def test_people_alone_are_looked_at_unless_another_category_is_asked_for(
+    tmp_path: Path, used: list[Any], listed: list[Any], options: dict[str, Any], chosen: list[int]
+) -> None:
+    document = {
+        "images": [{"id": 7, "file_name": "a.jpg"}], "categories": listed,
+        "annotations": [entry(category_id=one) for one in used],
+    }  # fmt: skip
+    boxes = read(tmp_path, document if listed else document["annotations"], **options)
+    assert len(boxes) == sum(float(one) in chosen for one in used)
+    assert boxes.left_out["of another category"] == len(used) - len(boxes)
+
+
+@pytest.mark.parametrize(
+    ("used", "names", "options", "says"),
+    [
+        (
+            [0, 1, 2],
+            {},
+            {},
+            r"counted from 0 \(0, 1, 2\), so 1 may not be people; say which are with --box-category",
+        ),
+        ([0, 1], {}, {"expected": [1]}, "counted from 0"),
+        ([3, 4], {3: "cat", 4: "dog"}, {}, r"none of its categories is a person \(3 cat, 4 dog\)"),
+        ([1, 2], {}, {"asked": "person"}, "no box is of category 'person'; there are 1, 2"),
+        ([1, 2], {}, {"asked": "3"}, "no box is of category '3'"),
+    ],
+)
+def test_categories_of_which_people_cannot_be_told_are_a_sentence(
+    used: list[int], names: dict[int | str, str], options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(AnnotationError, match=f"file: .*{says}"):
+        chosen_categories(used, names, "file", **options)
+
+
+def predict(folder: Path, weights: Path, photo: Path, boxes: Any, *options: object) -> tuple[int, int, str]:
+    """Exit status, people found, and what was said."""
+    (folder / "boxes.json").write_text(json.dumps(boxes))
+    out = folder / "out"
+    done = rsn(
+        "predict", photo, "--boxes", folder / "boxes.json", "--model", weights, "--output", out, *options
+    )
+    people = json.loads((out / "poses.json").read_text()) if (out / "poses.json").is_file() else []
+    return done.returncode, len(people), done.stderr
+
+
+def test_predict_does_the_other_boxes_and_tells_how_many_it_left_out(
+    tmp_path: Path, random_weights: Path, photo: Path
+) -> None:
+    boxes = {"good.png": [GOOD, *(box for box, _, _ in BAD[:4])]}
+    status, people, said = predict(tmp_path, random_weights, photo, boxes)
+    assert (status, people) == (0, 1)
+    assert "boxes left out: 1 less than a pixel wide or high, 3 outside the image" in said
+
+
+def test_predict_looks_at_people_alone_unless_told(tmp_path: Path, random_weights: Path, photo: Path) -> None:
+    boxes = [entry(image_id="good.png"), entry(image_id="good.png", category_id=48)]
+    status, people, said = predict(tmp_path, random_weights, photo, boxes)
+    assert (status, people) == (0, 1)
+    assert "left out: 1 of another category (--box-category takes others)" in said
+    status, people, _ = predict(tmp_path, random_weights, photo, boxes, "--box-category", "any")
+    assert (status, people) == (0, 2)
+
+
+def test_predict_refuses_boxes_in_shares_of_the_image(
+    tmp_path: Path, random_weights: Path, photo: Path
+) -> None:
+    status, people, said = predict(tmp_path, random_weights, photo, {"good.png": [[0.1, 0.1, 0.5, 0.6]] * 2})
+    assert (status, people) == (1, 0)
+    assert "no box can be looked at" in said
+    assert "in pixels of the image" in said
+
+
+def test_predict_refuses_boxes_of_an_image_of_another_size(
+    tmp_path: Path, random_weights: Path, photo: Path
+) -> None:
+    document = {
+        "images": [{"id": 1, "file_name": "good.png", "width": 140, "height": 180}],
+        "annotations": [{"image_id": 1, "bbox": GOOD}],
+    }
+    status, people, said = predict(tmp_path, random_weights, photo, document)
+    assert (status, people) == (1, 0)
+    assert "it has 70 x 90 pixels, and" in said
+    assert "has the boxes of an image of 140 x 180" in said
+    document["images"][0] |= {"width": 70, "height": 91}
+    assert predict(tmp_path, random_weights, photo, document)[:2] == (0, 1)
+
+
+def test_box_category_without_a_file_of_boxes_is_a_sentence(photo: Path) -> None:
+    done = rsn("predict", photo, "--boxes", "whole", "--box-category", "any")
+    assert done.returncode == 1
+    assert "--box-category goes with a file of boxes" in done.stderr
