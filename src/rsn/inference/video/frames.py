@@ -13,6 +13,8 @@ from rsn.images import find_images, read_image
 from rsn.inference.video.settings import VideoSettings
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from av import AudioStream, Packet
 
 
@@ -25,14 +27,15 @@ class Frame:
     """A picture of a video.
 
     path: what boxes are looked up by: the video's name / the frame's number, or the picture's own file.
-    number: counts the frames from `start` on, from 0, the ones left out included. seconds: into the video.
-    image: (H, W, 3) uint8 RGB, upright.
+    number: counts all frames of the video from 0, those before `start` and those left out by `every` included.
+    seconds: into the video. image: (H, W, 3) uint8 RGB, upright. lasts: seconds until the next one.
     """
 
     path: Path
     number: int
     seconds: float
     image: Image
+    lasts: float = 0.0
 
 
 class FrameSource(ABC):
@@ -44,6 +47,7 @@ class FrameSource(ABC):
         broken: how many frames could not be decoded so far, and were left out.
         trouble: why the frames ended before their time; None where they did not.
         notes: what else the user should know.
+        pixel_aspect: width to height of the pixels of the frames so far; None where they are square.
         sound: the sound that came with the frames so far, to be taken away. sound_stream: its kind; None without.
     """
 
@@ -54,6 +58,7 @@ class FrameSource(ABC):
         self.broken = 0
         self.trouble: str | None = None
         self.notes: list[str] = []
+        self.pixel_aspect: Fraction | None = None
         self.sound: deque[Packet[AudioStream]] = deque()
         self.sound_stream: AudioStream | None = None
 
@@ -76,8 +81,13 @@ class FrameFolder(FrameSource):
     def __init__(self, folder: Path, settings: VideoSettings) -> None:
         rate = settings.fps or 25.0
         times = [(i / rate, path) for i, path in enumerate(find_images([folder]))]
-        kept = [(seconds, path) for seconds, path in times if settings.start <= seconds < settings.end]
-        self._numbered = list(enumerate(kept))[:: settings.every]
+        kept = [
+            (number, moment)
+            for number, moment in enumerate(times)
+            if settings.start <= moment[0] < settings.end
+        ]
+        self._numbered = kept[:: settings.every]
+        self._lasts = settings.every / rate
         super().__init__(str(folder), folder.resolve().name)
         self.expected = len(self._numbered)
 
@@ -85,7 +95,7 @@ class FrameFolder(FrameSource):
         """The pictures; one that cannot be read counts as broken."""
         for number, (seconds, path) in self._numbered:
             try:
-                yield Frame(path, number, seconds, read_image(path))
+                yield Frame(path, number, seconds, read_image(path), self._lasts)
             except ImageError:
                 self.broken += 1
 

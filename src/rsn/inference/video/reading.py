@@ -1,6 +1,7 @@
 """Videos, cameras and streams, decoded by FFmpeg through PyAV."""
 
 import sys
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +18,15 @@ from rsn.inference.video.settings import VideoSettings
 from rsn.inference.video.sources import camera_name, is_url
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from av import AudioStream, VideoFrame, VideoStream
     from av.container import InputContainer
 
 PATIENCE = 10.0  # seconds for which a camera or server may be silent
 MICROSECONDS = 1_000_000
+ROUNDING = 1e-6  # seconds
+LITTLE = 1.0  # seconds that a file may be shorter than it says
 WHOLE_FRAMES = {"rtsp_flags": "prefer_tcp"}  # by UDP, parts of frames are lost where the machine is slow
 _CAMERAS = {
     "linux": ("v4l2", "/dev/video{}"),
@@ -52,51 +57,109 @@ class Clip(FrameSource):
 
     def __init__(self, source: str, settings: VideoSettings) -> None:
         require("av", extra="video", for_what="reading a video")
+        super().__init__(source, stem_of(source))
         self._settings = settings
-        self._container = _open(source)
-        self._stream = _picture_stream(self._container, source)
-        self._stream.thread_type = "AUTO"
+        self._attach()
         # What comes as it is sent is read from its first frame; where that lies is not known before.
         self._live = self._container.duration is None or self._container.format.name == "rtsp"
+        # AVI has times in the order in which frames are stored, which may be another than that in which they are shown.
+        self._stored_order = self._container.format.name == "avi"
+        self._slots: deque[float] = deque()  # such times of frames that are still to come
         start = None if self._live else self._container.start_time
         self._origin = None if start is None else start / MICROSECONDS
-        super().__init__(source, stem_of(source))
-        self.sound_stream = next(iter(self._container.streams.audio), None)
-        self._length = self._seconds_long()
+        self._length, self._told_by_container = self._seconds_long()
         self.expected = self._expected()
         self._last: float | None = None  # the time of the last frame
-        self._reached = -1.0  # the time of the last packet
+        self._reached = self._ended = -1.0  # when the last packet begins, and when the last one to end does
+        self._longest = 0.0  # seconds from one frame to the next
 
     def frames(self) -> Generator[Frame]:
         """The frames that the settings ask for."""
-        number = 0
-        for decoded in self._decoded():
-            seconds = self._time_of(decoded)
-            if seconds >= self._settings.end:
+        start, end = self._settings.start - ROUNDING, self._settings.end - ROUNDING
+        taken = 0
+        for number, seconds, decoded in self._numbered():
+            if seconds >= end:
                 return
-            if seconds < self._settings.start:
+            if seconds < start:
                 continue
-            if number % self._settings.every == 0:
-                yield Frame(Path(self.name) / str(number), number, seconds, _upright(decoded))
-            number += 1
+            if taken % self._settings.every == 0:
+                image = _upright(decoded)
+                self.pixel_aspect = self._pixel_aspect(decoded)
+                lasts = self._lasts(decoded) * self._settings.every
+                yield Frame(Path(self.name) / str(number), number, seconds, image, lasts)
+            taken += 1
         self._check_ending()
 
     def close(self) -> None:
         """Let go of the file or camera."""
         self._container.close()
 
+    def _attach(self) -> None:
+        self._container = _open(self.name)
+        self._stream = _picture_stream(self._container, self.name)
+        self._stream.thread_type = "AUTO"
+        self.sound_stream = next(iter(self._container.streams.audio), None)
+
+    def _numbered(self) -> "Iterator[tuple[int, float, VideoFrame]]":
+        """Frames with their numbers, counted from the beginning of the video, and their times."""
+        number = 0
+        if self._settings.start > 0 and not self._live and not self._stored_order:
+            sought = self._sought()
+            if sought is not None:
+                number, first, rest = sought
+                yield number, self._time_of(first), first
+                number += 1
+                yield from ((number + i, self._time_of(frame), frame) for i, frame in enumerate(rest))
+                return
+        for number, decoded in enumerate(self._decoded()):
+            yield number, self._time_of(decoded), decoded
+
+    def _sought(self) -> "tuple[int, VideoFrame, Iterator[VideoFrame]] | None":
+        """The first frame after a jump to the start, its number, and the frames after it.
+
+        None where a jump leads too far, or to frames without a time: the file is then to be read from the beginning.
+        """
+        import av
+
+        with suppress(av.FFmpegError):
+            self._container.seek(int((self._settings.start + (self._origin or 0)) * MICROSECONDS))
+            frames = self._decoded()
+            first = next(frames, None)
+            if first is not None and first.time is not None and not self.broken:
+                before, missed = self._frames_before(first.time - (self._origin or 0.0))
+                if not missed:
+                    return before, first, frames
+        self._container.close()
+        self._attach()
+        self.broken, self.trouble, self._reached, self._ended = 0, None, -1.0, -1.0
+        self.sound.clear()
+        return None
+
+    def _frames_before(self, seconds: float) -> tuple[int, bool]:
+        """How many frames come before a time, and whether one of them is to be taken; nothing is decoded."""
+        count, missed = 0, False
+        with _open(self.name) as container:
+            stream = _picture_stream(container, self.name)
+            for packet in container.demux(stream):
+                if not packet.size:
+                    continue
+                if packet.dts is not None and self._clock(packet.dts, packet) >= seconds:
+                    break
+                shown = self._seconds(packet)
+                if shown < seconds - ROUNDING:
+                    count += 1
+                    missed |= shown >= self._settings.start - ROUNDING
+        return count, missed
+
     def _decoded(self) -> "Iterator[VideoFrame]":
         import av
 
-        if self._settings.start > 0 and not self._live:
-            with suppress(av.FFmpegError):  # what cannot be sought in is read from the beginning
-                self._container.seek(int((self._settings.start + (self._origin or 0)) * MICROSECONDS))
         streams: list[VideoStream | AudioStream] = [self._stream]
         if self.sound_stream:
             streams.append(self.sound_stream)
         try:
             for packet in self._container.demux(streams):
-                self._reached = max(self._reached, self._seconds(packet))
+                self._note_time(packet)
                 if packet.stream is not self._stream:
                     self._keep_sound(packet)
                     continue
@@ -105,12 +168,33 @@ class Clip(FrameSource):
                 except av.error.EOFError:
                     continue  # the decoder has given all it has
                 except av.FFmpegError:
-                    self.broken += 1
+                    self._leave_out()
                     continue
-                self.broken += sum(frame.is_corrupt for frame in frames)
-                yield from (frame for frame in frames if not frame.is_corrupt)
+                for frame in frames:
+                    if frame.is_corrupt:
+                        self._leave_out()
+                    else:
+                        yield frame
         except av.FFmpegError as error:
             self.trouble = _reason(error)
+
+    def _leave_out(self) -> None:
+        self.broken += 1
+        if self._slots:
+            self._slots.popleft()
+
+    def _note_time(self, packet: Any) -> None:
+        """How far the file was read, in seconds into the video."""
+        if not packet.size:
+            return
+        begins = self._seconds(packet)
+        lasts = float(packet.duration * packet.time_base) if packet.duration else 0.0
+        if packet.stream is self._stream:
+            lasts = lasts or self._interval()
+            self._reached = max(self._reached, begins)
+            if self._stored_order and packet.dts is not None:
+                self._slots.append(self._clock(packet.dts, packet))
+        self._ended = max(self._ended, begins + lasts)
 
     def _keep_sound(self, packet: Any) -> None:
         """Sound of the time that was asked for, on the clock on which `start` is 0."""
@@ -130,39 +214,76 @@ class Clip(FrameSource):
     def _seconds(self, packet: Any) -> float:
         """When a packet is shown or heard, in seconds into the video."""
         stamp = packet.pts if packet.pts is not None else packet.dts
-        return self._reached if stamp is None else float(stamp * packet.time_base) - (self._origin or 0.0)
+        return max(self._reached, 0.0) if stamp is None else self._clock(stamp, packet)
+
+    def _clock(self, stamp: int, packet: Any) -> float:
+        return float(stamp * packet.time_base) - (self._origin or 0.0)
 
     def _time_of(self, decoded: "VideoFrame") -> float:
         """Seconds into the video; a frame without a time follows the one before at the stream's rate."""
-        rate = self._stream.guessed_rate or self._stream.average_rate or 25
-        follows = 0.0 if self._last is None else self._last + float(1 / rate)
-        if decoded.time is None:
+        follows = 0.0 if self._last is None else self._last + self._interval()
+        before = self._last
+        if self._stored_order:
+            self._last = self._slots.popleft() if self._slots else follows
+        elif decoded.time is None:
             self._last = follows
         else:
             if self._origin is None:
                 self._origin = decoded.time - follows
             self._last = decoded.time - self._origin
+        if before is not None:
+            self._longest = max(self._longest, self._last - before)
         return self._last
 
+    def _interval(self) -> float:
+        """Seconds from one frame to the next, by the stream's rate."""
+        return float(1 / (self._stream.guessed_rate or self._stream.average_rate or 25))
+
+    def _lasts(self, decoded: "VideoFrame") -> float:
+        """For how many seconds a frame is shown."""
+        if decoded.duration and decoded.time_base:
+            return float(decoded.duration * decoded.time_base)
+        return self._interval()
+
+    def _pixel_aspect(self, decoded: "VideoFrame") -> "Fraction | None":
+        """Width to height of a pixel of the upright frame; None where it is square or nobody says."""
+        aspect = self._stream.sample_aspect_ratio
+        if not aspect or aspect == 1:
+            return None
+        return 1 / aspect if _quarter_turns(decoded) % 2 else aspect
+
     def _check_ending(self) -> None:
-        """A file that is cut short says at its beginning how long it was to be."""
-        if self.trouble is None and self._length is not None and self._reached + 1.0 < self._length:
+        """A file that is cut short says at its beginning how long it was to be.
+
+        The last frame may be shown as long as any before it. Some containers count their length from 0 where the
+        first frame comes later, others from that frame.
+        """
+        if self.trouble is not None or self._length is None:
+            return
+        ended = max(self._ended, self._reached + self._longest)
+        if self._told_by_container:
+            ended += max(self._origin or 0.0, 0.0)
+        if ended + LITTLE < self._length:
             what = "stream" if self._live else "file"
             self.trouble = f"the {what} is cut short, {self._length:.1f} seconds were to come"
 
-    def _seconds_long(self) -> float | None:
-        """Of the longest of pictures and sound, as the file says."""
+    def _seconds_long(self) -> tuple[float | None, bool]:
+        """Of the longest of images and sound, as the file says; and whether only its container says so."""
         streams = [stream for stream in (self._stream, self.sound_stream) if stream is not None]
         lengths = [float(s.duration * s.time_base) for s in streams if s.duration and s.time_base]
         if lengths:
-            return max(lengths)
-        return None if self._container.duration is None else self._container.duration / MICROSECONDS
+            return max(lengths), False
+        duration = self._container.duration
+        return (None if duration is None else duration / MICROSECONDS), True
 
     def _expected(self) -> int | None:
         rate = self._stream.average_rate
         if self._length is None or not rate:
             return None
-        end = min(self._length, self._settings.end)
+        length = self._length
+        if self._told_by_container and length > (self._origin or 0.0):
+            length -= max(self._origin or 0.0, 0.0)
+        end = min(length, self._settings.end)
         return max(1, round(float(rate) * (end - self._settings.start) / self._settings.every))
 
 
@@ -229,10 +350,15 @@ def _kinds(container: "InputContainer") -> str:
     return " and ".join(kinds) if kinds else "nothing"
 
 
+def _quarter_turns(decoded: "VideoFrame") -> int:
+    """How often a frame is turned counterclockwise to be upright, as the file says."""
+    return round(decoded.rotation / 90) % 4
+
+
 def _upright(decoded: "VideoFrame") -> Image:
     """(H, W, 3) uint8 RGB, turned as the file says (in quarter turns, as cameras are held)."""
     image = np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)
-    turns = round(decoded.rotation / 90) % 4
+    turns = _quarter_turns(decoded)
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 

@@ -72,7 +72,7 @@ def predict_video(
             people = [tracked.person for tracked in moment.people]
             ids = [tracked.id for tracked in moment.people]
             drawn = draw_scene(moment.frame.image, people, skeleton, style, ids=ids)
-            video.write(drawn, moment.frame.seconds - settings.start)
+            video.write(drawn, moment.frame.seconds - settings.start, moment.frame.lasts)
             records.write(moment.frame, moment.people)
             try:
                 yield moment

@@ -20,7 +20,7 @@ from rsn.inference.video.frames import Frame, FrameSource
 from rsn.skeletons import Skeleton
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoFrame, VideoStream
+    from av import AudioStream, Packet, VideoFrame, VideoStream
 
 CLOCK = 90_000  # ticks a second; a multiple of every common frame rate
 QUALITY = {"crf": "20", "preset": "veryfast"}  # of libx264; other H.264 encoders use their own
@@ -29,7 +29,7 @@ QUALITY = {"crf": "20", "preset": "veryfast"}  # of libx264; other H.264 encoder
 class VideoWriter:
     """An MP4 file of pictures, each at its own time, and the sound that came with them. A context manager.
 
-    The size of the first picture is that of the video; others are scaled to it.
+    The size of the first picture is that of the video; others are scaled to it. Pixels keep the source's shape.
 
     Args:
         path: where to write; nothing is checked or renamed here, see `rsn.files.replacing`.
@@ -49,15 +49,18 @@ class VideoWriter:
         self._pictures: VideoStream | None = None
         self._sound: AudioStream | None = None
         self._last = -1
+        self._lasts = 0
+        self._held: list[Packet[VideoStream]] = []
 
-    def write(self, image: Image, seconds: float) -> None:
-        """Add a picture, (H, W, 3) uint8 RGB, to be shown from `seconds` on; times must rise."""
+    def write(self, image: Image, seconds: float, lasts: float) -> None:
+        """Add an image, (H, W, 3) uint8 RGB, to be shown from `seconds` on, for `lasts` seconds; times must rise."""
         if self._pictures is None:
             self._pictures = self._begin(image)
         self._last = max(round(seconds * CLOCK), self._last + 1)
         frame = _encodable(image, self._pictures.width, self._pictures.height)
         frame.pts, frame.time_base = self._last, self._pictures.codec_context.time_base
-        self._file.mux(self._pictures.encode(frame))
+        self._lasts = round(lasts * CLOCK)
+        self._mux(self._pictures.encode(frame))
         self._copy_sound(until=seconds)
 
     def cut_sound(self) -> None:
@@ -71,7 +74,10 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None and self._pictures is not None:
-            self._file.mux(self._pictures.encode())
+            self._mux(self._pictures.encode())
+            for packet in (*self._held[:1], *self._held[-1:]):  # shown last, stored last: they decide the length
+                packet.duration = self._lasts
+            self._release()
             self._copy_sound(until=float("inf"))
         self._file.close()
 
@@ -85,12 +91,26 @@ class VideoWriter:
         context.time_base = stream.time_base = Fraction(1, CLOCK)
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
         context.color_range = 1  # 16 to 235
+        if self._source.pixel_aspect is not None:
+            context.sample_aspect_ratio = self._source.pixel_aspect
         template = self._source.sound_stream
         if template is not None and template.codec_context.name in self._file.supported_codecs:
             self._sound = self._file.add_stream_from_template(template)
         elif template is not None:
             self.left_out = template.codec_context.name
         return stream
+
+    def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
+        """Write packets, all but the one that is shown last and those after it, since its duration is not known yet."""
+        for packet in packets:
+            if self._held and (packet.pts or 0) > (self._held[0].pts or 0):
+                self._release()
+            self._held.append(packet)
+
+    def _release(self) -> None:
+        for packet in self._held:
+            self._file.mux(packet)
+        self._held.clear()
 
     def _copy_sound(self, until: float) -> None:
         sound = self._source.sound
