@@ -303,3 +303,12 @@ def test_what_cannot_be_written(tmp_path: Path, picture: Image) -> None:
     with pytest.raises(ImageError, match=r"16400 x 8 pixels are too many for \.webp"):
         write_image(tmp_path / "wide.webp", np.zeros((8, 16_400, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_png_chunk_longer_than_the_file_is_refused_before_memory_is_taken_for_it(tmp_path: Path) -> None:
+    whole = cv2.imencode(".png", np.zeros((20, 20, 3), np.uint8))[1].tobytes()
+    place = whole.index(b"IDAT") - 4
+    longer = whole[:place] + (2**31).to_bytes(4, "big") + whole[place + 4 :]
+    with pytest.raises(ImageError, match="ends in the middle"):
+        decode_image(longer, "photo.png")
+    assert decode_image(whole, "photo.png").shape == (20, 20, 3)

@@ -285,8 +285,18 @@ def _is_cut_short(data: bytes) -> bool:
     if data.startswith(_JPEG):
         return all(marker != _JPEG_END for marker, _ in _jpeg_segments(data))
     if data.startswith(_PNG):
-        return _PNG_END not in data
+        return not _png_ends(data)
     return _is_webp(data) and len(data) < 8 + int.from_bytes(data[4:8], "little")
+
+
+def _png_ends(data: bytes) -> bool:
+    """Whether all chunks of a PNG are there; for one that claims gigabytes, OpenCV takes that memory at once."""
+    position = len(_PNG)
+    while position + 8 <= len(data):
+        if data.startswith(_PNG_END, position):
+            return True
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    return False
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:

@@ -1,23 +1,22 @@
-"""Random bytes and random JSON at the doors: always an answer of a known kind, and the service goes on."""
+"""Damaged images, boxes and queries at the doors: always an answer of a known kind, and the service goes on."""
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from fuzzing import THINGS, Amount, amounts, damaged_bytes, damaged_document, fuzz
 from pose_service import Answer, Client
 
-EXAMPLES = pytest.mark.parametrize("examples", [150, pytest.param(4000, marks=pytest.mark.slow)])
 KINDS = (".jpg", ".png", ".webp", ".gif", ".bmp")
 
 
-def pictures() -> list[bytes]:
+def images() -> list[bytes]:
     image = np.random.default_rng(0).integers(0, 255, (24, 20, 3)).astype(np.uint8)
     alpha = np.dstack([image, image[..., 0]])
     return [cv2.imencode(kind, image)[1].tobytes() for kind in KINDS] + [
@@ -25,22 +24,10 @@ def pictures() -> list[bytes]:
     ]
 
 
-@st.composite
-def broken_pictures(draw: st.DrawFn) -> bytes:
-    """A picture with some bytes changed, some put in or left out, maybe cut."""
-    data = bytearray(draw(st.sampled_from(pictures())))
-    for _ in range(draw(st.integers(1, 6))):
-        place = draw(st.integers(0, len(data) - 1))
-        data[place : place + draw(st.integers(0, 4))] = draw(st.binary(max_size=4))
-    return bytes(data[: draw(st.integers(1, len(data) + 1))])
-
-
-numbers = st.floats() | st.integers() | st.floats(-1e3, 1e3)
-json_like: Any = st.recursive(
-    st.none() | st.booleans() | numbers | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-)
-boxes_like = st.lists(st.lists(numbers, min_size=3, max_size=6), max_size=4)
+def text_of(random: Random, length: int) -> str:
+    return "".join(
+        chr(random.choice((random.randrange(32, 127), random.randrange(0x2000)))) for _ in range(length)
+    )
 
 
 def check(answer: Answer, allowed: set[int]) -> None:
@@ -53,39 +40,50 @@ def check(answer: Answer, allowed: set[int]) -> None:
         assert set(found) == {"detail"}
 
 
-@EXAMPLES
-def test_broken_pictures(service: Client, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None)
-    @given(broken_pictures() | st.binary(max_size=300))
-    def fuzz(data: bytes) -> None:
+@amounts(150, 4000)
+def test_damaged_images(service: Client, amount: Amount) -> None:
+    sound = images()
+
+    def trial(random: Random) -> None:
+        data = random.randbytes(random.randrange(300)) if random.random() < 0.2 else None
+        data = damaged_bytes(random.choice(sound), random) if data is None else data
         check(service.people(data), {200, 413, 415, 422})
 
-    fuzz()
+    fuzz("requests with images", amount, trial)
 
 
-@EXAMPLES
-def test_boxes(service: Client, photo: Path, examples: int) -> None:
+@amounts(150, 4000)
+def test_damaged_boxes(service: Client, photo: Path, amount: Amount) -> None:
     data = photo.read_bytes()
 
-    @settings(max_examples=examples, deadline=None)
-    @given((json_like | boxes_like).map(json.dumps) | st.text(max_size=40))
-    def fuzz(text: str) -> None:
+    def trial(random: Random) -> None:
+        rows: Any = [[5, 5, 40, 60], [2, 3, 50.5, 60, 0.5]]
+        chosen = random.random()
+        if chosen < 0.2:
+            rows = random.choice(THINGS)
+        elif chosen < 0.4:
+            rows = [
+                [random.uniform(-1e3, 1e3) for _ in range(random.randint(3, 6))]
+                for _ in range(random.randrange(4))
+            ]
+        elif chosen < 0.9:
+            rows = damaged_document(rows, random)
+        text = text_of(random, random.randrange(40)) if chosen >= 0.9 else json.dumps(rows)
         check(service.post("/api/people", data, boxes=text), {200, 422})
 
-    fuzz()
+    fuzz("requests with boxes", amount, trial)
 
 
-@EXAMPLES
-def test_queries_and_content_types(service: Client, photo: Path, examples: int) -> None:
+@amounts(150, 4000)
+def test_odd_queries_and_content_types(service: Client, photo: Path, amount: Amount) -> None:
     data = photo.read_bytes()
-    names = st.sampled_from(["boxes", "model"]) | st.text(max_size=4)
-    kinds = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30) | st.just("image/png")
 
-    @settings(max_examples=examples, deadline=None)
-    @given(st.dictionaries(names, st.text(max_size=20), max_size=4), kinds)
-    def fuzz(query: dict[str, str], kind: str) -> None:
-        path = f"/api/people?{urlencode(query)}"
-        answer = service.ask("POST", path, data, {"Content-Type": kind})
+    def trial(random: Random) -> None:
+        names = [random.choice(("boxes", "model", text_of(random, 3))) for _ in range(random.randrange(5))]
+        query = {name: text_of(random, random.randrange(20)) for name in names}
+        kind = "".join(chr(random.randrange(32, 127)) for _ in range(random.randrange(30)))
+        kind = random.choice((kind, "image/png"))
+        answer = service.ask("POST", f"/api/people?{urlencode(query)}", data, {"Content-Type": kind})
         check(answer, {200, 404, 415, 422})
 
-    fuzz()
+    fuzz("requests with queries", amount, trial)
