@@ -1,5 +1,6 @@
 """Pictures on disk or in memory -> RGB pixels, and back."""
 
+import os
 import re
 import struct
 import threading
@@ -97,13 +98,17 @@ def shrunk(pixels: Image, times: Shrink) -> Image:
 def find_images(sources: Sequence[Path]) -> list[Path]:
     """The pictures meant by `sources`: files as they are named, folders as the pictures directly in them.
 
-    A folder's pictures are sorted by name, hidden files left out. A named file that does not exist is passed
-    on: `read_image` reports it, and the others still get done.
+    A folder's pictures are sorted by name, hidden files left out; a file that is meant twice comes once. A named file
+    that does not exist is passed on: `read_image` reports it, and the others still get done.
 
     Raises:
         ImageError: a folder without pictures, or one that may not be read.
     """
-    return [image for source in sources for image in (_images_in(source) if source.is_dir() else [source])]
+    found = (image for source in sources for image in (_images_in(source) if source.is_dir() else [source]))
+    once: dict[str, Path] = {}
+    for image in found:
+        once.setdefault(os.path.abspath(image), image)
+    return list(once.values())
 
 
 def write_image(path: Path, image: Image) -> None:

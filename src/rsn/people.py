@@ -1,6 +1,7 @@
 """A person found in an image, and the COCO results format."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,11 @@ class Person:
             score=float(box_score * counted.mean()) if len(counted) else 0.0,
             box_score=box_score,
         )
+
+    def reordered(self, order: Sequence[int]) -> "Person":
+        """The same person with other places of the joints: `order` has for each of them where it is now."""
+        places = list(order)
+        return replace(self, keypoints=self.keypoints[places], scores=self.scores[places])
 
     def to_coco(self, image_id: int | str, category_id: int | str = 1) -> dict[str, Any]:
         """An entry of a COCO keypoint results file.

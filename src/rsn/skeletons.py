@@ -166,6 +166,36 @@ def convert(
     return points, visible
 
 
+def matches_in_words(source: Skeleton, target: Skeleton) -> str:
+    """What becomes of the joints of one body in another, in words.
+
+    Names are compared as `convert` does. Told are how many match, which are spelled otherwise, and which only one body
+    has.
+    """
+    pairs = source.positions_in(target)
+    here, there = ({pair[side] for pair in pairs} for side in (0, 1))
+    told = [
+        (
+            f"{source.joints[a]} is {target.joints[b]}"
+            for a, b in pairs
+            if source.joints[a] != target.joints[b]
+        ),
+        (joint for place, joint in enumerate(source.joints) if place not in here),
+        (joint for place, joint in enumerate(target.joints) if place not in there),
+    ]
+    respelled, unmatched, lacking = (list(names) for names in told)
+    said = [f"{len(pairs)} of the {len(target)} joints of {target.name} are matched by name"]
+    said[0] += f" ({_few(respelled)})" if respelled else ""
+    said += [f"no match for its {', '.join(unmatched)}"] if unmatched else []
+    said += [f"it lacks {', '.join(lacking)}, which are left out of its loss"] if lacking else []
+    return "; ".join(said)
+
+
+def _few(names: Sequence[str], most: int = 4) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 DEFAULT_SIGMA = (
     0.05  # between COCO's joints of the face (0.025 to 0.035) and those of the limbs (0.062 to 0.107)
 )
@@ -191,6 +221,14 @@ def with_sigmas(body: Skeleton) -> Skeleton:
         stacklevel=2,
     )
     return replace(body, sigmas=tuple(measured.get(joint, DEFAULT_SIGMA) for joint in body.plain_joints))
+
+
+def with_sigmas_of(body: Skeleton, other: Skeleton) -> Skeleton:
+    """A body without sigmas with those of another that has the same joints, in whatever order; else as it is."""
+    order = other.order_in(body)
+    if body.sigmas is not None or other.sigmas is None or order is None:
+        return body
+    return replace(body, sigmas=tuple(other.sigmas[place] for place in order))
 
 
 def from_joint_names(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rsn.evaluation.run import ImageBoxes
     from rsn.inference.box_checks import BoxNotes
     from rsn.inference.estimator import PoseEstimator
+    from rsn.skeletons import Skeleton
 
 _Nms = Literal["none", "oks", "soft-oks"]
 
@@ -76,6 +77,7 @@ class SelectionOptions:
         estimator: "PoseEstimator",
         boxes: "Sequence[ImageBoxes]",
         *,
+        skeleton: "Skeleton",
         category_id: int | str,
         notes: "BoxNotes | None" = None,
     ) -> list[dict[str, Any]]:
@@ -83,6 +85,7 @@ class SelectionOptions:
         return estimate_together(
             estimator,
             boxes,
+            skeleton=skeleton,
             category_id=category_id,
             nms=self.nms,
             nms_threshold=self.nms_threshold,
@@ -94,6 +97,7 @@ def estimate_together(
     estimator: "PoseEstimator",
     boxes: "Sequence[ImageBoxes]",
     *,
+    skeleton: "Skeleton",
     category_id: int | str = 1,
     nms: _Nms = "none",
     nms_threshold: float = 0.9,
@@ -101,17 +105,30 @@ def estimate_together(
 ) -> list[dict[str, Any]]:
     """COCO results of all boxes, in every process; each process looks at its share of the images.
 
-    Boxes that cannot be looked at are left out, and how many is said. notes: receives them, too.
+    All images are opened first, so that one that cannot be read is told before the work. Boxes that cannot be looked at
+    are left out, and how many is said. skeleton: whose order the joints of the results have. notes: receives what is
+    said of the boxes, too.
+
+    Raises:
+        AnnotationError: images that cannot be read.
     """
+    from rsn.datasets.opening import check_images
     from rsn.evaluation.run import estimate_boxes
     from rsn.inference.box_checks import BoxNotes
     from rsn.processes import my_share, of_all
 
     say(f"engine: {estimator.engine} on {estimator.device}")
     share = my_share(boxes)
+    check_images((image.image for image in share), "images to look at")
     mine, total = BoxNotes(), BoxNotes() if notes is None else notes
     found = estimate_boxes(
-        estimator, share, category_id=category_id, nms=nms, nms_threshold=nms_threshold, notes=mine
+        estimator,
+        share,
+        skeleton=skeleton,
+        category_id=category_id,
+        nms=nms,
+        nms_threshold=nms_threshold,
+        notes=mine,
     )
     answers = of_all(list(track(found, total=len(share), unit="image")))
     for others in of_all([mine]):

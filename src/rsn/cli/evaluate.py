@@ -74,18 +74,21 @@ class Evaluate(ModelOptions, SelectionOptions):
         from rsn.inference.box_checks import BoxNotes
         from rsn.processes import together
         from rsn.skeleton_files import read_skeleton
+        from rsn.skeletons import with_sigmas_of
 
         document = read_json(self.annotations)
         given = read_skeleton(self.skeleton) if self.skeleton else None
         people = people_in(document, self.annotations, self.images, given)
         check_same_body(estimator, people)
-        body = people.skeleton if people.skeleton.sigmas else estimator.card.skeleton
+        body = with_sigmas_of(people.skeleton, estimator.card.skeleton)
         truth = ground_truth(document, self.annotations, body)
         boxes = self._boxes(document, people)
         say(f"boxes: {'the labelled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
         with together() as processes:
             notes = BoxNotes()
-            found = self.estimate(estimator, boxes.images, category_id=people.category_id, notes=notes)
+            found = self.estimate(
+                estimator, boxes.images, skeleton=body, category_id=people.category_id, notes=notes
+            )
         if processes.rank == 0:
             told = {"left_out": boxes.left_out + notes.left_out, "images_without_boxes": boxes.nobody}
             self._write_results(found)
@@ -107,7 +110,7 @@ class Evaluate(ModelOptions, SelectionOptions):
         check_head_sizes(people.people)
         say(f"boxes: those of the centres and scales; {people.summary()}")
         with together() as processes:
-            found = estimate_together(estimator, labelled_boxes(people))
+            found = estimate_together(estimator, labelled_boxes(people), skeleton=people.skeleton)
         if processes.rank == 0:
             self._write_results(found)
             scores = evaluate_pckh(people.people, found)

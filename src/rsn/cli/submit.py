@@ -49,7 +49,7 @@ class CocoTestdev(ModelOptions, SelectionOptions):
         check_files({image.image.path for image in boxes.images}, self.images)
         say(f"boxes: {self.boxes}; {boxes.summary()}")
         with together() as processes:
-            found = self.estimate(estimator, boxes.images, category_id=PERSON)
+            found = self.estimate(estimator, boxes.images, skeleton=COCO_17, category_id=PERSON)
         if processes.rank > 0:
             return 0
         if not found:
@@ -86,7 +86,7 @@ class MpiiTest(ModelOptions):
         test = SinglePersonTest.read(self.annotations, self.images)
         check_same_body(estimator, test.people)
         with together() as processes:
-            found = estimate_together(estimator, labelled_boxes(test.people))
+            found = estimate_together(estimator, labelled_boxes(test.people), skeleton=test.people.skeleton)
         if processes.rank == 0:
             write_mpii_submission(self.output, test, found)
             say(

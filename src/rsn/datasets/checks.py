@@ -3,8 +3,6 @@
 import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from hashlib import blake2b
 from os import cpu_count
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,10 @@ from rsn.datasets.coco import locate, read_json
 from rsn.datasets.findings import Kind, Report
 from rsn.datasets.labelled import ImageFile, LabelledPerson
 from rsn.datasets.mirrored import suspected_names, suspected_people
+from rsn.datasets.opening import Look, examine_size, look
 from rsn.datasets.records import ListedImage, Records, read_records
 from rsn.errors import AnnotationError, ImageError
-from rsn.image_formats import orientation_of
-from rsn.images import read_image
 from rsn.skeletons import Skeleton
-
-FIRST_ON_ITS_SIDE = 5  # of EXIF's orientations; 5 to 8 are turned by a quarter
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -113,44 +108,22 @@ class _Check:
             there = [there[number] for number in sorted(chosen)]
         contents: dict[bytes, int | str] = {}
         with ThreadPoolExecutor(cpu_count()) as threads:
-            for file, looked in track(zip(there, threads.map(_look, there), strict=True), len(there)):
+            for file, looked in track(zip(there, threads.map(look, there), strict=True), len(there)):
                 self._picture(file, looked, contents)
 
-    def _picture(
-        self, file: ImageFile, looked: "_Look | ImageError", contents: dict[bytes, int | str]
-    ) -> None:
-        one = file.id
+    def _picture(self, file: ImageFile, looked: Look | ImageError, contents: dict[bytes, int | str]) -> None:
         if isinstance(looked, ImageError):
-            self.found(kinds.UNREADABLE, one, file.path.name)
+            self.found(kinds.UNREADABLE, file.id, file.path.name)
             return
-        if self._is_unrotated(file, looked):
-            self.found(kinds.UNROTATED, one, "upright it is {} x {}".format(*looked.size))
-        elif file.size is not None and file.size != looked.size:
-            said, real = ("{:g} x {:g}".format(*size) for size in (file.size, looked.size))
-            self.found(kinds.OTHER_SIZE, one, f"{said}, really {real}")
-        elif looked.orientation > 1 and not (looked.on_its_side and file.size):
-            self.found(kinds.ROTATED, one)
-        if looked.content in contents:
-            self.found(kinds.SAME_PICTURE, one, f"as {contents[looked.content]}")
-        contents.setdefault(looked.content, one)
-
-    def _is_unrotated(self, file: ImageFile, looked: "_Look") -> bool:
-        """Whether the labels were made on the stored image, which lies on its side: by the size, else by keypoints."""
-        width, height = looked.size
-        if looked.orientation < FIRST_ON_ITS_SIDE:
-            return False
-        if file.size is not None and looked.on_its_side:
-            return file.size == (height, width)
         marked = [
             person.keypoints[person.visibility > 0]
-            for person in self.report.people.values()
+            for person in (self.report.people.values() if looked.is_turned else ())
             if person.image.id == file.id
         ]
-        points = np.concatenate([np.zeros((1, 2)), *marked])
-        outside, inside = (
-            placement.points_outside(points, np.asarray(size)) for size in ((width, height), (height, width))
-        )
-        return bool(outside.any() and not inside.any())
+        examine_size(self.records.findings, file, looked, np.concatenate([np.empty((0, 2)), *marked]))
+        if looked.content in contents:
+            self.found(kinds.SAME_PICTURE, file.id, f"as {contents[looked.content]}")
+        contents.setdefault(looked.content, file.id)
 
     def finished(self) -> Report:
         """The report, with the findings in the order of their kinds."""
@@ -159,27 +132,3 @@ class _Check:
         self.report.findings.clear()
         self.report.findings.update(found)
         return self.report
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What an image is like: (width, height) in pixels once it is upright, a hash of the pixels, EXIF's orientation."""
-
-    size: tuple[int, int]
-    content: bytes
-    orientation: int
-
-    @property
-    def on_its_side(self) -> bool:
-        """Whether width and height tell the stored image from the upright one."""
-        return self.orientation >= FIRST_ON_ITS_SIDE and self.size[0] != self.size[1]
-
-
-def _look(file: ImageFile) -> _Look | ImageError:
-    try:
-        pixels = read_image(file.path)
-        orientation = orientation_of(file.path.read_bytes())
-    except ImageError as error:
-        return error
-    content = blake2b(pixels.tobytes(), digest_size=16, key=str(pixels.shape).encode())
-    return _Look((pixels.shape[1], pixels.shape[0]), content.digest(), orientation)

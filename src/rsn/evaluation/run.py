@@ -17,6 +17,7 @@ from rsn.inference.box_checks import TOO_SMALL, BoxNotes, reasons
 from rsn.inference.boxes import BoxFile
 from rsn.inference.estimator import PoseEstimator, Scene
 from rsn.oks import THRESHOLD, Nms, without_doubles
+from rsn.skeletons import Skeleton
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +30,22 @@ class ImageBoxes:
 
 
 def check_same_body(estimator: PoseEstimator, people: PoseDataset) -> None:
-    """Refuse to measure a model on labels of other joints than its own (AnnotationError)."""
+    """Refuse to measure a model on labels of other joints than its own (AnnotationError); their order may differ."""
     body, labelled = estimator.card.skeleton, people.skeleton
-    if body.plain_joints != labelled.plain_joints:
-        raise AnnotationError(
-            f"the model finds the {len(body)} joints of {body.name}, the annotations have the {len(labelled)} of"
-            f" {labelled.name}; take weights and annotations of one body"
-        )
+    if body.order_in(labelled) is not None:
+        return
+    shared = body.positions_in(labelled)
+    missing = [joint for place, joint in enumerate(body.joints) if place not in {a for a, _ in shared}]
+    unknown = [joint for place, joint in enumerate(labelled.joints) if place not in {b for _, b in shared}]
+    differences = [
+        f"{what} {', '.join(joints[:6])}{' and others' if len(joints) > 6 else ''}"
+        for what, joints in (("not annotated are", missing), ("the model does not know", unknown))
+        if joints
+    ]
+    raise AnnotationError(
+        f"the model finds the {len(body)} joints of {body.name}, the annotations have the {len(labelled)} of"
+        f" {labelled.name} ({'; '.join(differences)}); take weights and annotations of one body"
+    )
 
 
 def labelled_boxes(people: PoseDataset) -> list[ImageBoxes]:
@@ -104,6 +114,7 @@ def estimate_boxes(
     estimator: PoseEstimator,
     boxes: Sequence[ImageBoxes],
     *,
+    skeleton: Skeleton | None = None,
     category_id: int | str = 1,
     nms: Nms = "none",
     nms_threshold: float = THRESHOLD,
@@ -111,9 +122,11 @@ def estimate_boxes(
 ) -> Iterator[list[dict[str, Any]]]:
     """COCO results, one list an image; with `nms`, people found twice are left out or ranked lower.
 
-    notes: receives what is to be said about the boxes; those that cannot be looked at have no results.
+    skeleton: whose order the joints of the results have, if not that of the model. notes: receives what is to be said
+    about the boxes; those that cannot be looked at have no results.
     """
     notes = BoxNotes() if notes is None else notes
+    order = None if skeleton is None else estimator.card.skeleton.order_in(skeleton)
 
     def scene(image: ImageBoxes) -> Scene:
         usable, said = Scene.within(read_image(image.image.path), image.boxes, image.scores)
@@ -122,6 +135,8 @@ def estimate_boxes(
 
     for image, people in zip(boxes, estimator.estimate(map(scene, boxes)), strict=True):
         left = without_doubles(people, estimator.card.skeleton, nms=nms, threshold=nms_threshold)
+        if order is not None:
+            left = [person.reordered(order) for person in left]
         yield [person.to_coco(image.image.id, category_id) for person in left]
 
 

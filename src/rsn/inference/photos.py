@@ -173,13 +173,14 @@ def _picture_paths(paths: Sequence[Path], folder: Path, suffix: str) -> dict[Pat
 def results(photos: Sequence[tuple[Path, list[Person]]], skeleton: Skeleton) -> list[dict[str, Any]]:
     """COCO keypoint results, with the file, the box and the joint names added to each entry.
 
-    image_id is the number that a file is named by, as in COCO, where all of them are; otherwise they are counted
-    from 1.
+    image_id is the number that a file is named by, as in COCO, where all of them are and no two by the same; otherwise
+    they are counted from 1.
     """
-    numbered = all(path.stem.isdecimal() for path, _ in photos)
+    numbers = [int(path.stem) for path, _ in photos if path.stem.isdecimal()]
+    if len(set(numbers)) < len(photos):
+        numbers = list(range(1, len(photos) + 1))
     entries = []
-    for count, (path, people) in enumerate(photos, start=1):
-        image_id = int(path.stem) if numbered else count
+    for image_id, (path, people) in zip(numbers, photos, strict=True):
         for person in people:
             named = {"file_name": str(path), "joint_names": list(skeleton.joints)}
             entries.append(person.to_coco(image_id) | named)

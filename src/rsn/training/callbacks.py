@@ -141,7 +141,7 @@ class Progress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for line in self.headlines:
-            self.console.print(line)
+            self.console.print(line, markup=False)  # names may have brackets
         self.task = self.bar.add_task("", total=self.steps, completed=trainer.global_step)
         self.bar.start()
 

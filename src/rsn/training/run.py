@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import Share, ShuffledBatches, TrainingCrops
+from rsn.datasets.opening import check_images
 from rsn.datasets.reading import read_people_file
 from rsn.datasets.resident import CropPlans, ResidentPictures
 from rsn.errors import RecipeError, RsnWarning
@@ -21,7 +24,7 @@ from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_weights
 from rsn.processes import Processes
-from rsn.skeletons import Skeleton
+from rsn.skeletons import Skeleton, matches_in_words
 from rsn.training.averaging import AveragedWeights
 from rsn.training.callbacks import Progress, Validation
 from rsn.training.folder import BEST, open_folder
@@ -70,7 +73,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     validation = read_people(recipe.validation)
     if not len(validation):
         raise RecipeError(f"nobody to validate with is left: {validation.summary()}")
-    people = training_people(recipe, validation.skeleton)
+    check_images((person.image for person in validation.people), str(recipe.validation.annotations))
+    sets = training_sets(recipe, validation.skeleton)
+    people = joined_people(sets)
     card = _card(recipe, validation)
     network = _network(recipe, card)
     state = open_folder(recipe, processes, resume=resume)
@@ -80,7 +85,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         *([averaged] if averaged else []),  # before what looks at it
         FiniteLoss(every),  # before anything is written
         Validation(recipe, validation, card, averaged),
-        Progress(recipe, every, f"training   {people.summary()}", f"validation {validation.summary()}"),
+        Progress(recipe, every, *_headlines(sets, people, validation)),
     ]
     unreadable = UnreadableImages(people, recipe.most_unreadable)
     settings = recipe.optimisation
@@ -115,10 +120,48 @@ def training_people(recipe: Recipe, skeleton: Skeleton) -> PoseDataset:
     Raises:
         RecipeError: nobody is left. AnnotationError: a set cannot be read, or has none of these joints.
     """
-    people = reduce(PoseDataset.joined, (read_people(source).mapped_to(skeleton) for source in recipe.train))
+    return joined_people(training_sets(recipe, skeleton))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """The people of a set, with the joints of the validation set; matched: how its own joints were, in words."""
+
+    source: Source
+    people: PoseDataset
+    matched: str
+
+    def summary(self) -> str:
+        """One line."""
+        return f"{self.source.annotations}: {len(self.people)} people; {self.matched}"
+
+
+def training_sets(recipe: Recipe, skeleton: Skeleton) -> list[TrainingSet]:
+    """The sets that a recipe trains on, with the joints of `skeleton`; raises what `training_people` does."""
+    sets = []
+    for source in recipe.train:
+        people = read_people(source)
+        matched = matches_in_words(people.skeleton, skeleton)
+        sets.append(TrainingSet(source, people.mapped_to(skeleton), matched))
+    return sets
+
+
+def joined_people(sets: Sequence[TrainingSet]) -> PoseDataset:
+    """The people of several sets as one; raises what `training_people` does."""
+    people = reduce(PoseDataset.joined, (part.people for part in sets))
     if not len(people):
         raise RecipeError(f"nobody to train on is left: {people.summary()}")
     return people
+
+
+def _headlines(sets: Sequence[TrainingSet], people: PoseDataset, validation: PoseDataset) -> list[str]:
+    """What is trained on; of several sets each, as is one of other joints than the validation set."""
+    told = len(sets) > 1 or ";" in sets[0].matched
+    return [
+        f"training   {people.summary()}",
+        *(f"           {part.summary()}" for part in sets if told),
+        f"validation {validation.summary()}",
+    ]
 
 
 def _card(recipe: Recipe, validation: PoseDataset) -> Card:

@@ -1,0 +1,97 @@
+"""Opening the images of a data set before anything depends on them."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from os import cpu_count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.datasets import findings as kinds
+from rsn.datasets import placement
+from rsn.datasets.findings import Findings
+from rsn.datasets.labelled import ImageFile
+from rsn.errors import ImageError
+from rsn.image_formats import orientation_of
+from rsn.images import read_image
+
+FIRST_ON_ITS_SIDE = 5  # of EXIF's orientations; 5 to 8 are turned by a quarter
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an image is like: (width, height) in pixels once it is upright, a hash of the pixels, EXIF's orientation."""
+
+    size: tuple[int, int]
+    content: bytes
+    orientation: int
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it is stored on its side."""
+        return self.orientation >= FIRST_ON_ITS_SIDE
+
+    @property
+    def on_its_side(self) -> bool:
+        """Whether width and height tell the stored image from the upright one."""
+        return self.is_turned and self.size[0] != self.size[1]
+
+
+def look(file: ImageFile) -> Look | ImageError:
+    """Open an image; the error is returned, so that many can be opened by threads."""
+    try:
+        pixels = read_image(file.path)
+        orientation = orientation_of(file.path.read_bytes())
+    except ImageError as error:
+        return error
+    content = blake2b(pixels.tobytes(), digest_size=16, key=str(pixels.shape).encode())
+    return Look((pixels.shape[1], pixels.shape[0]), content.digest(), orientation)
+
+
+def examine_size(
+    findings: Findings, file: ImageFile, looked: Look, points: NDArray[np.floating[Any]]
+) -> None:
+    """Add to the findings what an image says about the size and the keypoints (N, 2) that a data set gives it."""
+    if _is_unrotated(file, looked, points):
+        findings.add(kinds.UNROTATED, file.id, "upright it is {} x {}".format(*looked.size))
+    elif file.size is not None and file.size != looked.size:
+        said, real = ("{:g} x {:g}".format(*size) for size in (file.size, looked.size))
+        findings.add(kinds.OTHER_SIZE, file.id, f"{said}, really {real}")
+    elif looked.orientation > 1 and not (looked.on_its_side and file.size):
+        findings.add(kinds.ROTATED, file.id)
+
+
+def check_images(files: Iterable[ImageFile], where: str) -> None:
+    """Open images that are going to be needed, each once; where one has another size than told, an RsnWarning says so.
+
+    where: the file that lists them, for messages.
+
+    Raises:
+        AnnotationError: images that cannot be read, in the words of `rsn data check`.
+    """
+    once = list(dict.fromkeys(files))
+    findings, sizes = Findings(), Findings()
+    with ThreadPoolExecutor(cpu_count()) as threads:
+        for file, looked in zip(once, threads.map(look, once), strict=True):
+            if isinstance(looked, ImageError):
+                findings.add(kinds.UNREADABLE, file.id, file.path.name)
+            else:
+                examine_size(sizes, file, looked, np.empty((0, 2)))
+    findings.refuse(where)
+    sizes.tell(where, (kinds.OTHER_SIZE, kinds.UNROTATED))
+
+
+def _is_unrotated(file: ImageFile, looked: Look, points: NDArray[np.floating[Any]]) -> bool:
+    """Whether the labels were made on the stored image, which lies on its side: by the size, else by keypoints."""
+    width, height = looked.size
+    if not looked.is_turned:
+        return False
+    if file.size is not None and looked.on_its_side:
+        return file.size == (height, width)
+    outside, inside = (
+        placement.points_outside(points, np.asarray(size)) for size in ((width, height), (height, width))
+    )
+    return bool(outside.any() and not inside.any())

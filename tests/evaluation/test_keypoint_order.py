@@ -1,0 +1,98 @@
+"""Models and annotations with the same keypoints in another order."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import rsn
+from people_on_disk import write_people
+from rsn import PoseEstimator
+from rsn.datasets.coco import read_coco
+from rsn.errors import AnnotationError
+from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes
+from rsn.skeletons import COCO_17, LSP_14, from_joint_names, with_sigmas_of
+
+pytest.importorskip("hotcoco")
+
+BACKWARDS = from_joint_names("backwards", COCO_17.joints[::-1])
+
+
+@pytest.fixture(scope="module")
+def estimator(random_weights: Path) -> PoseEstimator:
+    return PoseEstimator(random_weights, engine="torch", detector=None)
+
+
+def backwards(path: Path) -> Path:
+    document = json.loads(path.read_text())
+    document["categories"][0] |= {"keypoints": list(BACKWARDS.joints), "skeleton": []}
+    for person in document["annotations"]:
+        person["keypoints"] = np.reshape(person["keypoints"], (-1, 3))[::-1].ravel().tolist()
+    other = path.with_name("backwards.json")
+    other.write_text(json.dumps(document))
+    return other
+
+
+def test_results_have_the_order_of_the_annotations(estimator: PoseEstimator, people_json: Path) -> None:
+    boxes = labelled_boxes(read_coco(people_json, people_json.parent / "images"))[:1]
+    ((first, *_),) = estimate_boxes(estimator, boxes)
+    ((turned, *_),) = estimate_boxes(estimator, boxes, skeleton=BACKWARDS)
+    np.testing.assert_array_equal(
+        np.reshape(first["keypoints"], (-1, 3))[::-1], np.reshape(turned["keypoints"], (-1, 3))
+    )
+    assert first["score"] == turned["score"]
+
+
+def test_evaluation_gives_the_same_metrics_in_any_order(
+    tmp_path: Path, estimator: PoseEstimator, random_weights: Path
+) -> None:
+    path = write_people(tmp_path, images=2)
+    document = json.loads(path.read_text())
+    people = read_coco(path, tmp_path / "images")
+    found = [entry for entries in estimate_boxes(estimator, labelled_boxes(people)) for entry in entries]
+    for person, entry in zip(document["annotations"], found, strict=True):  # labeled as the model finds them
+        person["keypoints"] = [
+            2 if place % 3 == 2 else value for place, value in enumerate(entry["keypoints"])
+        ]
+    path.write_text(json.dumps(document))
+    other = backwards(path)
+    for name in (path, other):
+        results = tmp_path / f"{name.stem}-results.json"
+        given = (
+            "--annotations",
+            name,
+            "--images",
+            tmp_path / "images",
+            "--engine",
+            "torch",
+            "--results",
+            results,
+        )
+        done = rsn("evaluate", random_weights, *given)
+        assert done.returncode == 0, done.stderr
+        assert "AP     100.0" in done.stdout
+        assert (
+            rsn("score", results, "--annotations", name).stdout == done.stdout
+        )  # they go with the annotations
+    assert "AP     100.0" not in rsn("score", results, "--annotations", path).stdout
+
+
+def test_what_differs_between_model_and_annotations_is_named(
+    estimator: PoseEstimator, people_json: Path
+) -> None:
+    people = read_coco(people_json, people_json.parent / "images")
+    check_same_body(estimator, replace(people, skeleton=BACKWARDS))
+    with pytest.raises(
+        AnnotationError,
+        match=r"the 14 of lsp_14 \(not annotated are nose.*; the model does not know neck, head_top\)",
+    ):
+        check_same_body(estimator, replace(people, skeleton=LSP_14))
+
+
+def test_sigmas_of_another_order_are_put_in_order() -> None:
+    assert COCO_17.sigmas is not None
+    assert with_sigmas_of(BACKWARDS, COCO_17).sigmas == COCO_17.sigmas[::-1]
+    assert with_sigmas_of(LSP_14, COCO_17) is LSP_14
+    assert with_sigmas_of(COCO_17, BACKWARDS) is COCO_17

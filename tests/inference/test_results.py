@@ -1,0 +1,53 @@
+"""What poses.json calls the images: no two by one id."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import WHOLE, rsn
+from rsn.images import find_images
+from rsn.inference.photos import results
+from rsn.people import Person
+from rsn.skeletons import COCO_17
+
+SOMEBODY = Person(np.array([0, 0, 9, 9]), np.zeros((17, 2)), np.ones(17), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["000139.jpg", "7.jpg"], [139, 7]),
+        (["cam0/000001.jpg", "cam1/000001.jpg"], [1, 2]),
+        (["cam0/1.jpg", "cam0/01.jpg", "cam0/2.jpg"], [1, 2, 3]),
+        (["a.jpg", "7.jpg"], [1, 2]),
+        (["5.jpg", "5.png"], [1, 2]),
+    ],
+)
+def test_every_image_has_an_id_of_its_own(names: list[str], ids: list[int]) -> None:
+    entries = results([(Path(name), [SOMEBODY, SOMEBODY]) for name in names], COCO_17)
+    assert [entry["image_id"] for entry in entries] == [number for number in ids for _ in range(2)]
+    assert [entry["file_name"] for entry in entries[::2]] == names
+
+
+def test_a_file_that_is_named_twice_comes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    named = [Path("b.jpg"), tmp_path, Path("./b.jpg"), tmp_path / "a.jpg"]
+    assert find_images(named) == [Path("b.jpg"), tmp_path / "a.jpg"]
+
+
+def test_predict_keeps_images_of_one_name_in_two_folders_apart(
+    tmp_path: Path, photo: Path, random_weights: Path
+) -> None:
+    for folder in ("cam0", "cam1"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(photo, tmp_path / folder / "000001.png")
+    options = ("--model", random_weights, "--engine", "torch", "--output", tmp_path / "out")
+    done = rsn("predict", tmp_path / "cam0", tmp_path / "cam1", *WHOLE, *options)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "000001_poses.jpg", "000001_poses_2.jpg", "poses.json",
+    }  # fmt: skip
