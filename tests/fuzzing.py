@@ -9,6 +9,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -94,7 +95,7 @@ def damaged_document(document: Any, random: Random) -> Any:
             other, other_key = random.choice(places)
             holder[key] = json.loads(json.dumps(other[other_key]))
         else:
-            holder[key] = random.choice(THINGS)
+            holder[key] = deepcopy(random.choice(THINGS))
     return copy
 
 

@@ -312,3 +312,10 @@ def test_png_chunk_longer_than_the_file_is_refused_before_memory_is_taken_for_it
     with pytest.raises(ImageError, match="ends in the middle"):
         decode_image(longer, "photo.png")
     assert decode_image(whole, "photo.png").shape == (20, 20, 3)
+
+
+@pytest.mark.parametrize("name", ["é" * 300 + ".png", "a\0b.png"])
+def test_name_that_no_file_can_have_is_a_sentence(tmp_path: Path, name: str) -> None:
+    (path,) = find_images([tmp_path / name])
+    with pytest.raises(ImageError, match=r"no image at|cannot read"):
+        read_image(path)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from os.path import isdir
 from pathlib import Path
 from secrets import token_hex
 
@@ -70,7 +71,7 @@ def expect_file(path: Path) -> None:
         RsnError: the folder cannot be made or written to, or the path is a folder.
     """
     make_folder(path.parent)
-    if path.is_dir():
+    if isdir(path):
         raise RsnError(f"cannot write {path}: it is a folder; name a file")
     if not os.access(path.parent, os.W_OK):
         raise RsnError(f"cannot write {path}: Permission denied; choose a folder that can be written to")

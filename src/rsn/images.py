@@ -6,6 +6,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def find_images(sources: Sequence[Path]) -> list[Path]:
     Raises:
         ImageError: a folder without pictures, or one that may not be read.
     """
-    found = (image for source in sources for image in (_images_in(source) if source.is_dir() else [source]))
+    found = (image for source in sources for image in (_images_in(source) if isdir(source) else [source]))
     once: dict[str, Path] = {}
     for image in found:
         once.setdefault(os.path.abspath(image), image)
@@ -132,17 +133,17 @@ def write_image(path: Path, image: Image) -> None:
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # the second: a null character in the name
         raise ImageError(f"there is no image at {path}; check the path") from error
     except OSError as error:
-        if path.is_dir():
+        if isdir(path):
             raise ImageError(f"{path} is a folder, not an image; name an image in it") from error
         raise ImageError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
 
 
 def _images_in(folder: Path) -> list[Path]:
     try:
-        files = sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+        files = sorted(file for file in folder.iterdir() if isfile(file) and file.name[0] != ".")
     except OSError as error:
         raise ImageError(f"cannot read {folder}: {error.strerror or error}; check its permissions") from error
     images = [file for file in files if is_image_name(file.name)]

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,9 +97,9 @@ class Bulk(FindingOptions):
             model_sha256=sha256_of(weights_path(self.model)),
             boxes=boxes,
             box_category=self.box_category or "",
-            boxes_sha256=sha256_of(Path(boxes)) if Path(boxes).is_file() else "",
+            boxes_sha256=sha256_of(Path(boxes)) if isfile(boxes) else "",
             detector=detector,
-            detector_sha256=sha256_of(weights) if weights.is_file() else "",
+            detector_sha256=sha256_of(weights) if isfile(weights) else "",
             min_box_score=usual_least_score(detector) if self.min_box_score is None else self.min_box_score,
             flip=self.flip,
             engine=self.engine,
@@ -157,4 +158,4 @@ def _duration(seconds: float) -> str:
 
 def _absolute(name: str) -> str:
     """The full path of a file; what is none stays a name."""
-    return str(Path(name).resolve()) if Path(name).is_file() else name
+    return str(Path(name).resolve()) if isfile(name) else name

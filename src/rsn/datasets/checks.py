@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def check_dataset(
         AnnotationError: what makes it impossible to look further: no such file, not JSON, no COCO keypoints, no
             body, no folder of images.
     """
-    if not images.is_dir():
+    if not isdir(images):
         raise AnnotationError(f"{images}: there is no such folder of images")
     document = read_json(annotations)
     records = read_records(document, str(annotations), skeleton)
@@ -97,9 +98,9 @@ class _Check:
         for file in files:
             if file.id not in peopled:
                 self.found(kinds.NO_PEOPLE, file.id)
-            if not file.path.is_file():
+            if not isfile(file.path):
                 self.found(kinds.ABSENT, file.id, file.path.name)
-        there = [file for file in files if file.path.is_file()]
+        there = [file for file in files if isfile(file.path)]
         if sample is not None and sample < len(there):
             chosen = set(random.Random(seed).sample(range(len(there)), sample))
             for number, file in enumerate(there):

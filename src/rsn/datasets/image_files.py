@@ -4,6 +4,7 @@ import glob
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from os.path import isdir, isfile
 from pathlib import Path
 
 from rsn.datasets.references import parts_of
@@ -51,9 +52,9 @@ def locate_images(names: Sequence[str], folder: Path) -> Located:
 
 def check_files(paths: Collection[Path], folder: Path) -> None:
     """Refuse (AnnotationError) a folder that does not exist or lacks some of the images."""
-    if not folder.is_dir():
+    if not isdir(folder):
         raise AnnotationError(f"{folder}: there is no such folder of images")
-    missing = sorted(path for path in paths if not path.is_file())
+    missing = sorted(path for path in paths if not isfile(path))
     if not missing:
         return
     name = missing[0].name
@@ -85,7 +86,7 @@ class _Tree:
         return None
 
     def _has(self, path: Path) -> bool:
-        return path.name in self._names(path.parent) and path.is_file() if path.name else False
+        return path.name in self._names(path.parent) and isfile(path) if path.name else False
 
     def _walk(self, folder: Path, parts: Sequence[str]) -> Path | None:
         """A path below a folder, each part by the name that is there, or else the only one that is like it."""
@@ -94,7 +95,7 @@ class _Tree:
             if there is None:
                 return None
             folder /= there
-        return folder if folder.is_file() else None
+        return folder if isfile(folder) else None
 
     def _names(self, folder: Path) -> set[str]:
         if folder not in self._listed:

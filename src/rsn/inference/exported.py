@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import Literal, TypeGuard
 
@@ -115,7 +116,7 @@ def open_exported(path: Path, engine: str, device: torch.device) -> tuple[Engine
             f"{path}: a {_PROGRAMS[path.suffix]} file is a program and could do anything, so rsn does not open it; give"
             " its weights, or export them to ONNX or OpenVINO"
         )
-    if not path.is_file():
+    if not isfile(path):
         raise WeightsError(f"{path}: there is no such file")
     if engine not in _ENGINES[path.suffix]:
         known = " or ".join(_ENGINES[path.suffix])

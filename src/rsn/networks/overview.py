@@ -1,7 +1,7 @@
 """What there is, as text: all networks in one table, or all about one of them or about some weights."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from os.path import isfile
 
 from rsn.errors import UnknownNameError
 from rsn.networks.card import Card
@@ -54,7 +54,7 @@ def describe(name: str) -> str:
         return "\n".join(_network(name))
     if name in ZOO and not ZOO[name].is_here:
         return "\n".join(_remote(name, ZOO[name]))
-    if not Path(name).is_file() and name not in known_weights():
+    if not isfile(name) and name not in known_weights():
         raise UnknownNameError("model or weights file", name, [*list_models(), *known_weights()])
     return "\n".join(map(_on_one_line, _weights(name, load_card(name))))
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def weights_path(source: str | Path) -> Path:
         UnknownNameError: neither a file nor a known name. WeightsError: fetching failed.
     """
     path, name = Path(source), str(source)
-    if path.is_file():
+    if isfile(path):
         return path
     if name in SHIPPED:
         return Path(str(resources.files("rsn") / "weights" / f"{name}.safetensors"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import ERROR
-from pathlib import Path
+from os.path import isdir
 from typing import Any
 
 import cv2
@@ -119,7 +119,7 @@ def _label_of_people(name: str, labels: Mapping[int, str]) -> int:
 def _say_what_is_fetched(name: str) -> None:
     from huggingface_hub import try_to_load_from_cache
 
-    if not Path(name).is_dir() and not isinstance(try_to_load_from_cache(name, "model.safetensors"), str):
+    if not isdir(name) and not isinstance(try_to_load_from_cache(name, "model.safetensors"), str):
         warnings.warn(f"{name}: is fetched from the Hugging Face hub, once", RsnWarning, stacklevel=4)
 
 
@@ -136,7 +136,7 @@ def _one_sentence(name: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        where = "in that folder" if Path(name).is_dir() else "on the Hugging Face hub or in its cache"
+        where = "in that folder" if isdir(name) else "on the Hugging Face hub or in its cache"
         raise WeightsError(f"{name}: no detector that can be used {where} ({reason})") from error
     finally:
         hub_logging.set_verbosity(verbosity)

@@ -1,5 +1,6 @@
 """A detector by its name or file."""
 
+from os.path import isdir, isfile
 from pathlib import Path
 
 from rsn.errors import UnknownNameError, WeightsError
@@ -40,11 +41,11 @@ def open_detector(source: str | Path, *, device: str = "auto", least_score: floa
 
         network, card = load_model(STARTER_WEIGHTS if name == STARTER else path)
         return StarterDetector(network, card, device=device, least_score=least_score)
-    if path.suffix == ".onnx" and path.is_file():
+    if path.suffix == ".onnx" and isfile(path):
         from rsn.inference.detection.onnx_file import OnnxDetector
 
         return OnnxDetector(path, device=device, least_score=least_score)
-    if name in PUBLISHED or path.is_dir() or _may_be_on_hub(name):
+    if name in PUBLISHED or isdir(path) or _may_be_on_hub(name):
         from rsn.inference.detection.detr import DetrDetector
 
         return DetrDetector(PUBLISHED.get(name, name), device=device, least_score=least_score)
@@ -61,7 +62,7 @@ def usual_least_score(source: str | Path) -> float:
 
 
 def _is_ours(source: str | Path) -> bool:
-    return str(source) == STARTER or (Path(source).suffix == ".safetensors" and Path(source).is_file())
+    return str(source) == STARTER or (Path(source).suffix == ".safetensors" and isfile(source))
 
 
 def _may_be_on_hub(name: str) -> bool:

@@ -4,6 +4,7 @@ import sys
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -42,7 +43,7 @@ def open_frames(source: str, settings: VideoSettings) -> FrameSource:
         VideoError: it is not there, or is no video.
         DeviceError: PyAV is not installed.
     """
-    return FrameFolder(Path(source), settings) if Path(source).is_dir() else Clip(source, settings)
+    return FrameFolder(Path(source), settings) if isdir(source) else Clip(source, settings)
 
 
 class Clip(FrameSource):
@@ -316,7 +317,7 @@ def _why_not(source: str, place: str, error: Any) -> str:
     path = Path(source)
     if isinstance(error, FileNotFoundError):
         return f"there is no video at {source}; check the path"
-    if path.is_file() and path.stat().st_size == 0:
+    if isfile(path) and path.stat().st_size == 0:
         return f"{source} is an empty file, not a video; copy or download it again"
     if isinstance(error, ValueError):
         return f"{source} is not a video that can be read, or its end is missing; copy or download it again"

@@ -1,6 +1,7 @@
 """Which sources are videos. It imports nothing heavy: the command line asks it first."""
 
 import re
+from os.path import isdir
 from pathlib import Path
 
 SUFFIXES = frozenset(
@@ -17,7 +18,7 @@ def is_video(source: str, *, folders: bool) -> bool:
     if is_url(source) or camera_name(source) is not None:
         return True
     path = Path(source)
-    return folders if path.is_dir() else path.suffix.lower() in SUFFIXES
+    return folders if isdir(path) else path.suffix.lower() in SUFFIXES
 
 
 def is_url(source: str) -> bool:
