@@ -46,6 +46,27 @@ def test_nobody_found_is_zero(people_json: Path) -> None:
     assert evaluate_boxes(json.loads(people_json.read_text()), []).ap50 == 0
 
 
+@pytest.mark.parametrize("area", [None, 0, -500, 0.2, "large"])
+def test_areas_that_cannot_be_right_do_not_change_the_figures(people_json: Path, area: object) -> None:
+    document = json.loads(people_json.read_text())
+    results = [
+        {"image_id": one["image_id"], "category_id": 1, "bbox": one["bbox"], "score": 0.9}
+        for one in document["annotations"]
+    ]
+    for one in document["annotations"]:
+        one |= {"area": area, "iscrowd": "0"}
+        del one["id"]
+    assert evaluate_boxes(document, results).ap == pytest.approx(1)
+
+
+def test_crowds_alone_are_nobody_to_compare_boxes_with(people_json: Path) -> None:
+    document = json.loads(people_json.read_text())
+    for one in document["annotations"]:
+        one["iscrowd"] = 1
+    with pytest.raises(AnnotationError, match="nobody is annotated who is no crowd"):
+        evaluate_boxes(document, [])
+
+
 def test_annotations_without_boxes_are_one_sentence() -> None:
     document = {
         "images": [{"id": 1}],
@@ -58,7 +79,7 @@ def test_annotations_without_boxes_are_one_sentence() -> None:
 
 def test_measuring_a_detector_that_knows_everybody(people_json: Path) -> None:
     document = json.loads(people_json.read_text())
-    with pytest.raises(AnnotationError, match="no picture says annotations_complete"):
+    with pytest.raises(AnnotationError, match="no image says annotations_complete"):
         measure_detector(_finds_nobody, document, people_json.parent / "images")
     document["images"][0]["annotations_complete"] = document["images"][2]["annotations_complete"] = True
     boxes = {1: [], 3: []}

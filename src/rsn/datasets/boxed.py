@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, TypeVar, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from torch.utils.data import Dataset
 from rsn.crops import Crop, FloatArray, Region
 from rsn.datasets.augment import draw_colours, recolour
 from rsn.datasets.coco import read_json
+from rsn.datasets.extents import image_size
 from rsn.datasets.loading import Draw, read_for
+from rsn.datasets.records import is_crowd
 from rsn.errors import AnnotationError
 
 LEAST_VISIBLE = (
@@ -110,11 +112,11 @@ def read_boxed(annotations: Path, images: Path) -> list[BoxedImage]:
         people: dict[int | str, list[list[float]]] = {image["id"]: [] for image in document["images"]}
         crowds: dict[int | str, list[list[float]]] = {image: [] for image in people}
         for entry in document["annotations"]:
-            (crowds if entry.get("iscrowd") else people)[entry["image_id"]].append(entry["bbox"])
+            (crowds if is_crowd(entry.get("iscrowd")) else people)[entry["image_id"]].append(entry["bbox"])
         return [
             BoxedImage(
                 images / image["file_name"],
-                (image["height"], image["width"]),
+                _size(image),
                 _rows(people[image["id"]]),
                 _rows(crowds[image["id"]]),
                 bool(image.get("annotations_complete", False)),
@@ -240,6 +242,13 @@ def cropped(boxes: FloatArray, crop: Crop) -> tuple[FloatArray, NDArray[np.bool_
     extents = inside[:, 2:] - inside[:, :2]
     visible = extents.prod(1) / np.maximum((high - low).prod(1), 1e-9)
     return inside, (visible >= LEAST_VISIBLE) & (extents.max(1, initial=0.0) >= SMALLEST)
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int]:
+    size = image_size(image)
+    if size is None:
+        raise ValueError(f"image {image['id']!r} has no width and height in pixels")
+    return int(size[1]), int(size[0])
 
 
 def _rows(boxes: list[list[float]]) -> FloatArray:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsn.datasets.extents import AREA_OF_BOX, usable_area
+from rsn.datasets.records import is_crowd
 from rsn.errors import AnnotationError
 from rsn.extras import require
 from rsn.images import read_image
@@ -37,7 +39,8 @@ class BoxScores:
 def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxScores:
     """Compare results with the annotations of a COCO file; only pictures where everybody is labelled make sense.
 
-    results: entries with image_id, category_id, bbox (x, y, width, height in image pixels) and score.
+    results: entries with image_id, category_id, bbox (x, y, width, height in image pixels) and score. An area of the
+    annotations that is missing or cannot be right is 0.53 of the box.
 
     Raises:
         AnnotationError: what the library cannot count. DeviceError: hotcoco is not installed.
@@ -45,7 +48,6 @@ def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) 
     require("hotcoco", extra="train", for_what="COCO evaluation")
     import hotcoco
 
-    fields = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
     try:
         truth = hotcoco.COCO(
             {
@@ -54,7 +56,7 @@ def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) 
                     {"id": category["id"], "name": category["name"]} for category in document["categories"]
                 ],
                 "annotations": [
-                    {field: entry[field] for field in fields} for entry in document["annotations"]
+                    _person(number, entry) for number, entry in enumerate(document["annotations"], start=1)
                 ],
             }
         )
@@ -64,6 +66,10 @@ def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) 
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summary_lines()  # makes the figures as summarize() does, without printing them
+    if evaluation.stats[0] < 0:
+        raise AnnotationError(
+            "nobody is annotated who is no crowd, so there is nothing to compare boxes with"
+        )
     # One entry an image; its lists are by overlap, of which 0.50 is the first.
     images: list[Any] = [
         entry for entry in evaluation.evalImgs if entry and entry["aRng"] == evaluation.params.areaRng[0]
@@ -78,11 +84,42 @@ def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) 
     )
 
 
+def _person(number: int, entry: dict[str, Any]) -> dict[str, Any]:
+    box = entry["bbox"]
+    area = usable_area(entry.get("area"), box)
+    return {
+        "id": number,
+        "image_id": entry["image_id"],
+        "category_id": entry["category_id"],
+        "bbox": box,
+        "area": AREA_OF_BOX * box[2] * box[3] if area is None else area,
+        "iscrowd": int(bool(is_crowd(entry.get("iscrowd")))),
+    }
+
+
 def _joined(values: Sequence[Sequence[float]], chosen: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
     """Of each image the chosen values, one after the other."""
     return np.concatenate(
         [np.zeros(0), *(np.array(of)[where] for of, where in zip(values, chosen, strict=True))]
     )
+
+
+def complete_images(document: dict[str, Any]) -> dict[Any, dict[str, Any]]:
+    """The images of a COCO file in which everybody is labelled, by id.
+
+    Raises:
+        AnnotationError: there is none, or nobody in them.
+    """
+    try:
+        complete = {image["id"]: image for image in document["images"] if image.get("annotations_complete")}
+        people = any(entry["image_id"] in complete for entry in document["annotations"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise AnnotationError(f"not COCO annotations with boxes: {error!r}") from error
+    if not complete:
+        raise AnnotationError("no image says annotations_complete, so nobody can tell who was found in vain")
+    if not people:
+        raise AnnotationError("nobody is annotated in the images that say annotations_complete")
+    return complete
 
 
 def measure_detector(detector: Detector, document: dict[str, Any], images: Path) -> BoxScores:
@@ -91,13 +128,9 @@ def measure_detector(detector: Detector, document: dict[str, Any], images: Path)
     Those are the ones whose `annotations_complete` is true. The detector should give boxes of low scores too.
 
     Raises:
-        AnnotationError: there is no such picture. ImageError: one cannot be read.
+        AnnotationError: as `complete_images` and `evaluate_boxes`. ImageError: one cannot be read.
     """
-    complete = {image["id"]: image for image in document["images"] if image.get("annotations_complete")}
-    if not complete:
-        raise AnnotationError(
-            "no picture says annotations_complete, so nobody can tell who was found in vain"
-        )
+    complete = complete_images(document)
     results = [
         {"image_id": number, "category_id": 1, "bbox": box.tolist(), "score": float(score)}
         for number, image in complete.items()

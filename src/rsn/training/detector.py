@@ -20,7 +20,7 @@ from rsn.datasets.boxed import BoxBatch, BoxCrops, BoxedImage, BoxLabels, Framin
 from rsn.datasets.coco import read_json
 from rsn.datasets.loading import Share, ShuffledBatches
 from rsn.datasets.resident import BoxPlanBatch, BoxPlans, Cuts, ResidentPictures, cut_quarters
-from rsn.evaluation.boxes import measure_detector
+from rsn.evaluation.boxes import complete_images, measure_detector
 from rsn.heatmaps.boxes import PERSON_BOX, BoxTargets, encode_boxes
 from rsn.inference.detection.starter import StarterDetector
 from rsn.networks.card import Card
@@ -168,6 +168,7 @@ class BoxValidation(Callback):
     def __init__(self, recipe: DetectorRecipe, averaged: AveragedWeights | None) -> None:
         self.recipe = recipe
         self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
+        complete_images(self.annotations)  # what keeps it from being validated is said now
         self.card = detector_card(recipe, recipe.validation_size)
         self.averaged = averaged
         self.best = -math.inf
@@ -188,7 +189,7 @@ class BoxValidation(Callback):
         figures = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
         card = replace(self.card, steps=trainer.global_step, figures=figures)
         save_weights(self.recipe.output / LAST, network, card)
-        if scores.ap50 > self.best:
+        if scores.ap50 >= self.best:  # of equal ones the longest trained
             save_weights(self.recipe.output / BEST, network, card)
         self.best = max(self.best, scores.ap50)
         loss = float(trainer.callback_metrics["train/loss"])
