@@ -84,8 +84,8 @@ def test_weights_to_start_from_are_loaded(finished: Recipe, recipe_file: Path) -
 
 
 def test_another_recipe_does_not_resume_a_run(finished: Recipe, recipe_file: Path) -> None:
-    with pytest.raises(RecipeError, match=r"another recipe.*optimisation.learning_rate was 0.001 and is 0.1"):
-        train(read_recipe(recipe_file, ("optimisation.learning_rate=0.1",)), resume=True)
+    with pytest.raises(RecipeError, match=r"another recipe.*optimisation.weight_decay was 1e-05 and is 0.1"):
+        train(read_recipe(recipe_file, ("optimisation.weight_decay=0.1",)), resume=True)
     with pytest.raises(RecipeError, match="seed was 0 and is 1"):
         train(read_recipe(recipe_file, ("seed=1",)), resume=True)
 

@@ -26,7 +26,7 @@ from rsn.networks.weights import save_weights
 from rsn.processes import my_share, of_all
 from rsn.skeletons import with_sigmas
 from rsn.training.averaging import AveragedWeights
-from rsn.training.folder import BEST, LAST
+from rsn.training.folder import BEST, LAST, device_name
 from rsn.training.recipe import Recipe
 from rsn.training.report import SAMPLES
 from rsn.training.samples import write_samples
@@ -140,7 +140,8 @@ class Progress(Callback):
         self.console.quiet = not trainer.is_global_zero
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for line in self.headlines:
+        several = f", in {trainer.world_size} processes" if trainer.world_size > 1 else ""
+        for line in (*self.headlines, f"device     {device_name(pl_module.device)}{several}"):
             self.console.print(line, markup=False)  # names may have brackets
         self.task = self.bar.add_task("", total=self.steps, completed=trainer.global_step)
         self.bar.start()

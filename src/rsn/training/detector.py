@@ -2,16 +2,17 @@
 
 import logging
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -32,10 +33,10 @@ from rsn.processes import Processes
 from rsn.training.averaging import AveragedWeights
 from rsn.training.box_loss import BoxLoss, background_of
 from rsn.training.folder import BEST, LAST, open_folder
-from rsn.training.health import FiniteLoss
+from rsn.training.health import FiniteLoss, check_batch_norms
 from rsn.training.loop import build_trainer, check_step, fit, share_of
-from rsn.training.optimisation import build_optimizer, build_schedule
-from rsn.training.recipe import Compute, Optimisation, Source
+from rsn.training.optimisation import build_optimizer, build_schedule, use_learning_rate
+from rsn.training.recipe import Compute, Optimisation, Source, UserPath
 from rsn.training.steps import loss_by
 
 FIRST_SCORE = (
@@ -59,11 +60,11 @@ class DetectorRecipe:
 
     train: tuple[Source, ...]
     validation: Source
-    output: Path
+    output: UserPath
     model: str = "rsn18"
     input_size: tuple[PositiveInt, PositiveInt] = (256, 256)
     validation_size: tuple[PositiveInt, PositiveInt] = (320, 320)
-    start_from: str | None = "rsn18.starter"
+    start_from: Annotated[str, AfterValidator(os.path.expanduser)] | None = "rsn18.starter"
     unlabelled: NonNegativeFloat = 0.1
     repeat_complete: PositiveInt = 1
     framing: Framing = field(default_factory=Framing)
@@ -90,6 +91,7 @@ def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
     warnings.filterwarnings("ignore", module="lightning")
     seed_everything(recipe.seed, verbose=False)
     network = detector_network(recipe.model, recipe.start_from)
+    check_batch_norms(network, recipe.optimisation.batch_size // recipe.compute.accumulate, recipe.input_size)
     if recipe.compute.recompute:
         network.recompute_blocks()
     state = open_folder(recipe, ALONE, resume=resume)
@@ -160,6 +162,10 @@ class BoxTraining(LightningModule):
         optimizer = build_optimizer(self.network, self.recipe.optimisation)
         schedule = build_schedule(optimizer, self.recipe.optimisation)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the recipe's learning rate, which may be another than before."""
+        use_learning_rate(checkpoint, self.recipe.optimisation)
 
 
 class BoxValidation(Callback):

@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 import sys
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from rsn import __version__
-from rsn.errors import RecipeError
+from rsn.errors import RecipeError, RsnWarning
 from rsn.files import make_folder, write_atomically
 from rsn.processes import Processes
 from rsn.training.recipe import plain_settings, read_settings, write_recipe
@@ -23,6 +24,9 @@ RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
 LIBRARIES = ("numpy", "opencv-python-headless", "lightning", "hotcoco")
 MAY_CHANGE = frozenset({"compute", "most_unreadable", "output"})  # without making it another run
+LEARNING_RATE = (
+    "optimisation.learning_rate"  # may change too, and is told: after a loss that was no number it has to
+)
 
 
 class IntoFolder(Protocol):
@@ -68,7 +72,10 @@ def _check_same_run(recipe: IntoFolder) -> None:
         return
     before, now = (_settings(settings) for settings in (read_settings(path, (), type(recipe)), recipe))
     changed = [name for name in now if now[name] != before.get(name)]
-    if changed:
+    if changed == [LEARNING_RATE]:
+        rates = f"was {before[LEARNING_RATE]:g} and is {now[LEARNING_RATE]:g} from here on"
+        warnings.warn(f"{recipe.output}: {LEARNING_RATE} {rates}", RsnWarning, stacklevel=2)
+    elif changed:
         told = "; ".join(f"{name} was {before.get(name)!r} and is {now[name]!r}" for name in changed)
         raise RecipeError(f"{recipe.output} holds a run of another recipe, so it cannot be resumed: {told}")
 
@@ -82,8 +89,14 @@ def _settings(recipe: IntoFolder) -> dict[str, Any]:
     return flat
 
 
+def device_name(device: torch.device) -> str:
+    """A device for people: the GPU's name, or the CPU and its threads."""
+    if device.type == "cuda":
+        return f"{device}, {torch.cuda.get_device_name(device)}"
+    return f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+
+
 def _environment(processes: Processes) -> dict[str, Any]:
-    cuda = torch.cuda.is_available()
     return {
         "rsn": __version__,
         "revision": _revision(),
@@ -91,7 +104,7 @@ def _environment(processes: Processes) -> dict[str, Any]:
         # Only PyTorch itself is sure to say which build it is: +cpu, +cu130, ...
         "libraries": {"torch": torch.__version__} | {library: _version(library) for library in LIBRARIES},
         "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
+        "device": device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "processes": processes.count,
         "hosts": processes.hosts,
         "command": sys.argv[1:],

@@ -1,6 +1,7 @@
 """What stops a run before it wastes a night: a loss that is no number, too many pictures that cannot be read."""
 
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import READ
-from rsn.errors import RsnWarning, TrainingError
-from rsn.training.states import STATE
+from rsn.errors import RecipeError, RsnWarning, TrainingError
+from rsn.networks.network import PoseNetwork
+from rsn.training.states import folder_of, last_state
 
 NAMED_AT_MOST = 10
 
@@ -39,9 +41,42 @@ class FiniteLoss(Callback):
     def _check(self, trainer: Trainer) -> None:
         if self.finite is not None and not bool(self.finite):
             raise TrainingError(
-                f"the loss stopped being a finite number before step {trainer.global_step}; {STATE} has the state"
-                " of the last good round: resume with a lower optimisation.learning_rate, or train in 32-true"
+                f"the loss stopped being a finite number before step {trainer.global_step}; {_what_to_do(trainer)}"
             )
+
+
+def _what_to_do(trainer: Trainer) -> str:
+    """After a loss that is no number: a resume from a state that is there, or another start."""
+    state = last_state(folder_of(trainer))
+    (rate,) = {group["initial_lr"] for group in trainer.optimizers[0].param_groups}
+    precision = "" if trainer.precision == "32-true" else " --set compute.precision=32-true"
+    settings = f"--set optimisation.learning_rate={rate / 10:.1g}{precision}"
+    if state is None:
+        return f"no round was finished, so there is nothing to resume from: start again with {settings}"
+    return f"{state} has the state of the last good round: go on with --resume {settings}"
+
+
+def check_batch_norms(network: PoseNetwork, crops: int, input_size: tuple[int, int]) -> None:
+    """Refuse what a batch norm cannot take statistics of: one value a channel, as of one crop of 32x32.
+
+    Args:
+        network: any; a copy without numbers is run, which costs nothing.
+        crops: that its batch norms see together. input_size: (height, width).
+
+    Raises:
+        RecipeError: some batch norm would see one value a channel.
+    """
+    trial = deepcopy(network).to("meta").train()
+    try:
+        trial.heatmaps(torch.empty(crops, 3, *input_size, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        height, width = input_size
+        raise RecipeError(
+            f"a batch norm would see one value a channel with {crops} crop of {height}x{width} at a time, and cannot"
+            " work: raise optimisation.batch_size, lower compute.accumulate, or raise input_size"
+        ) from error
 
 
 class UnreadableImages:

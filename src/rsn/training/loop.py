@@ -20,7 +20,7 @@ from rsn.errors import RecipeError, TrainingError
 from rsn.processes import Processes, one_of_several
 from rsn.training.folder import LOGS
 from rsn.training.recipe import Compute
-from rsn.training.states import STATE, TwoStates
+from rsn.training.states import STATE, TwoStates, folder_of, last_state
 from rsn.training.steps import Step
 
 
@@ -99,9 +99,10 @@ def fit(
         with one_of_several():
             trainer.fit(module, crops, ckpt_path=state, weights_only=True)
     except SystemExit as stopped:
-        raise TrainingError(
-            f"stopped at step {trainer.global_step} of {steps}; --resume goes on from the last finished round"
-        ) from stopped
+        on = "--resume goes on from the last finished round"
+        if last_state(folder_of(trainer)) is None:
+            on = "no round was finished, so there is nothing to resume from; start again"
+        raise TrainingError(f"stopped at step {trainer.global_step} of {steps}; {on}") from stopped
 
 
 def _environment(processes: Processes) -> ClusterEnvironment:

@@ -14,7 +14,7 @@ from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.networks.stages import HeatmapHead
 from rsn.training.health import UnreadableImages
-from rsn.training.optimisation import build_optimizer, build_schedule
+from rsn.training.optimisation import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import Recipe
 from rsn.training.steps import loss_by
 
@@ -79,7 +79,8 @@ class PoseTraining(LightningModule):
         checkpoint["unreadable"] = sorted(self.unreadable.found)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the list up again."""
+        """Take the list up again, and go on with the recipe's learning rate, which may be another than before."""
+        use_learning_rate(checkpoint, self.recipe.optimisation)
         self.unreadable.found.update(checkpoint.get("unreadable", ()))
 
 

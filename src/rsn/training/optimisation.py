@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,6 +32,17 @@ def build_optimizer(network: nn.Module, settings: Optimisation) -> torch.optim.O
 def build_schedule(optimizer: torch.optim.Optimizer, settings: Optimisation) -> LambdaLR:
     """`learning_rate_factor` for every step."""
     return LambdaLR(optimizer, lambda step: learning_rate_factor(step, settings))
+
+
+def use_learning_rate(checkpoint: dict[str, Any], settings: Optimisation) -> None:
+    """Give a state that is resumed from the recipe's learning rate, instead of the one that it was written with."""
+    for optimizer in checkpoint["optimizer_states"]:
+        for group in optimizer["param_groups"]:
+            group["lr"] *= settings.learning_rate / group["initial_lr"]
+            group["initial_lr"] = settings.learning_rate
+    for schedule in checkpoint["lr_schedulers"]:
+        schedule["_last_lr"] = [group["lr"] for group in checkpoint["optimizer_states"][0]["param_groups"]]
+        schedule["base_lrs"] = [settings.learning_rate] * len(schedule["base_lrs"])
 
 
 def learning_rate_factor(step: int, settings: Optimisation) -> float:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -26,6 +27,18 @@ from rsn.typed_yaml import read_mapping, validated
 _STRICT = ConfigDict(extra="forbid")
 
 
+def _from_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:  # no such user
+        raise ValueError(
+            f"{path}: the home folder that it begins with is not known; write the path in full"
+        ) from error
+
+
+UserPath = Annotated[Path, AfterValidator(_from_home)]  # in which ~ is the home folder
+
+
 @dataclass(frozen=True)
 class Source:
     """A labelled set: its annotations, the folder of its images, and the lowest box (pixels) to use.
@@ -37,11 +50,11 @@ class Source:
 
     __pydantic_config__ = _STRICT
 
-    annotations: Path
-    images: Path
-    skeleton: Path | None = None
+    annotations: UserPath
+    images: UserPath
+    skeleton: UserPath | None = None
     min_box_height: float = 0.0
-    head_sizes: Path | None = None
+    head_sizes: UserPath | None = None
 
 
 @dataclass(frozen=True)
@@ -116,14 +129,14 @@ class Recipe:
 
     train: tuple[Source, ...]
     validation: Source
-    output: Path
+    output: UserPath
     model: str = "rsn18"
     refine: Refine = "none"
     input_size: tuple[PositiveInt, PositiveInt] = (256, 192)
     extension: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
     decoder: Decoder = "rsn"
     blur: PositiveInt = 5
-    start_from: Path | None = None
+    start_from: UserPath | None = None
     head_gain: PositiveFloat = 1.0
     norm: Literal["each", "all"] = "each"
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -174,7 +187,7 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
 def read_settings(path: Path, overrides: tuple[str, ...], kind: type[_R]) -> _R:
     """Read a recipe of some kind and apply `key=value` overrides; a dotted key reaches inside: optimisation.steps=100.
 
-    Relative paths in a recipe are relative to the working directory.
+    Relative paths in a recipe are relative to the working directory, and `~` is the home folder.
 
     Raises:
         RecipeError: no such file, not YAML, or settings that do not exist or cannot be; all of them are named.

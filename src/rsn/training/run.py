@@ -13,6 +13,7 @@ import torch
 from lightning import Trainer, seed_everything
 from torch.utils.data import DataLoader, Dataset
 
+from rsn.datasets.coinciding import coinciding
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import Share, ShuffledBatches, TrainingCrops
 from rsn.datasets.opening import check_images
@@ -28,7 +29,7 @@ from rsn.skeletons import Skeleton, matches_in_words
 from rsn.training.averaging import AveragedWeights
 from rsn.training.callbacks import Progress, Validation
 from rsn.training.folder import BEST, open_folder
-from rsn.training.health import FiniteLoss, UnreadableImages
+from rsn.training.health import NAMED_AT_MOST, FiniteLoss, UnreadableImages, check_batch_norms
 from rsn.training.loop import build_trainer, check_step, fit, share_of
 from rsn.training.module import PoseTraining, set_head_gain
 from rsn.training.recipe import Recipe, Source
@@ -52,7 +53,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
 
     Raises:
         RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round; a batch
-            that cannot be divided among the processes.
+            that cannot be divided among the processes, or of which a batch norm would see one value a channel.
         AnnotationError, WeightsError: what the recipe points at cannot be used.
         TrainingError: the loss is no number any more, too many pictures cannot be read, or the run was stopped
             (Ctrl-C, SIGTERM).
@@ -77,7 +78,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     sets = training_sets(recipe, validation.skeleton)
     people = joined_people(sets)
     card = _card(recipe, validation)
-    network = _network(recipe, card)
+    network = _network(recipe, card, _seen_together(recipe, processes))
+    if processes.rank == 0:
+        _tell_of_coinciding_images(validation, people)
     state = open_folder(recipe, processes, resume=resume)
     averaged = AveragedWeights(network, recipe.optimisation.average) if recipe.optimisation.average else None
     every = min(LOG_EVERY, recipe.validate_every)
@@ -178,11 +181,32 @@ def _card(recipe: Recipe, validation: PoseDataset) -> Card:
     )
 
 
-def _network(recipe: Recipe, card: Card) -> PoseNetwork:
+def _seen_together(recipe: Recipe, processes: Processes) -> int:
+    """How many crops a batch norm takes its statistics of."""
+    apart = 1 if recipe.norm == "all" else processes.count
+    return recipe.optimisation.batch_size // (recipe.compute.accumulate * apart)
+
+
+def _tell_of_coinciding_images(validation: PoseDataset, people: PoseDataset) -> None:
+    images, trained_on = ({person.image.path for person in those.people} for those in (validation, people))
+    both = coinciding(images, trained_on)
+    if both:
+        named = ", ".join(path.name for path in both[:NAMED_AT_MOST])
+        more = ", ..." if len(both) > NAMED_AT_MOST else ""
+        warnings.warn(
+            f"{len(both)} of the {len(images)} images to validate with are trained on too, so that the metric will be"
+            f" too high: {named}{more}",
+            RsnWarning,
+            stacklevel=3,
+        )
+
+
+def _network(recipe: Recipe, card: Card, seen_together: int) -> PoseNetwork:
     network = create_model(recipe.model, num_joints=len(card.skeleton), refine=recipe.refine)
     set_head_gain(network, recipe.head_gain)
     if recipe.start_from is not None:
         load_weights(network, recipe.start_from)
+    check_batch_norms(network, seen_together, recipe.input_size)
     if recipe.norm == "all":
         synchronise_norms(network)
     if recipe.compute.recompute:

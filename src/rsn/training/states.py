@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import CheckpointIO
 
 from rsn.errors import RecipeError, RsnWarning
@@ -53,6 +55,20 @@ class TwoStates(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Nothing: the two states are all there ever are."""
+
+
+def folder_of(trainer: Trainer) -> Path:
+    """Where a run writes its states."""
+    keeper = trainer.checkpoint_callback
+    assert isinstance(keeper, ModelCheckpoint)
+    assert keeper.dirpath is not None
+    return Path(keeper.dirpath)
+
+
+def last_state(folder: Path) -> Path | None:
+    """The last checkpoint of a run that is there, complete or not; None where there is none."""
+    states = (folder / name for name in (STATE, STATE_BEFORE))
+    return next((state for state in states if state.is_file()), None)
 
 
 def usable_state(folder: Path) -> Path:

@@ -75,7 +75,10 @@ class VideoWriter:
     ) -> None:
         if kind is None and self._pictures is not None:
             self._mux(self._pictures.encode())
-            for packet in (*self._held[:1], *self._held[-1:]):  # shown last, stored last: they decide the length
+            for packet in (
+                *self._held[:1],
+                *self._held[-1:],
+            ):  # shown last, stored last: they decide the length
                 packet.duration = self._lasts
             self._release()
             self._copy_sound(until=float("inf"))
