@@ -1,5 +1,6 @@
 """Checkpoints as training programs write them: nested, with prefixes, with several networks in one file."""
 
+from argparse import Namespace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 
 from rsn import create_model, load_weights
 from rsn.errors import RsnWarning, WeightsError
-from rsn.networks.checkpoints import unwrapped
+from rsn.networks.checkpoints import read_tensors, unwrapped
 from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_model
 from rsn.networks.wrappers import networks_in
@@ -120,6 +121,11 @@ def test_load_model_opens_a_nested_checkpoint(tmp_path: Path) -> None:
     with pytest.warns(RsnWarning):  # what it assumes of weights without metadata
         model, _ = load_model(tmp_path / "w.pth")
     assert same(model.state_dict(), state())
+
+
+def test_the_options_of_a_training_program_are_passed_over(tmp_path: Path) -> None:
+    torch.save({"model": SMALL, "args": Namespace(lr=0.1, nested=[1, {"a": None}])}, tmp_path / "w.pth")
+    assert read_tensors(tmp_path / "w.pth").keys() == SMALL.keys()
 
 
 def test_a_checkpoint_without_tensors_is_refused_with_its_keys() -> None:

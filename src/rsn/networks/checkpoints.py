@@ -31,16 +31,18 @@ _ARRAYS: list[Any] = [
 
 
 class _Ignored:
-    """Stands in for what a training run of MMPose 1.x keeps beside its weights: it takes anything and does nothing."""
+    """Stands in for what training programs keep beside their weights: it takes anything and does nothing."""
 
     def __init__(self, *_: Any) -> None:
         pass
 
 
-# Its log: MMEngine's buffers, which name their methods by way of getattr. Neither is called under these names.
+# Its log: MMEngine's buffers, which name their methods by way of getattr. Neither is called under these names. And the
+# command line's options, which many training programs keep.
 _IGNORED: list[Any] = [
     (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
     (_Ignored, "builtins.getattr"),
+    (_Ignored, "argparse.Namespace"),
 ]
 
 

@@ -19,6 +19,7 @@ from rsn.networks.conversion import for_every_stage, layout_of, to_our_layout
 from rsn.networks.network import PoseNetwork
 from rsn.networks.recognition import card_of, network_of
 from rsn.networks.refine import PoseRefine, Refine
+from rsn.networks.wrappers import networks_in
 from rsn.networks.zoo import ZOO, fetch
 from rsn.skeletons import Skeleton
 
@@ -158,7 +159,7 @@ def _checked_card(source: str | Path, path: Path) -> Card:
     """The card in a file, which may say anything, if the tensors are of the network that it names."""
     card = read_card(path)
     try:
-        found = network_of(to_our_layout(read_shapes(path)))
+        found = network_of(to_our_layout(next(iter(networks_in(read_shapes(path)).values()))))
     except WeightsError as error:
         raise WeightsError(f"{source}: {error}") from error
     said = (card.model, len(card.skeleton), card.refine)

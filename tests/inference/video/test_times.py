@@ -104,6 +104,28 @@ def test_a_file_that_is_cut_short_is_told_where_its_clock_begins_late(tmp_path: 
     assert "cut short" in (source.trouble or "")
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_second_sound_that_lasts_longer_does_not_make_a_file_cut_short(tmp_path: Path, suffix: str) -> None:
+    clip = tmp_path / f"clip{suffix}"
+    with av.open(str(clip), "w") as file:
+        video = file.add_stream("libx264", rate=25)
+        sounds = [file.add_stream("aac", rate=8000, layout="mono") for _ in range(2)]
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10):
+            file.mux(video.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), number, np.uint8))))
+        file.mux(video.encode())
+        for sound, seconds in zip(sounds, (0.4, 8), strict=True):
+            for start in range(0, round(8000 * seconds), 1000):
+                samples = av.AudioFrame.from_ndarray(np.zeros((1, 1000), np.float32), "fltp", "mono")
+                samples.sample_rate, samples.pts = 8000, start
+                file.mux(sound.encode(samples))
+            file.mux(sound.encode())
+    source = open_frames(str(clip), VideoSettings())
+    assert len(list(source.frames())) == 10
+    assert source.trouble is None
+    assert len({packet.stream.index for packet in source.sound}) == 1
+
+
 @pytest.mark.parametrize("begin", [0, 5])
 def test_the_number_of_frames_to_come_does_not_depend_on_the_clock(tmp_path: Path, begin: int) -> None:
     clip = write(tmp_path / "clip.mkv", times=[begin + k / 25 for k in range(30)])

@@ -54,10 +54,14 @@ def open_openvino(path: Path, *, bf16: bool) -> Graph:
         threads = torch.get_num_threads()
         requests = requests_of(threads if len(crops) >= threads else 1)
         parts = np.array_split(crops.cpu().contiguous().numpy(), len(requests))
-        for request, part in zip(requests, parts, strict=True):
-            request.start_async([part], share_inputs=True)
-        for request in requests:
-            request.wait()
+        started = []
+        try:
+            for request, part in zip(requests, parts, strict=True):
+                request.start_async([part], share_inputs=True)
+                started.append(request)
+        finally:  # an interrupted run, as by Ctrl-C in a notebook, leaves none of them busy
+            for request in started:
+                request.wait()
         answers = (
             [torch.from_numpy(output.data) for output in request.output_tensors] for request in requests
         )

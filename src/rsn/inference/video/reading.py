@@ -21,11 +21,13 @@ from rsn.inference.video.sources import camera_name, is_url
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from av import AudioStream, VideoFrame, VideoStream
+    from av import VideoFrame, VideoStream
     from av.container import InputContainer
+    from av.stream import Stream
 
 PATIENCE = 10.0  # seconds for which a camera or server may be silent
 MICROSECONDS = 1_000_000
+TIMED = frozenset({"video", "audio", "subtitle", "data"})
 ROUNDING = 1e-6  # seconds
 LITTLE = 1.0  # seconds that a file may be shorter than it says
 WHOLE_FRAMES = {"rtsp_flags": "prefer_tcp"}  # by UDP, parts of frames are lost where the machine is slow
@@ -155,14 +157,12 @@ class Clip(FrameSource):
     def _decoded(self) -> "Iterator[VideoFrame]":
         import av
 
-        streams: list[VideoStream | AudioStream] = [self._stream]
-        if self.sound_stream:
-            streams.append(self.sound_stream)
         try:
-            for packet in self._container.demux(streams):
+            for packet in self._container.demux(self._demuxed()):
                 self._note_time(packet)
                 if packet.stream is not self._stream:
-                    self._keep_sound(packet)
+                    if packet.stream is self.sound_stream:
+                        self._keep_sound(packet)
                     continue
                 try:
                     frames: list[Any] = list(packet.decode())
@@ -178,6 +178,12 @@ class Clip(FrameSource):
                         yield frame
         except av.FFmpegError as error:
             self.trouble = _reason(error)
+
+    def _demuxed(self) -> "list[Stream]":
+        """The streams whose packets are looked at: all of them where the length is that of the longest of them."""
+        if self._told_by_container:
+            return [stream for stream in self._container.streams if stream.type in TIMED]
+        return [self._stream, *([self.sound_stream] if self.sound_stream else [])]
 
     def _leave_out(self) -> None:
         self.broken += 1
