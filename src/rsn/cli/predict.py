@@ -77,6 +77,7 @@ class Predict(FindingOptions):
     def _predict_photos(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource") -> bool:
         """Whether every photo was done."""
         from rsn.inference.box_checks import BoxNotes
+        from rsn.inference.boxes import BoxFile
         from rsn.inference.photos import predict_photos, results, write_results
         from rsn.oks import Nms
 
@@ -86,6 +87,8 @@ class Predict(FindingOptions):
             failed.append(path)
             say(str(error))
 
+        if isinstance(boxes, BoxFile):
+            boxes.check_apart(paths)
         nms: Nms = "oks" if self.boxes == "detect" and estimator.card.skeleton.sigmas else "none"
         notes = BoxNotes()
         photos = predict_photos(

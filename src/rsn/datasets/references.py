@@ -112,6 +112,19 @@ class References:
         place = self._places.get(int(_stem(parts[-1])))
         return None if place is None or self._names[place] is not None else place
 
+    def by_file(self, one: Any, name: str) -> int | None:
+        """The place of the image that has an id and a path elsewhere: by its file name or, without one, by its id.
+
+        Raises:
+            AnnotationError: several images are named so.
+        """
+        found = self.by_name(name)
+        if found is not None and self._names[found] is not None:
+            return found
+        plain = plain_id(one)
+        place = None if plain is None else self._places.get(plain)
+        return place if place is not None and self._names[place] is None else self.by_path(name)
+
 
 def _same_end(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether one path is the end of the other; the suffix of an image counts only where both have one."""

@@ -93,7 +93,7 @@ def read_boxes(
     left_out = Counter(file.left_out)
     found, known = [], 0
     for image in images:
-        boxes, scores = file.of_image(image.id, image.path.name) or (np.empty((0, 4)), np.empty(0))
+        boxes, scores = file.of_file(image) or (np.empty((0, 4)), np.empty(0))
         known += len(boxes)
         low = scores < min_score
         small = ~low & (boxes[:, 2:].min(1, initial=np.inf) < SMALLEST_BOX)

@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from rsn.crops import Image
 from rsn.datasets.coco import read_json
 from rsn.datasets.extents import image_size, number, numbers
 from rsn.datasets.ids import plain_id
+from rsn.datasets.labelled import ImageFile
+from rsn.datasets.records import is_crowd
+from rsn.datasets.references import References
 from rsn.errors import AnnotationError
+from rsn.image_formats import is_image_name
 from rsn.inference.box_categories import chosen_categories
 from rsn.inference.box_checks import reasons
 
@@ -43,17 +48,19 @@ def detected(detector: Callable[[Image], Boxes]) -> BoxSource:
 class BoxFile:
     """Boxes by image, as a file has them. Called with a photo's path it looks the boxes up by file name.
 
-    A photo counts as named by its file name, or by a number that its name ends in without the suffix, as in COCO
-    (000000000139.jpg is image 139).
+    An image that has no file name in the file goes by its id: the name of the photo's file, with or without its folders
+    and suffix, or the number that it is, as in COCO (000000000139.jpg is image 139). See `rsn.datasets.references`.
 
-    by_image: rows of x, y, width, height, score. left_out: how many boxes are not looked at, by reason. sizes: (width,
-    height) of the images that the file tells them of.
+    by_image: rows of x, y, width, height, score, by file name or id. left_out: how many boxes are not looked at, by
+    reason. sizes: (width, height) of the images that the file tells them of. named: keys that are file names, besides
+    those that look so.
     """
 
     path: Path
     by_image: dict[str, list[list[float]]]
     left_out: Counter[str] = field(default_factory=Counter)
     sizes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
 
     @classmethod
     def read(
@@ -62,7 +69,8 @@ class BoxFile:
         """Read boxes in any of three forms, all JSON.
 
         - {"photo.jpg": [[x, y, width, height], [x, y, width, height, score], ...], ...}
-        - COCO results: [{"image_id": ..., "bbox": [...], "score": ...}, ...], or as `rsn predict` writes them
+        - COCO results: [{"image_id": ..., "bbox": [...], "score": ...}, ...]; with a file_name beside the image goes by
+          that, as Ultralytics and `rsn predict` write it
         - COCO annotations: {"images": [...], "annotations": [...]}, crowds left out
 
         Boxes of other categories are left out, as are those that are no boxes or have a score that is no finite number;
@@ -85,7 +93,7 @@ class BoxFile:
             raise AnnotationError(
                 f"{path}: not a file of boxes (left out: {reasons(reading.left_out)}); {FORMS}"
             )
-        return cls(path, boxes, +reading.left_out, reading.sizes)
+        return cls(path, boxes, +reading.left_out, reading.sizes, frozenset(reading.named))
 
     def __len__(self) -> int:
         return sum(map(len, self.by_image.values()))
@@ -99,35 +107,75 @@ class BoxFile:
         """The boxes of one photo.
 
         Raises:
-            AnnotationError: the file does not name the photo, or tells another size of it.
+            AnnotationError: the file does not name the photo, names several like it, or tells another size of it.
         """
-        found = self.of_image(path.name)
-        if found is None:
+        key = self._at(self._find(path))
+        if key is None:
             raise AnnotationError(
                 f"{path}: {self.path} has no boxes for it; an empty list says nobody is there"
             )
-        size = self.size_of(path.name)
+        size = self.sizes.get(key)
         height, width = image.shape[:2]
         if size is not None and differs(size, (width, height)):
             raise AnnotationError(
                 f"{path}: it has {width} x {height} pixels, and {self.path} has the boxes of an image of"
                 f" {size[0]:g} x {size[1]:g}; scale them, or take the image that they were made of"
             )
-        return found
+        return _as_arrays(self.by_image[key])
 
-    def of_image(self, *names: str | int) -> Boxes | None:
-        """The boxes of the image that goes by one of these file names or ids; None where none is listed."""
-        key = self._key(*names)
+    def of_file(self, file: ImageFile) -> Boxes | None:
+        """The boxes of an image of a data set, by its file or by its id; None where the file does not have it.
+
+        Raises:
+            AnnotationError: several images are named like it.
+        """
+        try:
+            key = self._at(self._images.by_file(file.id, str(file.path)))
+        except AnnotationError as error:
+            raise AnnotationError(f"{self.path}: {error}") from None
         return None if key is None else _as_arrays(self.by_image[key])
 
-    def size_of(self, *names: str | int) -> tuple[float, float] | None:
-        """(width, height) that the file tells of that image; None where it does not."""
-        key = self._key(*names)
-        return None if key is None else self.sizes.get(key)
+    def of_image(self, name: str | int) -> Boxes | None:
+        """The boxes of the image that goes by a file name or an id; None where it is not listed.
 
-    def _key(self, *names: str | int) -> str | None:
-        keys = (key for name in names for key in (str(name), _number(str(name))))
-        return next((key for key in keys if key in self.by_image), None)
+        Raises:
+            AnnotationError: several images are named so.
+        """
+        key = self._at(self._images.by_path(name) if isinstance(name, str) else self._images.by_id(name))
+        return None if key is None else _as_arrays(self.by_image[key])
+
+    def check_apart(self, paths: Iterable[Path]) -> None:
+        """Refuse (AnnotationError) photos of which two would get the boxes of one image, as 1.jpg of two folders."""
+        seen: dict[int, Path] = {}
+        for path in paths:
+            try:
+                place = self._find(path)
+            except AnnotationError:
+                continue  # told when it is that photo's turn
+            if place is not None and seen.setdefault(place, path) != path:
+                raise AnnotationError(
+                    f"{self.path}: the boxes of {self._keys[place]} could be those of {seen[place]} and of {path}; name"
+                    " the images there with their folders"
+                )
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        return list(self.by_image)
+
+    @cached_property
+    def _images(self) -> References:
+        names = [key if key in self.named or is_image_name(key) else None for key in self._keys]
+        ids = [key if name is None else None for key, name in zip(self._keys, names, strict=True)]
+        return References(ids, names)
+
+    def _at(self, place: int | None) -> str | None:
+        return None if place is None else self._keys[place]
+
+    def _find(self, path: Path) -> int | None:
+        try:
+            return self._images.by_path(str(path))
+        except AnnotationError as error:
+            raise AnnotationError(f"{self.path}: {error}") from None
 
 
 class _Reading:
@@ -136,14 +184,18 @@ class _Reading:
     def __init__(self, where: str, category: str | None, category_ids: Collection[int | str] | None) -> None:
         self.where = where
         self.category = category
-        self.category_ids = category_ids
+        self.category_ids = None if category_ids is None else _plain(category_ids)
         self.left_out: Counter[str] = Counter()
         self.sizes: dict[str, tuple[float, float]] = {}
+        self.named: set[str] = set()
 
     def boxes_in(self, document: Any) -> dict[str, list[list[float]]]:
         """The boxes of a document in any of the forms."""
         if isinstance(document, list):
             return self._results(document)
+        for name in ("annotations", "predictions", "detections", "results"):
+            if "images" not in document and _are_results(document.get(name)):
+                return self._results(document[name])
         if "annotations" in document:
             return self._annotations(document)
         return {
@@ -152,36 +204,45 @@ class _Reading:
         }
 
     def _results(self, entries: list[Any]) -> dict[str, list[list[float]]]:
-        known = [
-            entry
-            for entry in entries
-            if isinstance(entry, dict) and plain_id(entry.get("image_id")) is not None
-        ]
+        known = [entry for entry in entries if self._key_of(entry) is not None]
         self.left_out[NO_IMAGE] += len(entries) - len(known)
         if entries and not known:
             raise ValueError("no entry has an image_id")
-        boxes: dict[str, list[list[float]]] = {str(entry["image_id"]): [] for entry in known}
+        boxes: dict[str, list[list[float]]] = {self._key_of(entry) or "": [] for entry in known}
         scored = any("score" in entry for entry in known)
         for entry in self._of_category(known, {}):
             row = self._row(entry.get("bbox", entry.get("box")), entry.get("score") if scored else 1.0)
             if row is not None:
-                boxes[str(entry["image_id"])].append(row)
+                boxes[self._key_of(entry) or ""].append(row)
         return boxes
 
+    def _key_of(self, entry: Any) -> str | None:
+        """What the image of a result goes by: its file name, or else its id; None where it has neither."""
+        if not isinstance(entry, dict):
+            return None
+        name, plain = entry.get("file_name"), plain_id(entry.get("image_id"))
+        if isinstance(name, str) and name:
+            self.named.add(name)
+            return name
+        return None if plain is None else str(plain)
+
     def _annotations(self, document: dict[str, Any]) -> dict[str, list[list[float]]]:
-        images = {plain_id(image["id"]): image for image in document["images"]}
-        boxes: dict[str, list[list[float]]] = {image["file_name"]: [] for image in images.values()}
-        self.sizes = {
-            image["file_name"]: size for image in images.values() if (size := image_size(image)) is not None
-        }
+        keys = [self._key_of({"image_id": image["id"], **image}) for image in document["images"]]
+        images = References([image["id"] for image in document["images"]], keys)
+        boxes: dict[str, list[list[float]]] = {key: [] for key in keys if key is not None}
+        for key, image in zip(keys, document["images"], strict=True):
+            size = image_size(image)
+            if size is not None and key is not None:
+                self.sizes[key] = size
         for entry in self._of_category(document["annotations"], document):
-            image = images.get(plain_id(entry.get("image_id")))
-            if image is None:
+            place = _image_of(entry, images)
+            key = None if place is None else keys[place]
+            if key is None:
                 self.left_out[NO_IMAGE] += 1
-            elif entry.get("iscrowd"):
+            elif is_crowd(entry.get("iscrowd")):
                 self.left_out["of a crowd"] += 1
             elif (row := self._row(entry.get("bbox"))) is not None:
-                boxes[image["file_name"]].append(row)
+                boxes[key].append(row)
         return boxes
 
     def _of_category(self, entries: list[Any], document: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -229,6 +290,18 @@ def _as_arrays(rows: list[list[float]]) -> Boxes:
     return table[:, :4], table[:, 4]
 
 
-def _number(name: str) -> str:
-    stem = Path(name).stem
-    return str(int(stem)) if stem.isdecimal() else name
+def _plain(ids: Collection[int | str]) -> frozenset[int | str]:
+    return frozenset(plain for one in ids if (plain := plain_id(one)) is not None)
+
+
+def _are_results(entries: Any) -> bool:
+    return isinstance(entries, list) and any(
+        isinstance(entry, dict) and "image_id" in entry for entry in entries
+    )
+
+
+def _image_of(entry: dict[str, Any], images: References) -> int | None:
+    try:
+        return images.by_id(entry.get("image_id"))
+    except AnnotationError:  # it could be several
+        return None
