@@ -14,7 +14,7 @@ from rsn.datasets import findings
 from rsn.datasets.checks import check_dataset
 from rsn.datasets.coco import read_coco
 from rsn.datasets.extents import usable_area
-from rsn.errors import RsnWarning
+from rsn.errors import AnnotationError, RsnWarning
 from rsn.evaluation.coco import evaluate_keypoints
 from rsn.skeletons import COCO_17
 
@@ -127,13 +127,43 @@ def test_sound_areas_are_said_nothing_about(document: dict[str, Any]) -> None:
         assert evaluate_keypoints(document, found_a_pixel_off(document), COCO_17).ap > 0.9
 
 
-def test_normalized_joints_are_left_out_and_counted(tmp_path: Path, document: dict[str, Any]) -> None:
+def normalized(keypoints: list[float]) -> list[float]:
+    return [value / 160 if place % 3 < 2 else value for place, value in enumerate(keypoints)]
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_keypoints_in_shares_of_the_image_are_refused(
+    tmp_path: Path, document: dict[str, Any], boxes: bool
+) -> None:
+    results = found_a_pixel_off(document)
     for entry in document["annotations"]:
-        entry["bbox"] = [value / 160 for value in entry["bbox"]]
-        entry["keypoints"] = [
-            value / 160 if place % 3 < 2 else value for place, value in enumerate(entry["keypoints"])
-        ]
+        entry["keypoints"] = normalized(entry["keypoints"])
+        entry["bbox"] = [value / 160 for value in entry["bbox"]] if boxes else entry["bbox"]
     (tmp_path / "odd.json").write_text(json.dumps(document))
-    people = read_coco(tmp_path / "odd.json", tmp_path / "images").with_joints()
-    assert len(people) == 0
-    assert people.left_out == {"box of less than a pixel": 6}
+    says = "6 people whose keypoints all lie within the first pixel, as shares of the image do"
+    with pytest.raises(AnnotationError, match=says):
+        read_coco(tmp_path / "odd.json", tmp_path / "images")
+    with pytest.raises(AnnotationError, match=says):
+        evaluate_keypoints(document, results, COCO_17)
+    assert says[2:] in check_dataset(tmp_path / "odd.json", tmp_path / "images").table()
+
+
+def test_results_in_shares_of_the_image_are_refused(document: dict[str, Any]) -> None:
+    results = found_a_pixel_off(document)
+    for result in results:
+        result["keypoints"] = normalized(result["keypoints"])
+    with pytest.raises(AnnotationError, match="all keypoints of the results lie within the first pixel"):
+        evaluate_keypoints(document, results, COCO_17)
+
+
+def test_boxes_in_shares_of_the_image_are_drawn_anew_and_all_of_it_is_said(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    results = found_a_pixel_off(document)
+    for entry in document["annotations"]:
+        entry |= {"bbox": [value / 160 for value in entry["bbox"]], "area": entry["area"] / 160**2}
+    with pytest.warns(RsnWarning) as said:
+        assert evaluate_keypoints(document, results, COCO_17).ap > 0.9
+    text = " ".join(str(warning.message) for warning in said)
+    assert "6 people with a box of less than a pixel" in text
+    assert "6 people whose area cannot be right" in text

@@ -47,11 +47,11 @@ def test_box_that_a_caller_gives_is_refused(box: list[float], score: float, reas
         Scene.of(IMAGE, [GOOD, box], [0.5, score])
 
 
-def test_box_that_reaches_over_the_edge_is_looked_at_and_one_mostly_outside_is_told() -> None:
-    scene, notes = Scene.within(IMAGE, [[-10, -10, 60, 80], [60, 20, 40, 60]])
-    assert len(scene.boxes) == 2
+def test_box_over_the_edge_is_looked_at_and_one_that_reaches_far_beyond_it_is_told() -> None:
+    scene, notes = Scene.within(IMAGE, [[-2, -2, 60, 80], [10, 20, 60, 60], [10, 20, 80, 120]])
+    assert len(scene.boxes) == 3
     assert notes.sentence().startswith(
-        "boxes mostly outside the image: 1; boxes are x, y, width, height in pixels"
+        "boxes that reach far beyond the image: 1; boxes are x, y, width, height in pix"
     )
 
 

@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 AREA_OF_BOX = 0.53  # median share of its box that a person covers, among those of COCO with an outline
 SMALLEST_BOX = 1.0  # pixels, width and height: less is a mistake, or a share of the image instead of pixels
 # Of COCO's people the area is 0.026 to 0.99 of the box. Far beyond that it is counted in another unit.
@@ -61,6 +64,11 @@ def is_outside(box: Sequence[float], size: tuple[float, float] | None) -> bool:
         return False
     x, y, width, height = box
     return x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0
+
+
+def within_first_pixel(points: NDArray[np.float64]) -> bool:
+    """Whether points (N, 2 or more) must be shares of the image and no pixels: two or more, all within one pixel."""
+    return len(points) > 1 and bool((np.abs(points[:, :2]) <= 1).all()) and bool(points[:, :2].any())
 
 
 def usable_area(area: Any, box: Any) -> float | None:

@@ -64,6 +64,12 @@ BAD_JOINTS = Kind(
     "joints that are not x, y, visibility for each of the body",
     "write 3 numbers a joint",
 )
+NORMALIZED = Kind(
+    "error",
+    "annotation",
+    "people whose keypoints all lie within the first pixel, as shares of the image do",
+    "write pixels: multiply by width and height",
+)
 BAD_VISIBILITY = Kind(
     "error", "annotation", "visibilities that are not 0, 1 or 2", "0 absent, 1 occluded, 2 visible"
 )

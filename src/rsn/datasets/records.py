@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rsn.datasets import findings as kinds
 from rsn.datasets.bodies import Body, body_of
-from rsn.datasets.extents import AREA_OF_BOX, image_size, is_empty_box, usable_area
+from rsn.datasets.extents import AREA_OF_BOX, image_size, is_empty_box, usable_area, within_first_pixel
 from rsn.datasets.findings import Findings
 from rsn.datasets.ids import plain_id
 from rsn.datasets.references import Id, References, listed_id
@@ -252,6 +252,9 @@ class _Reading:
             return None
         if not np.isin(joints[:, 2], (0, 1, 2)).all():
             self.found(kinds.BAD_VISIBILITY, one)
+            return None
+        if within_first_pixel(joints[joints[:, 2] > 0]):
+            self.found(kinds.NORMALIZED, one)
             return None
         return self.body.in_order(joints, entry.get("category_id"))
 

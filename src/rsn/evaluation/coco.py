@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rsn.datasets.coco import read_json
-from rsn.datasets.extents import number, numbers
+from rsn.datasets.extents import number, numbers, within_first_pixel
 from rsn.datasets.ids import plain_id
 from rsn.datasets.records import Annotation, read_records
 from rsn.datasets.references import References
@@ -180,6 +182,11 @@ def evaluate_selected(
     if not selected:
         why = f"; left out: {reasons(left_out)}" if left_out else ": the list is empty"
         raise AnnotationError(f"there are no results to evaluate{why}")
+    if all(within_first_pixel(np.reshape(entry["keypoints"], (-1, 3))) for entry in selected):
+        raise AnnotationError(
+            "all keypoints of the results lie within the first pixel, as shares of the image do; write pixels: multiply"
+            " by width and height"
+        )
     if truth.is_empty:
         raise AnnotationError(f"the annotations: {NOBODY_COUNTS}")
     require("hotcoco", extra="train", for_what="COCO evaluation")

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import struct
 import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -105,7 +106,13 @@ def _read(path: Path) -> list[Any]:
             entries = json.loads(archive.read(names[0]))
     except FileNotFoundError:
         raise AnnotationError(f"{path}: there is no such file") from None
-    except (BadZipFile, zlib.error) as error:
+    except (
+        BadZipFile,
+        zlib.error,
+        EOFError,
+        struct.error,
+        RuntimeError,
+    ) as error:  # the last: encrypted, too new
         raise AnnotationError(f"{path}: not a whole zip file ({error}); write it anew") from error
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error

@@ -12,15 +12,15 @@ from rsn.errors import AnnotationError
 NOT_FINITE = "with a number that is not finite"
 TOO_SMALL = "less than a pixel wide or high"
 OUTSIDE = "outside the image"
-MOSTLY_OUTSIDE = 0.5  # share of a box: one of which more lies outside is told
+BEYOND = 0.1  # share of a box: one of which more lies outside is told, since boxes of a larger image do so
 
 
 @dataclass
 class BoxNotes:
     """What is to be said about boxes.
 
-    usable: how many are looked at. left_out: how many are not, by reason. beyond: how many are, though most of their
-    area is outside.
+    usable: how many are looked at. left_out: how many are not, by reason. beyond: how many are, though they reach far
+    beyond the image.
     """
 
     usable: int = 0
@@ -41,7 +41,7 @@ class BoxNotes:
     def sentence(self) -> str:
         """All of it in one sentence; empty where there is nothing to say."""
         said = [f"left out: {reasons(self.left_out)}"] if self.left_out else []
-        said += [f"mostly outside the image: {self.beyond}"] if self.beyond else []
+        said += [f"that reach far beyond the image: {self.beyond}"] if self.beyond else []
         doubt = self.beyond or self.left_out[TOO_SMALL] or self.left_out[OUTSIDE]
         said += ["boxes are x, y, width, height in pixels of the image at its full size"] if doubt else []
         return f"boxes {'; '.join(said)}" if said else ""
@@ -69,7 +69,7 @@ def usable_boxes(
     left_out = Counter(
         {NOT_FINITE: int((~finite).sum()), TOO_SMALL: int(small.sum()), OUTSIDE: int(outside.sum())}
     )
-    beyond = usable & (inside < MOSTLY_OUTSIDE * wide * high)
+    beyond = usable & (inside < (1 - BEYOND) * wide * high)
     return usable, BoxNotes(int(usable.sum()), +left_out, int(beyond.sum()))
 
 
