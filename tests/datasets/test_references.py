@@ -101,3 +101,21 @@ def test_nothing_is_found_for_what_is_no_name() -> None:
     assert images.by_name("") is None
     assert images.by_path("/") is None
     assert images.by_id("9" * 10_000) is None
+
+
+@pytest.mark.parametrize(
+    ("ids", "found"),
+    [
+        ([2, 3], [None, 0, 1]),  # as ids, though 2.jpg and 3.jpg are there
+        ([3, 4], [None, 0, 1]),  # as file names, of which there are more
+        ([2, 3, 4], [0, 1, 2]),
+        ([1, 2, 3], [0, 1, 2]),
+        (["1", 2.0], [0, 1, None]),
+        ([77, 3], [None, None, 1]),
+    ],
+)
+def test_ids_of_another_list_are_ids_or_file_names_throughout(
+    ids: list[Any], found: list[int | None]
+) -> None:
+    listed = References(ids, [None] * len(ids))
+    assert listed.by_files([1, 2, 3], ["2.jpg", "3.jpg", "4.jpg"]) == found

@@ -112,18 +112,36 @@ class References:
         place = self._places.get(int(_stem(parts[-1])))
         return None if place is None or self._names[place] is not None else place
 
-    def by_file(self, one: Any, name: str) -> int | None:
-        """The place of the image that has an id and a path elsewhere: by its file name or, without one, by its id.
+    def by_files(self, ids: Sequence[Any], paths: Sequence[str]) -> list[int | None]:
+        """The places of the images that have ids and paths in another list.
+
+        Images with file names go by those. The others go by their ids, or, where that finds more of them, by file names
+        with these ids in them; what is found one way is not taken for another image the other way.
 
         Raises:
-            AnnotationError: several images are named so.
+            AnnotationError: several images are named like one of the paths.
         """
-        found = self.by_name(name)
-        if found is not None and self._names[found] is not None:
-            return found
-        plain = plain_id(one)
-        place = None if plain is None else self._places.get(plain)
-        return place if place is not None and self._names[place] is None else self.by_path(name)
+        plain = map(plain_id, ids)
+        exact = [self._unnamed(None if one is None else self._places.get(one)) for one in plain]
+        called = [self.by_path(path) for path in paths]
+        unnamed = [self._unnamed(place) for place in called]
+        first, second = (exact, unnamed) if _count(exact) >= _count(unnamed) else (unnamed, exact)
+        taken = set(first) - {None}
+        found = [
+            (None if other in taken else other) if place is None else place
+            for place, other in zip(first, second, strict=True)
+        ]
+        return [
+            place if place is not None and self._names[place] is not None else other
+            for place, other in zip(called, found, strict=True)
+        ]
+
+    def _unnamed(self, place: int | None) -> int | None:
+        return None if place is None or self._names[place] is not None else place
+
+
+def _count(places: Sequence[int | None]) -> int:
+    return len(set(places) - {None})
 
 
 def _same_end(one: tuple[str, ...], other: tuple[str, ...]) -> bool:

@@ -92,8 +92,8 @@ def read_boxes(
     file = BoxFile.read(path, category=category, category_ids=category_ids)
     left_out = Counter(file.left_out)
     found, known = [], 0
-    for image in images:
-        boxes, scores = file.of_file(image) or (np.empty((0, 4)), np.empty(0))
+    for image, listed in zip(images, file.of_files(images), strict=True):
+        boxes, scores = listed or (np.empty((0, 4)), np.empty(0))
         known += len(boxes)
         low = scores < min_score
         small = ~low & (boxes[:, 2:].min(1, initial=np.inf) < SMALLEST_BOX)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -123,17 +123,18 @@ class BoxFile:
             )
         return _as_arrays(self.by_image[key])
 
-    def of_file(self, file: ImageFile) -> Boxes | None:
-        """The boxes of an image of a data set, by its file or by its id; None where the file does not have it.
+    def of_files(self, files: Sequence[ImageFile]) -> list[Boxes | None]:
+        """The boxes of the images of a data set, by their files or ids; None for each that is not listed.
 
         Raises:
-            AnnotationError: several images are named like it.
+            AnnotationError: several images are named like one of them.
         """
         try:
-            key = self._at(self._images.by_file(file.id, str(file.path)))
+            places = self._images.by_files([file.id for file in files], [str(file.path) for file in files])
         except AnnotationError as error:
             raise AnnotationError(f"{self.path}: {error}") from None
-        return None if key is None else _as_arrays(self.by_image[key])
+        keys = [self._at(place) for place in places]
+        return [None if key is None else _as_arrays(self.by_image[key]) for key in keys]
 
     def of_image(self, name: str | int) -> Boxes | None:
         """The boxes of the image that goes by a file name or an id; None where it is not listed.
