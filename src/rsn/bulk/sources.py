@@ -69,25 +69,28 @@ def cut(sources: Sequence[Source], *, size: int, workers: int) -> list[Part]:
 def _files(given: str) -> Iterator[str]:
     """Full names of what one input means."""
     system, path = connect(given)
-    kind = _kind(path)
+    kind, among = _kind(path), list[str]()
     try:
         # A URL that ends like a file is one; asking a web server whether it is a folder would fetch it.
         if (kind and not is_local(system)) and not _GLOB & set(path):
             found = [path] if system.exists(path) else []
         elif system.isdir(path):
-            files = sorted(system.find(path))
-            found = [file for file in files if _kind(file)]
-            if unread := [file.rpartition("/")[2] for file in files if is_unread_image_name(file)]:
-                warnings.warn(f"{given}: {left_out(unread)}", RsnWarning, stacklevel=3)
+            among = sorted(system.find(path))
+            found = [file for file in among if _kind(file)]
         elif system.exists(path):
             found = [path]
         else:
-            found = [file for file in sorted(system.glob(path)) if _kind(file)] if _GLOB & set(path) else []
+            among = sorted(system.glob(path)) if _GLOB & set(path) else []
+            found = [file for file in among if _kind(file)]
             kind = None
     except Exception as error:
         raise RsnError(f"cannot read {given}: {error or type(error).__name__}") from error
+    unread = [file.rpartition("/")[2] for file in among if is_unread_image_name(file)]
     if not found:
-        raise ImageError(f"there is no picture, tar shard or Parquet file at {given}; check the name")
+        others = f", but {left_out(unread)}" if unread else "; check the name"
+        raise ImageError(f"there is no picture, tar shard or Parquet file at {given}{others}")
+    if unread:
+        warnings.warn(f"{given}: {left_out(unread)}", RsnWarning, stacklevel=3)
     yield from (full_name(system, file) for file in found)
 
 
