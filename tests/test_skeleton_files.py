@@ -131,3 +131,11 @@ def test_a_category_without_limbs() -> None:
 def test_a_category_that_cannot_be(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(AnnotationError, match=rf"^crabs\.json: .*{says}"):
         from_category(PORT | wrong, "crabs.json")
+
+
+def test_a_joint_that_is_named_twice_is_a_sentence_with_sigmas_too(tmp_path: Path) -> None:
+    (tmp_path / "cat.yaml").write_text(
+        "name: cat\njoints: [nose, tail, nose]\nsigmas: {nose: 0.1, tail: 0.1}\n"
+    )
+    with pytest.raises(AnnotationError, match="joint names repeat"):
+        read_skeleton(tmp_path / "cat.yaml")

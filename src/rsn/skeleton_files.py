@@ -53,7 +53,7 @@ def read_skeleton(path: Path) -> Skeleton:
             f"{path}: sigmas: none for {', '.join(unmeasured)}; give one to each joint, or to none"
         )
     places = _Places(given.joints, str(path))
-    sigmas = dict(zip(places.of("sigmas", given.sigmas), given.sigmas.values(), strict=True))
+    places.of("sigmas", given.sigmas)  # all of them exist
     upper = given.upper_body
     return _located(
         str(path),
@@ -61,7 +61,7 @@ def read_skeleton(path: Path) -> Skeleton:
         given.joints,
         limbs=places.of_pairs("limbs", given.limbs),
         upper_body=None if upper is None else frozenset(places.of("upper_body", upper)),
-        sigmas=[sigmas[place] for place in range(len(given.joints))] if sigmas else None,
+        sigmas=[given.sigmas[joint] for joint in given.joints] if given.sigmas else None,
         mirror_pairs=None if given.mirror is None else places.of_pairs("mirror", given.mirror),
     )
 

@@ -127,6 +127,12 @@ def _damaged(path: Path) -> None:
     path.write_bytes(data)
 
 
+def _of_a_later_version(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 6] = 99
+    path.write_bytes(data)
+
+
 def _two_files(path: Path) -> None:
     with ZipFile(path, "a") as archive:
         archive.writestr("readme.txt", "hello")
@@ -147,6 +153,7 @@ def _not_a_list(path: Path) -> None:
     [
         (_cut_off, "not a whole zip"),
         (_damaged, "not a whole zip"),
+        (_of_a_later_version, "not a whole zip"),
         (_two_files, "the server wants one file"),
         (_with_more_fields, "entry 0 has other fields"),
         (_not_a_list, "not a list of results"),

@@ -100,3 +100,8 @@ def test_training_and_data_check_read_windows_paths(tmp_path: Path) -> None:
     report = check_dataset(path, tmp_path / "images")
     assert report.errors == 0
     assert report.findings[kinds.RESPELLED] == [1, 2]
+
+
+def test_name_longer_than_a_file_system_takes_is_a_missing_image(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="named by the annotations but not in the images folder"):
+        check_files([tmp_path / ("é" * 300)], tmp_path)

@@ -1,6 +1,5 @@
 """Where the images that a file lists are on disk, also where it spells their names as another system does."""
 
-import glob
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def check_files(paths: Collection[Path], folder: Path) -> None:
     if not missing:
         return
     name = missing[0].name
-    elsewhere = next(folder.rglob(glob.escape(name)), None) if name else None
+    elsewhere = next((path for path in folder.rglob("*") if path.name == name), None) if name else None
     hint = f"; {elsewhere.parent} has it, name that folder" if elsewhere else ""
     raise AnnotationError(
         f"{missing[0]}: named by the annotations but not in the images folder;"
