@@ -50,6 +50,12 @@ def test_the_weights_can_be_used(finished: Recipe) -> None:
     assert "validation_ap" in estimator.card.figures
 
 
+def test_best_weights_are_the_longest_trained_of_those_with_the_highest_ap(finished: Recipe) -> None:
+    rounds = [ap for _, ap in read_series(finished.output / "logs")["validation/ap"]]
+    last_of_the_best = max(number for number, ap in enumerate(rounds, start=1) if ap == max(rounds))
+    assert load_model(finished.output / "best.safetensors")[1].steps == 2 * last_of_the_best
+
+
 def test_a_run_is_not_overwritten_and_nothing_cannot_be_resumed(finished: Recipe, recipe_file: Path) -> None:
     with pytest.raises(RecipeError, match="holds a run"):
         train(finished)
