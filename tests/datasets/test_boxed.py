@@ -162,3 +162,18 @@ def test_a_large_picture_is_shrunk_by_means() -> None:
     small = crop.cut_small(image)
     assert abs(float(small[4:-4, 4:-4].mean()) - 127.5) < 2
     assert small[4:-4, 4:-4].std() < 3
+
+
+def test_ids_crowds_and_file_names_are_read_in_every_form(annotations: Path) -> None:
+    expected = read_boxed(annotations, annotations.parent)[0]
+    document = json.loads(annotations.read_text())
+    document["images"][0]["file_name"] = "images\\a.png"
+    for entry, image_id, crowd in zip(
+        document["annotations"], ("1", 1.0, "a"), ("0", "false", "1"), strict=True
+    ):
+        entry |= {"image_id": image_id, "iscrowd": crowd, "bbox": [str(value) for value in entry["bbox"]]}
+    annotations.write_text(json.dumps(document))
+    found = read_boxed(annotations, annotations.parent)[0]
+    assert found.path == annotations.parent / "a.png"
+    assert found.people.tolist() == expected.people.tolist()
+    assert found.crowds.tolist() == expected.crowds.tolist()

@@ -48,7 +48,8 @@ class Body:
         """Joints (K, ...) as an annotation of a category has them, in the order of the skeleton."""
         plain = plain_id(self.category_ids[0] if category is None else category)
         assert plain is not None
-        return joints[list(self.orders[plain])]
+        order = self.orders[plain]
+        return joints if order == tuple(range(len(order))) else joints[list(order)]
 
 
 @dataclass

@@ -16,8 +16,10 @@ from rsn.crops import Crop, FloatArray, Region
 from rsn.datasets.augment import draw_colours, recolour
 from rsn.datasets.coco import read_json
 from rsn.datasets.extents import image_size
+from rsn.datasets.image_files import locate_images
 from rsn.datasets.loading import Draw, read_for
 from rsn.datasets.records import is_crowd
+from rsn.datasets.references import References
 from rsn.errors import AnnotationError
 
 LEAST_VISIBLE = (
@@ -109,19 +111,27 @@ def read_boxed(annotations: Path, images: Path) -> list[BoxedImage]:
     """
     document = read_json(annotations)
     try:
-        people: dict[int | str, list[list[float]]] = {image["id"]: [] for image in document["images"]}
-        crowds: dict[int | str, list[list[float]]] = {image: [] for image in people}
+        listed = document["images"]
+        names = [str(image["file_name"]) for image in listed]
+        references = References([image["id"] for image in listed], names)
+        people: list[list[list[float]]] = [[] for _ in listed]
+        crowds: list[list[list[float]]] = [[] for _ in listed]
         for entry in document["annotations"]:
-            (crowds if is_crowd(entry.get("iscrowd")) else people)[entry["image_id"]].append(entry["bbox"])
+            place = references.by_id(entry["image_id"])
+            if place is None:
+                raise ValueError(f"image {entry['image_id']!r} is not listed")
+            (crowds if is_crowd(entry.get("iscrowd")) else people)[place].append(entry["bbox"])
         return [
             BoxedImage(
-                images / image["file_name"],
+                path,
                 _size(image),
-                _rows(people[image["id"]]),
-                _rows(crowds[image["id"]]),
+                _rows(people[place]),
+                _rows(crowds[place]),
                 bool(image.get("annotations_complete", False)),
             )
-            for image in document["images"]
+            for place, (image, path) in enumerate(
+                zip(listed, locate_images(names, images).paths, strict=True)
+            )
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise AnnotationError(f"{annotations}: not COCO annotations with boxes ({error!r})") from error

@@ -14,7 +14,7 @@ from rsn.datasets.references import Id
 SLACK = 1.0  # pixels outside the image that are nobody's mistake: rounding, and pixels counted from 1
 FAR = 0.1  # of the longer side of a box: how far outside a joint must lie to be far from it
 
-TOLD = (kinds.BOX_OUTSIDE, kinds.JOINT_OUTSIDE, kinds.SAME_PERSON, kinds.FAR_FROM_BOX)
+TOLD = (kinds.BOX_OUTSIDE, kinds.JOINT_OUTSIDE, kinds.SAME_PERSON)
 
 
 def points_outside(points: NDArray[np.floating[Any]], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:

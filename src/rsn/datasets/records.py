@@ -5,6 +5,7 @@ accept, and what is wrong is said in the same words. Tools write ids as numbers 
 triples, crowds as words: whatever has one meaning only is read, and all else is a finding.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from rsn.skeletons import Skeleton
 # Median factors from the extent of the joints (width, height) to the box, among COCO's people with ten joints or more.
 BOX_AROUND_JOINTS = (1.3, 1.2)
 
+_VISIBILITIES = frozenset({0.0, 1.0, 2.0})
 _WORDS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 _DERIVED = (kinds.NO_BOX, kinds.EMPTY_BOX)
 _TOLD = (*_DERIVED, kinds.OTHER_COUNT, kinds.UNLISTED_CATEGORY, kinds.UNPAIRED, kinds.LIMBS)
@@ -207,21 +209,18 @@ class _Reading:
             self.found(kinds.BAD_CROWD, one, repr(entry["iscrowd"])[:20])
         if image is None or joints is None or box is None or crowd is None:
             return
-        counts = not crowd and bool((joints[:, 2] > 0).any())
+        marked = int(np.count_nonzero(joints[:, 2]))
+        counts = not crowd and marked > 0
         box = self._completed(one, box, joints, image.size, counts)
         area = self._area(one, entry.get("area"), box, counts)
-        person = Annotation(one, image, joints, box, area, crowd)
-        if (
-            counts
-            and entry.get("num_keypoints") is not None
-            and plain_id(entry["num_keypoints"]) != person.marked
-        ):
+        told = entry.get("num_keypoints")
+        if counts and told is not None and plain_id(told) != marked:
             self.found(kinds.OTHER_COUNT, one)
         if crowd:
             self.found(kinds.CROWD, one)
         elif not counts:
             self.found(kinds.NO_JOINTS, one)
-        self.annotations.append(person)
+        self.annotations.append(Annotation(one, image, joints, box, area, crowd))
 
     def _image_of(self, one: Id, entry: dict[str, Any]) -> ListedImage | None:
         detail = f"image {entry.get('image_id')!r}"[:60]
@@ -245,12 +244,13 @@ class _Reading:
             self.found(kinds.BAD_JOINTS, one, detail)
             return None
         joints = joints.reshape(count, 3)
-        nowhere = ~np.isfinite(joints[:, :2]).all(1) & ~(joints[:, 2] > 0)  # as null and NaN say, too
-        joints[nowhere] = 0
-        if not np.isfinite(joints).all():
-            self.found(kinds.BAD_JOINTS, one, "a number that is not finite")
-            return None
-        if not np.isin(joints[:, 2], (0, 1, 2)).all():
+        if not math.isfinite(joints.sum()):  # quicker than a look at each
+            nowhere = ~np.isfinite(joints[:, :2]).all(1) & ~(joints[:, 2] > 0)  # as null and NaN say, too
+            joints[nowhere] = 0
+            if not np.isfinite(joints).all():
+                self.found(kinds.BAD_JOINTS, one, "a number that is not finite")
+                return None
+        if not _VISIBILITIES.issuperset(joints[:, 2].tolist()):
             self.found(kinds.BAD_VISIBILITY, one)
             return None
         if within_first_pixel(joints[joints[:, 2] > 0]):
@@ -263,9 +263,9 @@ class _Reading:
         if not given:
             return np.zeros(4)
         box = _numbers(given)
-        if box is not None and np.isnan(box).all() and None in given:
+        if box is not None and None in given and np.isnan(box).all():
             return np.zeros(4)
-        if box is None or box.size != 4 or not np.isfinite(box).all():
+        if box is None or box.size != 4 or not all(map(math.isfinite, box.ravel().tolist())):
             self.found(kinds.BAD_BOX, one)
             return None
         return box.ravel()
