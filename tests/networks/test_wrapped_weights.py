@@ -79,7 +79,10 @@ def test_names_that_a_compiled_or_wrapped_part_has_within_are_removed() -> None:
         ("model_ema", "model"),
         ("state_dict_ema", "state_dict"),
         ("ema", "net"),
-        ("state_dict", "ema_state_dict"),
+        ("params_ema", "params"),
+        ("AveragedWeights", "network"),
+        ("ema_state_dict", "model_state_dict"),
+        ("state_dict", "ema_state_dict"),  # MMEngine's, which exchanges them
     ],
 )
 def test_averaged_weights_come_before_others(averaged: str, other: str) -> None:

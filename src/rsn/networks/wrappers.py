@@ -16,8 +16,11 @@ NAMED_AT_MOST = 10  # keys that an error lists
 # What DDP, torch.compile, FSDP and activation checkpointing put into names, before all of them or in the middle.
 _PART = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)"
 _PARTS = re.compile(rf"(^|\.)(?:{_PART}\.)+")
-_AVERAGED = re.compile(r"(?:^|[^a-z])(?:ema|averaged?\w*|swa)(?:[^a-z]|$)", re.IGNORECASE)
-_MMENGINE_LAST = "ema_state_dict"  # it saves the averaged weights as `state_dict`, and the last weights here
+_AVERAGED = re.compile(r"(?:^|[^a-z])(?:ema|avg|swa)(?:[^a-z]|$)|averaged", re.IGNORECASE)
+_MMENGINE = (
+    "state_dict.",
+    "ema_state_dict.",
+)  # where it saves averaged weights, and, beside them, the last ones
 
 
 def networks_in(checkpoint: Any) -> dict[str, dict[str, Tensor]]:
@@ -48,7 +51,8 @@ def networks_in(checkpoint: Any) -> dict[str, dict[str, Tensor]]:
     if not found:
         place = max(groups, key=lambda name: len(groups[name]))
         return {place: groups[place]}
-    return dict(sorted(found.items(), key=lambda item: _rank(item[0])))
+    of_mmengine = all(any(place.startswith(name) for place in found) for name in _MMENGINE)
+    return dict(sorted(found.items(), key=lambda item: _rank(item[0], of_mmengine)))
 
 
 def same_tensors(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
@@ -86,8 +90,7 @@ def _without_prefixes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, dict
             yield prefix, network
 
 
-def _rank(place: str) -> int:
-    """0 for averaged weights, 1 for others, 2 for those that MMEngine's averaged ones have changed places with."""
-    if place.startswith(_MMENGINE_LAST):
-        return 2
-    return 0 if _AVERAGED.search(place) else 1
+def _rank(place: str, of_mmengine: bool) -> int:
+    """0 for averaged weights, 1 for others."""
+    averaged, _ = _MMENGINE
+    return int(not (place.startswith(averaged) if of_mmengine else _AVERAGED.search(place)))
