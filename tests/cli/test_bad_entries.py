@@ -83,6 +83,29 @@ def test_no_boxes_are_a_sentence_and_a_failure(
 
 
 @pytest.mark.parametrize(
+    ("boxes", "says"),
+    [
+        (lambda document: document, "1 images without any; left out: 2 of an image of another size"),
+        (
+            lambda document: [
+                one | {"score": 0.9, "bbox": [value / 160 for value in one["bbox"]]}
+                for one in document["annotations"]
+            ],
+            "left out: 4 less than a pixel wide or high; boxes are x, y, width, height in pixels of the image",
+        ),
+    ],
+)
+def test_boxes_of_another_size_or_in_shares_of_the_image_are_told_before_the_network_runs(
+    folder: Path, random_weights: Path, boxes: Any, says: str
+) -> None:
+    document = json.loads((folder / "people.json").read_text())
+    document["images"][0] |= {"width": 320, "height": 240}
+    done = rsn("evaluate", random_weights, *given(folder, write(folder, "other.json", boxes(document))))
+    assert says in done.stderr
+    assert done.returncode == ("in pixels" in says)
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda document: document.update(annotations=[]), "nobody"),

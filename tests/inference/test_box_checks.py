@@ -51,7 +51,7 @@ def test_box_over_the_edge_is_looked_at_and_one_that_reaches_far_beyond_it_is_to
     scene, notes = Scene.within(IMAGE, [[-2, -2, 60, 80], [10, 20, 60, 60], [10, 20, 80, 120]])
     assert len(scene.boxes) == 3
     assert notes.sentence().startswith(
-        "boxes that reach far beyond the image: 1; boxes are x, y, width, height in pix"
+        "boxes: 1 reach far beyond the image; boxes are x, y, width, height in pix"
     )
 
 
@@ -130,6 +130,21 @@ def test_results_without_any_score_count_fully(tmp_path: Path) -> None:
     assert found is not None
     assert found[1].tolist() == [1, 1]
     assert read(tmp_path, [entry(), *unscored]).left_out == {}
+
+
+def test_entry_that_is_none_does_not_keep_others_from_being_read(tmp_path: Path) -> None:
+    image = {"id": 7, "file_name": "a.jpg"}
+    listed = read(tmp_path, {"images": [image], "annotations": [None, 3, {"image_id": 7, "bbox": GOOD}]})
+    assert (len(listed), listed.left_out) == (1, {"of images that are not listed": 2})
+    rows = read(tmp_path, {"a.jpg": [GOOD], "b.jpg": None})
+    assert (len(rows), rows.left_out) == (1, {"that are not x, y, width, height": 1})
+    assert rows.of_image("b.jpg") is None
+
+
+def test_categories_that_entries_name_are_known_by_name(tmp_path: Path) -> None:
+    named = [entry(category_id=one, category_name=name) for one, name in ((0, "person"), (1, "bicycle"))]
+    assert read(tmp_path, named).left_out == {"of another category": 1}
+    assert len(read(tmp_path, named, category="bicycle")) == 1
 
 
 NAMED = [{"id": 1, "name": "cat"}, {"id": 5, "name": "Person"}, {"id": 9, "name": "fork"}]

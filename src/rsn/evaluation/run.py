@@ -92,9 +92,13 @@ def read_boxes(
     file = BoxFile.read(path, category=category, category_ids=category_ids)
     left_out = Counter(file.left_out)
     found, known = [], 0
-    for image, listed in zip(images, file.of_files(images), strict=True):
-        boxes, scores = listed or (np.empty((0, 4)), np.empty(0))
+    listed, otherwise = file.of_files(images), file.of_other_size(images)
+    for image, given, of_other_size in zip(images, listed, otherwise, strict=True):
+        boxes, scores = given or (np.empty((0, 4)), np.empty(0))
         known += len(boxes)
+        if of_other_size:
+            left_out["of an image of another size"] += len(boxes)
+            continue
         low = scores < min_score
         small = ~low & (boxes[:, 2:].min(1, initial=np.inf) < SMALLEST_BOX)
         left_out[f"with a score below {min_score:g}"] += int(low.sum())
@@ -104,9 +108,9 @@ def read_boxes(
             found.append(ImageBoxes(image, boxes[kept], scores[kept]))
     left_out["of images that are not in the data set"] += len(file) - known
     if not found:
-        raise AnnotationError(
-            f"{path}: has no boxes for the images of the data set{_told(+left_out) or '; are they of another set?'}"
-        )
+        shares = "; boxes are x, y, width, height in pixels of the image" if left_out[TOO_SMALL] else ""
+        why = _told(+left_out) + shares or "; are they of another set?"
+        raise AnnotationError(f"{path}: has no boxes for the images of the data set{why}")
     return BoxSet(found, +left_out, len(images) - len(found))
 
 

@@ -41,10 +41,10 @@ class BoxNotes:
     def sentence(self) -> str:
         """All of it in one sentence; empty where there is nothing to say."""
         said = [f"left out: {reasons(self.left_out)}"] if self.left_out else []
-        said += [f"that reach far beyond the image: {self.beyond}"] if self.beyond else []
+        said += [f"{self.beyond} reach far beyond the image"] if self.beyond else []
         doubt = self.beyond or self.left_out[TOO_SMALL] or self.left_out[OUTSIDE]
         said += ["boxes are x, y, width, height in pixels of the image at its full size"] if doubt else []
-        return f"boxes {'; '.join(said)}" if said else ""
+        return f"boxes{' ' if self.left_out else ': '}{'; '.join(said)}" if said else ""
 
 
 def reasons(left_out: Counter[str]) -> str:

@@ -91,7 +91,7 @@ class BoxFile:
             raise AnnotationError(f"{path}: not a file of boxes ({error!r}); {FORMS}") from error
         if reading.left_out[NO_BOX] + reading.left_out[NO_SCORE] and not any(boxes.values()):
             raise AnnotationError(
-                f"{path}: not a file of boxes (left out: {reasons(reading.left_out)}); {FORMS}"
+                f"{path}: not a file of boxes (left out: {reasons(+reading.left_out)}); {FORMS}"
             )
         return cls(path, boxes, +reading.left_out, reading.sizes, frozenset(reading.named))
 
@@ -129,12 +129,26 @@ class BoxFile:
         Raises:
             AnnotationError: several images are named like one of them.
         """
+        return [None if key is None else _as_arrays(self.by_image[key]) for key in self._keys_of(files)]
+
+    def of_other_size(self, files: Sequence[ImageFile]) -> list[bool]:
+        """Whether the file tells another size of an image than the data set does, for each image.
+
+        Raises:
+            AnnotationError: as `of_files`.
+        """
+        told = (
+            (self.sizes.get(key or ""), file.size)
+            for key, file in zip(self._keys_of(files), files, strict=True)
+        )
+        return [here is not None and there is not None and differs(here, there) for here, there in told]
+
+    def _keys_of(self, files: Sequence[ImageFile]) -> list[str | None]:
         try:
             places = self._images.by_files([file.id for file in files], [str(file.path) for file in files])
         except AnnotationError as error:
             raise AnnotationError(f"{self.path}: {error}") from None
-        keys = [self._at(place) for place in places]
-        return [None if key is None else _as_arrays(self.by_image[key]) for key in keys]
+        return [self._at(place) for place in places]
 
     def of_image(self, name: str | int) -> Boxes | None:
         """The boxes of the image that goes by a file name or an id; None where it is not listed.
@@ -199,9 +213,11 @@ class _Reading:
                 return self._results(document[name])
         if "annotations" in document:
             return self._annotations(document)
+        lists = {name: listed for name, listed in document.items() if isinstance(listed, list)}
+        self.left_out[NO_BOX] += len(document) - len(lists)
         return {
             name: [row for box in listed if (row := self._row(box)) is not None]
-            for name, listed in document.items()
+            for name, listed in lists.items()
         }
 
     def _results(self, entries: list[Any]) -> dict[str, list[list[float]]]:
@@ -249,7 +265,11 @@ class _Reading:
     def _of_category(self, entries: list[Any], document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         listed = document.get("categories") or []
         categories = {plain_id(one["id"]): one for one in listed if isinstance(one, dict) and "id" in one}
-        names = {
+        self.left_out[NO_IMAGE] += sum(not isinstance(entry, dict) for entry in entries)
+        entries = [entry for entry in entries if isinstance(entry, dict)]
+        named = {plain_id(entry.get("category_id")): entry.get("category_name") for entry in entries}
+        names = {one: name for one, name in named.items() if one is not None and isinstance(name, str)}
+        names |= {
             one: str(category.get("name", "")) for one, category in categories.items() if one is not None
         }
         used = {plain_id(entry.get("category_id")) for entry in entries} - {None}
@@ -259,7 +279,7 @@ class _Reading:
             self.where,
             asked=self.category,
             expected=self.category_ids,
-            with_keypoints=[one for one in names if categories[one].get("keypoints")],
+            with_keypoints=[one for one in names if categories.get(one, {}).get("keypoints")],
         )
         for entry in entries:
             category = entry.get("category_id")
@@ -281,7 +301,7 @@ class _Reading:
         return [*map(float, values), confidence]
 
 
-def differs(told: tuple[float, float], real: tuple[int, int]) -> bool:
+def differs(told: tuple[float, float], real: tuple[float, float]) -> bool:
     """Whether (width, height) that a file tells is another than an image's own, by more than rounding."""
     return any(abs(a - b) > max(2, 0.01 * b) for a, b in zip(told, real, strict=True))
 
