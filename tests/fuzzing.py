@@ -33,7 +33,7 @@ class Amount:
     seconds: float
 
 
-def amounts(short: int, long: int, seconds: float = 2.5) -> pytest.MarkDecorator:
+def amounts(short: int, long: int, seconds: float = 1.5) -> pytest.MarkDecorator:
     """Run a test as it is in CI, and longer by the marker `slow`."""
     forms = [
         pytest.param(Amount(short, seconds), id="short"),
@@ -42,8 +42,11 @@ def amounts(short: int, long: int, seconds: float = 2.5) -> pytest.MarkDecorator
     return pytest.mark.parametrize("amount", forms)
 
 
-def fuzz(kind: str, amount: Amount, trial: Callable[[Random], None]) -> Counter[str]:
-    """Run trials; returns how many were answered, and how many were refused in a sentence."""
+def fuzz(kind: str, amount: Amount, trial: Callable[[Random], None], *, refusals: bool = True) -> None:
+    """Run trials, and print how many were answered, and how many were refused in a sentence.
+
+    refusals: whether there must be some of both, where there was time for all trials.
+    """
     outcomes: Counter[str] = Counter()
     end = time.monotonic() + amount.seconds
     for number in range(amount.trials):
@@ -61,7 +64,9 @@ def fuzz(kind: str, amount: Amount, trial: Callable[[Random], None]) -> Counter[
         except Exception as error:
             raise AssertionError(f"{kind} {number}: {type(error).__name__}: {error}") from error
     print(f"{kind}: {dict(outcomes)}")
-    return outcomes
+    if refusals and outcomes.total() == amount.trials:
+        assert outcomes["answered"] > 0, f"{kind}: the damage is such that nothing is answered"
+        assert outcomes["refused"] > 0, f"{kind}: the damage is such that nothing is refused"
 
 
 def damaged_bytes(data: bytes, random: Random, *, within: int | None = None) -> bytes:

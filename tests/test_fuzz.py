@@ -87,11 +87,10 @@ def test_damaged_images(encoded: list[bytes], amount: Amount, monkeypatch: pytes
         assert image.ndim == 3
         assert image.shape[2] == 3
 
-    outcomes = fuzz("images", amount, trial)
-    assert min(outcomes["answered"], outcomes["refused"]) > 0
+    fuzz("images", amount, trial)
 
 
-@amounts(250, 4000, seconds=5)
+@amounts(250, 4000, seconds=3)
 def test_damaged_annotations(annotations: Path, tmp_path: Path, amount: Amount) -> None:
     pytest.importorskip("hotcoco")
     sound = json.loads(annotations.read_text())
@@ -114,8 +113,7 @@ def test_damaged_annotations(annotations: Path, tmp_path: Path, amount: Amount) 
         if errors:
             raise errors[0]
 
-    outcomes = fuzz("annotations", amount, trial)
-    assert min(outcomes["answered"], outcomes["refused"]) > 0
+    fuzz("annotations", amount, trial)
 
 
 @amounts(250, 20_000)
@@ -133,11 +131,10 @@ def test_damaged_results(annotations: Path, tmp_path: Path, amount: Amount) -> N
         if random.random() < 0.1:
             evaluate_parts(truth, damaged, COCO_17)
 
-    outcomes = fuzz("results", amount, trial)
-    assert outcomes["answered"] > 0
+    fuzz("results", amount, trial)
 
 
-@amounts(300, 5000, seconds=1.5)
+@amounts(300, 5000)
 def test_damaged_submissions(tmp_path: Path, amount: Amount) -> None:
     results = [
         {"image_id": 7, "category_id": 1, "keypoints": [float(n)] * 51, "score": 0.5} for n in range(3)
@@ -156,11 +153,10 @@ def test_damaged_submissions(tmp_path: Path, amount: Amount) -> None:
                 return  # they come from a model; only what a zip holds is a user's
         check_testdev(path, {7})
 
-    outcomes = fuzz("submissions", amount, trial)
-    assert min(outcomes["answered"], outcomes["refused"]) > 0
+    fuzz("submissions", amount, trial)
 
 
-@amounts(800, 20_000, seconds=2)
+@amounts(800, 20_000)
 def test_damaged_boxes(annotations: Path, tmp_path: Path, amount: Amount) -> None:
     document = json.loads(annotations.read_text())
     box = [5.0, 8.0, 60.0, 95.0]
@@ -183,8 +179,7 @@ def test_damaged_boxes(annotations: Path, tmp_path: Path, amount: Amount) -> Non
                 assert np.isfinite(scene.boxes).all()
                 assert len(scene.boxes) + sum(notes.left_out.values()) == len(found[0])
 
-    outcomes = fuzz("boxes", amount, trial)
-    assert min(outcomes["answered"], outcomes["refused"]) > 0
+    fuzz("boxes", amount, trial)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +192,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@amounts(300, 5000, seconds=2)
+@amounts(300, 5000)
 def test_damaged_weights(checkpoint: bytes, tmp_path: Path, amount: Amount) -> None:
     path = tmp_path / "damaged.safetensors"
     card = Card("rsn18", input_size=(64, 64))
@@ -228,11 +223,10 @@ def test_damaged_weights(checkpoint: bytes, tmp_path: Path, amount: Amount) -> N
                 read(path)
         read_card(path)
 
-    outcomes = fuzz("weights", amount, trial)
-    assert min(outcomes["answered"], outcomes["refused"]) > 0
+    fuzz("weights", amount, trial)
 
 
-@amounts(250, 5000, seconds=2)
+@amounts(250, 5000)
 def test_damaged_recipes_and_skeleton_files(recipe_file: Path, tmp_path: Path, amount: Amount) -> None:
     pytest.importorskip("pydantic")
     from rsn.training.recipe import read_recipe
@@ -255,8 +249,7 @@ def test_damaged_recipes_and_skeleton_files(recipe_file: Path, tmp_path: Path, a
         path.write_bytes(damaged_bytes(text, random) if random.random() < 0.3 else text)
         read(path)
 
-    outcomes = fuzz("recipes", amount, trial)
-    assert min(outcomes["answered"], outcomes["refused"]) > 0
+    fuzz("recipes", amount, trial)
 
 
 def _ways(document: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -268,7 +261,7 @@ def _ways(document: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return ways
 
 
-@amounts(300, 100_000, seconds=2)
+@amounts(300, 100_000)
 def test_anything_anywhere_in_annotations(annotations: Path, tmp_path: Path, amount: Amount) -> None:
     """Every thing in every place, one at a time; the long form does all of them."""
     pytest.importorskip("hotcoco")
@@ -295,5 +288,4 @@ def test_anything_anywhere_in_annotations(annotations: Path, tmp_path: Path, amo
         read_coco(path, images)
         evaluate_keypoints(document, results, COCO_17)
 
-    outcomes = fuzz("anywhere", Amount(min(amount.trials, len(changes)), amount.seconds), trial)
-    assert min(outcomes["answered"], outcomes["refused"]) > 0
+    fuzz("anywhere", Amount(min(amount.trials, len(changes)), amount.seconds), trial)
