@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ GAIN = 0.85  # keeps activations of the same size from layer to layer
 
 def reference_state(keys: Path) -> dict[str, Tensor]:
     """The state dict that a keys_*.json file lists."""
-    listed = json.loads(keys.read_text())["keys"]
-    return {key: torch.from_numpy(_tensor(key, tuple(shape))) for key, shape in listed}
+    return filled(json.loads(keys.read_text())["keys"])
+
+
+def filled(keys: Iterable[tuple[str, Sequence[int]]]) -> dict[str, Tensor]:
+    """A state dict of the reference, from the names and shapes of its parameters."""
+    return {key: torch.from_numpy(_tensor(key, tuple(shape))) for key, shape in keys}
 
 
 def _tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -4,12 +4,12 @@ from rsn.networks.bottleneck import bottleneck
 from rsn.networks.network import PoseNetwork
 
 
-def small_network(num_joints: int) -> PoseNetwork:
-    """One stage of one bottleneck a layer, with weights of chance; goes by the name of mspn50 in a card."""
+def small_network(num_joints: int, *, stages: int = 1) -> PoseNetwork:
+    """Stages of one bottleneck a layer, with random weights; one stage goes by the name of mspn50 in a card."""
     return PoseNetwork(
         block=bottleneck,
         blocks_per_layer=(1, 1, 1, 1),
-        num_stages=1,
+        num_stages=stages,
         num_joints=num_joints,
         expansion=4,
         up_channels=8,

@@ -18,7 +18,11 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+# Exporting takes long; what runs the exported file is run in tests/exporting too.
+CODE = [pytest.param(page, marks=pytest.mark.slow) if page.stem == "deploy" else page for page in PAGES]
+
+
+@pytest.mark.parametrize("page", CODE, ids=lambda page: page.stem)
 def test_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)

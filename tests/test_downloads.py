@@ -23,7 +23,7 @@ def server() -> Iterator[FileServer]:
 
 
 def fetch(server: FileServer, way: str, target: Path, **options: float) -> None:
-    settings = {"attempts": 3, "pause": 0.01, "timeout": 0.5} | options
+    settings = {"attempts": 3, "pause": 0.01, "timeout": 10} | options
     download(f"{server.address}/{way}/file.bin", target, sha256_prefix=SHA256[:8], **settings)
 
 

@@ -103,6 +103,7 @@ def test_predict_needs_no_boxes_and_says_once_who_looks(portraits: Image, tmp_pa
     assert [Path(entry["file_name"]).name for entry in entries] == ["a.png", "a.png"]
 
 
+@pytest.mark.slow
 def test_its_figures_are_those_of_its_card(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "coco"
     document = read_json(folder / "person_keypoints_val2017.json")

@@ -41,6 +41,7 @@ def test_it_finds_a_face_and_shoulders(estimator: PoseEstimator) -> None:
     assert joints["left_shoulder"][0] > joints["right_shoulder"][0] + 100
 
 
+@pytest.mark.slow
 def test_its_figures_are_those_of_its_card(estimator: PoseEstimator, shared_dir: Path) -> None:
     folder = shared_dir / "data" / "coco"
     annotations = folder / "person_keypoints_val2017.json"

@@ -328,8 +328,8 @@ def test_bad_annotations_are_one_sentence(
 
 def test_weights_of_another_body_are_one_sentence(people_json: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    card = Card("rsn18", skeleton=MPII_16, input_size=(64, 64))
-    save_weights(tmp_path / "mpii.safetensors", create_model("rsn18", num_joints=16), card, half=True)
+    card = Card("res18", skeleton=MPII_16, input_size=(64, 64))
+    save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_joints=16), card, half=True)
     images = people_json.parent / "images"
     done = rsn("evaluate", tmp_path / "mpii.safetensors", "--annotations", people_json, "--images", images)
     assert done.returncode == 1

@@ -42,7 +42,7 @@ def test_convert_then_predict(photo: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "rsn18 with refine machines (last), coco_17 (17 joints), input 64x64" in done.stderr
     for model in (converted, tmp_path / "w.pth"):
-        done = rsn("predict", photo, *WHOLE, "--model", model, "--output", tmp_path)
+        done = rsn("predict", photo, *WHOLE, "--model", model, "--engine", "torch", "--output", tmp_path)
         assert done.returncode == 0, done.stderr
         assert ("has no model card" in done.stderr) == (model.suffix == ".pth")
         assert "Warning" not in done.stderr
@@ -77,15 +77,24 @@ def test_an_ensemble_is_evaluated(people_json: Path, random_weights: Path, tmp_p
         (["convert", "resnet.pth", "out.safetensors"], "finds no joints by itself"),
     ],
 )
-def test_a_mistake_about_models_is_one_sentence(tmp_path: Path, arguments: list[str], says: str) -> None:
-    torch.save(create_model("rsn18").state_dict(), tmp_path / "w.pth")
-    torch.save({"layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}, tmp_path / "resnet.pth")
-    (tmp_path / "page.pth").write_text("<!DOCTYPE html><html>not found</html>")
-    (tmp_path / "cut.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:-1000])
-    (tmp_path / "hostile.pth").write_bytes(b"cos\nsystem\n(S'touch out'\ntR.")  # a pickle that runs a command
-    offline = {**os.environ, "RSN_CACHE": str(tmp_path), "RSN_MIRROR": "http://127.0.0.1:9"}
-    done = rsn("models", *arguments, cwd=tmp_path, env=offline)
+def test_a_mistake_about_models_is_one_sentence(
+    damaged_weights: Path, arguments: list[str], says: str
+) -> None:
+    offline = {**os.environ, "RSN_CACHE": str(damaged_weights), "RSN_MIRROR": "http://127.0.0.1:9"}
+    done = rsn("models", *arguments, cwd=damaged_weights, env=offline)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert says in done.stderr
-    assert not list(tmp_path.glob("out*"))
+    assert not list(damaged_weights.glob("out*"))
+
+
+@pytest.fixture(scope="module")
+def damaged_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the weights `w.pth`, and with files that look like weights and cannot be used as them."""
+    folder = tmp_path_factory.mktemp("damaged")
+    torch.save(create_model("res18").state_dict(), folder / "w.pth")
+    torch.save({"layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}, folder / "resnet.pth")
+    (folder / "page.pth").write_text("<!DOCTYPE html><html>not found</html>")
+    (folder / "cut.pth").write_bytes((folder / "w.pth").read_bytes()[:-1000])
+    (folder / "hostile.pth").write_bytes(b"cos\nsystem\n(S'touch out'\ntR.")  # a pickle that runs a command
+    return folder

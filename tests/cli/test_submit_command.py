@@ -69,8 +69,8 @@ def test_a_zip_by_another_name_is_written_and_told(
 
 def _of_another_body(folder: Path) -> Path:
     torch.manual_seed(0)
-    card = Card("rsn18", skeleton=MPII_16, input_size=(64, 64))
-    save_weights(folder / "mpii.safetensors", create_model("rsn18", num_joints=16), card, half=True)
+    card = Card("res18", skeleton=MPII_16, input_size=(64, 64))
+    save_weights(folder / "mpii.safetensors", create_model("res18", num_joints=16), card, half=True)
     return folder / "mpii.safetensors"
 
 

@@ -45,8 +45,8 @@ def mat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mpii_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network that finds MPII's joints."""
     path = tmp_path_factory.mktemp("weights") / "mpii.safetensors"
-    card = Card("rsn18", skeleton=MPII_16, input_size=(64, 64), extension=(1.25, 1.25), blur=9)
-    save_weights(path, create_model("rsn18", num_joints=16), card, half=True)
+    card = Card("res18", skeleton=MPII_16, input_size=(64, 64), extension=(1.25, 1.25), blur=9)
+    save_weights(path, create_model("res18", num_joints=16), card, half=True)
     return path
 
 

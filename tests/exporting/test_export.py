@@ -76,7 +76,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     """An untrained network whose maps are as high as those of a trained one, and its answers by torch."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, create_model("rsn18"), Card("rsn18", input_size=(64, 64)))
+    save_weights(path, create_model("res18"), Card("res18", input_size=(64, 64)))
     network, card = load_model(path)
     crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
     with torch.inference_mode():
@@ -304,7 +304,7 @@ def test_evaluate_refuses_an_exported_file_of_another_body(
     files: dict[str, Path], people_json: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("hotcoco")
-    card = Card("rsn18", skeleton=MPII_16, input_size=(64, 64))
+    card = Card("res18", skeleton=MPII_16, input_size=(64, 64))
     other = with_metadata(files["onnx"], tmp_path / "m.onnx", card.to_metadata())
     done = rsn("evaluate", other, "--annotations", people_json, "--images", people_json.parent / "images")
     assert done.returncode == 1

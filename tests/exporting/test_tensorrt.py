@@ -51,7 +51,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, create_model("rsn18"), Card("rsn18", input_size=(64, 64)))
+    save_weights(path, create_model("res18"), Card("res18", input_size=(64, 64)))
     return path
 
 
@@ -80,6 +80,7 @@ def test_an_engine_is_built_compared_and_described(weights: Path, calls: Path, t
     assert "--shapes=crops:1x3x64x64" in one
 
 
+@pytest.mark.slow
 def test_what_trtexec_says_is_told_and_nothing_is_kept(
     weights: Path, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +91,7 @@ def test_what_trtexec_says_is_told_and_nothing_is_kept(
     assert os.listdir(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 def test_half_precision_is_that_of_the_graph(weights: Path, calls: Path, tmp_path: Path) -> None:
     export_model(weights, tmp_path / "m.engine", format="tensorrt", precision="fp16")
     assert "--stronglyTyped" in calls.read_text()

@@ -111,7 +111,7 @@ def test_a_graph_is_converted_once_and_again_for_other_weights(
     before = {path: path.stat().st_mtime_ns for path in graphs()}
     build_engine("openvino", *trained, CPU)
     assert {path: path.stat().st_mtime_ns for path in graphs()} == before
-    build_engine("openvino", create_model("rsn18"), trained[1], CPU)
+    build_engine("openvino", create_model("res18"), trained[1], CPU)
     assert len(graphs()) == len(before) + 1
     assert not list((cache / "graphs").glob(".part*"))
 

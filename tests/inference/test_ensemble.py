@@ -33,7 +33,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed in range(3):
         torch.manual_seed(seed)
         save_weights(
-            folder / f"{seed}.safetensors", create_model("rsn18"), Card("rsn18", input_size=(64, 64))
+            folder / f"{seed}.safetensors", create_model("res18"), Card("res18", input_size=(64, 64))
         )
     return [folder / f"{seed}.safetensors" for seed in range(3)]
 
@@ -127,15 +127,15 @@ def test_maps_of_another_codec_move_by_what_their_cells_lie_apart() -> None:
 
 
 def test_ensembles_of_different_inputs_run(models: list[Path], image: np.ndarray, tmp_path: Path) -> None:
-    wide = Card("rsn18", input_size=(96, 64), extension=(1.25, 1.25), decoder="mmpose")
-    save_weights(tmp_path / "wide.safetensors", create_model("rsn18"), wide)
+    wide = Card("res18", input_size=(96, 64), extension=(1.25, 1.25), decoder="mmpose")
+    save_weights(tmp_path / "wide.safetensors", create_model("res18"), wide)
     estimator = estimate([tmp_path / "wide.safetensors", models[0]], flip=True)
     assert estimator.card.decoder == "mmpose"
     assert np.isfinite(joints(estimator, image)).all()
 
 
 def test_networks_bring_their_cards(image: np.ndarray) -> None:
-    cards = [Card("rsn18", input_size=(64, 64)), Card("rsn50", input_size=(64, 64))]
+    cards = [Card("res18", input_size=(64, 64)), Card("rsn18", input_size=(64, 64))]
     networks = [create_model(card.model) for card in cards]
     assert len(estimate(networks, card=cards)(image, BOXES)) == 3
     with pytest.raises(TypeError, match="needs its card"):
@@ -149,8 +149,8 @@ def test_weights_that_cannot_be(models: list[Path], odd: list[float]) -> None:
 
 
 def test_models_of_other_bodies_are_refused(models: list[Path], tmp_path: Path) -> None:
-    mpii = Card("rsn18", skeleton=MPII_16, input_size=(64, 64))
-    save_weights(tmp_path / "mpii.safetensors", create_model("rsn18", num_joints=16), mpii)
+    mpii = Card("res18", skeleton=MPII_16, input_size=(64, 64))
+    save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_joints=16), mpii)
     with pytest.raises(
         RsnError, match=r"first finds the 17 of coco_17, .*mpii\.safetensors the 16 of mpii_16"
     ):

@@ -52,8 +52,8 @@ def assert_equal(network: PoseNetwork) -> None:
 
 
 def test_the_graph_has_nothing_that_prediction_does_not_use() -> None:
-    network = create_model("4xrsn18")
-    graph = Deployment(network, Card("4xrsn18", input_size=(64, 64)))
+    network = create_model("2xrsn50")
+    graph = Deployment(network, Card("2xrsn50", input_size=(64, 64)))
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in graph.modules())
     used: set[torch.nn.Module] = set()
     layers = [module for module in graph.modules() if isinstance(module, torch.nn.Conv2d)]

@@ -28,8 +28,8 @@ OF_THE_CARD: list[tuple[str, Any, str]] = [
     ("model", None, "model is None, not a text"),
     ("model", "rsn19", "no model named 'rsn19'; did you mean rsn18"),
     ("model", "\x1b[31m" * 10_000, r"no model named '\\x1b.{,330}\.\.\.'"),
-    ("model", "rsn50", "card is of rsn50 with 17 joints, its tensors are of rsn18 with 17 joints"),
-    ("refine", "last", r"card is of .* refine machines \(last\), its tensors are of rsn18 with 17 joints$"),
+    ("model", "rsn50", "card is of rsn50 with 17 joints, its tensors are of res18 with 17 joints"),
+    ("refine", "last", r"card is of .* refine machines \(last\), its tensors are of res18 with 17 joints$"),
     ("blur", 10**9 + 1, "blur of 1000000001"),
     ("blur", 5.5, "blur is 5.5, not a whole number"),
     ("blur", 10**400, "blur of 1000"),
@@ -118,7 +118,7 @@ def test_another_number_of_joints_than_the_tensors_have(
     body = {"name": "many", "joints": [f"j{i}" for i in range(joints)], "limbs": [], "upper_body": []}
     if joints == 14:
         body["joints"] = LSP_14.joints
-    says = f"card is of rsn18 with {joints} joints, its tensors are of rsn18 with 17 joints$"
+    says = f"card is of res18 with {joints} joints, its tensors are of res18 with 17 joints$"
     refused(forge(json.dumps(document | {"skeleton": body})), says)
 
 

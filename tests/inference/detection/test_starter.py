@@ -45,8 +45,8 @@ def test_overlaps() -> None:
 @pytest.mark.parametrize("input_size", [(32, 32), (64, 96)])
 def test_any_picture_and_any_input(input_size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    network = create_model("rsn18", num_joints=len(PERSON_BOX))
-    card = Card("rsn18", skeleton=PERSON_BOX, input_size=input_size, extension=(1.0, 1.0))
+    network = create_model("res18", num_joints=len(PERSON_BOX))
+    card = Card("res18", skeleton=PERSON_BOX, input_size=input_size, extension=(1.0, 1.0))
     detector = StarterDetector(network, card, device="cpu", least_score=0.0)
     assert network.training  # a copy of it is used
     for shape in ((90, 120, 3), (8, 500, 3)):
