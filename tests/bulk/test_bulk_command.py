@@ -119,8 +119,8 @@ def descendants(process: int) -> dict[int, str]:
 
 @pytest.fixture
 def begun(tmp_path: Path, random_weights: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run of two workers over 400 photos in parts of 16, of which the first is done."""
-    write_pictures(tmp_path / "in", 400)
+    """A run of two workers over 160 photos in parts of 16, of which the first is done."""
+    write_pictures(tmp_path / "in", 160)
     command = [
         sys.executable, "-m", "rsn", "bulk", tmp_path / "in", *WHOLE, "--output", tmp_path / "out",
         "--workers", "2", "--model", random_weights, "--device", "cpu", "--engine", "torch", "--photos-per-part", "16",
@@ -139,7 +139,7 @@ def photos_of(rows: list[dict[str, Any]]) -> Counter[str]:
     return Counter(Path(row["photo"]).name for row in rows)
 
 
-EVERY_PHOTO_ONCE = Counter(f"{number:04d}.png" for number in range(400))
+EVERY_PHOTO_ONCE = Counter(f"{number:04d}.png" for number in range(160))
 
 
 def test_a_worker_that_is_killed_costs_nothing(
@@ -151,11 +151,11 @@ def test_a_worker_that_is_killed_costs_nothing(
     _, told = begun.communicate(timeout=280)
     assert begun.returncode == 0, told
     assert re.search(
-        r"parts: 25 of 25, .*, \d+% of the time waiting for photos; people: \d+, by torch on cpu; ", told
+        r"parts: 10 of 10, .*, \d+% of the time waiting for photos; people: \d+, by torch on cpu; ", told
     )
     assert photos_of(rows_in(tmp_path / "out")) == EVERY_PHOTO_ONCE
     assert without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights) == 0
-    assert "all 25 parts were done before" in capsys.readouterr().err
+    assert "all 10 parts were done before" in capsys.readouterr().err
 
 
 def test_progress_tells_throughput_waiting_and_how_long_it_takes() -> None:
@@ -177,13 +177,13 @@ def test_a_run_that_is_killed_goes_on_where_it_stopped(
     while any(Path(f"/proc/{child}").exists() for child in others):
         time.sleep(0.1)  # Ray's processes end with the one that started them
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "people").glob("*.parquet")}
-    assert 1 <= len(before) < 25
+    assert 1 <= len(before) < 10
     (tmp_path / "out" / "people" / ".0123.part").write_bytes(b"half of a file")
     write_pictures(tmp_path / "in" / "new", 0)
     (tmp_path / "in" / "new" / "late.png").write_bytes(picture(0))
     done = bulk(tmp_path / "in", "--output", tmp_path / "out", workers=2)
     assert done.returncode == 0, done.stderr
-    assert f"parts: 26 of 26, photos: {401 - 16 * len(before)}" in done.stderr
+    assert f"parts: 11 of 11, photos: {161 - 16 * len(before)}" in done.stderr
     assert photos_of(rows_in(tmp_path / "out")) == EVERY_PHOTO_ONCE + Counter(["late.png"])
     assert all(path.stat().st_mtime_ns == time_ for path, time_ in before.items())
     assert not list((tmp_path / "out" / "people").glob(".*"))

@@ -98,7 +98,10 @@ def test_a_port_in_use(random_weights: Path) -> None:
         (Serve(port=0, detector="dfin"), "there is no detector named 'dfin'; did you mean dfine?"),
         (Serve(port=0, detector="none.onnx"), "none.onnx: there is no such detector"),
         (Serve(port=0, boxes="whole", detector="dfine"), "of no use with --boxes whole"),
-        (Serve(port=0, limits=Limits(megabytes=-1)), "the limit of megabytes must be above 0, not -1"),
+        (
+            Serve(port=0, engine="torch", limits=Limits(megabytes=-1)),
+            "the limit of megabytes must be above 0, not -1",
+        ),
     ],
 )
 def test_what_cannot_be_served(command: Serve, sentence: str) -> None:

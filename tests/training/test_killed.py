@@ -49,7 +49,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     unbroken: Recipe, recipe_file: Path, tmp_path: Path
 ) -> None:
     process = run_with_a_state(recipe_file, tmp_path, *SETTINGS)
-    time.sleep(random.random())
+    time.sleep(random.random() / 2)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, process.stderr
     train(recipe_in(tmp_path, recipe_file), resume=True)

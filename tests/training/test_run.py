@@ -125,13 +125,13 @@ def test_a_run_explains_itself(finished: Recipe) -> None:
     assert run.best.ap == max(value for _, value in run.series["validation/ap"])
     assert run.seconds > 0
     report = (finished.output / "report.md").read_text()
-    assert "| run | rsn18 | 64x64 | 4 x 4 |" in report
+    assert "| run | res18 | 64x64 | 4 x 4 |" in report
     assert read_image(finished.output / "curves.png").shape[1] > 600
     assert read_image(finished.output / "samples.jpg").shape == (240, 4 * 320, 3)
 
 
 def test_runs_are_laid_side_by_side(finished: Recipe, recipe_file: Path, tmp_path: Path) -> None:
-    size = ("input_size=[256, 192]", "optimisation.steps=2", "optimisation.batch_size=2")
+    size = ("model=rsn18", "input_size=[256, 192]", "optimisation.steps=2", "optimisation.batch_size=2")
     train(read_recipe(recipe_file, (f"output={tmp_path / 'large'}", *size)))
     done = rsn("report", finished.output, tmp_path / "large", "--output", tmp_path / "both")
     assert done.returncode == 0, done.stderr
