@@ -4,17 +4,23 @@
 PYTHON ?= python3
 # The CPU build is enough for the demo and the tests. Set TORCH to choose your own, pip options included.
 TORCH ?= torch==2.13.0
+# Processes that run the tests. Each of them works with one thread.
+WORKERS ?= 2
 
 BIN := .venv/bin
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test lint types check docs package matrix lowest clean
+.PHONY: demo test test-all lint types check docs package matrix lowest clean
 
 demo: .venv/demo.stamp  ## find two people in a photo, and their joints; the drawing lands in out/
 	$(BIN)/python scripts/demo_photos.py out/photos
 	$(BIN)/rsn predict out/photos/portraits.png --flip --output out
 
-test: .venv/dev.stamp
-	$(BIN)/pytest
+test: .venv/dev.stamp  ## what every change has to pass, in minutes
+	$(PYTEST)
+
+test-all: .venv/dev.stamp  ## the slow tests too
+	$(PYTEST) -m 'not gpu'
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -34,7 +40,7 @@ package:  ## build the wheel and the sdist, and try the wheel where there is not
 matrix:  ## the tests on every supported Python that is here, and on the lowest versions of all libraries
 	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/test_matrix.sh
 
-lowest:  ## the tests on the lowest versions alone; TESTS='tests/datasets tests/heatmaps' runs some of them
+lowest:  ## the fast tests on the lowest versions alone; TESTS='tests/datasets tests/heatmaps' runs some of them
 	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/test_matrix.sh lowest -- $(TESTS)
 
 clean:

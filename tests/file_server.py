@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -76,8 +76,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(length or len(data)))
         self.end_headers()
-        self.wfile.write(data)
-        self.wfile.flush()
+        with suppress(ConnectionError):  # of a client that has heard enough
+            self.wfile.write(data)
+            self.wfile.flush()
         time.sleep(then_wait)
 
     def log_message(self, *_: object) -> None:

@@ -5,6 +5,7 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,25 +19,37 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 
 
+def blocks(page: Path, kind: str) -> list[str]:
+    """The page's blocks of code that are marked as python, yaml, ...; "" finds those of commands."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def pages_with(kind: str, *, slow: str | None = None) -> list[Any]:
+    """Pages that have such a block, as parameters of a test."""
+    pages = [page for page in PAGES if blocks(page, kind)]
+    return [
+        pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == slow else ())
+        for page in pages
+    ]
+
+
 # Exporting takes long; what runs the exported file is run in tests/exporting too.
-CODE = [pytest.param(page, marks=pytest.mark.slow) if page.stem == "deploy" else page for page in PAGES]
-
-
-@pytest.mark.parametrize("page", CODE, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", pages_with("python", slow="deploy"))
 def test_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    exec(compile("\n".join(blocks), str(page), "exec"), {"__name__": "docs"})
+    exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {"__name__": "docs"})
 
 
 def asked_of_rsn(page: Path) -> Iterator[list[str]]:
     """The arguments of every `rsn ...` in the page's blocks of commands, torchrun's `-m rsn ...` included."""
-    for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+    for block in blocks(page, ""):
         for line in re.findall(r"^(?:\S*/|.* -m )?rsn (.*)", block.replace("\\\n", ""), re.MULTILINE):
             yield shlex.split(line, comments=True)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(asked_of_rsn(page))], ids=lambda page: page.stem
+)
 def test_commands_are_understood(
     page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,9 +66,9 @@ def test_commands_are_understood(
             read_recipe(verb.recipe, flat(verb.set))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", pages_with("yaml"))
 def test_settings_fit_into_a_recipe(page: Path, tmp_path: Path) -> None:
-    for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+    for block in blocks(page, "yaml"):
         document = yaml.safe_load((ROOT / "recipes/coco/rsn18_256x192.yaml").read_text())
         (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document | yaml.safe_load(block)))
         read_recipe(tmp_path / "recipe.yaml")

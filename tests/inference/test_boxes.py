@@ -99,7 +99,7 @@ def test_whatever_json_a_file_has_it_is_boxes_or_refused(tmp_path: Path) -> None
         lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(keys), inner, max_size=4),
     )
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200, deadline=None, database=None)
     @given(documents)
     def fuzz(document: Any) -> None:
         with suppress(AnnotationError):  # anything else fails

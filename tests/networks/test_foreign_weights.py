@@ -129,12 +129,12 @@ def test_a_checkpoint_without_a_card_estimates_as_its_owner_does(tmp_path: Path)
     with pytest.warns(
         RsnWarning, match=r"w\.pth: has no model card; taken as weights of MMPose: rsn18.*256x192"
     ):
-        estimator = PoseEstimator(tmp_path / "w.pth")
+        estimator = PoseEstimator(tmp_path / "w.pth", engine="torch")
     assert estimator.card.decoder == "mmpose"
     image = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype(np.uint8)
     mmpose = estimator(image, [[5, 5, 80, 110]])[0]
     convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors")
-    same = PoseEstimator(tmp_path / "w.safetensors")(image, [[5, 5, 80, 110]])[0]
+    same = PoseEstimator(tmp_path / "w.safetensors", engine="torch")(image, [[5, 5, 80, 110]])[0]
     np.testing.assert_allclose(mmpose.keypoints, same.keypoints, atol=1e-6)
 
 

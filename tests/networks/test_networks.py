@@ -101,7 +101,7 @@ def test_multiply_adds_grow_with_the_area() -> None:
     assert complexity("rsn18", (384, 288)) == complexity("rsn18").at((384, 288))
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", _slow_unless_quick(list_models()))
 def test_every_network_has_the_recorded_parameters_and_no_bias_in_a_convolution(name: str) -> None:
     with torch.device("meta"):
         model = create_model(name)

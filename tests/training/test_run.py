@@ -16,7 +16,7 @@ from rsn.networks.catalog import create_model
 from rsn.networks.weights import load_model
 from rsn.training.history import Run, read_series
 from rsn.training.module import set_head_gain
-from rsn.training.recipe import Recipe, read_recipe
+from rsn.training.recipe import Recipe, Source, read_recipe
 from rsn.training.run import train
 
 
@@ -122,12 +122,21 @@ def test_the_head_gain_is_set_everywhere_and_nowhere_else() -> None:
 def test_a_run_explains_itself(finished: Recipe) -> None:
     run = Run.read(finished.output)
     assert run.steps == 4
-    assert run.best.ap == max(value for _, value in run.series["validation/ap"])
     assert run.seconds > 0
     report = (finished.output / "report.md").read_text()
     assert "| run | res18 | 64x64 | 4 x 4 |" in report
     assert read_image(finished.output / "curves.png").shape[1] > 600
     assert read_image(finished.output / "samples.jpg").shape == (240, 4 * 320, 3)
+
+
+def test_the_best_validation_is_the_one_with_the_highest_ap() -> None:
+    series = {
+        "validation/ap": [(1, 0.1), (3, 0.4), (5, 0.2)],
+        "validation/ap50": [(1, 0.5), (3, 0.6), (5, 0.7)],
+    }
+    run = Run(Path(), Recipe((), Source(Path(), Path()), Path()), {}, series)
+    assert (run.best.ap, run.best.ap50) == (0.4, 0.6)
+    assert run.steps == 6
 
 
 def test_runs_are_laid_side_by_side(finished: Recipe, recipe_file: Path, tmp_path: Path) -> None:
