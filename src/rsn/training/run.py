@@ -79,9 +79,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     people = joined_people(sets)
     card = _card(recipe, validation)
     network = _network(recipe, card, _seen_together(recipe, processes))
+    state = open_folder(recipe, processes, resume=resume)
     if processes.rank == 0:
         _tell_of_coinciding_images(validation, people)
-    state = open_folder(recipe, processes, resume=resume)
     averaged = AveragedWeights(network, recipe.optimisation.average) if recipe.optimisation.average else None
     every = min(LOG_EVERY, recipe.validate_every)
     callbacks = [
