@@ -308,8 +308,8 @@ def test_a_mistake_is_one_sentence(
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda text: text.replace('"keypoints": [35', '"keypoints": [NaN, 35'), "joint numbers"),
-        (lambda text: text.replace('"bbox": [5,', '"bbox": [NaN,'), "not finite"),
+        (lambda text: text.replace('"keypoints": [35', '"keypoints": [NaN, 35'), "52 numbers, not 51"),
+        (lambda text: text.replace('"bbox": [5,', '"bbox": [NaN,'), "write 4 finite numbers"),
         (lambda text: text.replace("000000000001.png", "gone.png"), "gone.png: named by the annotations"),
     ],
 )
