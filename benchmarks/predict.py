@@ -22,7 +22,7 @@ from rsn.inference.photos import estimate_photos, predict_photos
 from rsn.inference.style import Style
 from side_by_side import arguments, check, compare, write
 
-EVERY_JOINT = Style(min_score=0.0)  # in noise nobody is found for sure, and nothing would be drawn
+EVERY_JOINT = Style(keypoint_threshold=0.0)  # in noise nobody is found for sure, and nothing would be drawn
 
 
 def main() -> None:

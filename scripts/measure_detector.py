@@ -14,13 +14,13 @@ from rsn.evaluation.boxes import measure_detector
 from rsn.files import write_atomically
 from rsn.inference.detection import open_detector
 
-LEAST_SCORE = 0.02  # low, so that the figures see how precision falls
+BOX_THRESHOLD = 0.02  # low, so that the figures see how precision falls
 
 
 def main(detector: str, annotations: Path, images: Path, figures: Path | None = None) -> None:
     """Print AP and AP50 in percent, and precision and recall of the boxes above each score."""
     scores = measure_detector(
-        open_detector(detector, least_score=LEAST_SCORE), read_json(annotations), images
+        open_detector(detector, box_threshold=BOX_THRESHOLD), read_json(annotations), images
     )
     print(f"AP {100 * scores.ap:.1f}, AP50 {100 * scores.ap50:.1f}")
     for percent in range(10, 95, 5):

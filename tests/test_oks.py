@@ -52,13 +52,13 @@ def people(*steps: float, scores: tuple[float, ...]) -> list[Person]:
 
 def test_the_better_of_two_equals_stays() -> None:
     found = people(0, 0.5, 500, scores=(0.2, 0.7, 0.4))
-    assert [person.score for person in without_doubles(found, COCO_17, nms="oks")] == [0.7, 0.4]
+    assert [person.raw_score for person in without_doubles(found, COCO_17, nms="oks")] == [0.7, 0.4]
 
 
 def test_a_double_is_ranked_lower_softly() -> None:
     found = people(0, 0, 500, scores=(0.6, 0.7, 0.4))
     left = without_doubles(found, COCO_17, nms="soft-oks", threshold=0.5)
-    assert [person.score for person in left] == pytest.approx([0.7, 0.4, 0.6 * np.exp(-1 / 0.5)])
+    assert [person.raw_score for person in left] == pytest.approx([0.7, 0.4, 0.6 * np.exp(-1 / 0.5)])
     assert left[2].keypoints is found[0].keypoints
 
 
@@ -71,7 +71,7 @@ def test_all_stay_where_nothing_was_asked_for() -> None:
 def test_nobody_and_people_without_area(nms: Nms) -> None:
     assert without_doubles([], COCO_17, nms=nms) == []
     points = [Person(np.zeros(4), np.zeros((17, 2)), np.ones(17), score) for score in (0.5, 0.9)]
-    assert without_doubles(points, COCO_17, nms=nms)[0].score == 0.9
+    assert without_doubles(points, COCO_17, nms=nms)[0].raw_score == 0.9
 
 
 def test_a_body_without_sigmas_is_refused() -> None:

@@ -17,7 +17,7 @@ from rsn.exporting.run import export_model
 from rsn.heatmaps.boxes import PERSON_BOX
 from rsn.images import write_image
 from rsn.inference.detection import open_detector
-from rsn.inference.detection.boxes import STARTER_LEAST_SCORE, Detector
+from rsn.inference.detection.boxes import STARTER_BOX_THRESHOLD, Detector
 from rsn.networks.weights import load_card, weights_path
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -60,7 +60,7 @@ def test_it_is_no_pose_network(tmp_path: Path) -> None:
 def test_both_of_the_portraits_are_found(detector: Detector, portraits: Image) -> None:
     boxes, scores = detector(portraits)
     assert len(boxes) == 2
-    assert (scores >= STARTER_LEAST_SCORE).all()
+    assert (scores >= STARTER_BOX_THRESHOLD).all()
     left, right = boxes[np.argsort(boxes[:, 0])]
     for (x, y, width, height), (low, high) in ((left, (0, 512)), (right, (512, 949))):
         assert low - 60 < x < x + width < high + 60
@@ -107,10 +107,10 @@ def test_predict_needs_no_boxes_and_says_once_who_looks(portraits: Image, tmp_pa
 def test_its_figures_are_those_of_its_card(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "coco"
     document = read_json(folder / "person_keypoints_val2017.json")
-    detector = open_detector("starter", device="cpu", least_score=0.02)
+    detector = open_detector("starter", device="cpu", box_threshold=0.02)
     scores = measure_detector(detector, document, folder / "val2017")
     figures = load_card("rsn18.people").figures
     assert (scores.ap, scores.ap50) == pytest.approx((figures["AP"], figures["AP50"]), abs=0.01)
-    precision, recall = scores.precision_and_recall(STARTER_LEAST_SCORE)
+    precision, recall = scores.precision_and_recall(STARTER_BOX_THRESHOLD)
     assert precision > 0.7  # somebody invented is worse than somebody missed
     assert recall > 0.1

@@ -118,14 +118,14 @@ def without_doubles(
         return list(people)
     if skeleton.sigmas is None:
         raise AnnotationError(f"skeleton {skeleton.name!r} has no sigmas, and OKS-NMS cannot do without them")
-    joints = [np.column_stack([person.keypoints, person.scores]) for person in people]
+    joints = [np.column_stack([person.keypoints, person.raw_scores]) for person in people]
     areas = [person.box[2] * person.box[3] for person in people]
-    scores = [person.score for person in people]
+    scores = [person.raw_score for person in people]
     poses = Poses.of(joints, areas, skeleton.sigmas)
     if nms == "oks":
         return [people[i] for i in oks_nms(poses, scores, threshold)]
     indices, lowered = soft_oks_nms(poses, scores, threshold)
-    return [replace(people[i], score=float(score)) for i, score in zip(indices, lowered, strict=True)]
+    return [replace(people[i], raw_score=float(score)) for i, score in zip(indices, lowered, strict=True)]
 
 
 @cache

@@ -9,23 +9,43 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsn.errors import AnnotationError
 
+EMPTY = 0.5  # raw score of an empty heatmap
+KEYPOINT_THRESHOLD = (
+    0.3  # keypoints whose score is lower are neither drawn nor tracked, unless weights say otherwise
+)
+SCORE_TYPE, UNIT = (
+    "score_type",
+    "0 to 1",
+)  # what an entry of a results file says of its scores; without it: raw
+
 
 @dataclass(frozen=True, eq=False)
 class Person:
     """One person in one image.
 
     box: (4,) x, y, width, height in image pixels, as it was given to the pose network.
-    keypoints: (K, 2) x, y in image pixels, in the order of the skeleton's joints.
-    scores: (K,) confidence of each joint; around 0.5 where the map is empty, above 1 now and then, never clipped.
-    score: confidence of the person: the box's score times the mean joint score (see `from_joints`).
-    box_score: confidence of the box alone.
+    keypoints: (K, 2) x, y in image pixels, in the order of the skeleton's keypoints.
+    raw_scores: (K,) of each keypoint as the codec defines it: 0.5 where the heatmap is empty, 1.5 at its peak of 255,
+        never clipped. Evaluation and submission use these, as the references do.
+    raw_score: the box score times the mean raw score (see `from_joints`).
+    box_score: confidence of the box alone, in [0, 1].
     """
 
     box: NDArray[np.float64]
     keypoints: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    score: float
+    raw_scores: NDArray[np.float64]
+    raw_score: float
     box_score: float = 1.0
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """(K,) keypoint scores in [0, 1]: clip(raw - 0.5, 0, 1)."""
+        return np.clip(self.raw_scores - EMPTY, 0, 1)
+
+    @property
+    def score(self) -> float:
+        """The person's score in [0, 1]: the box score times the mean keypoint score."""
+        return float(self.box_score * self.scores.mean())
 
     @classmethod
     def from_joints(
@@ -37,53 +57,76 @@ class Person:
         box_score: float = 1.0,
         above: float | None = None,
     ) -> "Person":
-        """A person scored by the reference's rule: box score times the mean of all joint scores.
+        """A person whose raw score follows the reference: the box score times the mean of all raw keypoint scores.
 
-        With `above`, the mean of the joint scores above it, as in MMPose, and 0 where there is none.
+        scores: (K,) raw. With `above`, the mean of the scores above it, as in MMPose, and 0 where there is none.
         """
         joint_scores = np.asarray(scores, np.float64)
         counted = joint_scores if above is None else joint_scores[joint_scores > above]
         return cls(
             box=np.asarray(box, np.float64),
             keypoints=np.asarray(keypoints, np.float64),
-            scores=joint_scores,
-            score=float(box_score * counted.mean()) if len(counted) else 0.0,
+            raw_scores=joint_scores,
+            raw_score=float(box_score * counted.mean()) if len(counted) else 0.0,
             box_score=box_score,
         )
 
     def reordered(self, order: Sequence[int]) -> "Person":
         """The same person with other places of the joints: `order` has for each of them where it is now."""
         places = list(order)
-        return replace(self, keypoints=self.keypoints[places], scores=self.scores[places])
+        return replace(self, keypoints=self.keypoints[places], raw_scores=self.raw_scores[places])
 
-    def to_coco(self, image_id: int | str, category_id: int | str = 1) -> dict[str, Any]:
+    def to_coco(self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False) -> dict[str, Any]:
         """An entry of a COCO keypoint results file.
 
+        With `raw` the scores are the raw ones, as evaluation and submission need them. Else they are those in [0, 1],
+        and `score_type` and `box_score` are added, from which `to_raw` finds the raw ones again.
         The box is added as `box`, which evaluators ignore; a `bbox` would change what they count as medium and large.
         """
-        joints = np.column_stack([self.keypoints, self.scores])
-        return {
+        scores, score = (self.raw_scores, self.raw_score) if raw else (self.scores, self.score)
+        joints = np.column_stack([self.keypoints, scores])
+        entry = {
             "image_id": image_id,
             "category_id": category_id,
             "keypoints": [round(float(value), 3) for value in joints.flat],
-            "score": round(self.score, 6),
+            "score": round(score, 6),
             "box": [round(float(value), 3) for value in self.box],
         }
+        return entry if raw else entry | {"box_score": round(self.box_score, 6), SCORE_TYPE: UNIT}
 
     @classmethod
     def from_coco(cls, entry: dict[str, Any]) -> "Person":
-        """Read an entry of a COCO keypoint results file; without `box` the box is drawn around the joints.
+        """Read an entry of a COCO keypoint results file; without `box` the box is drawn around the keypoints.
 
         Raises:
             AnnotationError: keypoints that are not triples of finite numbers, or no score.
         """
         try:
+            entry = to_raw(entry)
             joints = np.asarray(entry["keypoints"], np.float64).reshape(-1, 3)
-            score = float(entry["score"])
+            score, box_score = float(entry["score"]), float(entry.get("box_score", 1.0))
         except (KeyError, TypeError, ValueError) as error:
             raise AnnotationError(f"not an entry of a COCO keypoint results file: {error}") from error
         if not np.isfinite(joints).all() or not len(joints):
             raise AnnotationError("a result's keypoints must be finite x, y, score triples")
         low, high = joints[:, :2].min(0), joints[:, :2].max(0)
         box = np.asarray(entry.get("box", [*low, *(high - low)]), np.float64)
-        return cls(box, joints[:, :2], joints[:, 2], score)
+        return cls(box, joints[:, :2], joints[:, 2], score, box_score)
+
+
+def to_raw(entry: Any) -> Any:
+    """An entry of a results file with raw scores, as evaluation takes them.
+
+    Entries of `poses.json` say `"score_type": "0 to 1"`; their keypoint scores get 0.5 added, and the person's score
+    becomes the box score times the mean of these. All others, and what is no entry, are returned as they are.
+    """
+    if not isinstance(entry, dict) or entry.get(SCORE_TYPE) != UNIT:
+        return entry
+    try:
+        joints = np.asarray(entry["keypoints"], np.float64).reshape(-1, 3)
+        box_score = float(entry.get("box_score", 1.0))
+    except (KeyError, TypeError, ValueError):
+        return entry  # evaluation counts it among those that it cannot read
+    raw = joints + np.array([0, 0, EMPTY])
+    kept = {key: value for key, value in entry.items() if key != SCORE_TYPE}
+    return kept | {"keypoints": raw.ravel().tolist(), "score": float(box_score * raw[:, 2].mean())}

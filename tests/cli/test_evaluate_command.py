@@ -51,7 +51,7 @@ def given(crowd: Path) -> list[object]:
 
 def test_what_is_left_out_is_told(crowd: Path, random_weights: Path, tmp_path: Path) -> None:
     files = ["--json", tmp_path / "figures.json", "--results", tmp_path / "results.json"]
-    options = ["--min-box-score", 0.1, "--parts", "--nms", "oks"]
+    options = ["--box-threshold", 0.1, "--parts", "--nms", "oks"]
     done = rsn("evaluate", random_weights, *given(crowd), *options, *files)
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "figures.json").read_text())

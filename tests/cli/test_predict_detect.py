@@ -62,7 +62,7 @@ def test_boxes_below_the_least_score_are_left_out(photos: Path, random_weights: 
         "--output",
         tmp_path / "out",
     ]
-    done = rsn("predict", photos / "two.png", *given, "--min-box-score", 0.8, "--device", "cpu")
+    done = rsn("predict", photos / "two.png", *given, "--box-threshold", 0.8, "--device", "cpu")
     assert "people: 1, photos: 1" in done.stderr, done.stderr
 
 

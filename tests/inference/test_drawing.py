@@ -26,7 +26,7 @@ def canvas(height: int = 400, width: int = 400) -> Image:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
-def person(skeleton: Skeleton, size: float = 300, *, seed: int = 0, score: float = 1.0) -> Person:
+def person(skeleton: Skeleton, size: float = 300, *, seed: int = 0, score: float = 1.5) -> Person:
     """Joints strewn over a square of `size` pixels at (50, 50)."""
     joints = np.random.default_rng(seed).uniform(0, size, (len(skeleton), 2)) + 50
     return Person.from_joints((50, 50, size, size), joints, np.full(len(skeleton), score))
@@ -35,7 +35,7 @@ def person(skeleton: Skeleton, size: float = 300, *, seed: int = 0, score: float
 def with_joints(places: dict[str, tuple[float, float]], skeleton: Skeleton = COCO_17) -> Person:
     """The named joints found, all others not."""
     joints = np.array([places.get(joint, (200, 200)) for joint in skeleton.joints], np.float64)
-    scores = [1.0 if joint in places else 0.5 for joint in skeleton.joints]
+    scores = [1.5 if joint in places else 0.5 for joint in skeleton.joints]
     return Person.from_joints((100, 100, 200, 200), joints, scores)
 
 
@@ -63,11 +63,11 @@ def test_every_body(skeleton: Skeleton) -> None:
 
 def test_nobody_and_nothing_found() -> None:
     image = canvas()
-    for people in ([], [person(COCO_17, score=0.55)]):
+    for people in ([], [person(COCO_17, score=0.75)]):
         drawn = draw_people(image, people, COCO_17)
         assert np.array_equal(drawn, image)
         assert drawn is not image
-    assert len(changed(draw_people(image, [person(COCO_17, score=0.55)], COCO_17, min_score=0.5)))
+    assert len(changed(draw_people(image, [person(COCO_17, score=0.75)], COCO_17, keypoint_threshold=0.2)))
 
 
 def test_sides_have_their_colours() -> None:
@@ -185,12 +185,12 @@ def test_the_surer_the_more_opaque() -> None:
     def strength(score: float) -> int:
         forearm = with_joints({"left_elbow": (200, 100), "left_wrist": (200, 300)})
         unsure = Person.from_joints(
-            forearm.box, forearm.keypoints, np.where(forearm.scores > 0.6, score, 0.5)
+            forearm.box, forearm.keypoints, np.where(forearm.scores > 0, 0.5 + score, 0.5)
         )
         drawn = draw_people(canvas(), [unsure], COCO_17)
         return int(np.abs(drawn[200, 200].astype(int) - GREY).sum())
 
-    strengths = [strength(score) for score in (0.61, 0.8, 1.0, 1.4)]
+    strengths = [strength(score) for score in (0.31, 0.45, 0.6, 0.9)]
     assert 0 < strengths[0] < 0.5 * strengths[2]
     assert strengths[0] < strengths[1] < strengths[2] == strengths[3]
 
@@ -218,7 +218,7 @@ def test_a_style_draws_what_it_says() -> None:
 
     plain = draw_people(canvas(), people, COCO_17)
     assert np.array_equal(drawn(Style()), plain)
-    assert np.array_equal(drawn(Style(min_score=2)), canvas())
+    assert np.array_equal(drawn(Style(keypoint_threshold=2)), canvas())
     assert np.array_equal(drawn(Style(label="id")), draw_labels(plain, people, ["7"], [7]))
     assert not np.array_equal(drawn(Style(label="id")), drawn(Style(label="score")))
     assert np.array_equal(drawn(Style(boxes=True)), draw_boxes(plain, people, [7]))

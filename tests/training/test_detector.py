@@ -49,7 +49,7 @@ def best(recipe: DetectorRecipe) -> Path:
 
 
 def test_a_run_leaves_weights_that_open_as_a_detector(best: Path, recipe: DetectorRecipe) -> None:
-    boxes, scores = open_detector(best, device="cpu", least_score=0.0)(np.zeros((90, 120, 3), np.uint8))
+    boxes, scores = open_detector(best, device="cpu", box_threshold=0.0)(np.zeros((90, 120, 3), np.uint8))
     assert boxes.shape == (len(scores), 4)
     _, card = load_model(best)
     assert card.input_size == (64, 64)
@@ -121,6 +121,6 @@ def test_a_short_run_learns_to_find_drawn_figures(recipe: DetectorRecipe, tmp_pa
         ),
     )
     best = train_detector(longer)
-    detector = open_detector(best, device="cpu", least_score=0.02)
+    detector = open_detector(best, device="cpu", box_threshold=0.02)
     document = json.loads(recipe.validation.annotations.read_text())
     assert measure_detector(detector, document, recipe.validation.images).ap50 > 0.6

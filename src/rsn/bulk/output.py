@@ -19,7 +19,7 @@ from rsn.people import Person
 from rsn.skeletons import Skeleton
 
 SETTINGS, PLAN, PEOPLE, UNREADABLE = "settings.json", "plan.jsonl", "people", "unreadable"
-FORMAT = 1  # of the folder; a change that breaks readers counts up
+FORMAT = 2  # of the folder; a change that breaks readers counts up
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Settings:
     boxes_sha256: str
     detector: str
     detector_sha256: str
-    min_box_score: float
+    box_threshold: float
+    person_threshold: float
     flip: bool
     engine: str
     box_category: str = ""

@@ -15,7 +15,6 @@ from rsn.images import decode_image
 from rsn.inference.box_checks import BoxNotes
 from rsn.inference.boxes import Boxes, BoxFile, BoxSource, detected, whole_image
 from rsn.inference.photos import estimate_looks, look_ahead
-from rsn.oks import Nms
 
 READERS_HERE = 2  # threads that read and decode photos
 READERS_ELSEWHERE = 16  # of which most wait for a store to answer
@@ -112,11 +111,11 @@ class Estimating:
             settings.model,
             engine=settings.engine,
             device=machine.device,
+            person_threshold=settings.person_threshold,
             flip=settings.flip,
             batch_size=machine.batch_size,
         )
-        skeleton = self._estimator.card.skeleton
-        self._nms: Nms = "oks" if settings.boxes == "detect" and skeleton.sigmas else "none"
+        self._detected = settings.boxes == "detect"
 
     def do(self, number: int, part: Part, output: Output) -> Done:
         """Estimate a part and write it."""
@@ -132,7 +131,7 @@ class Estimating:
         threads = READERS_ELSEWHERE if "://" in part.urls[0] else READERS_HERE
         pictures = pictures_of(part, self._columns)
         looks = waiting.over(look_ahead(self._estimator, pictures, self._read, threads=threads))
-        for picture, image, found in estimate_looks(self._estimator, looks, tell, nms=self._nms, notes=notes):
+        for picture, image, found in estimate_looks(self._estimator, looks, tell, detected=self._detected, notes=notes):
             people.add(picture.name, image, found)
         output.write_part(number, people, unreadable)
         seconds = time.perf_counter() - start
@@ -157,7 +156,7 @@ def box_source(settings: Settings, device: str) -> BoxSource:
         return BoxFile.read(Path(settings.boxes), category=settings.box_category or None)
     from rsn.inference.detection import open_detector
 
-    return detected(open_detector(settings.detector, device=device, least_score=settings.min_box_score))
+    return detected(open_detector(settings.detector, device=device, box_threshold=settings.box_threshold))
 
 
 class Stopwatch:

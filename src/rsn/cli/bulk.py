@@ -73,7 +73,7 @@ class Bulk(FindingOptions):
         from rsn.bulk.storage import connect, full_name
         from rsn.downloads import sha256_of
         from rsn.inference.boxes import BoxFile
-        from rsn.inference.detection.opening import STARTER_WEIGHTS, usual_least_score
+        from rsn.inference.detection.opening import STARTER_WEIGHTS, default_box_threshold
         from rsn.networks.weights import load_card, weights_path
 
         if not self.inputs:
@@ -83,7 +83,7 @@ class Bulk(FindingOptions):
         self.check_detector()
         if self.device not in ("auto", "cpu", "cuda"):
             raise RsnError(f"--device is auto, cpu or cuda, not {self.device}; Ray gives each worker its GPU")
-        load_card(self.model)
+        card = load_card(self.model)
         model, boxes = _absolute(self.model), _absolute(self.boxes)
         detector = _absolute(self.detector) if self.boxes == "detect" else ""
         if self.boxes not in ("whole", "detect"):
@@ -100,7 +100,12 @@ class Bulk(FindingOptions):
             boxes_sha256=sha256_of(Path(boxes)) if isfile(boxes) else "",
             detector=detector,
             detector_sha256=sha256_of(weights) if isfile(weights) else "",
-            min_box_score=usual_least_score(detector) if self.min_box_score is None else self.min_box_score,
+            box_threshold=default_box_threshold(detector)
+            if self.box_threshold is None
+            else self.box_threshold,
+            person_threshold=card.person_threshold
+            if self.person_threshold is None
+            else self.person_threshold,
             flip=self.flip,
             engine=self.engine,
         )

@@ -63,7 +63,7 @@ class ModelOptions:
 class SelectionOptions:
     """Which boxes are looked at, and which people stay."""
 
-    min_box_score: float = 0.0
+    box_threshold: float = 0.0
     """Leave out boxes of a file that score lower."""
     box_category: Annotated[str | None, tyro.conf.arg(metavar="NAME|ID|any")] = None
     """Of a file of boxes that has several categories, the one to look at; by default people."""

@@ -132,7 +132,7 @@ class Evaluate(ModelOptions, SelectionOptions):
             images,
             category=self.box_category,
             category_ids=people.category_ids,
-            min_score=self.min_box_score,
+            min_score=self.box_threshold,
         )
         check_files({image.image.path for image in boxes.images}, self.images)
         return boxes
@@ -145,7 +145,7 @@ class Evaluate(ModelOptions, SelectionOptions):
         if self.json:
             about = {
                 "models": self.models, "annotations": str(self.annotations), "boxes": self.boxes, "flip": self.flip,
-                "input_size": estimator.card.input_size, "min_box_score": self.min_box_score, "nms": self.nms,
+                "input_size": estimator.card.input_size, "box_threshold": self.box_threshold, "nms": self.nms,
                 "nms_threshold": self.nms_threshold,
             }  # fmt: skip
             write_atomically(self.json, (json.dumps(about | figures, indent=1) + "\n").encode())

@@ -29,8 +29,11 @@ class FindingOptions:
     detector: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = STARTER
     """What finds people: starter, which comes with rsn; dfine, rtdetr, or another model of these families on the
     Hugging Face hub or in a folder; an ONNX file; weights of your own training (docs/detectors.md)."""
-    min_box_score: float | None = None
+    box_threshold: float | None = None
     """Boxes that the detector is less sure of are left out; by default what suits the detector."""
+    person_threshold: float | None = None
+    """Detected people whose score (box score times mean keypoint score) is lower are left out; by default what the
+    weights say."""
 
     def check_detector(self) -> None:
         """Raises RsnError where a detector is named that nobody asks."""
@@ -55,7 +58,7 @@ class FindingOptions:
         """The detector, ready to be called."""
         from rsn.inference.detection import open_detector
 
-        opened = open_detector(self.detector, device=device, least_score=self.min_box_score)
+        opened = open_detector(self.detector, device=device, box_threshold=self.box_threshold)
         self.tell_detector()
         return opened
 

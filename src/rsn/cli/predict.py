@@ -64,13 +64,25 @@ class Predict(FindingOptions):
         paths = find_images([Path(source) for source in self.sources if source not in videos])
         boxes = self.box_source(self.device)
         estimator = PoseEstimator(
-            self.model, engine=self.engine, device=self.device, flip=self.flip, batch_size=self.batch_size
+            self.model,
+            engine=self.engine,
+            device=self.device,
+            person_threshold=self.person_threshold,
+            flip=self.flip,
+            batch_size=self.batch_size,
         )
         make_folder(self.output)
         done = self._predict_photos(estimator, paths, boxes) if paths else True
         if videos:
             done &= predict_videos(
-                estimator, videos, boxes, self.output, self.video, self.draw, print_json=self.json
+                estimator,
+                videos,
+                boxes,
+                self.output,
+                self.video,
+                self.draw,
+                detected=self.boxes == "detect",
+                print_json=self.json,
             )
         return 0 if done else 1
 
@@ -79,7 +91,6 @@ class Predict(FindingOptions):
         from rsn.inference.box_checks import BoxNotes
         from rsn.inference.boxes import BoxFile
         from rsn.inference.photos import predict_photos, results, write_results
-        from rsn.oks import Nms
 
         failed: list[Path] = []
 
@@ -89,10 +100,10 @@ class Predict(FindingOptions):
 
         if isinstance(boxes, BoxFile):
             boxes.check_apart(paths)
-        nms: Nms = "oks" if self.boxes == "detect" and estimator.card.skeleton.sigmas else "none"
+        detected = self.boxes == "detect"
         notes = BoxNotes()
         photos = predict_photos(
-            estimator, paths, boxes, self.output, report, nms=nms, style=self.draw, notes=notes
+            estimator, paths, boxes, self.output, report, detected=detected, style=self.draw, notes=notes
         )
         done = [(photo.path, photo.people) for photo in track(photos, total=len(paths), unit="photo")]
         entries = results(done, estimator.card.skeleton)

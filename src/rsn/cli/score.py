@@ -35,6 +35,7 @@ class Score:
         from rsn.datasets.coco import read_json
         from rsn.errors import AnnotationError
         from rsn.files import expect_file, write_atomically
+        from rsn.people import to_raw
         from rsn.skeleton_files import read_skeleton
 
         if self.json:
@@ -45,6 +46,7 @@ class Score:
         say(f"people: {len(results)} of {self.results}")
         given = read_skeleton(self.skeleton) if self.skeleton else None
         body = body_of(document, str(self.annotations), given).skeleton
+        results = [to_raw(entry) for entry in results]
         figures = measure(ground_truth(document, self.annotations, body), results, parts=self.parts)
         if self.json:
             about = {"results": str(self.results), "annotations": str(self.annotations)}

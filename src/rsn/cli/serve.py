@@ -63,6 +63,7 @@ class Serve(FindingOptions):
                     detector=detector,
                     engine=self.engine,
                     device=self.device,
+                    person_threshold=self.person_threshold,
                     flip=self.flip,
                     batch_size=self.batch_size,
                 )

@@ -44,7 +44,7 @@ class CocoTestdev(ModelOptions, SelectionOptions):
         check_same_body(estimator, PoseDataset(COCO_17, ()))
         listed = image_files(read_json(self.annotations), self.annotations, self.images)
         boxes = read_boxes(
-            self.boxes, list(listed.values()), category=self.box_category, min_score=self.min_box_score
+            self.boxes, list(listed.values()), category=self.box_category, min_score=self.box_threshold
         )
         check_files({image.image.path for image in boxes.images}, self.images)
         say(f"boxes: {self.boxes}; {boxes.summary()}")

@@ -28,6 +28,7 @@ def predict_videos(
     settings: VideoSettings,
     style: Style,
     *,
+    detected: bool,
     print_json: bool,
 ) -> bool:
     """Estimate videos and write NAME_poses.mp4, .jsonl and .csv of each; whether all were done from end to end.
@@ -46,7 +47,9 @@ def predict_videos(
         for source, name in zip(sources, names, strict=True):
             try:
                 frames = open_frames(source, settings)
-                moments = predict_video(estimator, frames, boxes, folder, name, settings, style)
+                moments = predict_video(
+                    estimator, frames, boxes, folder, name, settings, style, detected=detected
+                )
                 done.append(_follow(frames, moments, stopped, folder / name, by, print_json=print_json))
             except RsnError as error:
                 say(str(error))

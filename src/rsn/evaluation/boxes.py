@@ -30,9 +30,9 @@ class BoxScores:
     right: NDArray[np.bool_]
     people: int
 
-    def precision_and_recall(self, least_score: float) -> tuple[float, float]:
+    def precision_and_recall(self, box_threshold: float) -> tuple[float, float]:
         """Which share of the boxes with such a score is somebody's, and which share of people has one; 0 to 1."""
-        right = self.right[self.scores >= least_score]
+        right = self.right[self.scores >= box_threshold]
         return float(right.mean()) if len(right) else 1.0, float(right.sum()) / max(1, self.people)
 
 

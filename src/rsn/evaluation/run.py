@@ -141,7 +141,7 @@ def estimate_boxes(
         left = without_doubles(people, estimator.card.skeleton, nms=nms, threshold=nms_threshold)
         if order is not None:
             left = [person.reordered(order) for person in left]
-        yield [person.to_coco(image.image.id, category_id) for person in left]
+        yield [person.to_coco(image.image.id, category_id, raw=True) for person in left]
 
 
 def _told(left_out: Counter[str]) -> str:

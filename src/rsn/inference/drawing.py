@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsn.crops import FloatArray, Image
 from rsn.inference.style import Style
-from rsn.people import Person
+from rsn.people import KEYPOINT_THRESHOLD, Person
 from rsn.skeletons import Side, Skeleton
 
 Colour = tuple[int, int, int]  # RGB
@@ -31,7 +31,7 @@ ID_COLOURS: tuple[Colour, ...] = (
 
 OPACITY = 0.92  # of joints and limbs that are certain
 FAINTEST = 0.3  # of those that are only just shown
-CERTAIN = 1.0  # score of a joint that is; RSN's decoder gives it where a heatmap reaches half of its peak
+CERTAIN = 0.6  # score of a keypoint that is drawn with full opacity: 97 % of them are right (docs/starter-weights.md)
 BOX_OPACITY = 0.6
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 6  # OpenCV draws at positions of 1 / 2 ** _SHIFT pixels
@@ -54,7 +54,7 @@ def draw_scene(
     ids: of the people; where the style's label is "auto" none is shown. heat: of `draw_heat`, below the skeletons.
     """
     drawn = image if heat is None else draw_heat(image, heat)
-    drawn = draw_people(drawn, people, skeleton, min_score=style.min_score)
+    drawn = draw_people(drawn, people, skeleton, keypoint_threshold=style.keypoint_threshold)
     if style.boxes:
         drawn = draw_boxes(drawn, people, ids)
     if style.label == "id":
@@ -65,7 +65,7 @@ def draw_scene(
 
 
 def draw_people(
-    image: Image, people: Sequence[Person], skeleton: Skeleton, *, min_score: float = 0.6
+    image: Image, people: Sequence[Person], skeleton: Skeleton, *, keypoint_threshold: float | None = None
 ) -> Image:
     """A copy of the picture with everybody's joints and limbs on it: left blue, right orange, middle yellow.
 
@@ -75,14 +75,15 @@ def draw_people(
         image: (H, W, 3) uint8 RGB.
         people: whose keypoints are in the order of `skeleton`; larger people, who are probably nearer, come on
             top of smaller ones.
-        min_score: joints below it are left out, and the limbs that touch them; one that was not found scores
-            around 0.5.
+        keypoint_threshold: keypoints whose score is lower are left out, and the limbs that touch them;
+            `KEYPOINT_THRESHOLD` by default.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     canvas = image.copy()
-    figures = [_Figure.of(person, skeleton, min_score, canvas) for person in people]
+    threshold = KEYPOINT_THRESHOLD if keypoint_threshold is None else keypoint_threshold
+    figures = [_Figure.of(person, skeleton, threshold, canvas) for person in people]
     for figure in sorted(figures, key=lambda figure: figure.thickness):
         _draw_figure(canvas, figure, skeleton)
     return canvas
@@ -167,14 +168,14 @@ class _Figure:
     thickness: float
 
     @classmethod
-    def of(cls, person: Person, skeleton: Skeleton, min_score: float, image: Image) -> "_Figure":
+    def of(cls, person: Person, skeleton: Skeleton, threshold: float, image: Image) -> "_Figure":
         joints = person.keypoints
         reachable = (np.abs(np.nan_to_num(joints, nan=np.inf)) < _FARTHEST).all(1)
-        shown = reachable & (person.scores >= min_score)
+        shown = reachable & (person.scores >= threshold)
         size = float(np.ptp(joints[shown], axis=0).max()) if shown.any() else 0.0
         # Thin enough for a face in a crowd, never so thick that it hides the person.
         thickness = np.clip(0.022 * size, 2.0, max(2.0, 0.016 * max(image.shape[:2])))
-        sure = np.clip((person.scores - min_score) / max(CERTAIN - min_score, 1e-9), 0, 1)
+        sure = np.clip((person.scores - threshold) / max(CERTAIN - threshold, 1e-9), 0, 1)
         return cls(joints, shown, OPACITY * (FAINTEST + (1 - FAINTEST) * sure), float(thickness))
 
 

@@ -145,6 +145,8 @@ class PoseEstimator(MadeFromArguments):
             exact as PyTorch, see `engines.choose`, or that of an exported file, or PyTorch for a network that was
             passed in (others convert it first, which takes seconds).
         device: "auto" (CUDA where there is one that the engine can use, else the CPU) or a PyTorch device.
+        person_threshold: of people in detected boxes, those whose score (box score times mean keypoint score) is lower
+            are left out; by default what the weights say. People in given boxes are all reported.
         flip: also run each crop mirrored and average the heatmaps (flip test): twice the work, a little better.
         batch_size: crops in one run of the network.
 
@@ -173,6 +175,7 @@ class PoseEstimator(MadeFromArguments):
         detector: str | Path | Detector | None = STARTER,
         engine: str = "auto",
         device: str = "auto",
+        person_threshold: float | None = None,
         flip: bool = False,
         batch_size: int = 32,
     ) -> None:
@@ -191,6 +194,7 @@ class PoseEstimator(MadeFromArguments):
         self.card = self.members[0].card
         self._detector = detector
         self._opening = Lock()
+        self.person_threshold = self.card.person_threshold if person_threshold is None else person_threshold
         self.flip = flip
         self.batch_size = batch_size
         self.group_size = batch_size * (BATCHES_A_MODEL if one_at_a_time else 1)
@@ -208,8 +212,8 @@ class PoseEstimator(MadeFromArguments):
     ) -> list[Person]:
         """People of one image, in the order of their boxes.
 
-        Of people whom the detector found twice the better pose stays (OKS-NMS, where the skeleton has sigmas), and
-        they come best first. A person's score is that of the box times the mean of the joints.
+        Without boxes those of the detector are taken, and the people are those that `select` reports. A person's score
+        is that of the box times the mean keypoint score.
 
         Args:
             image: (H, W, 3) uint8 RGB, or RGBA or grey, see `rsn.image_arrays.as_rgb`.
@@ -228,9 +232,18 @@ class PoseEstimator(MadeFromArguments):
                 raise AnnotationError("no boxes were given and this estimator has no detector; pass boxes")
             scene, _ = Scene.within(image, *self.detector(image))
             (people,) = self.estimate([scene])
-            skeleton = self.card.skeleton
-            return without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
+            return self.select(people)
         return next(self.estimate([Scene.of(image, boxes, box_scores)]))
+
+    def select(self, people: Sequence[Person]) -> list[Person]:
+        """The people of one image that are reported, of those in detected boxes: best first, each once.
+
+        Duplicates are removed (OKS-NMS, where the skeleton has sigmas), then people below `person_threshold`.
+        """
+        skeleton = self.card.skeleton
+        single = without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
+        sure = [person for person in single if person.score >= self.person_threshold]
+        return sorted(sure, key=lambda person: -person.score)
 
     def estimate(self, scenes: Iterable[Scene]) -> Iterator[list[Person]]:
         """People of many images, crops batched across them; one list a scene, in order."""

@@ -21,7 +21,6 @@ from rsn.inference.estimator import PoseEstimator, Scene, View
 from rsn.inference.heat import heat_of
 from rsn.inference.pipeline import in_order
 from rsn.inference.style import Style
-from rsn.oks import Nms, without_doubles
 from rsn.people import Person
 from rsn.skeletons import Skeleton
 
@@ -57,7 +56,7 @@ def predict_photos(
     folder: Path,
     on_error: OnError,
     *,
-    nms: Nms = "none",
+    detected: bool = False,
     style: Style | None = None,
     notes: BoxNotes | None = None,
 ) -> Iterator[Photo]:
@@ -68,7 +67,7 @@ def predict_photos(
 
     notes: receives what is to be said about the boxes, of which those that cannot be looked at are left out.
     """
-    style = style or Style()
+    style = (style or Style()).with_defaults(estimator.card.keypoint_threshold)
     pictures = _picture_paths(paths, folder, style.format)
 
     def draw(seen: tuple[Photo, NDArray[np.float32] | None]) -> tuple[Photo, RsnError | None]:
@@ -81,7 +80,7 @@ def predict_photos(
             return photo, error
         return photo, None
 
-    photos = estimate_photos(estimator, paths, boxes, on_error, nms=nms, notes=notes)
+    photos = estimate_photos(estimator, paths, boxes, on_error, detected=detected, notes=notes)
     seen = (
         (photo, heat_of(estimator, photo.image, photo.people) if style.heatmaps else None) for photo in photos
     )
@@ -99,12 +98,13 @@ def estimate_photos(
     boxes: BoxSource,
     on_error: OnError,
     *,
-    nms: Nms = "none",
+    detected: bool = False,
     notes: BoxNotes | None = None,
 ) -> Iterator[Photo]:
     """Photos in order, their crops batched together; one that fails goes to `on_error` and is left out.
 
-    nms: how people who were found twice are left out, see `rsn.oks.without_doubles`. notes: as in `predict_photos`.
+    detected: whether the boxes are those of a detector, so that only the people that `select` reports stay. notes: as in
+    `predict_photos`.
     """
 
     def read(path: Path) -> tuple[Image, Boxes]:
@@ -112,7 +112,7 @@ def estimate_photos(
         return image, boxes(path, image)
 
     looks = look_ahead(estimator, paths, read, threads=READERS)
-    for path, image, people in estimate_looks(estimator, looks, on_error, nms=nms, notes=notes):
+    for path, image, people in estimate_looks(estimator, looks, on_error, detected=detected, notes=notes):
         yield Photo(path, image, people)
 
 
@@ -141,7 +141,7 @@ def estimate_looks(
     looks: Iterable[tuple[T, Look | RsnError]],
     on_error: Callable[[T, RsnError], None],
     *,
-    nms: Nms = "none",
+    detected: bool = False,
     notes: BoxNotes | None = None,
 ) -> Iterator[tuple[T, Image, list[Person]]]:
     """Photos that `look_ahead` has read, and their people, in order; crops are batched across photos.
@@ -161,7 +161,7 @@ def estimate_looks(
                 yield answer.views
 
     for people in estimator.estimate_views(views()):
-        yield *waiting.popleft(), without_doubles(people, estimator.card.skeleton, nms=nms)
+        yield *waiting.popleft(), estimator.select(people) if detected else people
 
 
 def _picture_paths(paths: Sequence[Path], folder: Path, suffix: str) -> dict[Path, Path]:

@@ -11,16 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.crops import FloatArray
-from rsn.inference.tracking import FOUND, Tracked
+from rsn.inference.tracking import Tracked
 from rsn.inference.video.settings import Smoothing
+from rsn.people import KEYPOINT_THRESHOLD
 
 FORGOTTEN = 0.5  # seconds after which a joint's past says nothing about its present
 
 
 class Smoother:
-    """Smooths people whom a tracker follows, frame after frame."""
+    """Smooths tracked people, frame after frame; keypoints whose score is below `keypoint_threshold` do not count."""
 
-    def __init__(self, settings: Smoothing | None = None) -> None:
+    def __init__(
+        self, settings: Smoothing | None = None, *, keypoint_threshold: float = KEYPOINT_THRESHOLD
+    ) -> None:
+        self.keypoint_threshold = keypoint_threshold
         self.settings = settings or Smoothing()
         self._filters: dict[int, OneEuro] = {}
 
@@ -33,7 +37,7 @@ class Smoother:
         person = tracked.person
         one = self._filters.setdefault(tracked.id, OneEuro(self.settings, len(person.keypoints)))
         size = float(np.sqrt(person.box[2] * person.box[3]))
-        keypoints = one(person.keypoints, person.scores > FOUND, seconds, size)
+        keypoints = one(person.keypoints, person.scores >= self.keypoint_threshold, seconds, size)
         return Tracked(tracked.id, replace(person, keypoints=keypoints))
 
 

@@ -17,10 +17,9 @@ from rsn.extras import require
 from rsn.inference.detection.boxes import overlaps
 from rsn.inference.video.settings import Tracking
 from rsn.oks import Poses
-from rsn.people import Person
+from rsn.people import KEYPOINT_THRESHOLD, Person
 from rsn.skeletons import Skeleton
 
-FOUND = 0.6  # score from which a joint counts, as in drawing; one that was not found scores around 0.5
 NEWS = 0.5  # share of the newest step in a person's speed: half of a pose is noise
 
 
@@ -47,10 +46,10 @@ class _Track:
         box = self.person.box + np.concatenate([step, (0.0, 0.0)])
         return replace(self.person, box=box, keypoints=self.person.keypoints + step)
 
-    def seen(self, person: Person, seconds: float) -> "_Track":
+    def seen(self, person: Person, seconds: float, threshold: float) -> "_Track":
         """The same person, found again."""
         elapsed = max(seconds - self.seconds, 1e-3)
-        velocity = self.velocity + NEWS * (_step(self.person, person) / elapsed - self.velocity)
+        velocity = self.velocity + NEWS * (_step(self.person, person, threshold) / elapsed - self.velocity)
         return _Track(self.id, person, seconds, velocity)
 
 
@@ -60,15 +59,23 @@ class Tracker:
     Args:
         skeleton: of the people's joints. Where it has no sigmas OKS is not defined, and boxes alone decide.
         settings: how alike, and for how long out of sight.
+        keypoint_threshold: keypoints whose score is lower do not count.
 
     Raises:
         DeviceError: scipy is not installed.
     """
 
-    def __init__(self, skeleton: Skeleton, settings: Tracking | None = None) -> None:
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        settings: Tracking | None = None,
+        *,
+        keypoint_threshold: float = KEYPOINT_THRESHOLD,
+    ) -> None:
         require("scipy", extra="video", for_what="tracking")
         self.skeleton = skeleton
         self.settings = settings or Tracking()
+        self.keypoint_threshold = keypoint_threshold
         self._tracks: list[_Track] = []
         self._last_frame = -np.inf
         self._ids = count(1)
@@ -80,8 +87,14 @@ class Tracker:
         self._tracks = [track for track in self._tracks if track.seconds >= limit]
         self._last_frame = seconds
         expected = [track.at(seconds) for track in self._tracks]
-        pairs = _pairs(similarities(expected, people, self.skeleton), self.settings.min_similarity)
-        known = {theirs: self._tracks[ours].seen(people[theirs], seconds) for ours, theirs in pairs}
+        pairs = _pairs(
+            similarities(expected, people, self.skeleton, self.keypoint_threshold),
+            self.settings.min_similarity,
+        )
+        known = {
+            theirs: self._tracks[ours].seen(people[theirs], seconds, self.keypoint_threshold)
+            for ours, theirs in pairs
+        }
         now = [
             known.get(i) or _Track(next(self._ids), person, seconds, np.zeros(2))
             for i, person in enumerate(people)
@@ -95,7 +108,12 @@ class Tracker:
         return [track.at(seconds) for track in self._tracks if track.seconds == self._last_frame]
 
 
-def similarities(ours: Sequence[Person], theirs: Sequence[Person], skeleton: Skeleton) -> FloatArray:
+def similarities(
+    ours: Sequence[Person],
+    theirs: Sequence[Person],
+    skeleton: Skeleton,
+    keypoint_threshold: float = KEYPOINT_THRESHOLD,
+) -> FloatArray:
     """How alike people are, (len(ours), len(theirs)), 0 to 1: the mean of OKS and box overlap."""
     boxes, others = (np.array([p.box for p in people]).reshape(-1, 4) for people in (ours, theirs))
     common = overlaps(boxes, others)
@@ -104,7 +122,7 @@ def similarities(ours: Sequence[Person], theirs: Sequence[Person], skeleton: Ske
     everybody = [*ours, *theirs]
     joints = [np.column_stack([person.keypoints, person.scores]) for person in everybody]
     areas = [person.box[2] * person.box[3] for person in everybody]
-    poses = Poses.of(joints, areas, skeleton.sigmas, above=FOUND)
+    poses = Poses.of(joints, areas, skeleton.sigmas, above=keypoint_threshold)
     places = np.arange(len(ours), len(everybody))
     return (np.stack([poses.oks(one, places) for one in range(len(ours))]) + common) / 2
 
@@ -118,9 +136,9 @@ def _pairs(similar: FloatArray, least: float) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if similar[i, j] >= least]
 
 
-def _step(before: Person, after: Person) -> FloatArray:
+def _step(before: Person, after: Person, threshold: float) -> FloatArray:
     """How far a body went, (2,) pixels: the median of the joints that were found both times, else the box's middle."""
-    found: NDArray[np.bool_] = (before.scores > FOUND) & (after.scores > FOUND)
+    found: NDArray[np.bool_] = (before.scores >= threshold) & (after.scores >= threshold)
     if not found.any():
         return np.asarray(after.box[:2] + after.box[2:] / 2 - before.box[:2] - before.box[2:] / 2)
     return np.asarray(np.median((after.keypoints - before.keypoints)[found], axis=0))

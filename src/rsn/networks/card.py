@@ -12,6 +12,7 @@ from rsn.errors import AnnotationError, UnknownNameError, WeightsError
 from rsn.networks.catalog import MODELS
 from rsn.networks.network import STRIDE
 from rsn.networks.refine import Refine
+from rsn.people import KEYPOINT_THRESHOLD
 from rsn.skeletons import COCO_17, Skeleton
 from rsn.typed_json import read_typed
 
@@ -25,6 +26,30 @@ Decoder = Literal["rsn", "mmpose", "unbiased"]
 
 
 @dataclass(frozen=True)
+class DetectorSettings:
+    """How a person detector of ours looks at an image.
+
+    image_sizes: sides, in pixels, of the squares that the image is resized into; the scores of all are averaged.
+    flip_test: whether each is also given to the network flipped. box_threshold: boxes with lower scores are left out.
+
+    Raises:
+        WeightsError: a size that is no multiple of `COARSEST` or beyond `LARGEST_INPUT`, or a threshold outside [0, 1].
+    """
+
+    image_sizes: tuple[int, ...] = (256, 448)
+    flip_test: bool = True
+    box_threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        sizes = self.image_sizes
+        if not sizes or any(not COARSEST <= side <= LARGEST_INPUT or side % COARSEST for side in sizes):
+            raise WeightsError(
+                f"Invalid image_sizes: expected multiples of {COARSEST}, at most {LARGEST_INPUT}, got {list(sizes)}"
+            )
+        _check_threshold("box_threshold", self.box_threshold)
+
+
+@dataclass(frozen=True)
 class Card:
     """What belongs to trained weights.
 
@@ -33,6 +58,9 @@ class Card:
     input_size: (height, width) of the crops. mean, std: RGB, of pixels in [0, 1].
     extension: factors on (width, height) of a box before it is cropped at prediction time.
     decoder: how joints are read off the heatmaps. blur: the decoder's Gaussian kernel, in heatmap pixels.
+    person_threshold: detected people whose score is lower are not reported. keypoint_threshold: keypoints whose score
+        is lower are neither drawn nor tracked. Both in [0, 1].
+    detector: of weights that find people instead of keypoints.
     trained_on, steps, license, notes: for people. figures: measured results by name.
 
     Raises:
@@ -54,6 +82,9 @@ class Card:
     license: str = ""
     notes: str = ""
     figures: dict[str, float] = field(default_factory=dict)
+    person_threshold: float = 0.0
+    keypoint_threshold: float = KEYPOINT_THRESHOLD
+    detector: DetectorSettings | None = None
 
     def __post_init__(self) -> None:
         height, width = self.input_size
@@ -79,6 +110,8 @@ class Card:
             or min(self.std) <= 0
         ):
             raise WeightsError(f"mean {self.mean} and std {self.std} must be three numbers each, std above 0")
+        _check_threshold("person_threshold", self.person_threshold)
+        _check_threshold("keypoint_threshold", self.keypoint_threshold)
         if len(self.extension) != 2 or not all(0 < factor <= LARGEST_EXTENSION for factor in self.extension):
             raise WeightsError(
                 f"a box cannot be extended by {self.extension}: two factors above 0 and up to {LARGEST_EXTENSION:g} are"
@@ -121,6 +154,11 @@ class Card:
         if card.model not in MODELS:
             raise WeightsError(f"the file's model card: {UnknownNameError('model', card.model, MODELS)}")
         return card
+
+
+def _check_threshold(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise WeightsError(f"Invalid {name}: expected a number from 0 to 1, got {value}")
 
 
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:

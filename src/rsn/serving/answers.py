@@ -22,14 +22,14 @@ class FoundPerson(BaseModel):
     """One person."""
 
     box: Box
-    score: Annotated[float, Field(description="the box's score times the mean joint score")]
+    score: Annotated[float, Field(description="the box score times the mean keypoint score, 0 to 1")]
     keypoints: Annotated[
         list[Pair],
         Field(description="x, y of each joint, in pixels of the upright picture, integers at pixel centres"),
     ]
     scores: Annotated[
         list[float],
-        Field(description="of each joint: around 0.5 where it was not found, 1 and more where it is sure"),
+        Field(description="of each keypoint, 0 to 1"),
     ]
 
     @classmethod
@@ -93,6 +93,9 @@ class ModelEntry(BaseModel):
     name: str
     summary: str
     joints: list[str]
+    keypoint_threshold: Annotated[
+        float, Field(description="keypoints with lower scores are better not shown")
+    ]
     finds_people: Annotated[
         bool,
         Field(
@@ -107,6 +110,7 @@ class ModelEntry(BaseModel):
             name=name,
             summary=estimator.card.summary(),
             joints=list(estimator.card.skeleton.joints),
+            keypoint_threshold=estimator.card.keypoint_threshold,
             finds_people=estimator.detector is not None,
         )
 

@@ -15,8 +15,6 @@ from rsn.crops import Image
 from rsn.errors import AnnotationError, UnknownNameError
 from rsn.inference.boxes import Boxes, whole_image
 from rsn.inference.estimator import PoseEstimator, Scene, View
-from rsn.oks import without_doubles
-from rsn.people import Person
 from rsn.serving.admission import Budget, Doorkeeper, Refused
 from rsn.serving.answers import FoundPeople, FoundPerson, Heatmaps
 from rsn.serving.batching import Batcher
@@ -46,13 +44,6 @@ class Model:
             return whole_image(Path(), image)
         scene, _ = Scene.within(image, *self.estimator.detector(image))
         return scene.boxes[:most], scene.box_scores[:most]  # the best come first
-
-    def once_each(self, people: list[Person]) -> list[Person]:
-        """Those who were found twice left out, the best first, as `PoseEstimator` does after its detector."""
-        skeleton = self.estimator.card.skeleton
-        if self.estimator.detector is None or skeleton.sigmas is None:
-            return people
-        return without_doubles(people, skeleton, nms="oks")
 
 
 class Service:
@@ -100,8 +91,8 @@ class Service:
         async with self._in_time(), self._pixels.lent(width * height):
             size, views = await self._decoded(data, partial(self._views, model, boxes))
             people = await model.batcher.people(views)
-        if boxes is None:
-            people = model.once_each(people)
+        if boxes is None and model.estimator.detector is not None:
+            people = model.estimator.select(people)
         skeleton = model.estimator.card.skeleton
         return FoundPeople(
             model=model.name,

@@ -24,7 +24,7 @@ from rsn.datasets.resident import BoxPlanBatch, BoxPlans, Cuts, ResidentPictures
 from rsn.evaluation.boxes import complete_images, measure_detector
 from rsn.heatmaps.boxes import PERSON_BOX, BoxTargets, encode_boxes
 from rsn.inference.detection.starter import StarterDetector
-from rsn.networks.card import Card
+from rsn.networks.card import Card, DetectorSettings
 from rsn.networks.catalog import create_model
 from rsn.networks.network import PoseNetwork
 from rsn.networks.stages import HeatmapHead
@@ -42,7 +42,7 @@ from rsn.training.steps import loss_by
 FIRST_SCORE = (
     0.02  # that everything is a person's middle: a network that begins lower is quicker to learn who is not
 )
-LEAST_SCORE = 0.02  # of boxes that count in the evaluation
+BOX_THRESHOLD = 0.02  # of boxes that count in the evaluation
 LOG_EVERY = 20  # batches
 ALONE = Processes()  # a detector is trained in one
 
@@ -63,7 +63,7 @@ class DetectorRecipe:
     output: UserPath
     model: str = "rsn18"
     input_size: tuple[PositiveInt, PositiveInt] = (256, 256)
-    validation_size: tuple[PositiveInt, PositiveInt] = (320, 320)
+    detector: DetectorSettings = field(default_factory=DetectorSettings)
     start_from: Annotated[str, AfterValidator(os.path.expanduser)] | None = "rsn18.starter"
     unlabelled: NonNegativeFloat = 0.1
     repeat_complete: PositiveInt = 1
@@ -131,7 +131,7 @@ class BoxTraining(LightningModule):
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = recipe
         self.loss_of = loss_by(recipe.compute.step, self.network, self._loss_of)
-        self.card = detector_card(recipe, recipe.input_size)
+        self.card = detector_card(recipe)
         self.loss = BoxLoss(recipe.box_weight)
         self.pictures = pictures
 
@@ -175,7 +175,7 @@ class BoxValidation(Callback):
         self.recipe = recipe
         self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
         complete_images(self.annotations)  # what keeps it from being validated is said now
-        self.card = detector_card(recipe, recipe.validation_size)
+        self.card = detector_card(recipe)
         self.averaged = averaged
         self.best = -math.inf
 
@@ -189,7 +189,9 @@ class BoxValidation(Callback):
         trained = pl_module.network
         assert isinstance(trained, PoseNetwork)
         network = self.averaged.network if self.averaged else trained
-        detector = StarterDetector(network, self.card, device=str(pl_module.device), least_score=LEAST_SCORE)
+        detector = StarterDetector(
+            network, self.card, device=str(pl_module.device), box_threshold=BOX_THRESHOLD
+        )
         scores = measure_detector(detector, self.annotations, self.recipe.validation.images)
         pl_module.log_dict({"validation/ap": scores.ap, "validation/ap50": scores.ap50})
         figures = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
@@ -205,13 +207,15 @@ class BoxValidation(Callback):
         )
 
 
-def detector_card(recipe: DetectorRecipe, size: tuple[int, int]) -> Card:
-    """What belongs to the weights of a run: whole pictures of this size, five maps."""
+def detector_card(recipe: DetectorRecipe) -> Card:
+    """What belongs to the weights of a run: whole images, five maps, how they are looked at."""
+    side = max(recipe.detector.image_sizes)
     return Card(
         model=recipe.model,
         skeleton=PERSON_BOX,
-        input_size=size,
+        input_size=(side, side),
         extension=(1.0, 1.0),
+        detector=recipe.detector,
         trained_on=recipe.trained_on,
         license=recipe.license,
     )

@@ -7,7 +7,7 @@ from rsn.crops import Image
 from rsn.datasets.loading import CropBatch, Draw, TrainingCrops
 from rsn.heatmaps import encode
 from rsn.inference.drawing import draw_heatmaps, draw_people
-from rsn.people import Person
+from rsn.people import EMPTY, Person
 from rsn.skeletons import Skeleton
 from rsn.training.recipe import Recipe
 from rsn.training.run import read_people, training_people
@@ -40,5 +40,5 @@ def _pair(crop: CropBatch, skeleton: Skeleton) -> NDArray[np.uint8]:
     pixels = np.ascontiguousarray(crop["image"].permute(1, 2, 0).numpy())
     targets = encode(crop["keypoints"][None], crop["visibility"][None], (pixels.shape[0], pixels.shape[1]))
     visible = (crop["visibility"] > 0).double().numpy()
-    person = Person.from_joints(np.zeros(4), crop["keypoints"].numpy(), visible)
+    person = Person.from_joints(np.zeros(4), crop["keypoints"].numpy(), visible + EMPTY)
     return np.hstack([draw_people(pixels, [person], skeleton), draw_heatmaps(pixels, targets[0, -1].numpy())])

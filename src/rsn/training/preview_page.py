@@ -22,7 +22,7 @@ from rsn.datasets.reading import read_people_file
 from rsn.errors import ImageError, RsnError
 from rsn.images import read_image
 from rsn.inference.drawing import draw_boxes, draw_people
-from rsn.people import Person
+from rsn.people import EMPTY, Person
 from rsn.skeleton_files import read_skeleton
 from rsn.skeletons import Skeleton
 from rsn.training.recipe import Recipe, Source
@@ -242,7 +242,7 @@ def _drawn(photo: _Photo, skeleton: Skeleton) -> Image:
     people = {
         # The centre of the first pixel stays at half a pixel from the edge, whatever the size.
         one: Person.from_joints(
-            person.box * scale, (person.keypoints + 0.5) * scale - 0.5, person.visibility > 0
+            person.box * scale, (person.keypoints + 0.5) * scale - 0.5, (person.visibility > 0) + EMPTY
         )
         for one, person in photo.people.items()
     }

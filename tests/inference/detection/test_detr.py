@@ -83,7 +83,7 @@ def test_people_are_those_that_transformers_finds(folder: Path, image: np.ndarra
     people = theirs["labels"] == 1
     assert people.any()
 
-    boxes, scores = open_detector(folder, device="cpu", least_score=0.0)(image)
+    boxes, scores = open_detector(folder, device="cpu", box_threshold=0.0)(image)
     corners = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
     for box, score in zip(theirs["boxes"][people].numpy(), theirs["scores"][people].numpy(), strict=True):
         box = np.clip(box, 0, [64, 96, 64, 96])
@@ -96,7 +96,7 @@ def test_people_are_those_that_transformers_finds(folder: Path, image: np.ndarra
 
 def test_a_picture_of_another_size_is_brought_to_the_networks(folder: Path) -> None:
     """Enlarged without loss, a picture gives the same boxes, enlarged."""
-    detector = open_detector(folder, device="cpu", least_score=0.0)
+    detector = open_detector(folder, device="cpu", box_threshold=0.0)
     small = np.zeros((96, 64, 3), np.uint8)
     small[20:80, 10:50] = (200, 60, 30)
     large = small.repeat(3, 0).repeat(3, 1)
@@ -108,7 +108,7 @@ def test_a_picture_of_another_size_is_brought_to_the_networks(folder: Path) -> N
 
 
 def test_nobody_found_is_nobody(folder: Path, image: np.ndarray) -> None:
-    boxes, scores = open_detector(folder, device="cpu", least_score=1.0)(image)
+    boxes, scores = open_detector(folder, device="cpu", box_threshold=1.0)(image)
     assert boxes.shape == (0, 4)
     assert scores.shape == (0,)
 

@@ -12,14 +12,12 @@ Floats = NDArray[np.float64]
 Found = tuple[Floats, Floats]  # boxes (N, 4) x, y, width, height in image pixels; scores (N,)
 Detector = Callable[[Image], Found]  # finds people: (H, W, 3) uint8 RGB -> their boxes, best first
 
-# Of a box that is used. Where it is best set depends on the detector: ours is set for precision on COCO val2017, since
-# somebody invented is worse than somebody missed.
-LEAST_SCORE, STARTER_LEAST_SCORE = 0.3, 0.32
+BOX_THRESHOLD = 0.3  # boxes with lower scores are left out; weights of ours have their own in their metadata
 SMALLEST_SIDE = 2.0  # pixels of a box, within the image
 
 
 def found_people(
-    corners: ArrayLike, scores: ArrayLike, image_size: tuple[int, int], least_score: float
+    corners: ArrayLike, scores: ArrayLike, image_size: tuple[int, int], box_threshold: float
 ) -> Found:
     """The boxes that are worth a look: score high enough, cut at the image's border, best first.
 
@@ -27,7 +25,7 @@ def found_people(
     number that is not finite are left out, as are boxes of which less than two pixels lie in the image.
     """
     rows, confidence = np.asarray(corners, np.float64).reshape(-1, 4), np.asarray(scores, np.float64)
-    known = np.isfinite(rows).all(1) & (confidence >= least_score)
+    known = np.isfinite(rows).all(1) & (confidence >= box_threshold)
     rows, confidence = rows[known], confidence[known]
     height, width = image_size
     low, high = (np.clip(ends, 0, (width, height)) for ends in (rows[:, :2], rows[:, 2:]))

@@ -20,7 +20,7 @@ from torch import Tensor
 from rsn.crops import Image
 from rsn.errors import RsnWarning, WeightsError
 from rsn.extras import require
-from rsn.inference.detection.boxes import LEAST_SCORE, Found, found_people
+from rsn.inference.detection.boxes import BOX_THRESHOLD, Found, found_people
 from rsn.inference.devices import pick_device
 from rsn.inference.sharing import check_process
 
@@ -65,20 +65,20 @@ class DetrDetector:
     Args:
         name: OWNER/NAME on the Hugging Face hub, fetched once by transformers into its own cache, or a folder with
             config.json, model.safetensors and preprocessor_config.json.
-        device, least_score: as in `open_detector`.
+        device, box_threshold: as in `open_detector`.
 
     Raises:
         WeightsError: it cannot be fetched or read, is of another family, or knows no people.
         DeviceError: transformers is not installed, or the device is not there.
     """
 
-    def __init__(self, name: str, *, device: str = "auto", least_score: float = LEAST_SCORE) -> None:
+    def __init__(self, name: str, *, device: str = "auto", box_threshold: float = BOX_THRESHOLD) -> None:
         check_process()
         require("transformers", extra="detect", for_what=f"the detector {name}")
         from transformers import AutoConfig, AutoModelForObjectDetection, ImageProcessingMixin
 
         self.device = pick_device(device)
-        self.least_score = least_score
+        self.box_threshold = box_threshold
         _say_what_is_fetched(name)
         with _one_sentence(name):
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
@@ -106,7 +106,7 @@ class DetrDetector:
         boxes = answer.pred_boxes[0].double().cpu().numpy() * (width, height, width, height)
         middles, extents = boxes[:, :2], boxes[:, 2:]
         corners = np.hstack([middles - extents / 2, middles + extents / 2])
-        return found_people(corners, scores, (height, width), self.least_score)
+        return found_people(corners, scores, (height, width), self.box_threshold)
 
 
 def _label_of_people(name: str, labels: Mapping[int, str]) -> int:

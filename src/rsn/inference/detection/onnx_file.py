@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rsn.crops import Image
 from rsn.errors import DeviceError, WeightsError
 from rsn.extras import require
-from rsn.inference.detection.boxes import LEAST_SCORE, Found, found_people, without_overlaps
+from rsn.inference.detection.boxes import BOX_THRESHOLD, Found, found_people, without_overlaps
 from rsn.inference.detection.onnx_families import Family, Outputs, family_of
 from rsn.inference.devices import pick_device
 from rsn.inference.sharing import check_process
@@ -24,18 +24,18 @@ class OnnxDetector:
     """People, by a network of the YOLOX, RTMDet or RT-DETR families in an ONNX file; see `onnx_families`.
 
     Args:
-        path: the file. device, least_score: as in `open_detector`.
+        path: the file. device, box_threshold: as in `open_detector`.
 
     Raises:
         WeightsError: not an ONNX file that can be run, or of no known family.
         DeviceError: onnxruntime is not installed, or not for that device.
     """
 
-    def __init__(self, path: Path, *, device: str = "auto", least_score: float = LEAST_SCORE) -> None:
+    def __init__(self, path: Path, *, device: str = "auto", box_threshold: float = BOX_THRESHOLD) -> None:
         check_process()
         require("onnxruntime", extra="detect", for_what=f"the detector {path}")
         self.path = path
-        self.least_score = least_score
+        self.box_threshold = box_threshold
         self.session = _open_session(path, device)
         self.picture, *others = self.session.get_inputs()
         self.size_input = others[0].name if others else None
@@ -52,7 +52,7 @@ class OnnxDetector:
         check_process()
         fitted, scale = _fit(image, self.size, letterboxed=self.family.letterboxed)
         corners, scores = self.family.read(self._answers(_pixels(fitted, self.family)), self.size)
-        found = found_people(corners / np.tile(scale, 2), scores, image.shape[:2], self.least_score)
+        found = found_people(corners / np.tile(scale, 2), scores, image.shape[:2], self.box_threshold)
         return (
             found if self.family.most_overlap is None else without_overlaps(found, self.family.most_overlap)
         )

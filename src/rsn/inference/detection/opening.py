@@ -4,7 +4,8 @@ from os.path import isdir, isfile
 from pathlib import Path
 
 from rsn.errors import UnknownNameError, WeightsError
-from rsn.inference.detection.boxes import LEAST_SCORE, STARTER_LEAST_SCORE, Detector
+from rsn.inference.detection.boxes import BOX_THRESHOLD, Detector
+from rsn.networks.card import DetectorSettings
 
 STARTER = "starter"  # ours, in the package
 STARTER_WEIGHTS = "rsn18.people"
@@ -18,7 +19,9 @@ PUBLISHED = {
 FILES = (".onnx", ".safetensors")
 
 
-def open_detector(source: str | Path, *, device: str = "auto", least_score: float | None = None) -> Detector:
+def open_detector(
+    source: str | Path, *, device: str = "auto", box_threshold: float | None = None
+) -> Detector:
     """A people detector, ready to be called.
 
     Args:
@@ -26,29 +29,28 @@ def open_detector(source: str | Path, *, device: str = "auto", least_score: floa
             OWNER/NAME on the Hugging Face hub (fetched once by transformers) or in a folder; an ONNX file of the
             YOLOX, RTMDet or RT-DETR families; or a weights file of ours (.safetensors) that was trained on boxes.
         device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
-        least_score: boxes with lower scores are left out; by default `usual_least_score`.
+        box_threshold: boxes with lower scores are left out; by default `default_box_threshold`.
 
     Raises:
         UnknownNameError: neither a name nor a file. WeightsError: a model that cannot be fetched or read, or of
             another kind. DeviceError: a device or library that is not there.
     """
     name, path = str(source), Path(source)
-    if least_score is None:
-        least_score = usual_least_score(source)
     if _is_ours(source):
         from rsn.inference.detection.starter import StarterDetector
         from rsn.networks.weights import load_model
 
         network, card = load_model(STARTER_WEIGHTS if name == STARTER else path)
-        return StarterDetector(network, card, device=device, least_score=least_score)
+        return StarterDetector(network, card, device=device, box_threshold=box_threshold)
+    default = BOX_THRESHOLD if box_threshold is None else box_threshold
     if path.suffix == ".onnx" and isfile(path):
         from rsn.inference.detection.onnx_file import OnnxDetector
 
-        return OnnxDetector(path, device=device, least_score=least_score)
+        return OnnxDetector(path, device=device, box_threshold=default)
     if name in PUBLISHED or isdir(path) or _may_be_on_hub(name):
         from rsn.inference.detection.detr import DetrDetector
 
-        return DetrDetector(PUBLISHED.get(name, name), device=device, least_score=least_score)
+        return DetrDetector(PUBLISHED.get(name, name), device=device, box_threshold=default)
     if path.suffix or path.is_absolute():
         raise WeightsError(
             f"{path}: there is no such detector; give an ONNX or .safetensors file, or a folder"
@@ -56,9 +58,14 @@ def open_detector(source: str | Path, *, device: str = "auto", least_score: floa
     raise UnknownNameError("detector", name, [STARTER, *PUBLISHED])
 
 
-def usual_least_score(source: str | Path) -> float:
+def default_box_threshold(source: str | Path) -> float:
     """The score below which boxes of a detector are left out unless something else is asked for."""
-    return STARTER_LEAST_SCORE if _is_ours(source) else LEAST_SCORE
+    if not _is_ours(source):
+        return BOX_THRESHOLD
+    from rsn.networks.weights import load_card
+
+    card = load_card(STARTER_WEIGHTS if str(source) == STARTER else source)
+    return (card.detector or DetectorSettings()).box_threshold
 
 
 def _is_ours(source: str | Path) -> bool:

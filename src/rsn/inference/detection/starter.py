@@ -8,20 +8,12 @@ import torch
 from rsn.crops import Crop, Image
 from rsn.errors import WeightsError
 from rsn.heatmaps.boxes import PERSON_BOX, decode_boxes, mirror_boxes_back
-from rsn.inference.detection.boxes import (
-    STARTER_LEAST_SCORE,
-    Found,
-    found_people,
-    overlaps,
-    without_overlaps,
-)
+from rsn.inference.detection.boxes import Found, found_people, overlaps, without_overlaps
 from rsn.inference.devices import pick_device
 from rsn.inference.engines import build_engine
-from rsn.networks.card import COARSEST, Card
+from rsn.networks.card import Card, DetectorSettings
 from rsn.networks.network import PoseNetwork
 
-# Times the card's input size: those who are small are found in the large look, those who fill the picture in the small.
-LOOKS = (3 / 7, 1.0)
 ONE_PERSON = 0.5  # overlap from which two boxes are of one person
 
 
@@ -30,7 +22,8 @@ class StarterDetector:
 
     Args:
         network, card: as `load_model` gives them; a copy of the network as it is now is used.
-        device, least_score: as in `open_detector`.
+        device, box_threshold: as in `open_detector`.
+        settings: image sizes, flip test and box threshold; by default those of the card.
 
     Raises:
         WeightsError: weights that find joints, not people.
@@ -42,29 +35,33 @@ class StarterDetector:
         card: Card,
         *,
         device: str = "auto",
-        least_score: float = STARTER_LEAST_SCORE,
+        box_threshold: float | None = None,
+        settings: DetectorSettings | None = None,
     ) -> None:
         if card.skeleton != PERSON_BOX:
             raise WeightsError(f"these weights find {card.skeleton.name} joints; a detector's find boxes")
         self.engine = build_engine("torch", network, card, pick_device(device))
         self.card = card
-        self.least_score = least_score
+        self.settings = settings or card.detector or DetectorSettings()
+        self.box_threshold = self.settings.box_threshold if box_threshold is None else box_threshold
 
     @torch.inference_mode()
     def __call__(self, image: Image) -> Found:
         """(H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best first."""
-        boxes, scores = agreed([self._look(image, factor) for factor in LOOKS])
-        sure = scores >= self.least_score
+        boxes, scores = agreed([self._look(image, side) for side in self.settings.image_sizes])
+        sure = scores >= self.box_threshold
         return without_overlaps((boxes[sure], scores[sure]), ONE_PERSON)
 
-    def _look(self, image: Image, factor: float) -> Found:
-        """All boxes from the picture and its mirror image at one size."""
+    def _look(self, image: Image, side: int) -> Found:
+        """All boxes from the image, and with the flip test from the flipped one too, resized into a square."""
         height, width = image.shape[:2]
-        high, wide = (max(1, round(factor * side / COARSEST)) * COARSEST for side in self.card.input_size)
-        crop = Crop.of_box([0, 0, width, height], (high, wide), self.card.extension)
-        pixels = np.stack([crop.cut_small(image), crop.mirrored().cut_small(image)])
-        straight, mirrored = self.engine(torch.from_numpy(pixels).permute(0, 3, 1, 2)).chunk(2)
-        corners, scores = decode_boxes((straight + mirror_boxes_back(mirrored)) / 2)
+        crop = Crop.of_box([0, 0, width, height], (side, side), self.card.extension)
+        crops = [crop, crop.mirrored()] if self.settings.flip_test else [crop]
+        pixels = np.stack([one.cut_small(image) for one in crops])
+        maps = self.engine(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        if self.settings.flip_test:
+            maps = (maps[:1] + mirror_boxes_back(maps[1:])) / 2
+        corners, scores = decode_boxes(maps)
         ends = crop.to_image(corners[0].double().cpu().numpy().reshape(-1, 2)).reshape(-1, 4)
         return found_people(ends, scores[0].double().cpu().numpy(), (height, width), 0.0)
 

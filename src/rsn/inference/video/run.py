@@ -20,7 +20,7 @@ from rsn.inference.estimator import PoseEstimator, Scene, View
 from rsn.inference.pipeline import in_order, made_ahead
 from rsn.inference.smoothing import Smoother
 from rsn.inference.style import Style
-from rsn.inference.tracking import FOUND, Tracked, Tracker
+from rsn.inference.tracking import Tracked, Tracker
 from rsn.inference.video.frames import Frame, FrameSource, VideoError
 from rsn.inference.video.settings import VideoSettings
 from rsn.inference.video.writing import outputs
@@ -48,8 +48,12 @@ def predict_video(
     name: str,
     settings: VideoSettings,
     style: Style | None = None,
+    *,
+    detected: bool = True,
 ) -> Generator[Moment]:
     """Estimate a video and write folder/NAME.mp4, NAME.jsonl and NAME.csv; yields what was written.
+
+    detected: whether the boxes are those of a detector, so that only the people that `select` reports stay.
 
     Closed early, it ends the files where they are. After an error there are none. The source is closed in the end.
 
@@ -58,13 +62,16 @@ def predict_video(
         VideoError: there was not one frame.
         AnnotationError: boxes that a file does not have, or of which not one can be looked at.
     """
-    skeleton, style = estimator.card.skeleton, style or Style()
+    skeleton = estimator.card.skeleton
+    style = (style or Style()).with_defaults(estimator.card.keypoint_threshold)
     if style.label == "auto":
         style = replace(style, label="id")
     seen = False
     with (
         closing(source),  # last, since the sound is copied from it
-        closing(made_ahead(video_people(estimator, source, boxes, settings), ahead=WAITING)) as moments,
+        closing(
+            made_ahead(video_people(estimator, source, boxes, settings, detected=detected), ahead=WAITING)
+        ) as moments,
         outputs(folder, name, source, skeleton) as (video, records),
     ):
         for moment in moments:
@@ -86,20 +93,27 @@ def predict_video(
 
 
 def video_people(
-    estimator: PoseEstimator, source: FrameSource, boxes: BoxSource, settings: VideoSettings
+    estimator: PoseEstimator,
+    source: FrameSource,
+    boxes: BoxSource,
+    settings: VideoSettings,
+    *,
+    detected: bool = True,
 ) -> Generator[Moment]:
-    """People of a video, with ids and smoothed, frame after frame.
+    """People of a video, with ids and smoothed, frame after frame; `detected` as in `predict_video`.
 
     Raises:
         AnnotationError: boxes that a file does not have, or of which not one can be looked at.
     """
-    skeleton, notes = estimator.card.skeleton, BoxNotes()
-    tracker, smoother = Tracker(skeleton, settings.tracking), Smoother(settings.smoothing)
+    notes = BoxNotes()
+    threshold = estimator.card.keypoint_threshold
+    tracker = Tracker(estimator.card.skeleton, settings.tracking, keypoint_threshold=threshold)
+    smoother = Smoother(settings.smoothing, keypoint_threshold=threshold)
     with closing(made_ahead(source.frames(), ahead=WAITING)) as frames:
         if settings.detect_every == 1:
-            found = _every_frame(estimator, frames, boxes, notes)
+            found = _every_frame(estimator, frames, boxes, notes, detected=detected)
         else:
-            found = _carried(estimator, frames, boxes, settings.detect_every, tracker, notes)
+            found = _carried(estimator, frames, boxes, settings.detect_every, tracker, notes, detected=detected)
         for frame, people in found:
             tracked = tracker(people, frame.seconds)
             yield Moment(frame, smoother(tracked, frame.seconds))
@@ -109,7 +123,7 @@ def video_people(
 
 
 def _every_frame(
-    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, notes: BoxNotes
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource, notes: BoxNotes, *, detected: bool
 ) -> Iterator[tuple[Frame, list[Person]]]:
     """People where the boxes are, batches across frames."""
 
@@ -124,7 +138,7 @@ def _every_frame(
             group = [first, *islice(looked, count - 1)]
             found = estimator.estimate_views(views for _, views in group)
             for (frame, _), people in zip(group, found, strict=True):
-                yield frame, _once(estimator, people)
+                yield frame, _once(estimator, people, detected=detected)
 
 
 def _carried(
@@ -134,6 +148,8 @@ def _carried(
     every: int,
     tracker: Tracker,
     notes: BoxNotes,
+    *,
+    detected: bool,
 ) -> Iterator[tuple[Frame, list[Person]]]:
     """People where the boxes are in every Nth frame, and between where the tracker expects those of the frame before.
 
@@ -144,18 +160,19 @@ def _carried(
             scene, said = Scene.within(frame.image, *boxes(frame.path, frame.image))
             notes.add(said)
         else:
-            scene = _expected_scene(frame, tracker.expected(frame.seconds))
+            scene = _expected_scene(frame, tracker)
         (people,) = estimator.estimate([scene])
-        yield frame, _once(estimator, people)
+        yield frame, _once(estimator, people, detected=detected)
 
 
-def _expected_scene(frame: Frame, people: Iterable[Person]) -> Scene:
+def _expected_scene(frame: Frame, tracker: Tracker) -> Scene:
     """The boxes of people who are still to be seen: some of their joints were found, and they are within the image."""
     height, width = frame.image.shape[:2]
     seen = [
         person
-        for person in people
-        if np.count_nonzero(person.scores > FOUND) >= FEWEST_JOINTS and _meet(person.box, width, height)
+        for person in tracker.expected(frame.seconds)
+        if np.count_nonzero(person.scores >= tracker.keypoint_threshold) >= FEWEST_JOINTS
+        and _meet(person.box, width, height)
     ]
     return Scene.of(frame.image, [person.box for person in seen], [person.box_score for person in seen])
 
@@ -166,8 +183,10 @@ def _meet(box: FloatArray, width: int, height: int) -> bool:
     return bool(x < width and y < height and x + box_width > 0 and y + box_height > 0)
 
 
-def _once(estimator: PoseEstimator, people: list[Person]) -> list[Person]:
-    """Nobody twice: two boxes may have led to one body."""
+def _once(estimator: PoseEstimator, people: list[Person], *, detected: bool) -> list[Person]:
+    """Each person once: two boxes may have led to the same one."""
+    if detected:
+        return estimator.select(people)
     skeleton = estimator.card.skeleton
     return without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
 

@@ -16,7 +16,7 @@ let watching = null; // AbortController of the camera or video
 let asking = null; // AbortController of the request for the current photo
 
 // What is shown of the current item. heatmap: null, "all", or the number of a joint. pointed: {person, joint}.
-const view = { jointScore: 0.6, personScore: 0, skeletons: true, boxes: true, heatmap: null, drawing: false, pointed: null };
+const view = { jointScore: 0.3, personScore: 0, skeletons: true, boxes: true, heatmap: null, drawing: false, pointed: null };
 
 function render() {
   stage.render(current, view, watching !== null);
@@ -195,6 +195,12 @@ function onChange(id, change) {
   });
 }
 
+/** The model's own threshold, until the user chooses another. */
+function takeThreshold() {
+  view.jointScore = modelInUse().keypoint_threshold;
+  byId("joint-score").value = view.jointScore;
+}
+
 function wirePanel() {
   onChange("joint-score", (input) => (view.jointScore = Number(input.value)));
   onChange("person-score", (input) => (view.personScore = Number(input.value)));
@@ -206,6 +212,7 @@ function wirePanel() {
     render();
   });
   byId("model").addEventListener("input", () => {
+    takeThreshold();
     for (const photo of photos) Object.assign(photo, { answer: null, error: null, heatmaps: null });
     view.heatmap = null;
     if (current && !watching) look(current);
@@ -269,6 +276,7 @@ async function start() {
     return;
   }
   byId("model").append(...service.models.map(({ name, summary }) => Object.assign(new Option(name, name), { title: summary })));
+  takeThreshold();
   byId("finding").textContent = panel.finding(modelInUse());
   const address = `${location.origin}/api/people`;
   byId("curl").textContent = `curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' ${address}`;

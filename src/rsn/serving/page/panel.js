@@ -5,7 +5,6 @@ import { spoken } from "./stage.js";
 import { svg } from "./svg.js";
 
 const byId = (id) => document.getElementById(id);
-const NOTHING_FOUND = 0.5; // what a joint scores whose map is empty
 
 /** Show settings and people of an item. */
 export function render(item, view, model, isLive) {
@@ -96,11 +95,10 @@ function row(item, person, joint, number, view) {
 }
 
 function bar(score) {
-  const filled = Math.min(Math.max((score - NOTHING_FOUND) / 0.6, 0), 1);
   return svg(
     "svg",
     { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
     svg("rect", { class: "track", width: 100, height: 8, rx: 4 }),
-    svg("rect", { width: 100 * filled, height: 8, rx: 4 }),
+    svg("rect", { width: 100 * score, height: 8, rx: 4 }),
   );
 }
