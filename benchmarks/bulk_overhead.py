@@ -26,7 +26,8 @@ from rsn.inference.photos import estimate_photos
 
 SETTINGS = Settings(
     inputs=(), column="image", name_column=None, model="rsn18.starter", model_sha256="", boxes="whole",
-    boxes_sha256="", detector=None, detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False, engine="torch",
+    boxes_sha256="", detector=None, detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False,
+    engine="torch",
 )  # fmt: skip
 
 

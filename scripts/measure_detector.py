@@ -1,34 +1,88 @@
-"""AP of a people detector, and what its scores are worth, on pictures of a COCO file in which everybody is labelled.
+"""AP of a person detector, and how precision and recall depend on its settings, on images where everybody is labeled.
 
-Usage: python scripts/measure_detector.py DETECTOR ANNOTATIONS.json IMAGES [FIGURES.json]
+Usage: python scripts/measure_detector.py DETECTOR ANNOTATIONS.json IMAGES [TABLE.csv]
 
-DETECTOR is whatever `rsn predict --detector` takes. FIGURES.json is written, for scripts/ship_weights.py.
+DETECTOR is whatever `rsn predict --detector` takes. ANNOTATIONS.json is a COCO file; images that say
+`annotations_complete` count. With TABLE.csv, a detector of ours is measured with other image sizes, with and without the
+flip test: a row each, with the lowest box threshold of a precision of at least 70 % and the time on one CPU core.
 """
 
-import json
+import csv
 import sys
+import time
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from rsn.datasets.coco import read_json
-from rsn.evaluation.boxes import measure_detector
-from rsn.files import write_atomically
+from rsn.evaluation.boxes import BoxScores, measure_detector
 from rsn.inference.detection import open_detector
+from rsn.inference.detection.starter import StarterDetector
+from rsn.networks.card import DetectorSettings
+from rsn.networks.weights import load_model
 
-BOX_THRESHOLD = 0.02  # low, so that the figures see how precision falls
+BOX_THRESHOLD = 0.02  # low, so that AP sees how precision falls
+WANTED_PRECISION = 0.70
+IMAGE_SIZES = ((448,), (576,), (256, 448), (256, 512), (256, 576), (320, 512), (256, 448, 576))
 
 
-def main(detector: str, annotations: Path, images: Path, figures: Path | None = None) -> None:
-    """Print AP and AP50 in percent, and precision and recall of the boxes above each score."""
-    scores = measure_detector(
-        open_detector(detector, box_threshold=BOX_THRESHOLD), read_json(annotations), images
-    )
+def main(detector: str, annotations: Path, images: Path, table: Path | None = None) -> None:
+    """Print AP and AP50 in percent, and precision and recall of the boxes above each threshold; write the table."""
+    document = read_json(annotations)
+    if table:
+        network, card = load_model("rsn18.people" if detector == "starter" else detector)
+        torch.set_num_threads(1)
+        rows = []
+        for sizes in IMAGE_SIZES:
+            for flip_test in (False, True):
+                settings = DetectorSettings(sizes, flip_test, BOX_THRESHOLD)
+                one = StarterDetector(network, card, device="cpu", settings=settings)
+                rows.append(settings_row(one, document, images))
+                print(rows[-1], flush=True)
+        with table.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return
+    scores = measure_detector(open_detector(detector, box_threshold=BOX_THRESHOLD), document, images)
     print(f"AP {100 * scores.ap:.1f}, AP50 {100 * scores.ap50:.1f}")
     for percent in range(10, 95, 5):
         precision, recall = scores.precision_and_recall(percent / 100)
-        print(f"score {percent / 100:.2f}: precision {100 * precision:.0f}, recall {100 * recall:.0f}")
-    if figures:
-        document = {"figures": {"AP": scores.ap, "AP50": scores.ap50}}
-        write_atomically(figures, (json.dumps(document) + "\n").encode())
+        print(f"threshold {percent / 100:.2f}: precision {100 * precision:.0f}, recall {100 * recall:.0f}")
+
+
+def settings_row(detector: StarterDetector, document: dict[str, Any], images: Path) -> dict[str, object]:
+    """A row of the table."""
+    seconds, count = 0.0, 0
+
+    def timed(image: Any) -> Any:
+        nonlocal seconds, count
+        start = time.process_time()
+        found = detector(image)
+        seconds, count = seconds + time.process_time() - start, count + 1
+        return found
+
+    scores = measure_detector(timed, document, images)
+    threshold = lowest_threshold(scores)
+    precision, recall = scores.precision_and_recall(threshold)
+    settings = detector.settings
+    return {
+        "image_sizes": "+".join(map(str, settings.image_sizes)),
+        "flip_test": "yes" if settings.flip_test else "no",
+        "AP": f"{100 * scores.ap:.1f}",
+        "AP50": f"{100 * scores.ap50:.1f}",
+        "box_threshold": f"{threshold:.2f}",
+        "precision": f"{100 * precision:.0f}",
+        "recall": f"{100 * recall:.0f}",
+        "cpu_ms_per_image": f"{1000 * seconds / count:.0f}",
+    }
+
+
+def lowest_threshold(scores: BoxScores) -> float:
+    """The lowest box threshold, in steps of 0.01, of a precision of at least `WANTED_PRECISION`."""
+    steps = (percent / 100 for percent in range(1, 100))
+    return next(step for step in steps if scores.precision_and_recall(step)[0] >= WANTED_PRECISION)
 
 
 if __name__ == "__main__":

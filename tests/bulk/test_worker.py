@@ -35,7 +35,8 @@ def _threads() -> Iterator[None]:
 def settings(random_weights: Path) -> Settings:
     return Settings(
         inputs=(), column="image", name_column=None, model=str(random_weights), model_sha256="", boxes="whole",
-        boxes_sha256="", detector="", detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False, engine="torch",
+        boxes_sha256="", detector="", detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False,
+        engine="torch",
     )  # fmt: skip
 
 

@@ -1,0 +1,186 @@
+"""Measure the weights of the package and write the metrics into their metadata and into a JSON file.
+
+Usage: python scripts/measure_weights.py ANNOTATIONS.json IMAGES METRICS.json
+
+ANNOTATIONS.json is a COCO keypoints file. On all its images: the pose weights with labeled boxes and the flip test, and
+where they fail (mean OKS by size of the person and by number of labeled keypoints, PCK by keypoint). On the images that
+say `annotations_complete`: the detector, which persons are reported by boxes alone and by `person_threshold`, and end to
+end what `rsn predict` writes when it is called without options.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from rsn import COCO_17, PoseEstimator
+from rsn.datasets.coco import read_coco, read_json
+from rsn.datasets.labelled import LabelledPerson
+from rsn.evaluation import evaluate_keypoints
+from rsn.evaluation.boxes import BoxScores, evaluate_boxes, measure_detector
+from rsn.evaluation.run import estimate_boxes, labelled_boxes
+from rsn.files import write_atomically
+from rsn.inference.detection import open_detector
+from rsn.networks.weights import load_model, save_weights, weights_path
+from rsn.people import to_raw
+
+POSES, PEOPLE = "rsn18.starter", "rsn18.people"
+PACKAGE = Path(__file__).parents[1] / "src" / "rsn" / "weights"
+SIDES = (0, 32, 64, 96, 128, 192, 256, np.inf)  # of the square of a person's area, in pixels
+COUNTS = (1, 6, 11, 15, 18)  # of labeled keypoints
+PCK_AT = 0.5  # of the square root of the area
+
+
+def main(annotations: Path, images: Path, metrics: Path) -> None:
+    """Measure, print, write."""
+    document = read_json(annotations)
+    complete = complete_part(document)
+    poses, details = measure_poses(annotations, images)
+    people = measure_people(document, images)
+    report = {
+        POSES: poses | {"details": details},
+        PEOPLE: people,
+        "end_to_end": measure_predict(complete, images),
+    }
+    write_metrics(POSES, {name: value for name, value in poses.items() if isinstance(value, float)})
+    write_metrics(PEOPLE, {name: people[name] for name in ("AP", "AP50", "precision", "recall")})
+    text = json.dumps(report, indent=1)
+    write_atomically(metrics, (text + "\n").encode())
+    print(text)
+
+
+def complete_part(document: dict[str, Any]) -> dict[str, Any]:
+    """The images on which everybody is labeled, and their annotations."""
+    images = [image for image in document["images"] if image.get("annotations_complete")]
+    ids = {image["id"] for image in images}
+    annotations = [entry for entry in document["annotations"] if entry["image_id"] in ids]
+    return document | {"images": images, "annotations": annotations}
+
+
+def measure_poses(annotations: Path, images: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    """The ten COCO metrics with labeled boxes and the flip test, and where the poses fail."""
+    estimator = PoseEstimator(POSES, detector=None, flip=True)
+    people = read_coco(annotations, images).with_joints()
+    boxes = labelled_boxes(people)
+    found = [entry for entries in estimate_boxes(estimator, boxes) for entry in entries]
+    scores = evaluate_keypoints(annotations, found, COCO_17)
+    by_image: dict[Any, list[LabelledPerson]] = {}
+    for person in people.people:
+        by_image.setdefault(person.image, []).append(person)
+    labeled = [person for image in boxes for person in by_image[image.image]]  # in the order of the results
+    areas = {
+        (entry["image_id"], *entry["bbox"]): entry["area"] for entry in read_json(annotations)["annotations"]
+    }
+    sizes = np.array([areas[person.image.id, *person.box.tolist()] for person in labeled])
+    return rounded(scores.as_dict()), failures(labeled, sizes, found)
+
+
+def failures(
+    labeled: list[LabelledPerson], areas: NDArray[np.float64], found: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Mean OKS by size and by number of labeled keypoints; PCK by keypoint, each of people with labels."""
+    truth = np.stack([person.keypoints for person in labeled])
+    visible = np.stack([person.visibility for person in labeled]) > 0
+    points = np.array([entry["keypoints"] for entry in found]).reshape(len(found), -1, 3)[..., :2]
+    distances = np.linalg.norm(points - truth, axis=-1)
+    sigmas = np.asarray(COCO_17.sigmas)
+    similarity = np.exp(-(distances**2) / (2 * (2 * sigmas) ** 2 * areas[:, None]))
+    oks = (similarity * visible).sum(1) / visible.sum(1)
+    right = distances <= PCK_AT * np.sqrt(areas)[:, None]
+    return {
+        "mean_oks": round(float(oks.mean()), 3),
+        "mean_oks_by_square_root_of_area": groups(np.sqrt(areas), oks, SIDES),
+        "mean_oks_by_labeled_keypoints": groups(visible.sum(1), oks, COUNTS),
+        f"pck_at_{PCK_AT}_of_square_root_of_area": {
+            name: round(float(right[visible[:, i], i].mean()), 3) for i, name in enumerate(COCO_17.joints)
+        },
+    }
+
+
+def groups(
+    values: NDArray[Any], oks: NDArray[np.float64], limits: tuple[float, ...]
+) -> dict[str, dict[str, float]]:
+    """Mean OKS and number of the people whose value lies from one limit to below the next."""
+    table = {}
+    for low, high in zip(limits, limits[1:], strict=False):
+        chosen = (values >= low) & (values < high)
+        if chosen.any():
+            table[f"{low:g} to {high:g}"] = {
+                "people": int(chosen.sum()),
+                "mean_oks": round(float(oks[chosen].mean()), 3),
+            }
+    return table
+
+
+def measure_people(document: dict[str, Any], images: Path) -> dict[str, Any]:
+    """AP of the detector; precision and recall at its threshold."""
+    scores = measure_detector(open_detector("starter", box_threshold=0.02), document, images)
+    settings = load_model(PEOPLE)[1].detector
+    assert settings is not None
+    precision, recall = scores.precision_and_recall(settings.box_threshold)
+    return rounded({"AP": scores.ap, "AP50": scores.ap50, "precision": precision, "recall": recall}) | {
+        "image_sizes": list(settings.image_sizes),
+        "flip_test": settings.flip_test,
+        "box_threshold": settings.box_threshold,
+    }
+
+
+def measure_predict(document: dict[str, Any], images: Path) -> dict[str, Any]:
+    """What `rsn predict` finds without options: keypoint AP, and precision and recall of persons (IoU of 0.5)."""
+    paths = [str(images / image["file_name"]) for image in document["images"]]
+    reported = predicted(paths)
+    every = predicted(paths, "--person-threshold", "0")
+    scores = evaluate_keypoints(document, [to_raw(entry) for entry in reported], COCO_17)
+    return {
+        "AP": round(scores.ap, 4),
+        "AP50": round(scores.ap50, 4),
+        "person_threshold": load_model(POSES)[1].person_threshold,
+        "by boxes alone": persons(document, every),
+        "by person_threshold": persons(document, reported),
+    }
+
+
+def predicted(paths: list[str], *options: str) -> list[dict[str, Any]]:
+    """The entries of poses.json."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "rsn", "predict", *paths, "--output", folder, *options]
+        subprocess.run(command, check=True)
+        entries: list[dict[str, Any]] = read_json(Path(folder) / "poses.json")
+    return entries
+
+
+def persons(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, float]:
+    """Precision and recall of the boxes of all entries."""
+    results = [
+        {"image_id": entry["image_id"], "category_id": 1, "bbox": entry["box"], "score": entry["score"]}
+        for entry in entries
+    ]
+    scores: BoxScores = evaluate_boxes(document, results)
+    precision, recall = scores.precision_and_recall(0)
+    return rounded({"precision": precision, "recall": recall})
+
+
+def write_metrics(name: str, metrics: dict[str, float]) -> None:
+    """Replace the metrics in the metadata of weights of the package; the tensors stay."""
+    network, card = load_model(name)
+    with safe_open(weights_path(name), "pt") as file:
+        half = any(file.get_slice(key).get_dtype() == "F16" for key in file.keys())
+    save_weights(PACKAGE / f"{name}.safetensors", network, replace(card, figures=metrics), half=half)
+
+
+def rounded(metrics: dict[str, float]) -> dict[str, float]:
+    """To four digits."""
+    return {name: round(float(value), 4) for name, value in metrics.items()}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    main(*map(Path, sys.argv[1:]))
