@@ -3,8 +3,8 @@
 Usage: python scripts/measure_detector.py DETECTOR ANNOTATIONS.json IMAGES [TABLE.csv]
 
 DETECTOR is whatever `rsn predict --detector` takes. ANNOTATIONS.json is a COCO file; images that say
-`annotations_complete` count. With TABLE.csv, a detector of ours is measured with other image sizes, with and without the
-flip test: a row each, with the lowest box threshold of a precision of at least 70 % and the time on one CPU core.
+`annotations_complete` count. With TABLE.csv, a detector of ours is measured with other image sizes, with and without
+the flip test: a row each, with the lowest box threshold of a precision of at least 70 % and the time on one CPU core.
 """
 
 import csv

@@ -2,10 +2,10 @@
 
 Usage: python scripts/measure_weights.py ANNOTATIONS.json IMAGES METRICS.json
 
-ANNOTATIONS.json is a COCO keypoints file. On all its images: the pose weights with labeled boxes and the flip test, and
-where they fail (mean OKS by size of the person and by number of labeled keypoints, PCK by keypoint). On the images that
-say `annotations_complete`: the detector, which persons are reported by boxes alone and by `person_threshold`, and end to
-end what `rsn predict` writes when it is called without options.
+ANNOTATIONS.json is a COCO keypoints file. On all its images: the pose weights with labeled boxes and the flip test,
+and where they fail (mean OKS by size of the person and by number of labeled keypoints, PCK by keypoint). On the images
+that say `annotations_complete`: the detector, which persons are reported by boxes alone and by `person_threshold`, and
+end to end what `rsn predict` writes when it is called without options.
 """
 
 import json
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def groups(
 ) -> dict[str, dict[str, float]]:
     """Mean OKS and number of the people whose value lies from one limit to below the next."""
     table = {}
-    for low, high in zip(limits, limits[1:], strict=False):
+    for low, high in pairwise(limits):
         chosen = (values >= low) & (values < high)
         if chosen.any():
             table[f"{low:g} to {high:g}"] = {

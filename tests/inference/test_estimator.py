@@ -132,3 +132,14 @@ def test_of_people_whom_a_detector_found_twice_one_stays(random_weights: Path, i
     assert sorted(tuple(person.box) for person in found) == sorted(map(tuple, BOXES[:2]))
     assert [person.score for person in found] == sorted((person.score for person in found), reverse=True)
     assert len(detecting(image, twice)) == 3  # boxes that were given all get their answer
+
+
+def test_select_leaves_out_duplicates_and_people_below_the_threshold(random_weights: Path) -> None:
+    estimator = PoseEstimator(random_weights, detector=None, engine="torch", person_threshold=0.3)
+    pose = np.random.default_rng(0).uniform(0, 100, (17, 2))
+
+    def found(step: float, raw: float) -> Person:
+        return Person.from_joints([0, 0, 100, 100], pose + step, np.full(17, raw))
+
+    people = [found(0, 0.9), found(0, 1.2), found(500, 1.0), found(900, 0.7)]
+    assert [person.score for person in estimator.select(people)] == pytest.approx([0.7, 0.5])

@@ -13,6 +13,7 @@ import yaml
 from rsn.errors import RecipeError, WeightsError
 from rsn.evaluation.boxes import measure_detector
 from rsn.inference.detection import open_detector
+from rsn.networks.card import DetectorSettings
 from rsn.networks.weights import load_model
 from rsn.training.detector import DetectorRecipe, detector_network, train_detector
 from rsn.training.recipe import Compute, read_settings
@@ -35,7 +36,7 @@ def recipe(boxed_json: Path, people_json: Path, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("recipe")
     document = {
         "output": str(folder / "run"), "train": [source], "validation": source, "start_from": None,
-        "input_size": [64, 64], "validation_size": [64, 64], "validate_every": 2,
+        "input_size": [64, 64], "detector": {"image_sizes": [64]}, "validate_every": 2,
         "optimisation": {"steps": 4, "batch_size": 2, "warmup_steps": 1, "average": 0.9},
         "compute": {"workers": 0},
     }  # fmt: skip
@@ -114,7 +115,7 @@ def test_a_short_run_learns_to_find_drawn_figures(recipe: DetectorRecipe, tmp_pa
         recipe,
         output=tmp_path / "run",
         input_size=(96, 96),
-        validation_size=(128, 160),
+        detector=DetectorSettings((160,)),
         validate_every=80,
         optimisation=replace(
             recipe.optimisation, steps=160, batch_size=4, learning_rate=2e-3, warmup_steps=10, average=None

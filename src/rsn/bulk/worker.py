@@ -131,7 +131,9 @@ class Estimating:
         threads = READERS_ELSEWHERE if "://" in part.urls[0] else READERS_HERE
         pictures = pictures_of(part, self._columns)
         looks = waiting.over(look_ahead(self._estimator, pictures, self._read, threads=threads))
-        for picture, image, found in estimate_looks(self._estimator, looks, tell, detected=self._detected, notes=notes):
+        for picture, image, found in estimate_looks(
+            self._estimator, looks, tell, detected=self._detected, notes=notes
+        ):
             people.add(picture.name, image, found)
         output.write_part(number, people, unreadable)
         seconds = time.perf_counter() - start

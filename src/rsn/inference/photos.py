@@ -103,8 +103,8 @@ def estimate_photos(
 ) -> Iterator[Photo]:
     """Photos in order, their crops batched together; one that fails goes to `on_error` and is left out.
 
-    detected: whether the boxes are those of a detector, so that only the people that `select` reports stay. notes: as in
-    `predict_photos`.
+    detected: whether the boxes are those of a detector, so that only the people that `select` reports stay.
+    notes: as in `predict_photos`.
     """
 
     def read(path: Path) -> tuple[Image, Boxes]:

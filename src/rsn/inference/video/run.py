@@ -113,7 +113,9 @@ def video_people(
         if settings.detect_every == 1:
             found = _every_frame(estimator, frames, boxes, notes, detected=detected)
         else:
-            found = _carried(estimator, frames, boxes, settings.detect_every, tracker, notes, detected=detected)
+            found = _carried(
+                estimator, frames, boxes, settings.detect_every, tracker, notes, detected=detected
+            )
         for frame, people in found:
             tracked = tracker(people, frame.seconds)
             yield Moment(frame, smoother(tracked, frame.seconds))
