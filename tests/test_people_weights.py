@@ -17,8 +17,8 @@ from rsn.exporting.run import export_model
 from rsn.heatmaps.boxes import PERSON_BOX
 from rsn.images import write_image
 from rsn.inference.detection import open_detector
-from rsn.inference.detection.opening import default_box_threshold
 from rsn.inference.detection.boxes import Detector
+from rsn.inference.detection.opening import default_box_threshold
 from rsn.networks.weights import load_card, weights_path
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"

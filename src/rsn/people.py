@@ -76,7 +76,9 @@ class Person:
         places = list(order)
         return replace(self, keypoints=self.keypoints[places], raw_scores=self.raw_scores[places])
 
-    def to_coco(self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False) -> dict[str, Any]:
+    def to_coco(
+        self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False
+    ) -> dict[str, Any]:
         """An entry of a COCO keypoint results file.
 
         With `raw` the scores are the raw ones, as evaluation and submission need them. Else they are those in [0, 1],
