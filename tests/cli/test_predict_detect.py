@@ -46,7 +46,7 @@ def test_people_are_found_and_nobody_is_nobody(photos: Path, random_weights: Pat
     for entry in entries:
         joints = np.mean(entry["keypoints"][2::3])
         box_score = 0.9 if entry["box"][0] < 20 else 0.7
-        assert entry["score"] == pytest.approx(box_score * joints, rel=1e-3)
+        assert entry["score"] == pytest.approx(box_score * joints, abs=5e-4)
     assert {path.name for path in out.glob("*.jpg")} == {"two_poses.jpg", "nobody_poses.jpg"}
 
 

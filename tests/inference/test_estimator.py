@@ -52,7 +52,7 @@ def test_the_road_is_crop_network_decode_and_back(
     points, scores = heatmaps.decode(maps)
     person = estimator(image, BOXES[:1], [0.5])[0]
     np.testing.assert_allclose(person.keypoints, crop.to_image(points[0].numpy()), atol=1e-3)
-    assert person.score == pytest.approx(0.5 * scores.mean().item(), abs=1e-4)
+    assert person.raw_score == pytest.approx(0.5 * scores.mean().item(), abs=1e-4)
     assert person.box.tolist() == BOXES[0]
 
 
