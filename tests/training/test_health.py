@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rsn.errors import RsnWarning, TrainingError
+from rsn.errors import AnnotationError, RsnWarning, TrainingError
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
 
@@ -29,7 +29,21 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_told(
     assert (tmp_path / "run" / "last.safetensors").exists()
 
 
-def test_too_many_of_them_stop_the_run(damaged: str, recipe_file: Path, tmp_path: Path) -> None:
+def test_too_many_of_them_keep_a_run_from_starting(damaged: str, recipe_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        AnnotationError, match=r"1 pictures that cannot be read .*: image 1 \(000000000001\.png\)"
+    ):
+        train(read_recipe(recipe_file, (damaged, f"output={tmp_path / 'run'}")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_many_that_were_not_opened_before_stop_the_run(
+    damaged: str, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = tmp_path / "images/000000000002.png"
+    shutil.copy(tmp_path / "images/000000000001.png", sound.with_name("000000000003.png"))
+    shutil.copy(sound, tmp_path / "images/000000000001.png")
+    monkeypatch.setattr("rsn.training.run.OPENED_BEFORE", 1)  # the first
     with pytest.raises(
         TrainingError, match=r"1 of 4 pictures cannot be read.*most_unreadable allows \(0.01\)"
     ):

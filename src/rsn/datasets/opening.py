@@ -64,15 +64,19 @@ def examine_size(
         findings.add(kinds.ROTATED, file.id)
 
 
-def check_images(files: Iterable[ImageFile], where: str) -> None:
+def check_images(
+    files: Iterable[ImageFile], where: str, *, allowed: float = 0.0, sample: int | None = None
+) -> None:
     """Open images that are going to be needed, each once; where one has another size than told, an RsnWarning says so.
 
-    where: the file that lists them, for messages.
+    where: the file that lists them, for messages. allowed: the share of them that may be unreadable, which is then an
+    RsnWarning, too. sample: how many to open, evenly spread; all of them where it is None.
 
     Raises:
         AnnotationError: images that cannot be read, in the words of `rsn data check`.
     """
     once = list(dict.fromkeys(files))
+    once = once[:: max(1, -(-len(once) // sample))] if sample else once
     findings, sizes = Findings(), Findings()
     with ThreadPoolExecutor(cpu_count()) as threads:
         for file, looked in zip(once, threads.map(look, once), strict=True):
@@ -80,7 +84,9 @@ def check_images(files: Iterable[ImageFile], where: str) -> None:
                 findings.add(kinds.UNREADABLE, file.id, file.path.name)
             else:
                 examine_size(sizes, file, looked, np.empty((0, 2)))
-    findings.refuse(where)
+    if len(findings.ids.get(kinds.UNREADABLE, ())) > allowed * len(once):
+        findings.refuse(where)
+    findings.tell(where, (kinds.UNREADABLE,))
     sizes.tell(where, (kinds.OTHER_SIZE, kinds.UNROTATED))
 
 

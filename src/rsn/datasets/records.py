@@ -157,7 +157,8 @@ def read_images(document: Any, findings: Findings) -> list[ListedImage]:
         else:
             seen.add(plain)
             name = entry.get("file_name")
-            images.append(ListedImage(one, name if isinstance(name, str) else None, image_size(entry)))
+            named = isinstance(name, str) and bool(name.strip())
+            images.append(ListedImage(one, name if named else None, image_size(entry)))
     return images
 
 

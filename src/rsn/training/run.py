@@ -37,6 +37,7 @@ from rsn.training.report import write_run_report
 from rsn.training.synchronised import synchronise_norms
 
 LOG_EVERY = 20  # batches
+OPENED_BEFORE = 1000  # images of each set to train on; enough to meet a share of 1 % that cannot be read
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
@@ -77,6 +78,10 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     check_images((person.image for person in validation.people), str(recipe.validation.annotations))
     sets = training_sets(recipe, validation.skeleton)
     people = joined_people(sets)
+    for part in sets:
+        files = (person.image for person in part.people.people)
+        annotations = str(part.source.annotations)
+        check_images(files, annotations, allowed=recipe.most_unreadable, sample=OPENED_BEFORE)
     card = _card(recipe, validation)
     network = _network(recipe, card, _seen_together(recipe, processes))
     state = open_folder(recipe, processes, resume=resume)
