@@ -20,7 +20,7 @@ from rsn.heatmaps import decode
 from rsn.inference.drawing import draw_people
 from rsn.skeletons import COCO_17
 
-BOX = (14, 6, 370, 460)  # of Eileen Collins as the detector finds it, in pixels of scikit-image's photo
+BOX = (50, 0, 300, 440)  # around Eileen Collins, in pixels of scikit-image's photo
 JOINT = COCO_17.joints.index("left_shoulder")
 
 
