@@ -147,7 +147,7 @@ def test_the_program_in_the_documentation_answers_as_the_estimator(
     found = np.load(tmp_path / "joints.npz")
     person = PoseEstimator(files["onnx"])(read_image(tmp_path / "photo.jpg"), [[20, 10, 40, 70]])[0]
     np.testing.assert_allclose(found["joints"], person.keypoints, atol=1e-3)
-    np.testing.assert_allclose(found["scores"][0], person.scores, atol=1e-5)
+    np.testing.assert_allclose(found["scores"][0], person.raw_scores, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", HERE)

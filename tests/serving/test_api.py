@@ -67,7 +67,7 @@ def test_a_detector_finds_the_people(random_weights: Path, photo: Path) -> None:
 
 def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, photo: Path) -> None:
     """The better one; boxes of the request all stay. No more people than a request may have."""
-    twice = np.array([[1.0, 2.0, 60, 70], [1.0, 2.0, 60, 70.5], [30.0, 40, 30, 40]])
+    twice = np.array([[1.0, 2.0, 60, 70], [1.0, 2.0, 60, 70], [30.0, 40, 30, 40]])
 
     def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return twice, np.array([0.9, 0.8, 0.7])
