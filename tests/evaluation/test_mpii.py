@@ -19,7 +19,7 @@ from command import rsn
 from mpii_on_disk import write_release
 from rsn.datasets.labelled import LabelledPerson, PoseDataset
 from rsn.datasets.mpii import read_mpii
-from rsn.errors import AnnotationError, RsnError
+from rsn.errors import AnnotationError, RsnError, RsnWarning
 from rsn.evaluation.mpii import PckhScores, check_head_sizes, evaluate_pckh, pckh, results_of
 from rsn.evaluation.mpii_submission import SinglePersonTest, read_mpii_submission, write_mpii_submission
 from rsn.evaluation.run import estimate_boxes, labelled_boxes
@@ -143,6 +143,12 @@ def found_at(people: Iterable[LabelledPerson], shift: float) -> list[dict[str, A
     ]
 
 
+def test_somebody_without_a_result_counts_as_missed_aloud(mat: Path) -> None:
+    people = read_mpii(mat, mat.parent / "images").with_joints().people
+    with pytest.warns(RsnWarning, match="1 of 4 people have no result and count as missed"):
+        assert 0 < evaluate_pckh(people, found_at(people, 1)[1:]).mean < 1
+
+
 def test_results_are_recognised_by_image_and_box(mat: Path) -> None:
     people = read_mpii(mat, mat.parent / "images").with_joints().people
     results = found_at(people, 1)
@@ -150,9 +156,9 @@ def test_results_are_recognised_by_image_and_box(mat: Path) -> None:
     assert evaluate_pckh(people, found_at(people, 17)).mean < 1
     assert evaluate_pckh(people, json.loads(json.dumps(results))).mean == 1
     with pytest.raises(
-        AnnotationError, match=r"1 of 4 people have no result, first someone in image 000000001\.jpg"
+        AnnotationError, match=r"4 of 4 people have no result, first someone in image 000000001\.jpg"
     ):
-        evaluate_pckh(people, results[1:])
+        evaluate_pckh(people, [])
     with pytest.raises(AnnotationError, match="keypoints of 16 joints"):
         evaluate_pckh(people, [results[0] | {"keypoints": [1] * 51}])
     with pytest.raises(AnnotationError, match="'box'"):

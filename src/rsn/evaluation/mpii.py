@@ -3,6 +3,7 @@
 Andriluka et al., CVPR 2014; counted as in the RSN and HRNet repositories, whose tables are the ones to compare with.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,12 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsn.datasets.labelled import LabelledPerson
-from rsn.errors import AnnotationError
+from rsn.errors import AnnotationError, RsnWarning
 from rsn.skeletons import MPII_16
 
 THRESHOLD = 0.5  # head sizes
 TIGHT = 0.1
 REFERENCE_TIGHT = 0.11  # where the reference measures what its tables call Mean@0.1
+FAR = 1e6  # pixels: where nobody is
 NOBODY = -1.0  # a figure that cannot be told
 
 COLUMNS = {
@@ -77,26 +79,31 @@ def check_head_sizes(people: Sequence[LabelledPerson]) -> None:
 def evaluate_pckh(people: Sequence[LabelledPerson], results: Iterable[Entry]) -> PckhScores:
     """Compare results, found in the labelled boxes, with the labels.
 
-    results: COCO results as `evaluation.run.estimate_boxes` gives them, in any order; see `results_of`.
+    results: COCO results as `evaluation.run.estimate_boxes` gives them, in any order; see `results_of`. People without
+        a result, since their box lies outside the image, count as missed, and an RsnWarning says how many.
 
     Raises:
-        AnnotationError: as `results_of` and `pckh`.
+        AnnotationError: as `results_of` and `pckh`; nobody has a result.
     """
     return pckh(
-        results_of(people, results),
+        results_of(people, results, missed=FAR),
         np.reshape([person.keypoints for person in people], (len(people), len(MPII_16), 2)),
         _marked(people),
         _head_sizes(people),
     )
 
 
-def results_of(people: Sequence[LabelledPerson], results: Iterable[Entry]) -> NDArray[np.float64]:
+def results_of(
+    people: Sequence[LabelledPerson], results: Iterable[Entry], *, missed: float | None = None
+) -> NDArray[np.float64]:
     """The joints that were found in the labelled box of each person: (N, 16, 2), image pixels.
 
-    results: entries with image_id, keypoints and box (x, y, width, height), by which they are recognised.
+    results: entries with image_id, keypoints and box (x, y, width, height), by which they are recognised. missed: where
+        the keypoints of people without a result are, if they may be without one.
 
     Raises:
-        AnnotationError: a person without a result, or an entry that is not one of 16 joints.
+        AnnotationError: a person without a result, or with `missed` nobody with one; an entry that is not one of 16
+            joints.
     """
     try:
         found = {
@@ -111,7 +118,14 @@ def results_of(people: Sequence[LabelledPerson], results: Iterable[Entry]) -> ND
         ) from error
     keys = [(person.image.id, *_rounded(person.box)) for person in people]
     missing = [key for key in keys if key not in found]
-    if missing:
+    if missing and missed is not None and len(missing) < len(people):
+        warnings.warn(
+            f"{len(missing)} of {len(people)} people have no result and count as missed",
+            RsnWarning,
+            stacklevel=3,
+        )
+        found |= {key: np.full((len(MPII_16), 2), missed) for key in missing}
+    elif missing:
         raise AnnotationError(
             f"{len(missing)} of {len(people)} people have no result, first someone in image {missing[0][0]}; are the"
             " results of these annotations, in their boxes?"
