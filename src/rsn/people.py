@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsn.errors import AnnotationError
+from rsn.errors import AnnotationError, RsnError
 
 EMPTY = 0.5  # raw score of an empty heatmap
 KEYPOINT_THRESHOLD = (
@@ -114,6 +114,12 @@ class Person:
         low, high = joints[:, :2].min(0), joints[:, :2].max(0)
         box = np.asarray(entry.get("box", [*low, *(high - low)]), np.float64)
         return cls(box, joints[:, :2], joints[:, 2], score, box_score)
+
+
+def check_threshold(name: str, value: float) -> None:
+    """Refuse a threshold on scores that is not between 0 and 1 (RsnError)."""
+    if not 0 <= value <= 1:
+        raise RsnError(f"Invalid {name}: expected a number from 0 to 1, got {value:g}")
 
 
 def to_raw(entry: Any) -> Any:

@@ -86,3 +86,12 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(photos: Path, tmp_path: Pa
     fetched, failed = done.stderr.splitlines()
     assert "ustc-community/dfine-small-coco: is fetched from the Hugging Face hub, once" in fetched
     assert "no detector that can be used on the Hugging Face hub or in its cache" in failed
+
+
+@pytest.mark.parametrize("option", ["--person-threshold", "--box-threshold"])
+def test_predict_rejects_a_threshold_above_1(photos: Path, tmp_path: Path, option: str) -> None:
+    done = rsn("predict", photos / "two.png", option, 3, "--output", tmp_path / "out", "--device", "cpu")
+    assert done.returncode == 1
+    name = option[2:].replace("-", "_")
+    assert done.stderr.splitlines()[-1] == f"rsn: Invalid {name}: expected a number from 0 to 1, got 3"
+    assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ from rsn.inference.sharing import MadeFromArguments, check_process
 from rsn.networks.card import Card, Decoder
 from rsn.networks.network import PoseNetwork
 from rsn.oks import without_doubles
-from rsn.people import Person
+from rsn.people import Person, check_threshold
 
 # Joint scores that count for a person's score: all in the authors' code, those above 0.2 in MMPose's.
 SCORED_ABOVE: dict[Decoder, float | None] = {"rsn": None, "mmpose": 0.2, "unbiased": None}
@@ -194,6 +194,8 @@ class PoseEstimator(MadeFromArguments):
         self.card = self.members[0].card
         self._detector = detector
         self._opening = Lock()
+        if person_threshold is not None:
+            check_threshold("person_threshold", person_threshold)
         self.person_threshold = self.card.person_threshold if person_threshold is None else person_threshold
         self.flip = flip
         self.batch_size = batch_size

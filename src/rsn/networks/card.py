@@ -8,11 +8,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from rsn.errors import AnnotationError, UnknownNameError, WeightsError
+from rsn.errors import RsnError, UnknownNameError, WeightsError
 from rsn.networks.catalog import MODELS
 from rsn.networks.network import STRIDE
 from rsn.networks.refine import Refine
-from rsn.people import KEYPOINT_THRESHOLD
+from rsn.people import KEYPOINT_THRESHOLD, check_threshold
 from rsn.skeletons import COCO_17, Skeleton
 from rsn.typed_json import read_typed
 
@@ -33,7 +33,8 @@ class DetectorSettings:
     flip_test: whether each is also given to the network flipped. box_threshold: boxes with lower scores are left out.
 
     Raises:
-        WeightsError: a size that is no multiple of `COARSEST` or beyond `LARGEST_INPUT`, or a threshold outside [0, 1].
+        WeightsError: a size that is no multiple of `COARSEST` or beyond `LARGEST_INPUT`.
+        RsnError: a threshold outside [0, 1].
     """
 
     image_sizes: tuple[int, ...] = (256, 448)
@@ -46,7 +47,7 @@ class DetectorSettings:
             raise WeightsError(
                 f"Invalid image_sizes: expected multiples of {COARSEST}, at most {LARGEST_INPUT}, got {list(sizes)}"
             )
-        _check_threshold("box_threshold", self.box_threshold)
+        check_threshold("box_threshold", self.box_threshold)
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ class Card:
             or min(self.std) <= 0
         ):
             raise WeightsError(f"mean {self.mean} and std {self.std} must be three numbers each, std above 0")
-        _check_threshold("person_threshold", self.person_threshold)
-        _check_threshold("keypoint_threshold", self.keypoint_threshold)
+        check_threshold("person_threshold", self.person_threshold)
+        check_threshold("keypoint_threshold", self.keypoint_threshold)
         if len(self.extension) != 2 or not all(0 < factor <= LARGEST_EXTENSION for factor in self.extension):
             raise WeightsError(
                 f"a box cannot be extended by {self.extension}: two factors above 0 and up to {LARGEST_EXTENSION:g} are"
@@ -149,16 +150,13 @@ class Card:
             raise WeightsError("the file carries no model card, so its input size and joints are unknown")
         try:
             card = read_typed(cls, metadata[METADATA_KEY])
-        except (ValueError, AnnotationError) as error:
+        except WeightsError:
+            raise
+        except (ValueError, RsnError) as error:
             raise WeightsError(f"the file's model card cannot be read: {error}") from error
         if card.model not in MODELS:
             raise WeightsError(f"the file's model card: {UnknownNameError('model', card.model, MODELS)}")
         return card
-
-
-def _check_threshold(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise WeightsError(f"Invalid {name}: expected a number from 0 to 1, got {value}")
 
 
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:

@@ -98,6 +98,13 @@ def _weights(name: str, card: Card) -> Iterator[str]:
     yield f"{name}: {card.summary()}"
     yield f"  file        {weights_path(name)}"
     yield f"  mean, std   {card.mean}, {card.std} (RGB in [0, 1])"
+    if card.detector:
+        settings = card.detector
+        flip_test = "with" if settings.flip_test else "without"
+        sizes = ", ".join(map(str, settings.image_sizes))
+        yield f"  detector    image sizes {sizes}, {flip_test} flip test, box threshold {settings.box_threshold:g}"
+    else:
+        yield f"  thresholds  person {card.person_threshold:g}, keypoint {card.keypoint_threshold:g}"
     about = (
         ("trained on", card.trained_on), ("steps", card.steps), ("licence", card.license), ("notes", card.notes),
     )  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 from rsn.errors import UnknownNameError, WeightsError
 from rsn.inference.detection.boxes import BOX_THRESHOLD, Detector
 from rsn.networks.card import DetectorSettings
+from rsn.people import check_threshold
 
 STARTER = "starter"  # ours, in the package
 STARTER_WEIGHTS = "rsn18.people"
@@ -32,9 +33,12 @@ def open_detector(
         box_threshold: boxes with lower scores are left out; by default `default_box_threshold`.
 
     Raises:
-        UnknownNameError: neither a name nor a file. WeightsError: a model that cannot be fetched or read, or of
-            another kind. DeviceError: a device or library that is not there.
+        RsnError: a threshold outside [0, 1]. UnknownNameError: neither a name nor a file.
+        WeightsError: a model that cannot be fetched or read, or of another kind. DeviceError: a device or library that
+            is not there.
     """
+    if box_threshold is not None:
+        check_threshold("box_threshold", box_threshold)
     name, path = str(source), Path(source)
     if _is_ours(source):
         from rsn.inference.detection.starter import StarterDetector
