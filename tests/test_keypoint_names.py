@@ -130,3 +130,23 @@ def test_skeletons_of_the_package_keep_their_names() -> None:
     for body in (COCO_17, MPII_16, LSP_14):
         assert body.plain_joints == body.joints
         assert body.unpaired == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs", "unpaired"),
+    [
+        ("L_Eye R_Eye Nose L_F_Paw R_F_Paw L_B_Paw R_B_Paw", 3, ()),  # AP-10K
+        ("head wingL wingR forelegL4 forelegR4 midlegL4 midlegR4", 3, ()),  # flies in SLEAP
+        ("snout leftear rightear left_ear_tip right_ear_tip tailbase", 2, ()),  # mice in DeepLabCut
+        ("HeadF SpineL SpineF ElbowL ElbowR HandL HandR", 2, ("SpineL",)),  # Rat 7M; SpineL has no SpineR
+        ("Nose Nearfrontfoot Offfrontfoot Nearknee Offknee", 2, ()),  # Horse-10
+        ("hip rhip rkne rank lhip lkne lank spine neck lsho rsho lear rear", 5, ()),  # Panoptic, Human3.6M
+        ("Nose Neck MidHip RBigToe LBigToe RHeel LHeel REar LEar", 3, ()),  # OpenPose
+        ("upper_arm.L upper_arm.R mixamorig:LeftArm mixamorig:RightArm", 2, ()),  # rigs
+        ("front_left_light front_right_light wheel_RL wheel_RR mirrorL mirrorR", 3, ()),
+    ],
+)
+def test_pairs_in_names_that_data_sets_have(names: str, pairs: int, unpaired: tuple[str, ...]) -> None:
+    body = from_joint_names("odd", names.split())
+    assert len(body.pairs) == pairs
+    assert body.unpaired == unpaired

@@ -10,9 +10,10 @@ Words = tuple[str, ...]
 
 # Words for left and right. Those of one letter are also found within short words (FL, FR) and glued to others (Lwrist).
 _SIDES = (
-    ("left", "right"), ("l", "r"), ("lft", "rgt"), ("lt", "rt"), ("links", "rechts"), ("gauche", "droite"),
-    ("gauche", "droit"), ("izquierda", "derecha"), ("izquierdo", "derecho"), ("izq", "der"), ("sinistra", "destra"),
-    ("sinistro", "destro"), ("sx", "dx"), ("esquerda", "direita"), ("esquerdo", "direito"), ("左", "右"),
+    ("left", "right"), ("l", "r"), ("lft", "rgt"), ("lt", "rt"), ("near", "off"), ("links", "rechts"),
+    ("gauche", "droite"), ("gauche", "droit"), ("izquierda", "derecha"), ("izquierdo", "derecho"), ("izq", "der"),
+    ("sinistra", "destra"), ("sinistro", "destro"), ("sx", "dx"), ("esquerda", "direita"), ("esquerdo", "direito"),
+    ("左", "右"),
 )  # fmt: skip
 _SIDE_WORDS = {
     "left": "left",
