@@ -67,6 +67,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "calls"
 
 
+@pytest.mark.slow
 def test_an_engine_is_built_compared_and_described(weights: Path, calls: Path, tmp_path: Path) -> None:
     output = tmp_path / "out" / "m.engine"
     _, comparison = export_model(weights, output, format="tensorrt", decode=True)

@@ -34,7 +34,9 @@ def plain(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[f
     ("setting", "tolerance"),
     [
         ("compute.images=device", 1e-2),
-        ("compute.recompute=true", 1e-5),
+        pytest.param(
+            "compute.recompute=true", 1e-5, marks=pytest.mark.slow
+        ),  # see networks/test_recomputing.py
         ("compute.workers=2", 1e-6),
         # Slow, since many processors emulate these numbers.
         pytest.param("compute.precision=bf16-mixed", 3e-2, marks=pytest.mark.slow),
