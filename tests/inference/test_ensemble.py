@@ -40,7 +40,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def joints(estimator: PoseEstimator, image: np.ndarray) -> np.ndarray:
     return np.array(
-        [np.column_stack([person.keypoints, person.scores]) for person in estimator(image, BOXES)]
+        [np.column_stack([person.keypoints, person.raw_scores]) for person in estimator(image, BOXES)]
     )
 
 
