@@ -30,13 +30,14 @@ from rsn.evaluation.run import estimate_boxes, labelled_boxes
 from rsn.files import write_atomically
 from rsn.inference.detection import open_detector
 from rsn.networks.weights import load_model, save_weights, weights_path
-from rsn.people import to_raw
+from rsn.people import EMPTY, to_raw
 
 POSES, PEOPLE = "rsn18.starter", "rsn18.people"
 PACKAGE = Path(__file__).parents[1] / "src" / "rsn" / "weights"
 SIDES = (0, 32, 64, 96, 128, 192, 256, np.inf)  # of the square of a person's area, in pixels
 COUNTS = (1, 6, 11, 15, 18)  # of labeled keypoints
 PCK_AT = 0.5  # of the square root of the area
+CLOSE = 0.2  # of the square root of the area: a keypoint that is where a person would put it, or nearly so
 
 
 def main(annotations: Path, images: Path, metrics: Path) -> None:
@@ -89,8 +90,8 @@ def failures(
     """Mean OKS by size and by number of labeled keypoints; PCK by keypoint, each of people with labels."""
     truth = np.stack([person.keypoints for person in labeled])
     visible = np.stack([person.visibility for person in labeled]) > 0
-    points = np.array([entry["keypoints"] for entry in found]).reshape(len(found), -1, 3)[..., :2]
-    distances = np.linalg.norm(points - truth, axis=-1)
+    points = np.array([entry["keypoints"] for entry in found]).reshape(len(found), -1, 3)
+    distances = np.linalg.norm(points[..., :2] - truth, axis=-1)
     sigmas = np.asarray(COCO_17.sigmas)
     similarity = np.exp(-(distances**2) / (2 * (2 * sigmas) ** 2 * areas[:, None]))
     oks = (similarity * visible).sum(1) / visible.sum(1)
@@ -99,9 +100,25 @@ def failures(
         "mean_oks": round(float(oks.mean()), 3),
         "mean_oks_by_square_root_of_area": groups(np.sqrt(areas), oks, SIDES),
         "mean_oks_by_labeled_keypoints": groups(visible.sum(1), oks, COUNTS),
+        f"share_within_{CLOSE}_of_square_root_of_area_by_score": by_score(
+            np.clip(points[..., 2] - EMPTY, 0, 1)[visible],
+            (distances <= CLOSE * np.sqrt(areas)[:, None])[visible],
+        ),
         f"pck_at_{PCK_AT}_of_square_root_of_area": {
             name: round(float(right[visible[:, i], i].mean()), 3) for i, name in enumerate(COCO_17.joints)
         },
+    }
+
+
+def by_score(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Number of keypoints, and the share that is right, by score in steps of 0.1."""
+    steps = np.minimum(10 * scores, 9).astype(int)
+    return {
+        f"{step / 10:.1f} to {(step + 1) / 10:.1f}": {
+            "keypoints": int((steps == step).sum()),
+            "share": round(float(right[steps == step].mean()), 3),
+        }
+        for step in np.unique(steps)
     }
 
 

@@ -6,6 +6,18 @@ from pathlib import Path
 import pytest
 
 from pose_service import Client, estimator_of, serving
+from rsn.networks.weights import load_model, save_weights
+from rsn.training.module import set_head_gain
+
+
+@pytest.fixture(scope="session")
+def random_weights(random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with heatmaps that are high enough to be seen on the page."""
+    network, card = load_model(random_weights)
+    set_head_gain(network, 100)
+    path = tmp_path_factory.mktemp("serving") / "random.safetensors"
+    save_weights(path, network, card)
+    return path
 
 
 @pytest.fixture(scope="session")
