@@ -31,7 +31,7 @@ ID_COLOURS: tuple[Colour, ...] = (
 
 OPACITY = 0.92  # of joints and limbs that are certain
 FAINTEST = 0.3  # of those that are only just shown
-CERTAIN = 0.6  # score of a keypoint that is drawn with full opacity: 97 % of them are right (docs/starter-weights.md)
+CERTAIN = 0.6  # score of a keypoint that is drawn with full opacity: 96 % of them are right (docs/starter-weights.md)
 BOX_OPACITY = 0.6
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 6  # OpenCV draws at positions of 1 / 2 ** _SHIFT pixels
