@@ -104,8 +104,9 @@ def ask(connection: HTTPConnection, case: dict[str, Any]) -> dict[str, Any]:
 def is_right(case: dict[str, Any], answer: dict[str, Any], expected: dict[str, Any]) -> bool:
     """Whether the answer belongs to the request."""
     (person,), (other,) = answer["people"], expected["people"]
-    distance = np.linalg.norm(np.subtract(person["keypoints"], other["keypoints"]), axis=1)
-    same_box = np.allclose(person["box"], case["box"], atol=0.01)
+    joints, others = (np.reshape(one["keypoints"], (-1, 3))[:, :2] for one in (person, other))
+    distance = np.linalg.norm(joints - others, axis=1)
+    same_box = np.allclose(person["bbox"], case["box"], atol=0.01)
     return (
         [answer["width"], answer["height"]] == case["size"]
         and same_box

@@ -177,7 +177,7 @@ def predicted(paths: list[str], *options: str) -> list[dict[str, Any]]:
 def persons(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, float]:
     """Precision and recall of the boxes of all entries."""
     results = [
-        {"image_id": entry["image_id"], "category_id": 1, "bbox": entry["box"], "score": entry["score"]}
+        {"image_id": entry["image_id"], "category_id": 1, "bbox": entry["bbox"], "score": entry["score"]}
         for entry in entries
     ]
     scores: BoxScores = evaluate_boxes(document, results)

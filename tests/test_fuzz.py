@@ -163,7 +163,7 @@ def test_damaged_boxes(annotations: Path, tmp_path: Path, amount: Amount) -> Non
     forms: list[Any] = [
         {"1.png": [box, [*box, 0.5]], "2.png": []},
         [{"image_id": number, "category_id": 1, "bbox": box, "score": 0.5} for number in (1, 1, 2)],
-        [{"image_id": 1, "file_name": "1.png", "box": box, "score": 0.5, "keypoints": [0.0] * 51}],
+        [{"image_id": 1, "file_name": "1.png", "bbox": box, "score": 0.5, "keypoints": [0.0] * 51}],
         document,
     ]
 

@@ -10,11 +10,18 @@ from rsn.people import Person, to_raw
 def test_there_and_back() -> None:
     joints = np.random.default_rng(0).uniform(0, 100, (17, 2)).round(2)
     person = Person.from_joints([1, 2, 3, 4], joints, np.linspace(0, 1, 17).round(3), box_score=0.8)
-    back = Person.from_coco(person.to_coco(7, raw=True))
+    back = Person.from_dict(person.to_coco(7, raw=True))
     assert person.raw_score == pytest.approx(0.4)
     np.testing.assert_allclose(back.keypoints, person.keypoints)
     np.testing.assert_allclose(back.raw_scores, person.raw_scores)
     np.testing.assert_allclose(back.box, person.box)
+
+
+def test_a_person_is_read_as_it_was_written() -> None:
+    person = Person.from_joints([1, 2, 3, 4], [[5, 6], [7, 8]], [1.25, 0.75], box_score=0.8)
+    back = Person.from_dict(person.to_dict())
+    assert back.to_dict() == person.to_dict()
+    assert back.box.tolist() == [1, 2, 3, 4]
 
 
 def test_an_entry_has_what_evaluators_read() -> None:
@@ -25,7 +32,7 @@ def test_an_entry_has_what_evaluators_read() -> None:
 
 
 def test_without_a_box_it_is_drawn_around_the_joints() -> None:
-    person = Person.from_coco({"keypoints": [1, 2, 1, 4, 8, 1], "score": 1})
+    person = Person.from_dict({"keypoints": [1, 2, 1, 4, 8, 1], "score": 1})
     assert person.box.tolist() == [1, 2, 3, 6]
 
 
@@ -40,7 +47,7 @@ def test_without_a_box_it_is_drawn_around_the_joints() -> None:
 )
 def test_other_entries_are_refused(entry: dict) -> None:
     with pytest.raises(AnnotationError):
-        Person.from_coco(entry)
+        Person.from_dict(entry)
 
 
 def test_mmposes_rule_counts_the_joints_above() -> None:
@@ -62,7 +69,9 @@ def test_entries_with_scores_between_0_and_1_are_read_as_raw() -> None:
     entry = person.to_coco("a")
     assert entry["keypoints"] == [1, 2, 0.75, 3, 4, 0.25]
     assert (entry["score"], entry["box_score"], entry["score_type"]) == (0.4, 0.8, "0 to 1")
+    assert entry == {"image_id": "a", "category_id": 1} | person.to_dict()
     raw = to_raw(entry)
+    assert (raw["box"], "bbox" in raw) == ([0, 0, 9, 9], False)  # evaluators would take its area
     assert raw["keypoints"] == person.to_coco("a", raw=True)["keypoints"]
     assert raw["score"] == pytest.approx(person.raw_score)
     assert to_raw(raw) == raw

@@ -13,10 +13,8 @@ EMPTY = 0.5  # raw score of an empty heatmap
 KEYPOINT_THRESHOLD = (
     0.3  # keypoints whose score is lower are neither drawn nor tracked, unless weights say otherwise
 )
-SCORE_TYPE, UNIT = (
-    "score_type",
-    "0 to 1",
-)  # what an entry of a results file says of its scores; without it: raw
+SCORE_TYPE, UNIT = "score_type", "0 to 1"  # the range of a person's scores; without this entry they are raw
+EVALUATED_BOX = "box"  # where entries with raw scores have the box
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,29 +74,25 @@ class Person:
         places = list(order)
         return replace(self, keypoints=self.keypoints[places], raw_scores=self.raw_scores[places])
 
-    def to_coco(
-        self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False
-    ) -> dict[str, Any]:
-        """An entry of a COCO keypoint results file.
+    def to_dict(self) -> dict[str, Any]:
+        """The person with the keys that all outputs of rsn share: `poses.json`, JSON Lines of videos, the service.
 
-        With `raw` the scores are the raw ones, as evaluation and submission need them. Else they are those in [0, 1],
-        and `score_type` and `box_score` are added, from which `to_raw` finds the raw ones again.
-        The box is added as `box`, which evaluators ignore; a `bbox` would change what they count as medium and large.
+        keypoints: x, y, score of each keypoint in one flat list, as in COCO results; image pixels. score: the person's.
+        bbox: x, y, width, height in image pixels. box_score: its score. score_type: "0 to 1", the range of all scores.
         """
-        scores, score = (self.raw_scores, self.raw_score) if raw else (self.scores, self.score)
-        joints = np.column_stack([self.keypoints, scores])
-        entry = {
-            "image_id": image_id,
-            "category_id": category_id,
-            "keypoints": [round(float(value), 3) for value in joints.flat],
-            "score": round(score, 6),
-            "box": [round(float(value), 3) for value in self.box],
+        return {
+            "keypoints": _rounded(np.column_stack([self.keypoints, self.scores])),
+            "score": round(self.score, 6),
+            "bbox": _rounded(self.box),
+            "box_score": round(self.box_score, 6),
+            SCORE_TYPE: UNIT,
         }
-        return entry if raw else entry | {"box_score": round(self.box_score, 6), SCORE_TYPE: UNIT}
 
     @classmethod
-    def from_coco(cls, entry: dict[str, Any]) -> "Person":
-        """Read an entry of a COCO keypoint results file; without `box` the box is drawn around the keypoints.
+    def from_dict(cls, entry: dict[str, Any]) -> "Person":
+        """Read what `to_dict` wrote, or an entry of a COCO keypoint results file, whose scores are raw.
+
+        Without a box it is the smallest one around the keypoints.
 
         Raises:
             AnnotationError: keypoints that are not triples of finite numbers, or no score.
@@ -112,8 +106,23 @@ class Person:
         if not np.isfinite(joints).all() or not len(joints):
             raise AnnotationError("a result's keypoints must be finite x, y, score triples")
         low, high = joints[:, :2].min(0), joints[:, :2].max(0)
-        box = np.asarray(entry.get("box", [*low, *(high - low)]), np.float64)
+        box = np.asarray(entry.get("bbox", entry.get(EVALUATED_BOX, [*low, *(high - low)])), np.float64)
         return cls(box, joints[:, :2], joints[:, 2], score, box_score)
+
+    def to_coco(
+        self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False
+    ) -> dict[str, Any]:
+        """An entry of a COCO keypoint results file: `to_dict` with the image and the category.
+
+        With `raw` the scores are the raw ones, as evaluation and submission need them, and the box is named `box`:
+        COCO evaluation would take the area of a `bbox` as the person's, not that of the keypoints' extent.
+        """
+        named = {"image_id": image_id, "category_id": category_id}
+        if not raw:
+            return named | self.to_dict()
+        keypoints = _rounded(np.column_stack([self.keypoints, self.raw_scores]))
+        scores = {"keypoints": keypoints, "score": round(self.raw_score, 6)}
+        return named | scores | {EVALUATED_BOX: _rounded(self.box)}
 
 
 def check_threshold(name: str, value: float) -> None:
@@ -125,8 +134,9 @@ def check_threshold(name: str, value: float) -> None:
 def to_raw(entry: Any) -> Any:
     """An entry of a results file with raw scores, as evaluation takes them.
 
-    Entries of `poses.json` say `"score_type": "0 to 1"`; their keypoint scores get 0.5 added, and the person's score
-    becomes the box score times the mean of these. All others, and what is no entry, are returned as they are.
+    Entries of `poses.json` say `"score_type": "0 to 1"`; their keypoint scores get 0.5 added, the person's score
+    becomes the box score times the mean of these, and `bbox` becomes `box`, as in `Person.to_coco`. All others, and
+    what is no entry, are returned as they are.
     """
     if not isinstance(entry, dict) or entry.get(SCORE_TYPE) != UNIT:
         return entry
@@ -136,5 +146,11 @@ def to_raw(entry: Any) -> Any:
     except (KeyError, TypeError, ValueError):
         return entry  # evaluation counts it among those that it cannot read
     raw = joints + np.array([0, 0, EMPTY])
-    kept = {key: value for key, value in entry.items() if key != SCORE_TYPE}
+    names = {"bbox": EVALUATED_BOX}
+    kept = {names.get(key, key): value for key, value in entry.items() if key != SCORE_TYPE}
     return kept | {"keypoints": raw.ravel().tolist(), "score": float(box_score * raw[:, 2].mean())}
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float]:
+    """All values in one list, to a thousandth of a pixel or of a score."""
+    return [round(float(value), 3) for value in values.flat]

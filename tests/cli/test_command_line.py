@@ -53,7 +53,7 @@ def test_predict_writes_pictures_and_results(photo: Path, random_weights: Path, 
     assert done.returncode == 0, done.stderr
     entries = json.loads((out / "poses.json").read_text())
     assert json.loads(done.stdout) == entries
-    assert [entry["box"] for entry in entries] == [[5, 5, 40, 60], [20, 10, 45, 70]]
+    assert [entry["bbox"] for entry in entries] == [[5, 5, 40, 60], [20, 10, 45, 70]]
     assert [len(entry["keypoints"]) for entry in entries] == [51, 51]
     assert entries[0]["file_name"] == str(photo)
     assert entries[0]["joint_names"][9] == "left_wrist"

@@ -41,11 +41,11 @@ def test_people_are_found_and_nobody_is_nobody(photos: Path, random_weights: Pat
     assert "people: 2, photos: 2" in done.stderr
     entries = json.loads((out / "poses.json").read_text())
     assert {Path(entry["file_name"]).name for entry in entries} == {"two.png"}
-    found = sorted(entry["box"] for entry in entries)
+    found = sorted(entry["bbox"] for entry in entries)
     np.testing.assert_allclose(found, 2 * BOXES, atol=0.01)
     for entry in entries:
         joints = np.mean(entry["keypoints"][2::3])
-        box_score = 0.9 if entry["box"][0] < 20 else 0.7
+        box_score = 0.9 if entry["bbox"][0] < 20 else 0.7
         assert entry["score"] == pytest.approx(box_score * joints, abs=5e-4)
     assert {path.name for path in out.glob("*.jpg")} == {"two_poses.jpg", "nobody_poses.jpg"}
 

@@ -68,7 +68,7 @@ def test_a_detector_finds_the_people(random_weights: Path, tmp_path: Path) -> No
             client = Client(int(port[1]))
             assert client.get("/api/models").json["models"][0]["finds_people"] is True
             found = client.people(png_of(picture(2))).json["people"]
-            np.testing.assert_allclose(sorted(person["box"] for person in found), 2 * BOXES, atol=0.01)
+            np.testing.assert_allclose(sorted(person["bbox"] for person in found), 2 * BOXES, atol=0.01)
             assert client.people(png_of(np.zeros((50, 60, 3), np.uint8))).json["people"] == []
         finally:
             process.terminate()

@@ -137,7 +137,7 @@ def test_what_cannot_be_measured_is_refused(place: int, value: Any, says: str) -
 def found_at(people: Iterable[LabelledPerson], shift: float) -> list[dict[str, Any]]:
     return [
         Person.from_joints(person.box, np.add(person.keypoints, (shift, 0)), np.ones(16)).to_coco(
-            person.image.id
+            person.image.id, raw=True
         )
         for person in people
     ]
@@ -192,7 +192,7 @@ def test_the_submission_is_what_the_evaluation_reads(mat: Path, tmp_path: Path) 
     assert set(test.places.values()) == {(0, 1), (2, 0)}
     joints = np.arange(32.0).reshape(16, 2)
     found = [
-        Person.from_joints(person.box, joints + image, np.ones(16)).to_coco(person.image.id)
+        Person.from_joints(person.box, joints + image, np.ones(16)).to_coco(person.image.id, raw=True)
         for person, (image, _) in test.places.items()
     ]
     path = tmp_path / "pred_keypoints_mpii.mat"
@@ -224,7 +224,7 @@ def test_an_incomplete_submission_is_not_written(mat: Path, tmp_path: Path) -> N
     test = SinglePersonTest.read(mat, mat.parent / "images")
     path = tmp_path / "pred.mat"
     found = [
-        Person.from_joints(person.box, np.ones((16, 2)), np.ones(16)).to_coco(person.image.id)
+        Person.from_joints(person.box, np.ones((16, 2)), np.ones(16)).to_coco(person.image.id, raw=True)
         for person in test.places
     ]
     with pytest.raises(AnnotationError, match="1 of 2 people have no result"):

@@ -36,7 +36,7 @@ def result(image_id: object, **others: object) -> dict[str, object]:
         [result(1490)], [result("1490")], [result(1490.0)], [result("000000001490")], [result("000000001490.jpg")],
         [result("val/000000001490")], [result("val\\000000001490.jpg")], [result(3, file_name="000000001490.jpg")],
         [result(3, file_name="/data/val/000000001490.jpg")], [result("x", file_name="C:\\val\\000000001490.jpg")],
-        [{"image_id": 3, "file_name": "000000001490.jpg", "keypoints": [1, 2, 0.5], "score": 0.5, "box": BOX}],
+        [{"image_id": 3, "file_name": "000000001490.jpg", "keypoints": [1, 2, 0.5], "score": 0.5, "bbox": BOX}],
         {"000000001490.jpg": [[*BOX, 0.5]]}, {"000000001490": [[*BOX, 0.5]]}, {"val/000000001490.jpg": [[*BOX, 0.5]]},
         {"predictions": [result(1490)]}, {"annotations": [result("000000001490")]},
         {"images": [{"id": "7", "file_name": "val\\000000001490.jpg"}], "annotations": [result(7.0, iscrowd="0")]},
@@ -116,7 +116,7 @@ def test_poses_of_rsn_predict_are_boxes_for_another_run(tmp_path: Path, random_w
     again = rsn("predict", "images", "--boxes", "one/poses.json", *options, tmp_path / "two", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     one, two = (json.loads((tmp_path / name / "poses.json").read_text()) for name in ("one", "two"))
-    assert [entry["box"] for entry in one] == [entry["box"] for entry in two]
+    assert [entry["bbox"] for entry in one] == [entry["bbox"] for entry in two]
     assert [entry["keypoints"] for entry in one] == [entry["keypoints"] for entry in two]
 
 

@@ -33,9 +33,11 @@ def test_people_are_those_of_the_estimator(service: Client, photo: Path, estimat
     expected = estimator(read_image(photo), [box[:4] for box in boxes], [1, 0.5])
     assert len(found["people"]) == len(expected) == 2
     for person, own in zip(found["people"], expected, strict=True):
-        assert person["box"] == own.box.tolist()
-        np.testing.assert_allclose(person["keypoints"], own.keypoints, atol=0.02)
-        np.testing.assert_allclose(person["scores"], own.scores, atol=1e-3)
+        assert person["bbox"] == own.box.tolist()
+        joints = np.reshape(person["keypoints"], (17, 3))
+        np.testing.assert_allclose(joints[:, :2], own.keypoints, atol=0.02)
+        np.testing.assert_allclose(joints[:, 2], own.scores, atol=1e-3)
+        assert set(person) == set(own.to_dict())
         assert person["score"] == pytest.approx(own.score, abs=1e-3)
 
 
@@ -48,7 +50,7 @@ def test_a_service_for_its_own_machine_answers_to_no_other_name(estimator: PoseE
 
 def test_without_boxes_the_picture_is_one_person(service: Client, photo: Path) -> None:
     (person,) = service.people(photo.read_bytes()).json["people"]
-    assert person["box"] == [0, 0, 70, 90]
+    assert person["bbox"] == [0, 0, 70, 90]
     assert service.people(photo.read_bytes(), []).json["people"] == []
 
 
@@ -60,9 +62,9 @@ def test_a_detector_finds_the_people(random_weights: Path, photo: Path) -> None:
     with serving({"random": estimator_of(random_weights, detector=detector)}) as client:
         assert client.get("/api/models").json["models"][0]["finds_people"] is True
         (person,) = client.people(photo.read_bytes()).json["people"]
-        assert person["box"] == [1, 2, 60, 70]
-        assert person["score"] == pytest.approx(0.25 * np.mean(person["scores"]), abs=1e-3)
-        assert client.people(photo.read_bytes(), [[0, 0, 50, 50]]).json["people"][0]["box"] == [0, 0, 50, 50]
+        assert person["bbox"] == [1, 2, 60, 70]
+        assert person["score"] == pytest.approx(0.25 * np.mean(person["keypoints"][2::3]), abs=1e-3)
+        assert client.people(photo.read_bytes(), [[0, 0, 50, 50]]).json["people"][0]["bbox"] == [0, 0, 50, 50]
 
 
 def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, photo: Path) -> None:
@@ -74,12 +76,12 @@ def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, photo: 
 
     models = {"random": estimator_of(random_weights, detector=detector)}
     with serving(models) as client:
-        boxes = [person["box"] for person in client.people(photo.read_bytes()).json["people"]]
+        boxes = [person["bbox"] for person in client.people(photo.read_bytes()).json["people"]]
         assert sorted(boxes) == sorted([twice[0].tolist(), twice[2].tolist()])
         assert len(client.people(photo.read_bytes(), twice.tolist()).json["people"]) == 3
     with serving(models, Limits(people=1)) as client:
         (person,) = client.people(photo.read_bytes()).json["people"]
-        assert person["box"] == twice[0].tolist()
+        assert person["bbox"] == twice[0].tolist()
 
 
 def test_a_model_by_name(service: Client, photo: Path) -> None:
@@ -111,7 +113,7 @@ def test_heatmaps_lie_where_their_joints_are(service: Client, photo: Path, rando
             atol=0.01,
         )
     whole = service.post("/api/heatmaps", photo.read_bytes()).json
-    assert whole["box"] == [0, 0, 70, 90]
+    assert whole["bbox"] == [0, 0, 70, 90]
 
 
 def test_a_picture_that_lies_on_its_side(service: Client, photo: Path) -> None:
@@ -121,8 +123,8 @@ def test_a_picture_that_lies_on_its_side(service: Client, photo: Path) -> None:
     turned = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
     answer = service.people(turned).json
     assert (answer["width"], answer["height"]) == (90, 70)
-    assert answer["people"][0]["box"] == [0, 0, 90, 70]
-    assert service.post("/api/heatmaps", turned).json["box"] == [0, 0, 90, 70]
+    assert answer["people"][0]["bbox"] == [0, 0, 90, 70]
+    assert service.post("/api/heatmaps", turned).json["bbox"] == [0, 0, 90, 70]
 
 
 def test_the_document_tells_what_there_is(service: Client) -> None:

@@ -42,6 +42,6 @@ def test_answers_belong_to_their_requests(service: Client, photo: Path) -> None:
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(lambda box: service.people(picture, [box]), boxes))
     assert [answer.status for answer in answers] == [200] * 200
-    assert [answer.json["people"][0]["box"] for answer in answers] == boxes
+    assert [answer.json["people"][0]["bbox"] for answer in answers] == boxes
     batches, alone = (after - before for after, before in zip(batches_of(service), counted, strict=True))
     assert alone < batches < 200, "no two requests shared a batch"

@@ -82,9 +82,11 @@ def test_a_photo_gets_its_skeleton(page: Page, pictures: list[Path], service: Cl
     api.expect(page.locator("#overlay .joint")).to_have_count(17)
     found = service.people(pictures[0].read_bytes()).json["people"][0]
     joint = page.locator('#overlay [data-joint="9"] circle').nth(1)
-    assert [float(joint.get_attribute(name)) for name in ("cx", "cy")] == found["keypoints"][9]
+    assert [float(joint.get_attribute(name)) for name in ("cx", "cy")] == found["keypoints"][27:29]
     page.locator("#joint-score").fill("1.2")
-    api.expect(page.locator("#overlay .joint")).to_have_count(sum(score >= 1.2 for score in found["scores"]))
+    api.expect(page.locator("#overlay .joint")).to_have_count(
+        sum(score >= 1.2 for score in found["keypoints"][2::3])
+    )
     page.locator("#person-score").fill("1.2")
     api.expect(page.locator("#count")).to_have_text("(0 of 1)")
     api.expect(page.locator("#overlay .box")).to_have_count(0)
@@ -94,7 +96,7 @@ def test_a_photo_gets_its_skeleton(page: Page, pictures: list[Path], service: Cl
 def test_a_joint_tells_its_name(page: Page, pictures: list[Path], service: Client) -> None:
     open_files(page, pictures[0])
     show_all(page)
-    scores = service.people(pictures[0].read_bytes()).json["people"][0]["scores"]
+    scores = service.people(pictures[0].read_bytes()).json["people"][0]["keypoints"][2::3]
     tip = page.locator("#tip")
     page.locator("#joints button").nth(9).hover()
     api.expect(tip).to_have_text(f"left wrist · {scores[9]:.2f}")

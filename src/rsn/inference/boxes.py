@@ -228,7 +228,7 @@ class _Reading:
         boxes: dict[str, list[list[float]]] = {self._key_of(entry) or "": [] for entry in known}
         scored = any("score" in entry for entry in known)
         for entry in self._of_category(known, {}):
-            row = self._row(entry.get("bbox", entry.get("box")), entry.get("score") if scored else 1.0)
+            row = self._row(entry.get("bbox"), entry.get("score") if scored else 1.0)
             if row is not None:
                 boxes[self._key_of(entry) or ""].append(row)
         return boxes

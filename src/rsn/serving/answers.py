@@ -1,6 +1,6 @@
 """What the service answers, as the OpenAPI document describes it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -8,10 +8,8 @@ from pydantic import BaseModel, Field
 from rsn.crops import Crop, FloatArray
 from rsn.inference.estimator import PoseEstimator
 from rsn.networks.network import STRIDE
-from rsn.people import Person
 from rsn.serving.limits import Limits
 
-Pair = tuple[float, float]
 Box = Annotated[
     tuple[float, float, float, float],
     Field(description="x, y, width, height in pixels of the upright picture"),
@@ -19,28 +17,19 @@ Box = Annotated[
 
 
 class FoundPerson(BaseModel):
-    """One person."""
+    """One person, see `Person.to_dict`."""
 
-    box: Box
-    score: Annotated[float, Field(description="the box score times the mean keypoint score, 0 to 1")]
     keypoints: Annotated[
-        list[Pair],
-        Field(description="x, y of each joint, in pixels of the upright picture, integers at pixel centres"),
-    ]
-    scores: Annotated[
         list[float],
-        Field(description="of each keypoint, 0 to 1"),
+        Field(
+            description="x, y, score of each joint, one after the other, in pixels of the upright picture; integers are"
+            " pixel centres"
+        ),
     ]
-
-    @classmethod
-    def of(cls, person: Person) -> "FoundPerson":
-        """A person, rounded to what is worth sending."""
-        return cls(
-            box=tuple(person.box.round(2).tolist()),
-            score=round(person.score, 4),
-            keypoints=person.keypoints.round(2).tolist(),
-            scores=person.scores.round(4).tolist(),
-        )
+    score: Annotated[float, Field(description="the box score times the mean keypoint score")]
+    bbox: Box
+    box_score: float
+    score_type: Annotated[Literal["0 to 1"], Field(description="the range of all scores")]
 
 
 class FoundPeople(BaseModel):
@@ -49,7 +38,7 @@ class FoundPeople(BaseModel):
     model: str
     width: Annotated[int, Field(description="of the upright picture, in pixels")]
     height: int
-    joints: Annotated[list[str], Field(description="names, in the order of keypoints and scores")]
+    joints: Annotated[list[str], Field(description="names, in the order of the keypoints")]
     limbs: Annotated[list[tuple[int, int]], Field(description="pairs of joints to draw a line between")]
     people: list[FoundPerson]
 
@@ -58,7 +47,7 @@ class Heatmaps(BaseModel):
     """What the network saw in one box: one map a joint."""
 
     model: str
-    box: Box
+    bbox: Box
     joints: list[str]
     matrix: Annotated[
         tuple[float, float, float, float, float, float],
@@ -80,7 +69,7 @@ class Heatmaps(BaseModel):
         origin, right, down = crop.to_image(STRIDE * np.array([[0, 0], [1, 0], [0, 1]]) + STRIDE / 2)
         return cls(
             model=model,
-            box=tuple(box.round(2).tolist()),
+            bbox=tuple(box.round(2).tolist()),
             joints=joints,
             matrix=tuple(np.concatenate([right - origin, down - origin, origin]).round(4).tolist()),
             maps=np.rint(maps.clip(min=0)).astype(int).tolist(),

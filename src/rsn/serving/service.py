@@ -100,7 +100,7 @@ class Service:
             height=size[1],
             joints=list(skeleton.joints),
             limbs=list(skeleton.limbs),
-            people=[FoundPerson.of(person) for person in people],
+            people=[FoundPerson(**person.to_dict()) for person in people],
         )
 
     async def heatmaps(self, model: Model, data: bytes, boxes: Boxes | None) -> Heatmaps:

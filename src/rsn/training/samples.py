@@ -28,7 +28,7 @@ def write_samples(
     """
     tiles = []
     for image in images[:PHOTOS]:
-        people = [Person.from_coco(entry) for entry in found if entry["image_id"] == image.image.id]
+        people = [Person.from_dict(entry) for entry in found if entry["image_id"] == image.image.id]
         tiles.append(_tile(draw_people(read_image(image.image.path), people, skeleton)))
     tiles += [np.full((*TILE, 3), 255, np.uint8)] * (-len(tiles) % COLUMNS)
     rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]

@@ -32,10 +32,10 @@ def test_a_video_becomes_a_video_and_two_tables(random_weights: Path, tmp_path: 
     lines = records(tmp_path / "out/walk_poses.jsonl")
     assert [json.loads(line) for line in done.stdout.splitlines()] == lines
     assert [(line["frame"], line["seconds"]) for line in lines] == list(enumerate(SECOND))
-    assert [one["id"] for line in lines for one in line["people"]] == [1] * 25
+    assert [one["track_id"] for line in lines for one in line["people"]] == [1] * 25
     with open(tmp_path / "out/walk_poses.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert float(rows[7]["left_wrist_x"]) == lines[7]["people"][0]["keypoints"][9][0]
+    assert float(rows[7]["left_wrist_x"]) == lines[7]["people"][0]["keypoints"][27]
     times, pictures = shown(tmp_path / "out/walk_poses.mp4")
     assert times == pytest.approx(SECOND)
     assert pictures[0].shape == (120, 160, 3)

@@ -33,7 +33,7 @@ def test_boxes_of_a_file_go_by_frame_number(random_weights: Path, tmp_path: Path
     boxes.write_text(json.dumps(listed))
     done = predict(clip, random_weights, tmp_path / "out", "--boxes", boxes)
     assert done.returncode == 0, done.stderr
-    found = [[one["box"] for one in line["people"]] for line in records(tmp_path / "out/a_poses.jsonl")]
+    found = [[one["bbox"] for one in line["people"]] for line in records(tmp_path / "out/a_poses.jsonl")]
     assert [len(people) for people in found] == [2, 1, 0, 1]
 
 
@@ -46,7 +46,7 @@ def test_a_detector_finds_the_people_of_each_frame(random_weights: Path, tmp_pat
     done = predict(tmp_path / "shots", random_weights, tmp_path / "out", *options)
     assert done.returncode == 0, done.stderr
     for line in records(tmp_path / "out/shots_poses.jsonl"):
-        found = sorted((one["box"], one["id"]) for one in line["people"])
+        found = sorted((one["bbox"], one["track_id"]) for one in line["people"])
         np.testing.assert_allclose([box for box, _ in found], 2 * drawn_detectors.BOXES, atol=0.1)
         assert {number for _, number in found} == {1, 2}
 

@@ -131,33 +131,23 @@ class Records:
         self._lines = lines
         self._table = csv.writer(table, lineterminator="\n")
         joints = [f"{joint}_{column}" for joint in skeleton.joints for column in ("x", "y", "score")]
-        self._table.writerow(["frame", "seconds", "id", "score", "x", "y", "width", "height", *joints])
+        self._table.writerow(["frame", "seconds", "track_id", "score", "x", "y", "width", "height", *joints])
 
     def write(self, frame: Frame, people: Sequence[Tracked]) -> None:
         """Add a frame."""
         record = as_record(frame, people)
         self._lines.write(json.dumps(record) + "\n")
         for one in record["people"]:
-            joints = [[*point, score] for point, score in zip(one["keypoints"], one["scores"], strict=True)]
-            cells = [record["frame"], record["seconds"], one["id"], one["score"], *one["box"]]
-            self._table.writerow([*cells, *(value for joint in joints for value in joint)])
+            cells = [record["frame"], record["seconds"], one["track_id"], one["score"]]
+            self._table.writerow([*cells, *one["bbox"], *one["keypoints"]])
 
 
 def as_record(frame: Frame, people: Sequence[Tracked]) -> dict[str, Any]:
-    """What JSON Lines have of a frame; keypoints are [x, y] in pixels, in the order of the skeleton's joints."""
+    """A line of the JSON Lines: the frame, and its people as `Person.to_dict` gives them, with their track ids."""
     return {
         "frame": frame.number,
         "seconds": round(frame.seconds, 6),
-        "people": [
-            {
-                "id": tracked.id,
-                "score": round(tracked.person.score, 4),
-                "box": np.round(tracked.person.box, 2).tolist(),
-                "keypoints": np.round(tracked.person.keypoints, 2).tolist(),
-                "scores": np.round(tracked.person.scores, 4).tolist(),
-            }
-            for tracked in people
-        ],
+        "people": [{"track_id": tracked.id} | tracked.person.to_dict() for tracked in people],
     }
 
 

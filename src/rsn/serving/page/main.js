@@ -128,7 +128,7 @@ async function showHeatmap() {
   const person = chosenPerson(subject);
   if (view.heatmap === null || !person || subject.heatmaps) return;
   try {
-    const found = await findHeatmaps(subject.file, { model: modelInUse().name, box: person.box });
+    const found = await findHeatmaps(subject.file, { model: modelInUse().name, box: person.bbox });
     if (chosenPerson(subject) === person) subject.heatmaps = found; // else something else was asked for in the meantime
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -152,7 +152,7 @@ function newRequest() {
 let pause = null; // so that a key held down asks once
 
 function changeBoxes(change, delay = 0) {
-  current.boxes = change(current.boxes ?? (modelInUse().finds_people ? current.answer.people.map(({ box }) => box) : []));
+  current.boxes = change(current.boxes ?? (modelInUse().finds_people ? current.answer.people.map(({ bbox }) => bbox) : []));
   stage.renderBoxes(current, view);
   clearTimeout(pause);
   pause = setTimeout(look, delay, current);

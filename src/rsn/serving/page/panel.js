@@ -1,6 +1,6 @@
 // Settings, and the people as lists.
 
-import { colourOf } from "./skeletons.js";
+import { colourOf, keypointOf } from "./skeletons.js";
 import { spoken } from "./stage.js";
 import { svg } from "./svg.js";
 
@@ -82,7 +82,7 @@ function renderJoints(item, view) {
 }
 
 function row(item, person, joint, number, view) {
-  const score = person.scores[number];
+  const { score } = keypointOf(person, number);
   const button = document.createElement("button");
   Object.assign(button.dataset, { person: item.chosen, joint: number });
   button.classList.toggle("low", score < view.jointScore);

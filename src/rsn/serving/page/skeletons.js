@@ -13,9 +13,15 @@ export function colourOf(joint) {
   return joint.startsWith("left") ? LEFT : joint.startsWith("right") ? RIGHT : MIDDLE;
 }
 
+/** A keypoint of a person, whose `keypoints` are x, y, score of each in one list. */
+export function keypointOf({ keypoints }, joint) {
+  const [x, y, score] = keypoints.slice(3 * joint, 3 * joint + 3);
+  return { x, y, score };
+}
+
 /** One person: limbs between joints that score at least `minScore`, and these joints on top. */
 export function skeleton(person, number, answer, minScore) {
-  const shown = person.scores.map((score) => score >= minScore);
+  const shown = answer.joints.map((_, joint) => keypointOf(person, joint).score >= minScore);
   const thickness = thicknessOf(person, shown, answer);
   const fine = answer.joints.map((name) => (name.split("_").some((part) => FACE.has(part)) ? 0.6 : 1));
   const limbs = answer.limbs.filter(([a, b]) => shown[a] && shown[b]);
@@ -30,7 +36,7 @@ export function skeleton(person, number, answer, minScore) {
 }
 
 function limb(person, names, a, b, thickness, outline) {
-  const [[x1, y1], [x2, y2]] = [person.keypoints[a], person.keypoints[b]];
+  const [{ x: x1, y: y1 }, { x: x2, y: y2 }] = [keypointOf(person, a), keypointOf(person, b)];
   const sides = new Set([colourOf(names[a]), colourOf(names[b])]);
   sides.delete(MIDDLE);
   const colour = sides.size === 1 ? [...sides][0] : MIDDLE;
@@ -43,7 +49,7 @@ function limb(person, names, a, b, thickness, outline) {
 }
 
 function dot(person, number, name, joint, radius) {
-  const [cx, cy] = person.keypoints[joint];
+  const { x: cx, y: cy } = keypointOf(person, joint);
   return svg(
     "g",
     { class: "joint", "data-person": number, "data-joint": joint },
@@ -55,8 +61,8 @@ function dot(person, number, name, joint, radius) {
 
 /** Thin enough for a face in a crowd, never so thick that it hides the person; in pixels of the picture. */
 function thicknessOf(person, shown, { width, height }) {
-  const points = person.keypoints.filter((_, joint) => shown[joint]);
-  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  const points = shown.flatMap((isShown, joint) => (isShown ? [keypointOf(person, joint)] : []));
+  const [xs, ys] = [points.map(({ x }) => x), points.map(({ y }) => y)];
   const size = points.length ? Math.max(Math.max(...xs) - Math.min(...xs), Math.max(...ys) - Math.min(...ys)) : 0;
   return Math.min(Math.max(0.022 * size, 2), Math.max(2, 0.016 * Math.max(width, height)));
 }

@@ -2,7 +2,7 @@
 
 import { boxShape, scaleOf } from "./boxes.js";
 import { glow } from "./heatmap.js";
-import { ring, skeleton } from "./skeletons.js";
+import { keypointOf, ring, skeleton } from "./skeletons.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -59,9 +59,9 @@ export function point(item, pointed) {
   if (!pointed) return;
   const { joints, people, width, height } = item.answer;
   const person = people[pointed.person];
-  const [x, y] = person.keypoints[pointed.joint];
+  const { x, y, score } = keypointOf(person, pointed.joint);
   overlay.append(ring([x, y], 11 * scaleOf(overlay)));
-  tip.textContent = `${spoken(joints[pointed.joint])} · ${person.scores[pointed.joint].toFixed(2)}`;
+  tip.textContent = `${spoken(joints[pointed.joint])} · ${score.toFixed(2)}`;
   tip.style.left = `${Math.min(Math.max((100 * x) / width, 8), 92)}%`;
   tip.style.top = `${Math.min(Math.max((100 * y) / height, 0), 100)}%`;
   tip.classList.toggle("below", y < 0.12 * height);
@@ -115,7 +115,7 @@ function renderOverlay(item, view) {
 
 function boxesOf(item, view) {
   const scale = scaleOf(byId("overlay"));
-  const boxes = item.boxes ?? item.answer.people.map(({ box }) => box);
+  const boxes = item.boxes ?? item.answer.people.map(({ bbox }) => bbox);
   const hidden = (number) => item.boxes === null && item.answer.people[number].score < view.personScore;
   const chosen = boxes.length > 1 ? item.chosen : null; // one alone needs no mark
   return boxes.flatMap((box, number) => {
