@@ -14,7 +14,8 @@ from PIL import Image as Pillow
 
 from rsn.crops import Image, Shrink
 from rsn.errors import ImageError
-from rsn.images import declared_size, decode_image, find_images, read_image, write_image
+from rsn.image_formats import declared_size
+from rsn.images import decode_image, find_images, read_image, write_image
 
 HEIGHT, WIDTH = 40, 60
 
@@ -156,8 +157,10 @@ def test_what_cameras_append_or_embed(tmp_path: Path, picture: Image) -> None:
     segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
     with_thumbnail = data[:2] + segment + data[2:]
     assert_alike(read(tmp_path, with_thumbnail), picture, 4)
-    with pytest.raises(ImageError, match="in the middle of the picture"):
+    with pytest.raises(ImageError, match="is not a picture"):
         read(tmp_path, with_thumbnail[: len(segment) + 20])
+    with pytest.raises(ImageError, match="in the middle of the picture"):
+        read(tmp_path, with_thumbnail[:-20])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
@@ -178,9 +181,9 @@ def test_truncated(tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str,
     [
         (b"", "is an empty file"),
         (b"This is no picture.\n" * 40, "is not a picture"),
-        (b"\xff\xd8\xff", "ends in the middle"),
-        (b"\x89PNG\r\n\x1a\n", "ends in the middle"),
-        (b"GIF89a", "has only 0 x 0 pixels"),
+        (b"\xff\xd8\xff", "is not a picture"),
+        (b"\x89PNG\r\n\x1a\n", "is not a picture"),
+        (b"GIF89a", "is not a picture"),
     ],
 )
 def test_no_picture(tmp_path: Path, data: bytes, message: str) -> None:
@@ -255,21 +258,13 @@ def test_the_size_of_a_webp_animation_and_of_no_picture(picture: Image) -> None:
         assert declared_size(data) is None
 
 
-def test_decoding_in_threads_leaves_the_log_level(picture: Image) -> None:
-    logging: Any = getattr(cv2.utils, "logging", cv2)
-    before = logging.getLogLevel()
+def test_images_are_decoded_by_many_threads(picture: Image) -> None:
+    limit = Pillow.MAX_IMAGE_PIXELS
     data = encoded(picture, "PNG")
     with ThreadPoolExecutor(8) as pool:
         images = list(pool.map(decode_image, [data] * 200, ["picture"] * 200))
     assert all(np.array_equal(image, picture) for image in images)
-    assert logging.getLogLevel() == before != 0
-
-
-def test_opencv_keeps_its_own_log_level(tmp_path: Path, picture: Image) -> None:
-    logging: Any = getattr(cv2.utils, "logging", cv2)
-    before = logging.getLogLevel()
-    read(tmp_path, encoded(picture, "PNG"))
-    assert logging.getLogLevel() == before != 0
+    assert limit == Pillow.MAX_IMAGE_PIXELS
 
 
 def test_find_images(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_gif_of_very_many_frames(service: Client) -> None:
 def test_a_picture_cut_short(service: Client, photo: Path) -> None:
     jpeg = cv2.imencode(".jpg", cv2.imread(str(photo)))[1].tobytes()
     assert refused(service.people(jpeg[: len(jpeg) // 2]), 422) == (
-        "the picture ends in the middle of the picture; copy or download it again"
+        "the picture ends in the middle of the picture or is damaged; copy it again"
     )
     whole = photo.read_bytes()
     assert "ends in the middle" in refused(service.people(whole[: len(whole) // 2]), 422)

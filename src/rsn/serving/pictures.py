@@ -7,7 +7,8 @@ from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from rsn.crops import Image
 from rsn.errors import RsnError
-from rsn.images import declared_size, decode_image
+from rsn.image_formats import declared_size
+from rsn.images import decode_image
 from rsn.inference.boxes import Boxes
 from rsn.serving.admission import Refused
 from rsn.serving.limits import Limits
