@@ -6,7 +6,7 @@ python benchmarks/decode.py --output benchmarks/speed/decode.csv
 import torch
 
 from reference.codec import decode as decode_by_loops
-from rsn.heatmaps import decode, decode_in_full, encode
+from rsn.heatmaps import decode, encode
 from side_by_side import arguments, check, compare, write
 
 CROPS, JOINTS, SIZE = 32, 17, (256, 192)
@@ -27,11 +27,6 @@ def main() -> None:
     ways = {
         "reference": lambda: decode_by_loops(numbers),
         "rsn": lambda: decode(there),
-        "all of every map blurred": lambda: decode_in_full(there, kernel=5, decoder="rsn"),
-        "a single crop": lambda: decode(there[:1]),
-        "copy of the maps alone": lambda: there.clone(),
-        "maximum of each map alone": lambda: there.amax((-2, -1)),
-        "argmax of each map alone": lambda: there.flatten(2).argmax(-1),
     }
     rows = compare(
         "decode", ways, one="32 crops", options=options, asked={"rsn": 20}, differences={"rsn": difference}

@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rsn.heatmaps import decode, decode_in_full, encode, mirror_back
+from rsn.heatmaps import decode, encode, mirror_back
 from rsn.heatmaps.gaussian import gaussian_kernel
-from rsn.networks.card import Decoder
 from rsn.skeletons import COCO_17
 
 SIZE = (256, 192)
@@ -136,52 +135,6 @@ def test_joints_are_those_of_a_loop_with_opencvs_blur(kernel: int, monkeypatch: 
     noise[4, :, 0, 0] = 50  # a peak in the corner, whose blur reaches beyond
     for found, expected in zip(decode(noise, kernel=kernel), by_loops(noise.numpy(), kernel), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-9)
-
-
-@pytest.mark.parametrize("decoder", ["rsn", "mmpose", "unbiased"])
-@pytest.mark.parametrize(
-    ("kernel", "size"), [(5, (256, 192)), (9, (256, 256)), (5, (128, 96)), (7, (100, 92)), (11, (384, 288))]
-)
-def test_windows_around_peaks_hold_what_whole_maps_do(
-    kernel: int, size: tuple[int, int], decoder: Decoder
-) -> None:
-    random = torch.Generator().manual_seed(kernel)
-    joints = torch.rand(2, 17, 2, generator=random) * (torch.tensor([size[1], size[0]]) - 1)
-    one, other = (
-        encode(each, torch.full((2, 17), 2), size, kernels=(7,))[:, 0] for each in (joints, joints.flip(1))
-    )
-    noise = torch.randn(one.shape, generator=random)
-    maps = torch.cat(
-        [
-            one + 4 * noise,
-            one + 0.97 * other + noise,  # two peaks of about one height: which is higher, only blurring tells
-            one + one.roll((3, 3), (-2, -1)),  # two that lie together
-            torch.where(noise > 2.5, 255.0, 0.0),  # single cells, everywhere
-            noise - 3,  # nearly nothing
-            torch.zeros_like(one),
-        ]
-    )
-    for layout in (maps, maps.transpose(2, 3).contiguous().transpose(2, 3), torch.cat([maps, maps])[5:]):
-        found, scores = decode(layout, kernel=kernel, decoder=decoder)
-        expected, expected_scores = decode_in_full(layout, kernel=kernel, decoder=decoder)
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
-        torch.testing.assert_close(scores, expected_scores, atol=0, rtol=0)
-
-
-def test_windows_are_enough_for_what_networks_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or else nothing is gained."""
-    in_full: list[int] = []
-    monkeypatch.setattr(
-        importlib.import_module("rsn.heatmaps.decode"), "decode_in_full",
-        lambda maps, **settings: in_full.append(maps.shape[1]) or decode_in_full(maps, **settings),
-    )  # fmt: skip
-    joints = 192 * torch.rand(8, 17, 2, generator=torch.Generator().manual_seed(0))
-    maps = encode(joints, torch.full((8, 17), 2), SIZE, kernels=(9,))[:, 0]
-    noise = torch.randn(maps.shape, generator=torch.Generator().manual_seed(1))
-    decode(maps + 5 * noise)
-    assert sum(in_full) < 0.05 * 8 * 17
-    decode(noise)
-    assert sum(in_full) > 0.5 * 8 * 17, "nothing but noise peaks in many places"
 
 
 def test_no_maps_have_no_joints() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from rsn.errors import UnknownNameError, WeightsError
 from rsn.exporting.tensorrt import check_trtexec, open_engine, write_engine
 from rsn.extras import require
-from rsn.heatmaps import decode_in_full
+from rsn.heatmaps import decode
 from rsn.inference.engines.graphs import Graph
 from rsn.inference.exported import KEYS, Export
 from rsn.networks.deployment import Deployment
@@ -57,7 +57,7 @@ class ExportGraph(Deployment):
         heatmaps = super().forward(crops.permute(0, 3, 1, 2) if self.preprocess else crops)
         if not self.decode:
             return heatmaps
-        return *decode_in_full(heatmaps, kernel=self.card.blur, decoder=self.card.decoder), heatmaps
+        return *decode(heatmaps, kernel=self.card.blur, decoder=self.card.decoder), heatmaps
 
 
 def check_format(name: str, output: Path, export: Export) -> None:

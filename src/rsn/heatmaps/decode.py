@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
 from rsn.heatmaps import unbiased
 from rsn.heatmaps.encode import PEAK
 from rsn.heatmaps.gaussian import gaussian_kernel
-from rsn.heatmaps.peaks import cell_at, highest_cell, highest_strip, one_strip, strips_of
-from rsn.heatmaps.windows import around_peaks, side_of
 from rsn.networks.card import Decoder
 from rsn.networks.network import STRIDE
 
@@ -42,25 +40,7 @@ def decode(heatmaps: Tensor, *, kernel: int = 5, decoder: Decoder = "rsn") -> tu
     Returns:
         keypoints (N, K, 2) in input pixels, (x, y); scores (N, K). Both in the heatmaps' precision.
     """
-    side = side_of(kernel)
-    if heatmaps.device.type != "cpu" or min(heatmaps.shape[-2:]) < side or heatmaps.shape[:2].numel() == 0:
-        return decode_in_full(heatmaps, kernel=kernel, decoder=decoder)
-    windows = around_peaks(heatmaps, kernel)
-    blurred = _blur(windows.maps, kernel)
-    keypoints, scores = _DECODERS[decoder](windows.maps, blurred, kernel)
-    keypoints = keypoints + STRIDE * windows.origin
-    if (unsure := ~windows.show_two_peaks(blurred)).any():
-        found = decode_in_full(heatmaps[unsure][None], kernel=kernel, decoder=decoder)
-        keypoints[unsure], scores[unsure] = found[0][0], found[1][0]
-    return keypoints, scores
-
-
-def decode_in_full(heatmaps: Tensor, *, kernel: int, decoder: Decoder) -> tuple[Tensor, Tensor]:
-    """As `decode`, by blurring all of every map: the same operations whatever the maps hold, as graphs need it.
-
-    On CPUs `decode` blurs only what lies around a map's highest value, where that settles where the blurred map peaks.
-    """
-    return _DECODERS[decoder](heatmaps, _blur(heatmaps, kernel), kernel)
+    return _DECODERS[decoder](heatmaps, kernel)
 
 
 def mirror_back(heatmaps: Tensor, mirror: Sequence[int]) -> Tensor:
@@ -72,91 +52,64 @@ def mirror_back(heatmaps: Tensor, mirror: Sequence[int]) -> Tensor:
     return heatmaps.flip(-1)[:, list(mirror)]
 
 
-def _decode_rsn(heatmaps: Tensor, blurred: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
-    batch, joints, height, width = heatmaps.shape
-    cells = _two_peaks(blurred, kernel // 2)
-    peak, second = (cell.to(heatmaps.dtype) for cell in cells)
-    step = second - peak
-    distance = (step[..., :1].square() + step[..., 1:].square()).sqrt()
+def _decode_rsn(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+    height, width = heatmaps.shape[-2:]
+    margin = kernel // 2  # the blur reaches so far beyond the map, where the reference looks for maxima, too
+    blurred = _blur(heatmaps, kernel, margin)
+    peak, index = _cell_in_border(blurred, margin)
+    second, _ = _cell_in_border(blurred.flatten(2).scatter(-1, index, 0.0).view_as(blurred), margin)
+    step = (second - peak).to(heatmaps)
+    distance = step.square().sum(-1, keepdim=True).sqrt()
     position = peak + 0.25 * step / distance.clamp(min=1.0)  # distance is 0 or at least 1
-    limit = position.new_tensor([width - 1, height - 1])
-    position = torch.minimum(position.clamp(min=0), limit)
-    cell = position.round().long()
-    values = heatmaps.flatten(2).gather(-1, (cell[..., 1] * width + cell[..., 0])[..., None])
-    return position * STRIDE + STRIDE / 2, values.view(batch, joints) / PEAK + 0.5
+    position = torch.minimum(position.clamp(min=0), position.new_tensor([width - 1, height - 1]))
+    x, y = position.round().long().unbind(-1)
+    score = heatmaps.flatten(2).gather(-1, (y * width + x)[..., None]).squeeze(-1)
+    return position * STRIDE + STRIDE / 2, score / PEAK + 0.5
 
 
-def _two_peaks(blurred: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Cells (N, K, 2), (x, y), of the highest value, and of the highest once that one is 0.
+def _cell_in_border(blurred: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    """The cell (x, y) of the highest value, (N, K, 2), counted from the map inside the margin, and its flat index.
 
-    blurred: with the `reach` cells around the map. The reference looks for both in a border of zeros too, so what is
-    not positive is beaten by its first cell.
+    The reference looks for it in a wide border of zeros, whose first cell is higher than values that are not positive.
     """
-    width, strips = blurred.shape[-1], strips_of(blurred)
-    tops, strip, values = highest_strip(strips)
-    place = values.argmax(-1, keepdim=True)
-    rest = values.scatter(-1, place, 0.0)
-    other_tops = tops.scatter(-1, strip, rest.amax(-1, keepdim=True))
-    other_strip = other_tops.argmax(-1, keepdim=True)
-    other_values = torch.where(other_strip == strip, rest, one_strip(strips, other_strip))
-    first = cell_at(strip * strips.shape[-1] + place, width) - reach
-    second = cell_at(other_strip * strips.shape[-1] + other_values.argmax(-1, keepdim=True), width) - reach
-    return (
-        torch.where(tops.gather(-1, strip) > 0, first, -BORDER),
-        torch.where(other_tops.gather(-1, other_strip) > 0, second, -BORDER),
-    )
+    value, index = blurred.flatten(2).max(-1, keepdim=True)
+    return torch.where(value > 0, _cell(index, blurred.shape[-1]) - margin, -BORDER), index
 
 
-def _decode_mmpose(heatmaps: Tensor, blurred: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
-    width, height = heatmaps.shape[-1], heatmaps.shape[-2]
-    blurred = _within(blurred, kernel)
-    cell = highest_cell(blurred)
-    peak, index = cell.to(heatmaps.dtype), cell[..., 1:] * width + cell[..., :1]
-    blurred = blurred.flatten(2)
+def _decode_mmpose(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+    height, width = heatmaps.shape[-2:]
+    blurred = _blur(heatmaps, kernel).flatten(2)
+    index = blurred.argmax(-1, keepdim=True)
+    peak = _cell(index, width).to(heatmaps)
     highest = heatmaps.flatten(2).amax(-1, keepdim=True)
     inside = ((peak > 1) & (peak < peak.new_tensor([width - 1, height - 1]))).all(-1, keepdim=True)
     middle = torch.where(inside, index, width + 1)  # elsewhere any cell that has four neighbours
-    slope = torch.cat(
-        [
-            blurred.gather(-1, middle + 1) - blurred.gather(-1, middle - 1),
-            blurred.gather(-1, middle + width) - blurred.gather(-1, middle - width),
-        ],
-        dim=-1,
-    )
-    position = peak + inside * (0.25 * slope.sign() + 0.5)
+    slope_x = blurred.gather(-1, middle + 1) - blurred.gather(-1, middle - 1)
+    slope_y = blurred.gather(-1, middle + width) - blurred.gather(-1, middle - width)
+    position = peak + inside * (0.25 * torch.cat([slope_x, slope_y], dim=-1).sign() + 0.5)
     position = torch.where(highest > 0, position, -1.0)
     return position * STRIDE, highest.squeeze(-1) / PEAK + 0.5
 
 
-def _decode_unbiased(heatmaps: Tensor, blurred: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
-    blurred = _within(blurred, kernel)
-    position = unbiased.refine_peaks(blurred, highest_cell(blurred).to(heatmaps.dtype))
+def _decode_unbiased(heatmaps: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+    blurred = _blur(heatmaps, kernel)
+    peak = _cell(blurred.flatten(2).argmax(-1, keepdim=True), heatmaps.shape[-1]).to(heatmaps)
+    position = unbiased.refine_peaks(blurred, peak)
     return position * STRIDE + unbiased.MIDDLE, heatmaps.flatten(2).amax(-1) / PEAK + 0.5
 
 
 _DECODERS = {"rsn": _decode_rsn, "mmpose": _decode_mmpose, "unbiased": _decode_unbiased}
 
 
-def _blur(maps: Tensor, kernel: int) -> Tensor:
-    """(N, K, h, w) -> (N, K, h + 2r, w + 2r): the blurred maps with the r cells around them that the blur reaches.
-
-    Along either axis a sum of shifted maps: on CPUs a tenth of the time of a convolution of single channels. Rows lie
-    behind one another with 2r zeros in between, so that a shift along either axis is one of the whole line. Cells at
-    the same distance are added first, so that what is mirrored stays equal.
-    """
-    *outer, middle = gaussian_kernel(kernel)[: kernel // 2 + 1].tolist()
-    gap = kernel - 1
-    height, width = maps.shape[-2] + gap, maps.shape[-1] + gap
-    blurred = pad(maps, [gap, 0, gap, gap + 1]).flatten(-2)  # the last row of zeros ends the one before it
-    for step, rows in ((1, height + gap), (width, height)):
-        shifts = [blurred.narrow(-1, place * step, rows * width) for place in range(kernel)]
-        blurred = middle * shifts[kernel // 2]
-        for place, weight in enumerate(outer):
-            blurred.add_(shifts[place] + shifts[-1 - place], alpha=weight)
-    return blurred.view(*maps.shape[:2], height, width)
+def _blur(maps: Tensor, kernel: int, margin: int = 0) -> Tensor:
+    """The Gaussian blur of every map with zeros around it: (N, K, h, w) -> (N, K, h + 2 margin, w + 2 margin)."""
+    joints = maps.shape[1]
+    weights = gaussian_kernel(kernel).to(maps)
+    squares = torch.outer(weights, weights).expand(joints, 1, kernel, kernel)
+    # Contiguous maps, since cuDNN, which rounds to TF32, convolves others.
+    return conv2d(pad(maps.contiguous(), [margin] * 4), squares, padding=kernel // 2, groups=joints)
 
 
-def _within(blurred: Tensor, kernel: int) -> Tensor:
-    """Without the cells around the maps."""
-    reach = kernel // 2
-    return blurred[..., reach:-reach, reach:-reach]
+def _cell(index: Tensor, width: int) -> Tensor:
+    """Flat index in maps of this width, (N, K, 1) -> cell (x, y), (N, K, 2)."""
+    return torch.cat([index % width, index // width], dim=-1)
