@@ -5,7 +5,7 @@ MSPN paper, section 3.3 (coarse-to-fine supervision) and CPN's online hard keypo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -93,25 +93,4 @@ def _hard_joint_error(prediction: Tensor, target: Tensor, present: Tensor, hard_
 
 def _joint_errors(prediction: Tensor, target: Tensor, drawn: Tensor) -> Tensor:
     """Mean squared error of every joint's map, (N, K), against the target or, where it is not drawn, an empty map."""
-    errors: Tensor = _SquaredErrors.apply(prediction, target, drawn)  # type: ignore[no-untyped-call]
-    return errors / (prediction.shape[-2] * prediction.shape[-1])
-
-
-class _SquaredErrors(torch.autograd.Function):
-    """(N, K, h, w) maps, targets, and (N, K) which of these are drawn -> (N, K) sums of squared differences.
-
-    The difference is the only map that is written on the way forward, and the gradient on the way back; what autograd
-    would make of the same formula moves twice as much memory, and memory is all that a loss costs.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, prediction: Tensor, target: Tensor, drawn: Tensor) -> Tensor:
-        difference = torch.addcmul(prediction, target, drawn[..., None, None].to(target), value=-1)
-        ctx.save_for_backward(difference)
-        errors: Tensor = torch.linalg.vector_norm(difference, dim=(-2, -1)).square()
-        return errors
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        difference: Tensor = ctx.saved_tensors[0]
-        return difference * (2 * gradient)[..., None, None], None, None
+    return (prediction - target * drawn[..., None, None]).square().mean((-2, -1))
