@@ -6,9 +6,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from rsn.crops import Crop, FloatArray
-from rsn.inference.estimator import PoseEstimator
 from rsn.networks.network import STRIDE
-from rsn.serving.limits import Limits
 
 Box = Annotated[
     tuple[float, float, float, float],
@@ -92,17 +90,6 @@ class ModelEntry(BaseModel):
         ),
     ]
 
-    @classmethod
-    def of(cls, name: str, estimator: PoseEstimator) -> "ModelEntry":
-        """An estimator as the page needs to know it."""
-        return cls(
-            name=name,
-            summary=estimator.card.summary(),
-            joints=list(estimator.card.skeleton.joints),
-            keypoint_threshold=estimator.card.keypoint_threshold,
-            finds_people=estimator.detector is not None,
-        )
-
 
 class LimitsEntry(BaseModel):
     """What a request may ask for."""
@@ -112,11 +99,6 @@ class LimitsEntry(BaseModel):
     people: int
     seconds: float
 
-    @classmethod
-    def of(cls, limits: Limits) -> "LimitsEntry":
-        """The limits in units of the API."""
-        return cls(bytes=limits.bytes, pixels=limits.pixels, people=limits.people, seconds=limits.seconds)
-
 
 class Loaded(BaseModel):
     """What this service can do; the first model is the one that is taken unless another is named."""
@@ -124,12 +106,6 @@ class Loaded(BaseModel):
     version: str
     models: list[ModelEntry]
     limits: LimitsEntry
-
-
-class Health(BaseModel):
-    """Answered as long as requests are."""
-
-    status: str = "ok"
 
 
 class Problem(BaseModel):

@@ -14,7 +14,7 @@ from rsn import __version__
 from rsn.inference.estimator import PoseEstimator
 from rsn.serving.admission import Refused
 from rsn.serving.limits import Limits
-from rsn.serving.middleware import Answers
+from rsn.serving.metrics import Answers
 from rsn.serving.routes import router
 from rsn.serving.service import Service
 

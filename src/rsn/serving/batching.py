@@ -51,7 +51,7 @@ class Batcher:
             self._on_batch(sum(map(len, views)))
             try:
                 found = await self.run(partial(self._estimate, views))
-            except Exception as error:  # it belongs to those who wait for this batch; the next one goes on
+            except Exception as error:  # for the requests of this batch; the next batch goes on
                 for _, answer in batch:
                     if not answer.done():
                         answer.set_exception(error)

@@ -1,14 +1,15 @@
 """What the service can be asked."""
 
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rsn import __version__
-from rsn.serving.answers import FoundPeople, Health, Heatmaps, LimitsEntry, Loaded, ModelEntry, Problem
-from rsn.serving.pictures import parsed_boxes
-from rsn.serving.receiving import read_picture, while_connected
-from rsn.serving.service import Service
+from rsn.inference.boxes import Boxes
+from rsn.serving.answers import FoundPeople, Heatmaps, LimitsEntry, Loaded, ModelEntry, Problem
+from rsn.serving.receiving import parsed_boxes, read_picture, while_connected
+from rsn.serving.service import Model, Service
 
 router = APIRouter()
 
@@ -49,48 +50,68 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/api/people", openapi_extra=_PICTURE, responses=_REFUSALS)
-async def people(
+class _Asked(NamedTuple):
+    """What a request asks for: a model, an image file, and boxes where it gives them."""
+
+    model: Model
+    data: bytes
+    boxes: Boxes | None
+
+
+async def _asked(
     request: Request, service: _Service, model: _Model = None, boxes: _Boxes = None
-) -> FoundPeople:
+) -> AsyncIterator[_Asked]:
+    with service.door:
+        chosen = service.model(model)
+        given = None if boxes is None else parsed_boxes(boxes, service.limits)
+        yield _Asked(chosen, await read_picture(request, service.limits), given)
+
+
+_Input = Annotated[_Asked, Depends(_asked)]
+
+
+@router.post("/api/people", openapi_extra=_PICTURE, responses=_REFUSALS)
+async def people(request: Request, service: _Service, asked: _Input) -> FoundPeople:
     """Find the people of a picture and their joints.
 
     Without boxes the people are found by the detector, where the service has one; otherwise the picture is taken as
     one person.
     """
-    with service.door:
-        chosen = service.model(model)
-        given = None if boxes is None else parsed_boxes(boxes, service.limits)
-        data = await read_picture(request, service.limits)
-        return await while_connected(request, service.people(chosen, data, given))
+    return await while_connected(request, service.people(*asked))
 
 
 @router.post("/api/heatmaps", openapi_extra=_PICTURE, responses=_REFUSALS)
-async def heatmaps(
-    request: Request, service: _Service, model: _Model = None, boxes: _Boxes = None
-) -> Heatmaps:
-    """Look at what the network saw in one box: a map a joint. Without a box it is the whole picture."""
-    with service.door:
-        chosen = service.model(model)
-        given = None if boxes is None else parsed_boxes(boxes, service.limits)
-        data = await read_picture(request, service.limits)
-        return await while_connected(request, service.heatmaps(chosen, data, given))
+async def heatmaps(request: Request, service: _Service, asked: _Input) -> Heatmaps:
+    """Return the heatmaps of one box, one map per joint. Without a box it is the whole picture."""
+    return await while_connected(request, service.heatmaps(*asked))
 
 
 @router.get("/api/models")
 async def models(service: _Service) -> Loaded:
     """List the models that are loaded, and the limits of a request."""
+    limits = service.limits
     return Loaded(
         version=__version__,
-        models=[ModelEntry.of(name, model.estimator) for name, model in service.models.items()],
-        limits=LimitsEntry.of(service.limits),
+        models=[
+            ModelEntry(
+                name=name,
+                summary=model.estimator.card.summary(),
+                joints=list(model.estimator.card.skeleton.joints),
+                keypoint_threshold=model.estimator.card.keypoint_threshold,
+                finds_people=model.estimator.detector is not None,
+            )
+            for name, model in service.models.items()
+        ],
+        limits=LimitsEntry(
+            bytes=limits.bytes, pixels=limits.pixels, people=limits.people, seconds=limits.seconds
+        ),
     )
 
 
 @router.get("/health")
-async def health() -> Health:
+async def health() -> dict[str, str]:
     """Say whether the service is up; it opens its port only when the models are loaded."""
-    return Health()
+    return {"status": "ok"}
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

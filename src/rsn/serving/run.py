@@ -21,17 +21,12 @@ def open_port(host: str, port: int) -> socket.socket:
     """
     if not 0 <= port < 65536:
         raise RsnError(f"there is no port {port}; choose one from 1 to 65535")
+    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        opened = socket.socket(family, kind, protocol)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            opened.bind(address)
-        except OSError:
-            opened.close()
-            raise
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((host, port))
     except OSError as error:
+        opened.close()
         reason = f"{error.strerror or error}; choose another --host or --port"
         raise RsnError(f"cannot listen on {host} port {port}: {reason}") from error
     return opened
