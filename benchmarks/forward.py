@@ -88,10 +88,9 @@ def engines(
 
 def in_8_bits(network: PoseNetwork, card: Card) -> Engine:
     """Calibrated with drawn pictures, which is as fast as with people."""
-    from rsn.exporting.int8 import quantised
-    from rsn.inference.engines.openvino import as_openvino, open_openvino, save_openvino
+    from rsn.inference.engines.openvino import as_openvino, open_openvino, quantized, save_openvino
 
-    model = quantised(as_openvino(Deployment(network, card)), crops_to_check(card, ()))
+    model = quantized(as_openvino(Deployment(network, card)), crops_to_check(card, ()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.xml"
         save_openvino(model, path)

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,8 +15,6 @@ class FileServer(ThreadingHTTPServer):
     def __init__(self, data: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.data = data
-        self.requests: Counter[str] = Counter()
-        self.ranges: list[str] = []
 
     @property
     def address(self) -> str:
@@ -36,44 +33,25 @@ class _Handler(BaseHTTPRequestHandler):
     server: FileServer
 
     def do_GET(self) -> None:
-        way = self.path.split("/")[1]
-        self.server.requests[way] += 1
-        count, data = self.server.requests[way], self.server.data
-        asked = self.headers.get("Range")
-        if asked:
-            self.server.ranges.append(asked)
-        if way == "missing" or (way == "vanishing" and count > 1):
+        way, data = self.path.split("/")[1], self.server.data
+        if way == "missing":
             self.send_error(404)
-        elif way == "busy" and count < 3:
+        elif way == "busy":
             self.send_error(503)
         elif way == "html":
-            self._send(b"<!DOCTYPE html><html>not found</html>", 0)
+            self._send(b"<!DOCTYPE html><html>not found</html>")
         elif way == "wrong":
-            self._send(data[::-1], 0)
-        elif way == "stingy":  # never more than the first half
-            self._send(data[: len(data) // 2], 0, length=len(data))
+            self._send(data[::-1])
+        elif way == "stingy":  # closes the connection in the middle
+            self._send(data[: len(data) // 2], length=len(data))
+        elif way == "silent":  # says nothing after the first half
+            self._send(data[: len(data) // 2], length=len(data), then_wait=2)
         else:
-            start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and way != "stubborn" else 0
-            self._serve(way, count, start)
+            time.sleep(0.5 if way == "late" else 0)
+            self._send(data)
 
-    def _serve(self, way: str, count: int, start: int) -> None:
-        data = self.server.data
-        if start >= len(data):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(data)}")
-            self.end_headers()
-        elif way in ("cut", "vanishing", "stubborn") and count == 1:
-            self._send(data[: len(data) // 2], 0, length=len(data))
-        elif way == "silent" and count == 1:
-            self._send(data[: len(data) // 2], 0, length=len(data), then_wait=2)
-        elif way == "late":
-            time.sleep(0.5)
-            self._send(data[start:], start)
-        else:
-            self._send(data[start:], start)
-
-    def _send(self, data: bytes, start: int, *, length: int | None = None, then_wait: float = 0) -> None:
-        self.send_response(206 if start else 200)
+    def _send(self, data: bytes, *, length: int | None = None, then_wait: float = 0) -> None:
+        self.send_response(200)
         self.send_header("Content-Length", str(length or len(data)))
         self.end_headers()
         with suppress(ConnectionError):  # of a client that has heard enough

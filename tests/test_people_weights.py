@@ -55,7 +55,7 @@ def test_it_is_no_pose_network(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="find people, not their joints"):
         PoseEstimator("rsn18.people", engine="torch")
     with pytest.raises(WeightsError, match="leave out --decode"):
-        export_model("rsn18.people", tmp_path / "p.ts", format="torchscript", decode=True)
+        export_model("rsn18.people", tmp_path / "p.pt2", format="torch-export", decode=True)
 
 
 def test_both_of_the_portraits_are_found(detector: Detector, portraits: Image) -> None:

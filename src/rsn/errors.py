@@ -42,7 +42,11 @@ class DownloadError(RsnError):
 
 
 class DeviceError(RsnError):
-    """A device, engine or optional library that was asked for and is not there."""
+    """A device or engine that was asked for and is not there."""
+
+
+class MissingDependencyError(RsnError, ImportError):
+    """An optional library that is not installed."""
 
 
 class UnknownNameError(RsnError):

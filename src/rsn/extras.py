@@ -2,15 +2,17 @@
 
 from importlib.util import find_spec
 
-from rsn.errors import DeviceError
+from rsn.errors import MissingDependencyError
 
 
 def require(*libraries: str, extra: str, for_what: str) -> None:
     """Check that libraries of an extra are installed, without importing them.
 
     Raises:
-        DeviceError: one is not; the message has the command that installs it.
+        MissingDependencyError: one is not; the message has the command that installs it.
     """
     missing = [library for library in libraries if find_spec(library) is None]
     if missing:
-        raise DeviceError(f"{for_what} needs {', '.join(missing)}: pip install 'rsn-pose[{extra}]'")
+        raise MissingDependencyError(
+            f"{for_what} needs {', '.join(missing)}: pip install 'rsn-pose[{extra}]'"
+        )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coco_crowd import Entry, by_pycocotools, crowd_of_people, noisy_results
-from rsn.errors import AnnotationError, DeviceError, RsnWarning
+from rsn.errors import AnnotationError, MissingDependencyError, RsnWarning
 from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
 from rsn.skeletons import COCO_17, MPII_16
 
@@ -264,5 +264,5 @@ def test_missing_hotcoco_is_told(
     annotations: Entry, results: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "hotcoco", None)
-    with pytest.raises(DeviceError, match=r"pip install 'rsn-pose\[train\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'rsn-pose\[train\]'"):
         evaluate_keypoints(annotations, results, COCO_17)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from full_disk import nothing_can_be_written
 from rsn import PoseEstimator, create_model
-from rsn.errors import DeviceError, RsnError, UnknownNameError
+from rsn.errors import DeviceError, MissingDependencyError, RsnError, UnknownNameError
 from rsn.inference.engines import ENGINES, build_engine, choose
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
@@ -158,13 +159,11 @@ def test_a_graph_in_a_cache_that_cannot_be_written_to_is_used(
 ) -> None:
     build_engine("openvino", *trained, CPU)
     monkeypatch.setenv("RSN_CACHE", str(shutil.copytree(cache, tmp_path / "cache")))
-    locks = list((tmp_path / "cache/graphs").glob("*.lock"))
-    for lock in locks:  # a folder in its place keeps even root from taking it
-        lock.unlink()
-        lock.mkdir()
-    build_engine("openvino", *trained, CPU)
-    for lock in locks:
-        shutil.rmtree(lock.with_suffix(""))
+    with nothing_can_be_written():
+        build_engine("openvino", *trained, CPU)
+    for folder in (tmp_path / "cache/graphs").iterdir():
+        shutil.rmtree(folder)
+        folder.touch()  # keeps even root from writing a folder of that name
     with pytest.raises(RsnError, match=r"^cannot write .*; let RSN_CACHE name a folder.* or choose engine"):
         build_engine("openvino", *trained, CPU)
 
@@ -194,7 +193,7 @@ def test_an_engine_that_is_not_installed_is_an_error(
     for name in ("openvino", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(
-            DeviceError, match=rf"engine {name} needs {name}: pip install 'rsn-pose\[engines\]'"
+            MissingDependencyError, match=rf"engine {name} needs {name}: pip install 'rsn-pose\[engines\]'"
         ):
             PoseEstimator(random_weights, engine=name, device="cpu")
 

@@ -18,10 +18,10 @@ class Export:
 
     model: Annotated[str, tyro.conf.Positional]
     """Name of weights, or a weights file."""
-    format: Annotated[str, tyro.conf.arg(metavar="onnx|openvino|torch-export|torchscript|tensorrt")]
+    format: Annotated[str, tyro.conf.arg(metavar="onnx|openvino|torch-export")]
     """What it is written as."""
     output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """OUT.onnx, OUT.xml, OUT.pt2, OUT.ts or OUT.engine, as the format has it; FILE.json beside it says what it is."""
+    """OUT.onnx, OUT.xml or OUT.pt2, as the format has it; FILE.json beside it says what it is."""
     preprocess: bool = False
     """Take crops as pictures lie in memory, (N, H, W, 3), and not (N, 3, H, W); uint8 RGB either way."""
     decode: bool = False

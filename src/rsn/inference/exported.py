@@ -22,7 +22,7 @@ FORM = 1  # of the metadata; raised when an older rsn would misread it
 Precision = Literal["fp32", "fp16", "int8"]
 
 _ENGINES = {".onnx": ("onnxruntime", "openvino", "openvino-bf16"), ".xml": ("openvino", "openvino-bf16")}
-_PROGRAMS = {".pt2": "torch.export", ".ts": "TorchScript", ".engine": "TensorRT"}
+_PROGRAM = ".pt2"  # of torch.export
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Export:
 
 def is_exported(source: object) -> TypeGuard[str | Path]:
     """Whether a model is named by a file of an exported kind."""
-    return isinstance(source, str | Path) and Path(source).suffix in (*_ENGINES, *_PROGRAMS)
+    return isinstance(source, str | Path) and Path(source).suffix in (*_ENGINES, _PROGRAM)
 
 
 def engine_for(sources: Sequence[str | Path]) -> str:
@@ -99,9 +99,8 @@ def engine_for(sources: Sequence[str | Path]) -> str:
 def open_exported(path: Path, engine: str, device: torch.device) -> tuple[Engine, Export]:
     """An exported file, ready to run, and what it says of itself.
 
-    ONNX and OpenVINO files hold numbers and a graph of operations. The files of torch.export and TorchScript are
-    programs, and loading or running one can do more than compute (the former's may hold pickles), so they are left
-    to programs that trust them; so are TensorRT's.
+    ONNX and OpenVINO files hold numbers and a graph of operations. The files of torch.export are programs and
+    may hold pickles, so they are left to programs that trust them.
 
     Args:
         path: .onnx, or .xml with its .bin beside it.
@@ -111,9 +110,9 @@ def open_exported(path: Path, engine: str, device: torch.device) -> tuple[Engine
         WeightsError: no such file, one that we do not open, or without metadata that we understand.
         DeviceError: the engine does not run such files, or is not installed.
     """
-    if path.suffix in _PROGRAMS:
+    if path.suffix == _PROGRAM:
         raise WeightsError(
-            f"{path}: a {_PROGRAMS[path.suffix]} file is a program and could do anything, so rsn does not open it; give"
+            f"{path}: a torch.export file is a program and could do anything, so rsn does not open it; give"
             " its weights, or export them to ONNX or OpenVINO"
         )
     if not isfile(path):

@@ -1,14 +1,13 @@
 """Weights that others have published: fetched when they are asked for, checked, kept in the user's cache."""
 
 import os
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rsn.downloads import download, sha256_of
-from rsn.errors import DownloadError, RsnError, RsnWarning, WeightsError
-from rsn.files import write_atomically
+from rsn.errors import DownloadError, RsnError, WeightsError
 from rsn.networks.card import Card
+from rsn.networks.published import read_table
 
 MIRROR, CACHE = "RSN_MIRROR", "RSN_CACHE"  # environment variables
 _OPENMMLAB = "https://download.openmmlab.com/mmpose/"
@@ -59,25 +58,11 @@ class PublishedWeights:
         )
 
 
-def _coco(model: str, ap: float, ar: float, folder: str, file: str) -> PublishedWeights:
-    """An entry of OpenMMLab's tables, whose file names end in _HASH_DATE.pth or -HASH_DATE.pth."""
-    prefix = file.rsplit("_", 1)[0][-8:]
-    return PublishedWeights(model, f"{folder}/{file}", prefix, {"AP": ap / 100, "AR": ar / 100})
-
-
-_RSN, _MSPN = "v1/body_2d_keypoint/topdown_heatmap/coco", "top_down/mspn"
 ZOO: dict[str, PublishedWeights] = {
-    f"{weights.model}.openmmlab": weights
-    for weights in (
-        _coco("rsn18", 70.4, 77.3, _RSN, "td-hm_rsn18_8xb32-210e_coco-256x192-9049ed09_20221013.pth"),
-        _coco("rsn50", 72.4, 79.0, _RSN, "td-hm_rsn50_8xb32-210e_coco-256x192-c35901d5_20221013.pth"),
-        _coco("2xrsn50", 74.8, 81.0, _RSN, "td-hm_2xrsn50_8xb32-210e_coco-256x192-9ede341e_20221013.pth"),
-        _coco("3xrsn50", 75.0, 81.4, _RSN, "td-hm_3xrsn50_8xb32-210e_coco-256x192-c3e3c4fe_20221013.pth"),
-        _coco("mspn50", 72.3, 78.8, _MSPN, "mspn50_coco_256x192-8fbfb5d0_20201123.pth"),
-        _coco("2xmspn50", 75.4, 81.6, _MSPN, "2xmspn50_coco_256x192-c8765a5c_20201123.pth"),
-        _coco("3xmspn50", 75.8, 82.1, _MSPN, "3xmspn50_coco_256x192-e348f18e_20201123.pth"),
-        _coco("4xmspn50", 76.5, 82.6, _MSPN, "4xmspn50_coco_256x192-7b837afb_20201123.pth"),
+    f"{row['model']}.openmmlab": PublishedWeights(
+        row["model"], row["path"], row["sha256_prefix"], {"AP": float(row["AP"]), "AR": float(row["AR"])}
     )
+    for row in read_table("pretrained")
 }
 
 
@@ -97,14 +82,12 @@ def cache_folder() -> Path:
 
 
 def fetch(weights: PublishedWeights) -> Path:
-    """The file of published weights in the cache, fetched if it is not there; its hash is checked every time.
+    """The file of published weights in the cache, downloaded if it is not there; its SHA-256 is checked every time.
 
-    The first time the full SHA-256 is written beside it (FILE.sha256), and from then on nothing else will do; in a
-    cache that cannot be written to, an `RsnWarning` says that it was not. A file that somebody else put there is taken
-    too, if its hash begins as it should.
+    A file that was put there by hand is used too.
 
     Raises:
-        DownloadError: it cannot be fetched, or not be kept. WeightsError: the file in the cache is not the one it
+        DownloadError: it cannot be downloaded, or not be kept. WeightsError: the file in the cache is not the one it
             should be, or cannot be read.
     """
     path = weights.cached
@@ -116,38 +99,12 @@ def fetch(weights: PublishedWeights) -> Path:
                 f"{error}; or put the file into {path.parent} yourself ({CACHE} names another cache)"
             ) from error
     try:
-        found, recorded = sha256_of(path), _recorded(path)
+        found = sha256_of(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
-    expected = weights.sha256_prefix if recorded is None else recorded
-    if not found.startswith(weights.sha256_prefix) or not found.startswith(expected):
+    if not found.startswith(weights.sha256_prefix):
         raise WeightsError(
             f"{path}: is not the file that was published, or has changed: its SHA-256 is {found}, and should begin"
-            f" with {expected}; delete it and its .sha256, and it will be fetched again"
+            f" with {weights.sha256_prefix}; delete it, and it will be downloaded again"
         )
-    if recorded is None:
-        _record(path, found, weights.sha256_prefix)
     return path
-
-
-def _recorded(path: Path) -> str | None:
-    """The SHA-256 that was written beside a file; None where none was."""
-    try:
-        return _beside(path).read_text(errors="replace").partition(" ")[0]
-    except FileNotFoundError:
-        return None
-
-
-def _record(path: Path, sha256: str, prefix: str) -> None:
-    try:
-        write_atomically(_beside(path), f"{sha256}  {path.name}\n".encode())
-    except RsnError as error:
-        warnings.warn(
-            f"{path}: its SHA-256 begins with {prefix}, as it should, but could not be recorded: {error}",
-            RsnWarning,
-            stacklevel=2,
-        )
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")

@@ -1,22 +1,22 @@
 """Graphs in files: read back by what runs them, and kept in the user's cache, since converting takes seconds."""
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from os.path import isdir
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 import rsn.networks
 from rsn.errors import RsnError
 from rsn.networks.deployment import Deployment
 from rsn.networks.zoo import CACHE, cache_folder
+
+MAX_BATCH = 4096  # crops at once that a converted graph takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,26 +38,24 @@ def converted(deployment: Deployment, convert: Callable[[Path], None], *, librar
     """The folder of a converted graph; `convert` fills it where it is not in the cache yet.
 
     A graph is known by its weights, its card's numbers, the code of our networks and the versions of torch and of
-    the libraries that convert it; when one changes it is converted anew. One process at a time converts a graph.
+    the libraries that convert it; when one changes it is converted anew. Where two processes convert the same graph at
+    once, the first that is done counts.
 
     Raises:
         RsnError: the cache cannot be written to.
     """
     graphs = cache_folder() / "graphs"
     folder = graphs / _key(deployment, libraries)
-    if os.path.isdir(folder):  # perhaps in a cache that cannot be written to
+    if isdir(folder):
         return folder
     try:
         graphs.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not folder.exists():
-                unfinished = Path(mkdtemp(prefix=".part", dir=graphs))
-                try:
-                    convert(unfinished)
-                    unfinished.rename(folder)
-                finally:
-                    shutil.rmtree(unfinished, ignore_errors=True)
+        with TemporaryDirectory(prefix=".part", dir=graphs, ignore_cleanup_errors=True) as unfinished:
+            convert(Path(unfinished))
+            Path(unfinished).rename(folder)
     except OSError as error:
+        if isdir(folder):  # by another process meanwhile
+            return folder
         raise RsnError(
             f"cannot write {folder}: {error.strerror or error}; let {CACHE} name a folder that can be written to, or"
             " choose engine torch"

@@ -11,7 +11,7 @@ from torch import Tensor
 from rsn.errors import DeviceError, WeightsError
 from rsn.extras import require
 from rsn.inference.engines import Engine
-from rsn.inference.engines.graphs import Graph, converted
+from rsn.inference.engines.graphs import MAX_BATCH, Graph, converted
 from rsn.networks.deployment import Deployment
 
 FILE = "graph.onnx"
@@ -63,7 +63,7 @@ def open_onnx(path: Path, device: torch.device) -> Graph:
 
 def write_onnx(deployment: Deployment, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write the graph as ONNX, in one file: `crops` (batch, ...) as the graph takes them -> its outputs by name."""
-    batch = torch.export.Dim("batch", min=1, max=4096)
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it tells that torchvision is not there, which nobody needs

@@ -2,7 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from rsn.inference.engines.graphs import Graph, converted
 from rsn.networks.deployment import Deployment
 
 FILE = "graph.xml"
-
-# Where OpenVINO and NNCF find this library they report every conversion to their makers, without having asked.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+_TELEMETRY = "openvino_telemetry"
+# By the names that OpenVINO gives them: all that is not of the network, which is normalizing and decoding.
+_IN_FLOAT = [r"^(?!__module\.network\.).*"]
 
 
 def openvino_engine(deployment: Deployment, *, bf16: bool) -> Engine:
@@ -30,7 +31,9 @@ def openvino_engine(deployment: Deployment, *, bf16: bool) -> Engine:
         DeviceError: OpenVINO is not installed, or bfloat16 was asked for and the processor has none.
     """
     _check(bf16)
-    folder = converted(deployment, lambda at: write_openvino(deployment, at / FILE), libraries=("openvino",))
+    folder = converted(
+        deployment, lambda at: save_openvino(as_openvino(deployment), at / FILE), libraries=("openvino",)
+    )
     return open_openvino(folder / FILE, bf16=bf16).engine
 
 
@@ -86,16 +89,6 @@ def _requests(model: Any, precision: str, streams: int) -> list[Any]:
     return [compiled.create_infer_request() for _ in range(streams)]
 
 
-def write_openvino(
-    deployment: Deployment, path: Path, metadata: Mapping[str, str] | None = None, *, fp16: bool = False
-) -> None:
-    """Write the graph as OpenVINO's .xml and .bin: `crops` (batch, ...) as the graph takes them -> its outputs.
-
-    fp16: store the weights in float16.
-    """
-    save_openvino(as_openvino(deployment, metadata), path, fp16=fp16)
-
-
 def save_openvino(model: Any, path: Path, *, fp16: bool = False) -> None:
     """Write an `openvino.Model` as .xml and .bin; fp16: with its weights in float16."""
     import openvino  # type: ignore[import-untyped]
@@ -104,11 +97,11 @@ def save_openvino(model: Any, path: Path, *, fp16: bool = False) -> None:
 
 
 def as_openvino(deployment: Deployment, metadata: Mapping[str, str] | None = None) -> Any:
-    """The graph as an `openvino.Model`, which `write_openvino` writes."""
-    import openvino
-
+    """The graph as an `openvino.Model`: `crops` (batch, ...) as the graph takes them -> its outputs by name."""
     example = deployment.example()
-    with warnings.catch_warnings():
+    with _without_telemetry(), warnings.catch_warnings():
+        import openvino
+
         warnings.simplefilter("ignore")  # about shapes that become constants, which they are
         model = openvino.convert_model(deployment.cpu(), example_input=example)
     model.reshape([-1, *example.shape[1:]])
@@ -120,9 +113,50 @@ def as_openvino(deployment: Deployment, metadata: Mapping[str, str] | None = Non
     return model
 
 
-def _metadata(model: "object") -> dict[str, str]:
+def quantized(model: Any, crops: Tensor) -> Any:
+    """An `openvino.Model` with the network's weights and feature maps in 8 bits, by NNCF.
+
+    Each output channel of a weight has a scale of its own. A feature map has one, whose range is measured on `crops`;
+    it starts at zero where nothing is negative ("mixed"), and the mean error that rounding leaves in a layer is
+    taken off its bias. What is before and after the network stays in float32.
+
+    Args:
+        model: of a `Deployment`.
+        crops: (N, ...) uint8, as the graph takes them; of people that are not used to evaluate it.
+    """
+    with _without_telemetry():
+        import nncf
+
+        nncf.set_log_level("ERROR")
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(crops[:, None].numpy())),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(crops),
+            ignored_scope=nncf.IgnoredScope(patterns=_IN_FLOAT),
+        )
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Hide the library by which OpenVINO and NNCF report conversions to their makers, without having asked.
+
+    They look for it when they are imported.
+    """
+    present = _TELEMETRY in sys.modules
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[_TELEMETRY]
+        if present:
+            sys.modules[_TELEMETRY] = before  # type: ignore[assignment]
+
+
+def _metadata(model: Any) -> dict[str, str]:
     """What an OpenVINO file has in its rt_info, or an ONNX file in its metadata, which OpenVINO calls framework."""
-    info = dict(model.rt_info)  # type: ignore[attr-defined]
+    info = dict(model.rt_info)
     framework = info.get("framework", {})
     info |= framework if isinstance(framework, dict) else {}
     values = {key: getattr(value, "value", value) for key, value in info.items()}
@@ -137,7 +171,8 @@ def _core() -> Any:
     destroyed, be it by another thread; the first thread's next signal, a child that ended say, would then kill the
     process.
     """
-    import openvino
+    with _without_telemetry():
+        import openvino
 
     return openvino.Core()
 
