@@ -3,7 +3,7 @@
     python benchmarks/resident_step.py --device cuda --batch 256     # what a run of RSN-18 on COCO would take there
     python benchmarks/resident_step.py --batch 4 --steps 1 --size 128 --pictures 8 --ways plain plain-bf16    # anywhere
 
-Plain, compiled and captured, in float32 and bfloat16, taking turns; then the plans a second that one process draws for
+Plain and captured, in float32 and bfloat16, taking turns; then the plans a second that one process draws for
 them, and the hours that the reference's schedule (96,000 steps of 256 crops) would take at the pace of each.
 """
 
@@ -39,8 +39,6 @@ COLOUR = Augmentation(colour=0.2)
 WAYS: dict[str, tuple[torch.dtype, Step]] = {
     "plain": (torch.float32, "eager"),
     "plain-bf16": (torch.bfloat16, "eager"),
-    "compiled": (torch.float32, "compiled"),
-    "compiled-bf16": (torch.bfloat16, "compiled"),
     "captured": (torch.float32, "captured"),  # on a GPU
     "captured-bf16": (torch.bfloat16, "captured"),
 }
@@ -54,7 +52,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="that count, of each")
     parser.add_argument("--size", type=int, default=256, help="height of the crops, in pixels")
     parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS)[:4])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS)[:2])
     options = parser.parse_args()
     device = torch.device(options.device)
     card = Card("rsn18", input_size=(options.size, options.size * 3 // 4))
@@ -123,7 +121,7 @@ def step_of(
 
 
 def in_turns(ways: dict[str, Callable[[], None]], steps: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of every step of every way; two of each, which compile, are not counted."""
+    """Seconds of every step of every way; two of each, which record, are not counted."""
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(steps + 2):

@@ -4,19 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
-import torch
-from torch.utils.data import default_collate
 
-from rsn.datasets.coco import read_coco
-from rsn.datasets.loading import Draw
-from rsn.datasets.resident import CropPlans, ResidentPictures
-from rsn.heatmaps import encode
-from rsn.networks.card import Card
-from rsn.training.health import UnreadableImages
-from rsn.training.module import PoseTraining
+from rsn.errors import RecipeError
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
-from small_network import small_network
 
 
 def losses(recipe_file: Path, folder: Path, *settings: str) -> list[float]:
@@ -48,28 +39,10 @@ def test_it_is_the_same_run(
     assert losses(recipe_file, tmp_path / "run", setting) == pytest.approx(plain, rel=tolerance)
 
 
-@pytest.mark.slow
-def test_a_compiled_step_from_pictures_to_gradients_is_the_plain_one(
-    recipe_file: Path, people_json: Path
+def test_train_refuses_synchronized_batch_norms_without_gpus(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    people = read_coco(people_json, people_json.parent / "images")
-    pictures = ResidentPictures([person.image.path for person in people.people], torch.device("cpu"))
-    card = Card("mspn50", input_size=(64, 64))
-    recipe = read_recipe(recipe_file)
-    plans = CropPlans(people, card.input_size, recipe.augmentation, pictures.numbers)
-    batch = default_collate([plans[Draw(0, person)] for person in range(4)])
-    targets = encode(batch["keypoints"], batch["visibility"], card.input_size)
-    found = []
-    for way in ("eager", "compiled"):
-        torch.manual_seed(0)
-        network = small_network(17)
-        recipe = read_recipe(recipe_file, (f"compute.step={way}",))
-        step = PoseTraining(network, card, recipe, UnreadableImages(people, most=0.0), pictures)
-        loss = step.loss_of(batch, targets)
-        loss.backward()
-        found.append((loss.item(), network.stem.reduce.conv.weight.grad))
-    (plain, plain_gradient), (fused, fused_gradient) = found
-    assert fused == pytest.approx(plain, rel=1e-4)
-    torch.testing.assert_close(
-        fused_gradient, plain_gradient, rtol=1e-2, atol=1e-3 * plain_gradient.abs().max().item()
-    )
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(RecipeError, match="Invalid norm: all needs CUDA GPUs"):
+        train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "norm=all")))
+    assert not (tmp_path / "run").exists()

@@ -146,7 +146,7 @@ class BoxTraining(LightningModule):
         return loss
 
     def _loss_of(self, shown: dict[str, Tensor], targets: BoxTargets, background: Tensor) -> Tensor:
-        """All that is compiled or captured. Not the targets: how many people there are changes with every batch."""
+        """All that is captured. Not the targets: how many people there are changes with every batch."""
         crops = self.card.normalise(self._cut(shown)).contiguous(memory_format=torch.channels_last)
         (levels,) = self.network.heatmaps(crops)  # detectors have one stage
         return self.loss(levels, targets, background)

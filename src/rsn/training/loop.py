@@ -45,7 +45,7 @@ def check_step(step: Step, processes: Processes) -> None:
         RecipeError: captured steps without a GPU, or in several processes, where they were never tried.
     """
     if step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
-        raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager or compiled")
+        raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager")
 
 
 def build_trainer(

@@ -53,7 +53,7 @@ class PoseTraining(LightningModule):
         return loss
 
     def _loss_of(self, batch: CropBatch | PlanBatch, targets: Tensor) -> Tensor:
-        """All that is compiled or captured. Not the targets, whose tables are made once, on the CPU."""
+        """All that is captured. Not the targets, whose tables are made once, on the CPU."""
         pixels = self._cut(batch)
         crops = self.card.normalise(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
         predictions = [

@@ -120,7 +120,8 @@ class Recipe:
     with. head_gain: first value of the gain of the heatmaps' batch norm. The reference starts at 1, and Adam needs
     thousands of steps to grow it to the targets' spread of 10 to 40; a short run starts near there.
     decoder: what the heatmaps are made for and read with, see `rsn.heatmaps.decode`. blur: its kernel.
-    norm: whose crops a batch norm takes its statistics of, those of each process (reference) or of all together.
+    norm: whose crops a batch norm takes its statistics of, those of each process (reference) or of all together
+        (on GPUs only).
     most_unreadable: share of the images that may turn out to be unreadable before the run stops.
     output: folder of logs and checkpoints.
     """

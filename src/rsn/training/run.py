@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import torch
 from lightning import Trainer, seed_everything
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from rsn.datasets.coinciding import coinciding
@@ -34,7 +35,6 @@ from rsn.training.loop import build_trainer, check_step, fit, share_of
 from rsn.training.module import PoseTraining, set_head_gain
 from rsn.training.recipe import Recipe, Source
 from rsn.training.report import write_run_report
-from rsn.training.synchronised import synchronise_norms
 
 LOG_EVERY = 20  # batches
 OPENED_BEFORE = 1000  # images of each set to train on; enough to meet a share of 1 % that cannot be read
@@ -69,6 +69,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         )
     share = share_of(processes, recipe.optimisation.batch_size, recipe.compute.accumulate)
     check_step(recipe.compute.step, processes)
+    if recipe.norm == "all" and not torch.cuda.is_available():
+        raise RecipeError("Invalid norm: all needs CUDA GPUs, and PyTorch finds none; use norm: each")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices and hints are not about
     warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
     seed_everything(recipe.seed, verbose=False)
@@ -213,7 +215,7 @@ def _network(recipe: Recipe, card: Card, seen_together: int) -> PoseNetwork:
         load_weights(network, recipe.start_from)
     check_batch_norms(network, seen_together, recipe.input_size)
     if recipe.norm == "all":
-        synchronise_norms(network)
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     if recipe.compute.recompute:
         network.recompute_blocks()
     return network

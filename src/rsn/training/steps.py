@@ -1,23 +1,20 @@
-"""Three ways to compute the loss of a batch: operation by operation, fused by a compiler, or recorded and replayed."""
+"""Two ways to compute the loss of a batch: operation by operation, or recorded once and replayed."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-# "eager": one operation after the other. "compiled": fused by torch.compile, which takes minutes at the start.
+# "eager": one operation after the other.
 # "captured": recorded once as CUDA graphs and replayed, so that no time passes between the kernels of a GPU.
-Step = Literal["eager", "compiled", "captured"]
+Step = Literal["eager", "captured"]
 LossOf = Callable[..., Tensor]  # tensors, or dicts and named tuples of them -> a scalar
 
 
 def loss_by(step: Step, network: nn.Module, loss_of: LossOf) -> LossOf:
     """`loss_of`, which asks `network`, computed in this way; always called with tensors of the same shapes."""
-    if step == "captured":
-        return _CapturedLoss(network, loss_of)
-    return torch.compile(loss_of) if step == "compiled" else loss_of
+    return _CapturedLoss(network, loss_of) if step == "captured" else loss_of
 
 
 class _CapturedLoss:
@@ -36,8 +33,6 @@ class _CapturedLoss:
     def _recorded(self, batch: tuple[Any, ...]) -> LossOf:
         buffers = list(self.network.buffers())
         before = [buffer.clone() for buffer in buffers]
-        # PyTorch recorded on a stream of its own, and waits for it where that is needed.
-        warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
         with torch.autocast(
             "cuda",
             torch.get_autocast_dtype("cuda"),
