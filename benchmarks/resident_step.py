@@ -23,7 +23,6 @@ from rsn.datasets.augment import Augmentation
 from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
 from rsn.datasets.loading import Draw
 from rsn.datasets.resident import CropPlans, PlanBatch, ResidentPictures
-from rsn.heatmaps import encode
 from rsn.images import write_image
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
@@ -112,8 +111,7 @@ def step_of(
     def step() -> None:
         optimizer.zero_grad()
         with torch.autocast(pictures.pixels.device.type, dtype, enabled=dtype != torch.float32):
-            targets = encode(batch["keypoints"], batch["visibility"], card.input_size)
-            loss = module.loss_of(batch, targets)
+            loss = module.loss_of(*module.prepare(batch))
         loss.backward()
         optimizer.step()
 

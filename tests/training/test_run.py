@@ -3,13 +3,18 @@
 import csv
 import json
 import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning import Callback
+from lightning.pytorch.loggers import CSVLogger
 
 from command import rsn
 from rsn import PoseEstimator
+from rsn.datasets.coco import read_coco
 from rsn.errors import RecipeError, RsnError
 from rsn.images import read_image
 from rsn.networks.catalog import create_model
@@ -18,6 +23,7 @@ from rsn.training.history import Run, read_series
 from rsn.training.module import set_head_gain
 from rsn.training.recipe import Recipe, Source, read_recipe
 from rsn.training.run import train
+from small_network import small_network
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,40 @@ def test_best_weights_are_the_longest_trained_of_those_with_the_highest_ap(finis
     rounds = [ap for _, ap in read_series(finished.output / "logs")["validation/ap"]]
     last_of_the_best = max(number for number, ap in enumerate(rounds, start=1) if ap == max(rounds))
     assert load_model(finished.output / "best.safetensors")[1].steps == 2 * last_of_the_best
+
+
+class CountSteps(Callback):
+    steps = 0
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.steps += 1
+
+
+def test_train_takes_a_network_people_a_loss_callbacks_and_a_logger(
+    recipe_file: Path, people_json: Path, tmp_path: Path
+) -> None:
+    seen = []
+
+    def loss(predictions: Any, targets: torch.Tensor, visibility: torch.Tensor) -> torch.Tensor:
+        seen.append((len(predictions), targets.shape[0], visibility.shape))
+        return (predictions[-1][-1] - targets[:, -1]).square().mean()
+
+    count, logger = CountSteps(), CSVLogger(tmp_path, name="mine")
+    filters = list(warnings.filters)
+    best = train(
+        read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "train=[]")),
+        network=small_network(17),
+        dataset=read_coco(people_json, people_json.parent / "images").with_joints(),
+        loss=loss,
+        callbacks=[count],
+        logger=logger,
+    )
+    assert count.steps == 4
+    assert seen == [(1, 4, (4, 17))] * 4
+    assert best.is_file()
+    assert "train/loss" in Path(logger.log_dir, "metrics.csv").read_text()
+    assert not (tmp_path / "run/logs").exists()
+    assert list(warnings.filters) == filters
 
 
 def test_a_run_is_not_overwritten_and_nothing_cannot_be_resumed(finished: Recipe, recipe_file: Path) -> None:

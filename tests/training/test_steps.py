@@ -11,15 +11,13 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import default_collate
 
 from rsn.datasets.augment import Augmentation
-from rsn.datasets.boxed import BoxedImage, BoxLabels, Framing, collate
+from rsn.datasets.boxed import BoxedImage, Framing, collate
 from rsn.datasets.coco import read_coco
 from rsn.datasets.loading import Draw
 from rsn.datasets.resident import BoxPlans, CropPlans, ResidentPictures
 from rsn.errors import RecipeError
-from rsn.heatmaps import encode
-from rsn.heatmaps.boxes import PERSON_BOX, encode_boxes
+from rsn.heatmaps.boxes import PERSON_BOX
 from rsn.networks.card import Card
-from rsn.training.box_loss import background_of
 from rsn.training.detector import BoxTraining, DetectorRecipe
 from rsn.training.health import UnreadableImages
 from rsn.training.module import PoseTraining
@@ -51,8 +49,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         def loss(number: int) -> tuple[Tensor, torch.nn.Module]:
             batch = default_collate([plans[Draw(number, person)] for person in range(4)])
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
-            targets = encode(batch["keypoints"], batch["visibility"], SIZE)
-            return module.loss_of(batch, targets), module.network
+            return module.loss_of(*module.prepare(batch)), module.network
 
         return loss
 
@@ -68,16 +65,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         def loss(number: int) -> tuple[Tensor, torch.nn.Module]:
             batch = collate([plans[Draw(number, image)] for image in range(len(images))])
             batch = {name: tensor.to(device) for name, tensor in batch.items()}  # type: ignore[attr-defined, assignment]
-            targets = encode_boxes(batch["corners"], batch["present"], SIZE)
-            background = background_of(
-                batch["corners"],
-                batch["present"],
-                batch["ignored"],
-                torch.ones(len(images), device=device),
-                SIZE,
-            )
-            shown = {name: tensor for name, tensor in batch.items() if name not in BoxLabels.__annotations__}
-            return module.loss_of(shown, targets, background), module.network
+            return module.loss_of(*module.prepare(batch)), module.network
 
         return loss
 
@@ -109,6 +97,7 @@ def test_where_there_is_no_gpu_nothing_can_be_captured(recipe_file: Path, tmp_pa
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:The AccumulateGrad node")
 def test_a_captured_step_is_the_plain_one(
     step_of: Callable[[Step, str], Loss], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,9 @@ class ResidentPictures:
             rows = torch.from_numpy(image.reshape(-1, 3))
             self.pixels[start : start + len(rows)] = rows
 
+    def __deepcopy__(self, memo: object) -> "ResidentPictures":
+        return self  # a copy of a module shares its images, which may fill half of the device
+
     def images(self, plans: Cuts, size: tuple[int, int]) -> Tensor:
         """Cut and colour the crops of a batch, on the device: (N, 3, *size) uint8 RGB."""
         pixels = self.cut(plans["picture"], plans["matrix"], size)

@@ -1,53 +1,41 @@
 """The exponential moving average of the weights (EMA), which is often better than the last weights themselves."""
 
-from copy import deepcopy
-from typing import Any
-
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rsn.networks.network import PoseNetwork
 
 
-class AveragedWeights(Callback):
-    """Keeps `network`, the average of a training network, up to date after every optimizer step.
+class AveragedWeights(WeightAveraging):
+    """Lightning's average of a training network, updated after every optimizer step, with a decay that warms up.
 
-    The average's memory grows from a few steps to that of `decay`, so that it does not hold on to the random
-    weights it began with. Batch norms' statistics are averaged as well.
+    The average's memory grows from a few steps to that of `decay`, so that it does not keep the random weights that
+    it began with. The statistics of batch norms are averaged as well.
     """
 
-    def __init__(self, network: PoseNetwork, decay: float) -> None:
-        self.network = deepcopy(network).requires_grad_(False)
+    def __init__(self, decay: float) -> None:
+        super().__init__(multi_avg_fn=self._average)
         self.decay = decay
-        self.updated = 0
-        self.pairs: tuple[list[Tensor], list[Tensor]] | None = None  # collected once; they change in place
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"network": self.network.state_dict(), "updated": self.updated}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.network.load_state_dict(state_dict["network"])
-        self.updated = state_dict["updated"]
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.network.to(pl_module.device)
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if trainer.global_step == self.updated:  # a part of a batch, after which no step is made yet
-            return
-        self.updated = trainer.global_step
-        decay = min(self.decay, (1 + self.updated) / (10 + self.updated))
-        network = pl_module.network
+    @property
+    def network(self) -> PoseNetwork:
+        """The average; there is one as soon as training has begun."""
+        assert self._average_model is not None
+        network = self._average_model.module.network
         assert isinstance(network, PoseNetwork)
-        if self.pairs is None:
-            self.pairs = (_numbers(self.network), _numbers(network))
-        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        average(*self.pairs, 0)
+        return network
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._device = trainer.strategy.root_device  # where the module is not yet
+        super().setup(trainer, pl_module, stage)
+        assert self._average_model is not None
+        trainer.precision_plugin.convert_module(self._average_model)
+        # It is compared in every step, and a GPU would have to be waited for.
+        self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
-def _numbers(network: PoseNetwork) -> list[Tensor]:
-    """Parameters and statistics, without the counts of batches."""
-    return [value.detach() for value in network.state_dict().values() if value.is_floating_point()]
+    def _average(self, averaged: list[Tensor], current: list[Tensor], _: object) -> None:
+        step = self._latest_update_step + 1
+        decay = min(self.decay, (1 + step) / (10 + step))
+        get_ema_multi_avg_fn(decay)(averaged, current, 0)  # type: ignore[no-untyped-call]

@@ -2,9 +2,11 @@
 
 import math
 import time
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,34 +29,39 @@ from rsn.processes import my_share, of_all
 from rsn.skeletons import with_sigmas
 from rsn.training.averaging import AveragedWeights
 from rsn.training.folder import BEST, LAST, device_name
-from rsn.training.recipe import Recipe
+from rsn.training.recipe import AnyRecipe
 from rsn.training.report import SAMPLES
 from rsn.training.samples import write_samples
 
 
-class Validation(Callback):
-    """After every round: AP (for MPII: PCKh) in the validation set's boxes, last.safetensors, best.safetensors.
+@dataclass(frozen=True)
+class Measured:
+    """What a validation measured.
 
-    Where the weights are averaged, the average is what is validated and written. Several processes share the
-    images, each of which one process looks at.
+    metrics: by name; the `headline` chooses the best weights. noted: what their card says. draw: writes an image of
+    what was found to a path.
     """
 
-    def __init__(
-        self, recipe: Recipe, people: PoseDataset, card: Card, averaged: AveragedWeights | None
-    ) -> None:
-        self.people = people.people
-        self.body = card.skeleton
-        self.annotations: GroundTruth | None = None
-        if is_mpii(recipe.validation.annotations):
-            check_head_sizes(self.people)
-        else:  # once, not in every round
-            self.body = with_sigmas(card.skeleton)
-            self.annotations = GroundTruth.of(recipe.validation.annotations, self.body)
-        self.boxes = labelled_boxes(people)
-        self.category_id = people.category_id
+    metrics: dict[str, float]
+    headline: str
+    noted: dict[str, float]
+    draw: Callable[[Path], None] | None = None
+
+
+Measure = Callable[[PoseNetwork, str], Measured]  # of a network, on a device
+
+
+class Validation(Callback):
+    """After every round: metrics on the validation set, last.safetensors, best.safetensors.
+
+    Where the weights are averaged, the average is what is validated and written.
+    """
+
+    def __init__(self, folder: Path, card: Card, averaged: AveragedWeights | None, measure: Measure) -> None:
+        self.folder = folder
         self.card = card
         self.averaged = averaged
-        self.folder = recipe.output
+        self.measure = measure
         self.best = -math.inf
 
     def state_dict(self) -> dict[str, Any]:
@@ -68,40 +75,58 @@ class Validation(Callback):
         assert isinstance(trained, PoseNetwork)
         network = self.averaged.network if self.averaged else trained
         _agree_on_statistics(trained, network)
-        measured = network if pl_module.dtype == torch.float32 else deepcopy(network).float()
-        found = self._found(PoseEstimator(measured, card=self.card, device=str(pl_module.device)))
-        scores = self._scores(found)
+        usable = network if pl_module.dtype == torch.float32 else deepcopy(network).float()
+        measured = self.measure(usable, str(pl_module.device))
         trained.train()
-        name, headline = scores.headline
-        figures = asdict(scores) | {name: headline}
-        pl_module.log_dict({f"validation/{name}": figure for name, figure in figures.items()})
+        pl_module.log_dict({f"validation/{name}": value for name, value in measured.metrics.items()})
+        headline = measured.metrics[measured.headline]
         if trainer.is_global_zero:
-            self._write(network, trainer.global_step, scores, found)
+            card = replace(self.card, steps=trainer.global_step, figures=measured.noted)
+            save_weights(self.folder / LAST, network, card)
+            if headline >= self.best:  # of equal ones the longest trained, as while all are still 0
+                save_weights(self.folder / BEST, network, card)
+                if measured.draw:
+                    measured.draw(self.folder / SAMPLES)
         self.best = max(self.best, headline)
 
-    def _found(self, estimator: PoseEstimator) -> list[dict[str, Any]]:
-        """COCO results of all processes together, in the order of the images."""
-        found = estimate_boxes(estimator, my_share(self.boxes), category_id=self.category_id)
-        return list(chain.from_iterable(of_all(list(found))))
 
-    def _scores(self, found: list[dict[str, Any]]) -> KeypointScores | PckhScores:
+class MeasurePoses:
+    """AP (for MPII: PCKh) of a network in the validation set's boxes; several processes share the images.
+
+    Raises:
+        AnnotationError: people to validate with have no head sizes, or no OKS sigmas are known.
+    """
+
+    def __init__(self, annotations: Path, people: PoseDataset, card: Card) -> None:
+        self.people = people.people
+        self.card = card
+        self.body = card.skeleton
+        self.annotations: GroundTruth | None = None
+        if is_mpii(annotations):
+            check_head_sizes(self.people)
+        else:  # once, not in every round
+            self.body = with_sigmas(card.skeleton)
+            self.annotations = GroundTruth.of(annotations, self.body)
+        self.boxes = labelled_boxes(people)
+        self.category_id = people.category_id
+
+    def __call__(self, network: PoseNetwork, device: str) -> Measured:
+        """Estimate, and compare with the labels."""
+        estimator = PoseEstimator(network, card=self.card, device=device)
+        mine = estimate_boxes(estimator, my_share(self.boxes), category_id=self.category_id)
+        found = list(chain.from_iterable(of_all(list(mine))))  # in the order of the images
+        scores: KeypointScores | PckhScores
         if self.annotations is None:
-            return evaluate_pckh(self.people, found)
-        return evaluate_keypoints(self.annotations, found, self.body)
-
-    def _write(
-        self,
-        network: PoseNetwork,
-        steps: int,
-        scores: KeypointScores | PckhScores,
-        found: list[dict[str, Any]],
-    ) -> None:
+            scores = evaluate_pckh(self.people, found)
+        else:
+            scores = evaluate_keypoints(self.annotations, found, self.body)
         name, headline = scores.headline
-        card = replace(self.card, steps=steps, figures={f"validation_{name}": round(headline, 4)})
-        save_weights(self.folder / LAST, network, card)
-        if headline >= self.best:  # of equal ones the longest trained, as while all are still 0
-            save_weights(self.folder / BEST, network, card)
-            write_samples(self.folder / SAMPLES, self.boxes, found, card.skeleton)
+
+        def draw(path: Path) -> None:
+            write_samples(path, self.boxes, found, self.card.skeleton)
+
+        metrics = asdict(scores) | {name: headline}
+        return Measured(metrics, name, {f"validation_{name}": round(headline, 4)}, draw)
 
 
 def _agree_on_statistics(*networks: PoseNetwork) -> None:
@@ -118,7 +143,7 @@ class Progress(Callback):
     It comes after all else that happens at the end of a round, whose time it takes.
     """
 
-    def __init__(self, recipe: Recipe, every: int, *headlines: str) -> None:
+    def __init__(self, recipe: AnyRecipe, every: int, *headlines: str) -> None:
         self.steps = recipe.optimisation.steps
         self.batch_size = recipe.optimisation.batch_size
         self.every = every
@@ -167,7 +192,7 @@ class Progress(Callback):
         metrics = trainer.callback_metrics
         key, name = ("ap", "AP") if "validation/ap" in metrics else ("pckh", "PCKh")
         self.console.print(
-            f"step {trainer.global_step}/{self.steps}: loss {float(metrics['train/loss']):.1f},"
+            f"step {trainer.global_step}/{self.steps}: loss {float(metrics['train/loss']):.4g},"
             f" validation {name} {float(metrics[f'validation/{key}']):.3f},"
             f" {float(metrics['train/crops_per_second']):.0f} crops a second,"
             f" waiting for data {float(metrics['train/waiting_for_data']):.0%}"
@@ -182,7 +207,7 @@ class Progress(Callback):
         seconds = max(time.perf_counter() - self.started, 1e-9)
         waiting = self.waited / seconds
         speed = (trainer.global_step - self.first_step) * self.batch_size / seconds
-        text = f"loss {loss:.1f}  {speed:.0f} crops/s  waiting for data {waiting:.0%}"
+        text = f"loss {loss:.4g}  {speed:.0f} crops/s  waiting for data {waiting:.0%}"
         self.bar.update(self.task, completed=trainer.global_step, description=text)
         rates = {"train/waiting_for_data": waiting, "train/crops_per_second": speed}
         pl_module.log_dict(rates | {"train/learning_rate": trainer.optimizers[0].param_groups[0]["lr"]})

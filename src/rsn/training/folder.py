@@ -7,7 +7,7 @@ import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -15,7 +15,7 @@ from rsn import __version__
 from rsn.errors import RecipeError, RsnWarning
 from rsn.files import make_folder, write_atomically
 from rsn.processes import Processes
-from rsn.training.recipe import plain_settings, read_settings, write_recipe
+from rsn.training.recipe import AnyRecipe, plain_settings, read_settings, write_recipe
 from rsn.training.states import STATE, STATE_BEFORE, usable_state
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -29,14 +29,7 @@ LEARNING_RATE = (
 )
 
 
-class IntoFolder(Protocol):
-    """A recipe of any kind: settings, and the folder of the run."""
-
-    @property
-    def output(self) -> Path: ...
-
-
-def open_folder(recipe: IntoFolder, processes: Processes, *, resume: bool) -> Path | None:
+def open_folder(recipe: AnyRecipe, processes: Processes, *, resume: bool) -> Path | None:
     """Make a run's folder, or take it up again; returns the state to resume from.
 
     The first process writes recipe.yaml and environment.json into it.
@@ -66,7 +59,7 @@ def _check_nothing_is_lost(folder: Path) -> None:
         raise RecipeError(f"{folder} holds the weights of a run; give another folder: --set output=")
 
 
-def _check_same_run(recipe: IntoFolder) -> None:
+def _check_same_run(recipe: AnyRecipe) -> None:
     path = recipe.output / RECIPE
     if not path.is_file():
         return
@@ -80,7 +73,7 @@ def _check_same_run(recipe: IntoFolder) -> None:
         raise RecipeError(f"{recipe.output} holds a run of another recipe, so it cannot be resumed: {told}")
 
 
-def _settings(recipe: IntoFolder) -> dict[str, Any]:
+def _settings(recipe: AnyRecipe) -> dict[str, Any]:
     """The settings that make a run what it is, by dotted name."""
     flat: dict[str, Any] = {}
     for name, value in plain_settings(recipe, MAY_CHANGE).items():

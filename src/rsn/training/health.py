@@ -83,10 +83,10 @@ class UnreadableImages:
     """The pictures that turned out to be unreadable; other people stand in for those in them."""
 
     def __init__(self, people: PoseDataset, most: float) -> None:
-        self.people = people
+        self.paths = tuple(str(person.image.path) for person in people.people)
         self.most = most
         self.found: set[str] = set()
-        self.images = len({person.image.path for person in people.people})
+        self.images = len(set(self.paths))
 
     def note(self, unreadable: Tensor) -> None:
         """Take down a batch's `CropBatch.unreadable`.
@@ -94,8 +94,7 @@ class UnreadableImages:
         Raises:
             TrainingError: more than the share `most` of all pictures cannot be read.
         """
-        for number in unreadable[unreadable != READ].tolist():
-            self.found.add(str(self.people.people[number].image.path))
+        self.found.update(self.paths[number] for number in unreadable[unreadable != READ].tolist())
         if len(self.found) > self.most * self.images:
             raise TrainingError(f"{self.summary()}; that is more than most_unreadable allows ({self.most:g})")
 

@@ -1,27 +1,118 @@
-"""Lightning, set up as all our runs want it: rounds that end in a checkpoint, and stops that are told."""
+"""The one trainer of pose networks and detectors: Lightning, with rounds that end in a checkpoint."""
 
+import logging
 import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from rsn.datasets.loading import Share
-from rsn.errors import RecipeError, TrainingError
+from rsn.datasets.loading import Share, ShuffledBatches
+from rsn.datasets.resident import ResidentPictures
+from rsn.errors import RecipeError, RsnWarning, TrainingError
+from rsn.networks.card import Card
+from rsn.networks.network import PoseNetwork
 from rsn.processes import Processes, one_of_several
-from rsn.training.folder import LOGS
-from rsn.training.recipe import Compute
+from rsn.training.averaging import AveragedWeights
+from rsn.training.callbacks import Measure, Progress, Validation
+from rsn.training.folder import BEST, LOGS, open_folder
+from rsn.training.health import FiniteLoss, check_batch_norms
+from rsn.training.module import TrainingModule
+from rsn.training.recipe import AnyRecipe, Compute
 from rsn.training.states import STATE, TwoStates, folder_of, last_state
-from rsn.training.steps import Step
+
+LOG_EVERY = 20  # batches
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what: all that differs between pose networks and detectors.
+
+    card: of the weights that are written. dataset: the crops, which are read from files; given the numbers of
+    the images that are kept on the device, the plans of crops instead. module: the steps, given these images.
+    measure: validates a network. paths, levels: see `ResidentPictures`. headlines: printed before the first step.
+    """
+
+    network: PoseNetwork
+    card: Card
+    dataset: Callable[[dict[Path, int] | None], Dataset[Any]]
+    module: Callable[[ResidentPictures | None], TrainingModule]
+    measure: Measure
+    paths: Sequence[Path]
+    levels: int = 1
+    collate: Callable[[Any], Any] | None = None
+    norms_see_all: bool = False
+    headlines: Sequence[str] = ()
+
+
+def run_task(
+    recipe: AnyRecipe,
+    task_of: Callable[[], Task],
+    *,
+    resume: bool,
+    callbacks: Sequence[Callback] = (),
+    logger: Logger | None = None,
+) -> Path:
+    """Train in this process, or in all that torchrun or srun started; returns the path of best.safetensors.
+
+    Args:
+        recipe: its settings.
+        task_of: builds the task, once it is known that the settings can be used here.
+        resume: go on from the last state in the output folder.
+        callbacks: called after our own. logger: replaces the CSV table and TensorBoard's.
+
+    Raises:
+        RecipeError, TrainingError, RsnError: as `rsn.training.run.train`.
+    """
+    processes = Processes.launched()
+    if idle := processes.left_out():
+        warnings.warn(
+            f"SLURM gave this job {processes.count + idle} tasks, and {processes.count} of them train; start with srun",
+            RsnWarning,
+            stacklevel=3,
+        )
+    settings, compute = recipe.optimisation, recipe.compute
+    share = share_of(processes, settings.batch_size, compute.accumulate)
+    check_compute(compute, processes)
+    with _quiet_lightning():
+        seed_everything(recipe.seed, verbose=False)
+        task = task_of()
+        together = settings.batch_size // (
+            compute.accumulate * (1 if task.norms_see_all else processes.count)
+        )
+        check_batch_norms(task.network, together, recipe.input_size)
+        if compute.recompute:
+            task.network.recompute_blocks()
+        state = open_folder(recipe, processes, resume=resume)
+        averaged = AveragedWeights(settings.average) if settings.average else None
+        every = min(LOG_EVERY, recipe.validate_every)
+        ours = [
+            *([averaged] if averaged else []),  # before what looks at it
+            FiniteLoss(every),  # before anything is written
+            Validation(recipe.output, task.card, averaged, task.measure),
+            Progress(recipe, every, *task.headlines),
+        ]
+        trainer = build_trainer(recipe, [*ours, *callbacks], processes, logger, log_every=every)
+        pictures = None
+        if compute.images == "device":
+            pictures = ResidentPictures(task.paths, trainer.strategy.root_device, levels=task.levels)
+        crops = _loader(recipe, task, task.dataset(pictures.numbers if pictures else None), share)
+        fit(trainer, task.module(pictures), crops, state, steps=settings.steps)
+    return recipe.output / BEST
 
 
 def share_of(processes: Processes, batch_size: int, parts: int) -> Share:
@@ -38,29 +129,29 @@ def share_of(processes: Processes, batch_size: int, parts: int) -> Share:
     return Share(processes.rank, processes.count, parts)
 
 
-def check_step(step: Step, processes: Processes) -> None:
+def check_compute(compute: Compute, processes: Processes) -> None:
     """Refuse, before anything is written, what could not be done here.
 
     Raises:
         RecipeError: captured steps without a GPU, or in several processes, where they were never tried.
     """
-    if step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
+    if compute.step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
         raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager")
 
 
 def build_trainer(
-    folder: Path,
-    rounds: int,
-    compute: Compute,
-    callbacks: list[Callback],
+    recipe: AnyRecipe,
+    callbacks: Sequence[Callback],
     processes: Processes,
+    logger: Logger | None,
     *,
     log_every: int,
 ) -> Trainer:
-    """A trainer for a run into `folder`. A Lightning epoch is one of our rounds: a checkpoint is written at its end.
+    """A trainer for a run into its folder. A Lightning epoch is one of our rounds: a checkpoint is written at its end.
 
     Rounds are what is counted: where Lightning counts steps, it resumes inside the round that the checkpoint ended.
     """
+    folder, compute = recipe.output, recipe.compute
     keep_state = ModelCheckpoint(
         dirpath=folder,
         filename=Path(STATE).stem,
@@ -69,7 +160,7 @@ def build_trainer(
     )
     table = CSVLogger(folder, name=LOGS)  # a resumed run goes on in version_1, version_2, ...
     return Trainer(
-        max_epochs=rounds,
+        max_epochs=recipe.optimisation.steps // recipe.validate_every,
         precision=compute.precision,
         accumulate_grad_batches=compute.accumulate,
         devices=processes.on_each_host,
@@ -78,7 +169,7 @@ def build_trainer(
         strategy=DDPStrategy(broadcast_buffers=False) if processes.count > 1 else "auto",
         callbacks=[*callbacks, keep_state],
         plugins=[TwoStates(), _environment(processes)],
-        logger=[table, TensorBoardLogger(folder, name=LOGS, version=table.version)],
+        logger=logger or [table, TensorBoardLogger(folder, name=LOGS, version=table.version)],
         log_every_n_steps=log_every,
         use_distributed_sampler=False,  # ShuffledBatches knows its rounds and shares
         enable_progress_bar=False,  # ours has the whole run and the wait for data
@@ -103,6 +194,42 @@ def fit(
         if last_state(folder_of(trainer)) is None:
             on = "no round was finished, so there is nothing to resume from; start again"
         raise TrainingError(f"stopped at step {trainer.global_step} of {steps}; {on}") from stopped
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Leave out Lightning's hints, which are not about this run, and would bury what is."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            # PyTorch records steps on a stream of its own, and waits for it where that is needed.
+            warnings.filterwarnings("ignore", "The AccumulateGrad node's stream does not match")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _loader(recipe: AnyRecipe, task: Task, crops: Dataset[Any], share: Share) -> DataLoader[Any]:
+    workers = recipe.compute.workers
+    people, batch_size = len(crops), recipe.optimisation.batch_size  # type: ignore[arg-type]
+    return DataLoader(
+        crops,
+        batch_sampler=ShuffledBatches(
+            people, batch_size, recipe.validate_every, seed=recipe.seed, share=share
+        ),
+        collate_fn=task.collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_one_thread,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(0)  # workers are the parallelism
 
 
 def _environment(processes: Processes) -> ClusterEnvironment:

@@ -1,5 +1,7 @@
 """What one training step computes, for Lightning."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -15,12 +17,74 @@ from rsn.networks.network import PoseNetwork
 from rsn.networks.stages import HeatmapHead
 from rsn.training.health import UnreadableImages
 from rsn.training.optimisation import build_optimizer, build_schedule, use_learning_rate
-from rsn.training.recipe import Recipe
+from rsn.training.recipe import AnyRecipe, Recipe
 from rsn.training.steps import loss_by
 
+Levels = Sequence[
+    Sequence[Tensor]
+]  # stages of levels, coarse to fine, each (N, K, h, w): `PoseNetwork.heatmaps`
 
-class PoseTraining(LightningModule):
-    """Crops, targets and loss of a recipe around a network; targets are rendered on the network's device."""
+
+class TrainingModule(LightningModule, ABC):
+    """Crops, targets and loss around a network; subclasses say what the targets and the loss are.
+
+    `pictures` are the images where they stay on the device; else a batch has the crops.
+    """
+
+    def __init__(
+        self, network: PoseNetwork, card: Card, recipe: AnyRecipe, pictures: ResidentPictures | None
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss_of = loss_by(recipe.compute.step, self.network, self._loss_of)
+        self.card = card
+        self.optimisation = recipe.optimisation
+        self.pictures = pictures
+
+    @abstractmethod
+    def prepare(self, batch: Any) -> tuple[Any, ...]:
+        """A batch as what `cut` takes, followed by the targets that `compare` takes."""
+
+    @abstractmethod
+    def cut(self, pictures: ResidentPictures, shown: Any) -> Tensor:
+        """Cut the crops of a batch from images on the device: (N, 3, H, W) uint8 RGB."""
+
+    @abstractmethod
+    def compare(self, predictions: Levels, *targets: Any) -> Tensor:
+        """The loss, a scalar."""
+
+    def training_step(self, batch: Any) -> Tensor:
+        """The loss of one batch."""
+        loss = self.loss_of(*self.prepare(batch))
+        self.log("train/loss", loss, sync_dist=True)  # the mean over the processes
+        return loss
+
+    def _loss_of(self, shown: Mapping[str, Tensor], *targets: Any) -> Tensor:
+        """All that is captured. Not `prepare`, whose work depends on the batch."""
+        pixels = shown["image"] if self.pictures is None else self.cut(self.pictures, shown)
+        crops = self.card.normalise(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        predictions = [
+            [level.to(torch.promote_types(level.dtype, torch.float32)) for level in stage]
+            for stage in cast(PoseNetwork, self.network).heatmaps(crops)
+        ]
+        return self.compare(predictions, *targets)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The recipe's optimizer, and a learning rate that changes with every step."""
+        optimizer = build_optimizer(self.network, self.optimisation)
+        schedule = build_schedule(optimizer, self.optimisation)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the recipe's learning rate, which may be another than before."""
+        use_learning_rate(checkpoint, self.optimisation)
+
+
+class PoseTraining(TrainingModule):
+    """Trains a pose network; targets are rendered on the network's device.
+
+    `loss(predictions, targets, visibility)` replaces the recipe's, see `PoseLoss.terms`.
+    """
 
     def __init__(
         self,
@@ -29,58 +93,43 @@ class PoseTraining(LightningModule):
         recipe: Recipe,
         unreadable: UnreadableImages,
         pictures: ResidentPictures | None = None,
+        loss: Callable[[Levels, Tensor, Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss_of = loss_by(recipe.compute.step, self.network, self._loss_of)
-        self.card = card
-        self.recipe = recipe
+        super().__init__(network, card, recipe, pictures)
+        self.loss = recipe.loss if loss is None else loss
         self.unreadable = unreadable
-        self.pictures = pictures
 
     def on_before_batch_transfer(self, batch: CropBatch, dataloader_idx: int) -> CropBatch:
         """Note what could not be read while it is still on the CPU, where looking costs nothing."""
         self.unreadable.note(batch["unreadable"])
         return batch
 
-    def training_step(self, batch: CropBatch | PlanBatch) -> Tensor:
-        """The recipe's loss of one batch."""
-        targets = encode(
-            batch["keypoints"], batch["visibility"], self.card.input_size, decoder=self.card.decoder
-        )
-        loss = self.loss_of(batch, targets)
-        self.log("train/loss", loss, sync_dist=True)  # the mean over the processes
-        return loss
+    def prepare(self, batch: CropBatch | PlanBatch) -> tuple[CropBatch | PlanBatch, Tensor, Tensor]:
+        """Render the targets."""
+        visibility = batch["visibility"]
+        targets = encode(batch["keypoints"], visibility, self.card.input_size, decoder=self.card.decoder)
+        return batch, targets, visibility
 
-    def _loss_of(self, batch: CropBatch | PlanBatch, targets: Tensor) -> Tensor:
-        """All that is captured. Not the targets, whose tables are made once, on the CPU."""
-        pixels = self._cut(batch)
-        crops = self.card.normalise(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
-        predictions = [
-            [level.to(torch.promote_types(level.dtype, torch.float32)) for level in stage]
-            for stage in self.network.heatmaps(crops)
-        ]
-        return self.recipe.loss(predictions, targets, batch["visibility"])
+    def cut(self, pictures: ResidentPictures, shown: PlanBatch) -> Tensor:
+        """One image for each crop."""
+        return pictures.images(shown, self.card.input_size)
 
-    def _cut(self, batch: CropBatch | PlanBatch) -> Tensor:
-        """(N, 3, H, W) uint8 RGB; cut here, where the pictures are on the device."""
-        if self.pictures is None:
-            return cast(CropBatch, batch)["image"]
-        return self.pictures.images(cast(PlanBatch, batch), self.card.input_size)
+    def compare(self, predictions: Levels, *targets: Tensor) -> Tensor:
+        """The recipe's loss, or the user's."""
+        heatmaps, visibility = targets
+        return self.loss(predictions, heatmaps, visibility)
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The recipe's optimizer, and a learning rate that changes with every step."""
-        optimizer = build_optimizer(self.network, self.recipe.optimisation)
-        schedule = build_schedule(optimizer, self.recipe.optimisation)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def on_train_end(self) -> None:
+        """Warn of what could not be read."""
+        self.unreadable.tell()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the list of unreadable pictures for a run that resumes."""
         checkpoint["unreadable"] = sorted(self.unreadable.found)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the list up again, and go on with the recipe's learning rate, which may be another than before."""
-        use_learning_rate(checkpoint, self.recipe.optimisation)
+        """Take the list up again."""
+        super().on_load_checkpoint(checkpoint)
         self.unreadable.found.update(checkpoint.get("unreadable", ()))
 
 

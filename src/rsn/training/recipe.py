@@ -112,18 +112,11 @@ class Compute:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One training run.
+class AnyRecipe:
+    """What the recipes of pose networks and detectors have in common.
 
-    model, refine: name in the catalog, and where Pose Refine Machines stand. input_size: (height, width).
-    train: sets that are mixed, mapped to the body of the validation set by joint name. start_from: weights to start
-    with. head_gain: first value of the gain of the heatmaps' batch norm. The reference starts at 1, and Adam needs
-    thousands of steps to grow it to the targets' spread of 10 to 40; a short run starts near there.
-    decoder: what the heatmaps are made for and read with, see `rsn.heatmaps.decode`. blur: its kernel.
-    norm: whose crops a batch norm takes its statistics of, those of each process (reference) or of all together
-        (on GPUs only).
-    most_unreadable: share of the images that may turn out to be unreadable before the run stops.
-    output: folder of logs and checkpoints.
+    train: sets that are mixed. output: folder of logs and checkpoints. model: name in the catalog. input_size:
+    (height, width) of the crops. validate_every: steps. trained_on, license: for the weights' card.
     """
 
     __pydantic_config__ = _STRICT
@@ -132,20 +125,10 @@ class Recipe:
     validation: Source
     output: UserPath
     model: str = "rsn18"
-    refine: Refine = "none"
     input_size: tuple[PositiveInt, PositiveInt] = (256, 192)
-    extension: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
-    decoder: Decoder = "rsn"
-    blur: PositiveInt = 5
-    start_from: UserPath | None = None
-    head_gain: PositiveFloat = 1.0
-    norm: Literal["each", "all"] = "each"
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    loss: PoseLoss = field(default_factory=PoseLoss)
     optimisation: Optimisation = field(default_factory=Optimisation)
     compute: Compute = field(default_factory=Compute)
     validate_every: PositiveInt = 2_400
-    most_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
     seed: int = 0
     trained_on: str = ""
     license: str = ""
@@ -159,6 +142,32 @@ class Recipe:
             raise ValueError(
                 f"validate_every: {self.validate_every} must divide optimisation.steps, {self.optimisation.steps}"
             )
+
+
+@dataclass(frozen=True)
+class Recipe(AnyRecipe):
+    """One training run of a pose network.
+
+    train: mapped to the body of the validation set by joint name. refine: where Pose Refine Machines stand.
+    start_from: weights to start with. head_gain: first value of the gain of the heatmaps' batch norm. The reference
+    starts at 1, and Adam needs thousands of steps to grow it to the targets' spread of 10 to 40; a short run starts
+    near there.
+    decoder: what the heatmaps are made for and read with, see `rsn.heatmaps.decode`. blur: its kernel.
+    norm: whose crops a batch norm takes its statistics of, those of each process (reference) or of all together
+        (on GPUs only).
+    most_unreadable: share of the images that may turn out to be unreadable before the run stops.
+    """
+
+    refine: Refine = "none"
+    extension: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
+    decoder: Decoder = "rsn"
+    blur: PositiveInt = 5
+    start_from: UserPath | None = None
+    head_gain: PositiveFloat = 1.0
+    norm: Literal["each", "all"] = "each"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    loss: PoseLoss = field(default_factory=PoseLoss)
+    most_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
 
     def with_batch_size(self, batch_size: int) -> "Recipe":
         """The same run in batches of another size, by the linear rule.

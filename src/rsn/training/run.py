@@ -1,25 +1,22 @@
-"""A recipe from start to finish: data, network, loop, logs and checkpoints."""
+"""Training of a pose network, from a recipe."""
 
-import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any
 
-import cv2
 import torch
-from lightning import Trainer, seed_everything
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from lightning import Callback
+from lightning.pytorch.loggers import Logger
+from torch import Tensor, nn
 
 from rsn.datasets.coinciding import coinciding
 from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.loading import Share, ShuffledBatches, TrainingCrops
+from rsn.datasets.loading import TrainingCrops
 from rsn.datasets.opening import check_images
 from rsn.datasets.reading import read_people_file
-from rsn.datasets.resident import CropPlans, ResidentPictures
+from rsn.datasets.resident import CropPlans
 from rsn.errors import RecipeError, RsnWarning
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
@@ -27,20 +24,26 @@ from rsn.networks.network import PoseNetwork
 from rsn.networks.weights import load_weights
 from rsn.processes import Processes
 from rsn.skeletons import Skeleton, matches_in_words
-from rsn.training.averaging import AveragedWeights
-from rsn.training.callbacks import Progress, Validation
-from rsn.training.folder import BEST, open_folder
-from rsn.training.health import NAMED_AT_MOST, FiniteLoss, UnreadableImages, check_batch_norms
-from rsn.training.loop import build_trainer, check_step, fit, share_of
-from rsn.training.module import PoseTraining, set_head_gain
+from rsn.training.callbacks import MeasurePoses
+from rsn.training.health import NAMED_AT_MOST, UnreadableImages
+from rsn.training.loop import Task, run_task
+from rsn.training.module import Levels, PoseTraining, set_head_gain
 from rsn.training.recipe import Recipe, Source
 from rsn.training.report import write_run_report
 
-LOG_EVERY = 20  # batches
 OPENED_BEFORE = 1000  # images of each set to train on; enough to meet a share of 1 % that cannot be read
 
 
-def train(recipe: Recipe, *, resume: bool = False) -> Path:
+def train(
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    network: PoseNetwork | None = None,
+    dataset: PoseDataset | None = None,
+    loss: Callable[[Levels, Tensor, Tensor], Tensor] | None = None,
+    callbacks: Sequence[Callback] = (),
+    logger: Logger | None = None,
+) -> Path:
     """Train, and leave logs, weights and the resumable state in the recipe's output folder.
 
     The folder then explains itself: report.md with curves.png and samples.jpg, recipe.yaml and environment.json as it
@@ -48,6 +51,17 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     and logs/version_N with metrics.csv and TensorBoard events.
 
     Called in each of several processes that torchrun or srun started, it trains in all of them together.
+
+    Args:
+        recipe: the settings.
+        resume: go on from the last state in the output folder. Pass the same replacements again.
+        network: replaces the network that the recipe describes; with as many keypoints as the validation set. The
+            weights file names `recipe.model`, which must build the same network for the file to open.
+        dataset: replaces the people of `recipe.train`; its keypoints are matched with the validation set's by name.
+        loss: replaces `recipe.loss`: loss(predictions, targets, visibility) -> scalar, with the arguments of
+            `PoseLoss.terms`.
+        callbacks: Lightning callbacks, called after those that validate and show progress.
+        logger: replaces the CSV table and the TensorBoard events; report.md, which is made of them, is not written.
 
     Returns:
         The path of best.safetensors.
@@ -60,60 +74,55 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
             (Ctrl-C, SIGTERM).
         RsnError: the processes do not find each other, or another has stopped.
     """
-    processes = Processes.launched()
-    if idle := processes.left_out():
-        warnings.warn(
-            f"SLURM gave this job {processes.count + idle} tasks, and {processes.count} of them train; start with srun",
-            RsnWarning,
-            stacklevel=2,
-        )
-    share = share_of(processes, recipe.optimisation.batch_size, recipe.compute.accumulate)
-    check_step(recipe.compute.step, processes)
+    task_of = partial(_pose_task, recipe, network, dataset, loss)
+    best = run_task(recipe, task_of, resume=resume, callbacks=callbacks, logger=logger)
+    if logger is None and Processes.launched().rank == 0:
+        write_run_report(recipe.output)
+    return best
+
+
+def _pose_task(
+    recipe: Recipe,
+    network: PoseNetwork | None,
+    dataset: PoseDataset | None,
+    loss: Callable[[Levels, Tensor, Tensor], Tensor] | None,
+) -> Task:
     if recipe.norm == "all" and not torch.cuda.is_available():
         raise RecipeError("Invalid norm: all needs CUDA GPUs, and PyTorch finds none; use norm: each")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notices and hints are not about
-    warnings.filterwarnings("ignore", module="lightning")  # this run, and would bury what is
-    seed_everything(recipe.seed, verbose=False)
     validation = read_people(recipe.validation)
     if not len(validation):
         raise RecipeError(f"nobody to validate with is left: {validation.summary()}")
     check_images((person.image for person in validation.people), str(recipe.validation.annotations))
-    sets = training_sets(recipe, validation.skeleton)
-    people = joined_people(sets)
+    sets = [] if dataset is not None else training_sets(recipe, validation.skeleton)
+    people = dataset.mapped_to(validation.skeleton) if dataset is not None else joined_people(sets)
     for part in sets:
         files = (person.image for person in part.people.people)
         annotations = str(part.source.annotations)
         check_images(files, annotations, allowed=recipe.most_unreadable, sample=OPENED_BEFORE)
-    card = _card(recipe, validation)
-    network = _network(recipe, card, _seen_together(recipe, processes))
-    state = open_folder(recipe, processes, resume=resume)
-    if processes.rank == 0:
+    if Processes.launched().rank == 0:
         _tell_of_coinciding_images(validation, people)
-    averaged = AveragedWeights(network, recipe.optimisation.average) if recipe.optimisation.average else None
-    every = min(LOG_EVERY, recipe.validate_every)
-    callbacks = [
-        *([averaged] if averaged else []),  # before what looks at it
-        FiniteLoss(every),  # before anything is written
-        Validation(recipe, validation, card, averaged),
-        Progress(recipe, every, *_headlines(sets, people, validation)),
-    ]
+    card = _card(recipe, validation)
+    network = network or _network(recipe, card)
+    if recipe.norm == "all":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    size, augmentation, seed = recipe.input_size, recipe.augmentation, recipe.seed
+
+    def crops(numbers: dict[Path, int] | None) -> TrainingCrops | CropPlans:
+        if numbers is None:
+            return TrainingCrops(people, size, augmentation, seed=seed)
+        return CropPlans(people, size, augmentation, numbers, seed=seed)
+
     unreadable = UnreadableImages(people, recipe.most_unreadable)
-    settings = recipe.optimisation
-    trainer = build_trainer(
-        recipe.output,
-        settings.steps // recipe.validate_every,
-        recipe.compute,
-        callbacks,
-        processes,
-        log_every=every,
+    return Task(
+        network,
+        card,
+        crops,
+        lambda pictures: PoseTraining(network, card, recipe, unreadable, pictures, loss),
+        MeasurePoses(recipe.validation.annotations, validation, card),
+        [person.image.path for person in people.people],
+        norms_see_all=recipe.norm == "all",
+        headlines=_headlines(sets, people, validation),
     )
-    pictures = _resident(people, trainer) if recipe.compute.images == "device" else None
-    module = PoseTraining(network, card, recipe, unreadable, pictures)
-    fit(trainer, module, _loader(recipe, people, share, pictures), state, steps=settings.steps)
-    unreadable.tell()
-    if processes.rank == 0:
-        write_run_report(recipe.output)
-    return recipe.output / BEST
 
 
 def read_people(source: Source) -> PoseDataset:
@@ -166,7 +175,7 @@ def joined_people(sets: Sequence[TrainingSet]) -> PoseDataset:
 
 def _headlines(sets: Sequence[TrainingSet], people: PoseDataset, validation: PoseDataset) -> list[str]:
     """What is trained on; of several sets each, as is one of other joints than the validation set."""
-    told = len(sets) > 1 or ";" in sets[0].matched
+    told = len(sets) > 1 or any(";" in part.matched for part in sets)
     return [
         f"training   {people.summary()}",
         *(f"           {part.summary()}" for part in sets if told),
@@ -188,12 +197,6 @@ def _card(recipe: Recipe, validation: PoseDataset) -> Card:
     )
 
 
-def _seen_together(recipe: Recipe, processes: Processes) -> int:
-    """How many crops a batch norm takes its statistics of."""
-    apart = 1 if recipe.norm == "all" else processes.count
-    return recipe.optimisation.batch_size // (recipe.compute.accumulate * apart)
-
-
 def _tell_of_coinciding_images(validation: PoseDataset, people: PoseDataset) -> None:
     images, trained_on = ({person.image.path for person in those.people} for those in (validation, people))
     both = coinciding(images, trained_on)
@@ -208,42 +211,9 @@ def _tell_of_coinciding_images(validation: PoseDataset, people: PoseDataset) -> 
         )
 
 
-def _network(recipe: Recipe, card: Card, seen_together: int) -> PoseNetwork:
+def _network(recipe: Recipe, card: Card) -> PoseNetwork:
     network = create_model(recipe.model, num_joints=len(card.skeleton), refine=recipe.refine)
     set_head_gain(network, recipe.head_gain)
     if recipe.start_from is not None:
         load_weights(network, recipe.start_from)
-    check_batch_norms(network, seen_together, recipe.input_size)
-    if recipe.norm == "all":
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    if recipe.compute.recompute:
-        network.recompute_blocks()
     return network
-
-
-def _resident(people: PoseDataset, trainer: Trainer) -> ResidentPictures:
-    return ResidentPictures([person.image.path for person in people.people], trainer.strategy.root_device)
-
-
-def _loader(
-    recipe: Recipe, people: PoseDataset, share: Share, pictures: ResidentPictures | None
-) -> DataLoader[Any]:
-    crops: Dataset[Any]
-    if pictures is None:
-        crops = TrainingCrops(people, recipe.input_size, recipe.augmentation, seed=recipe.seed)
-    else:
-        crops = CropPlans(people, recipe.input_size, recipe.augmentation, pictures.numbers, seed=recipe.seed)
-    batch_size, seed = recipe.optimisation.batch_size, recipe.seed
-    workers = recipe.compute.workers
-    return DataLoader(
-        crops,
-        batch_sampler=ShuffledBatches(len(people), batch_size, recipe.validate_every, seed=seed, share=share),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        worker_init_fn=_one_thread,
-        pin_memory=torch.cuda.is_available(),
-    )
-
-
-def _one_thread(worker: int) -> None:
-    cv2.setNumThreads(0)  # workers are the parallelism
