@@ -47,6 +47,8 @@ def test_an_address_where_nobody_listens_is_a_sentence(tmp_path: Path, random_we
     ("options", "text"),
     [
         ({"workers": 0}, "must be at least 1"),
+        ({"box_threshold": 1.5}, "Invalid box_threshold: expected a number from 0 to 1, got 1.5"),
+        ({"person_threshold": -0.1}, "Invalid person_threshold: expected a number from 0 to 1, got -0.1"),
         ({"boxes": "whole", "detector": "dfine"}, "of no use with --boxes whole"),
         ({"device": "cuda:1"}, "--device is auto, cpu or cuda"),
         ({"boxes": "gone.json"}, "gone.json"),

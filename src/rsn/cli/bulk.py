@@ -75,11 +75,15 @@ class Bulk(FindingOptions):
         from rsn.inference.boxes import BoxFile
         from rsn.inference.detection.opening import STARTER_WEIGHTS, default_box_threshold
         from rsn.networks.weights import load_card, weights_path
+        from rsn.people import check_threshold
 
         if not self.inputs:
             raise RsnError("name at least one photo, folder, tar shard or Parquet file")
         if min(self.photos_per_part, self.batch_size, 1 if self.workers is None else self.workers) < 1:
             raise RsnError("--workers, --batch-size and --photos-per-part must be at least 1")
+        for name in ("box_threshold", "person_threshold"):
+            if (value := getattr(self, name)) is not None:
+                check_threshold(name, value)
         self.check_detector()
         if self.device not in ("auto", "cpu", "cuda"):
             raise RsnError(f"--device is auto, cpu or cuda, not {self.device}; Ray gives each worker its GPU")
