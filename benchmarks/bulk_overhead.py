@@ -20,13 +20,13 @@ from bulk import write_photos, write_rows
 from rsn import PoseEstimator
 from rsn.bulk.output import Settings
 from rsn.bulk.parts import Part
-from rsn.bulk.worker import Machine, Worker
+from rsn.bulk.worker import Worker
 from rsn.inference.boxes import whole_image
 from rsn.inference.photos import estimate_photos
 
 SETTINGS = Settings(
     inputs=(), column="image", name_column=None, model="rsn18.starter", model_sha256="", boxes="whole",
-    boxes_sha256="", detector=None, detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False,
+    boxes_sha256="", detector="", detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False,
     engine="torch",
 )  # fmt: skip
 
@@ -44,7 +44,7 @@ def main() -> None:
         paths = sorted(write_photos(Path(name) / "photos", options.photos).iterdir())
         part = Part("photos", tuple(map(str, paths)))
         estimator = PoseEstimator("rsn18.starter", device="cpu", engine="torch")
-        worker = Worker(SETTINGS, Machine("cpu", estimator.batch_size, 1), f"{name}/out", "run")
+        worker = Worker(SETTINGS, f"{name}/out", "run", "cpu", estimator.batch_size, 1)
         worker.do(0, Part("photos", part.urls[:1]))  # opens the network
         for number in range(1, options.rounds + 1):
             estimate = seconds(lambda: list(estimate_photos(estimator, paths, whole_image, refuse)))

@@ -20,7 +20,7 @@ from bulk_photos import picture, rows_in, unreadable_in, write_parquet, write_pi
 from command import WHOLE
 from rsn.bulk.run import Tally
 from rsn.bulk.worker import Done
-from rsn.cli.bulk import Bulk, _progress
+from rsn.cli.bulk import Bulk
 from rsn.errors import RsnError
 
 Command = Callable[..., CompletedProcess[str]]
@@ -171,7 +171,7 @@ def test_progress_tells_throughput_waiting_and_how_long_it_takes() -> None:
     tally = Tally(parts=10, before=2, started=time.monotonic() - 100)
     for number in range(2):
         tally.add(Done(number, photos=50, people=60, seconds=40.0, waiting=10.0))
-    assert _progress(tally) == (
+    assert tally.progress() == (
         "parts: 4 of 10, photos: 100, 1.0 photos/s, 25% of the time waiting for photos, 5 min left"
     )
 

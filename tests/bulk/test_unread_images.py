@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_names_what_is_not_read(folder: Path, pattern: str) -> None:
     with pytest.warns(RsnWarning, match=LEFT_OUT):
         found = find_sources([f"{folder}{pattern}"], Columns(), outside="/nowhere")
-    assert [Path(source.url).name for source in found] == ["a.png", "c.HEIC", "e.jfif"]
+    assert [Path(source.urls[0]).name for source in found] == ["a.png", "c.HEIC", "e.jfif"]
 
 
 def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from drawn_detectors import BOXES, picture, yolox
 from rsn import PoseEstimator
 from rsn.bulk.output import Output, Settings
 from rsn.bulk.parts import Part
-from rsn.bulk.worker import DEATHS, Machine, Worker
+from rsn.bulk.worker import DEATHS, Worker
 from rsn.images import read_image
 from rsn.skeletons import COCO_17
 
-HERE = Machine("cpu", 4, 1)
+HERE = ("cpu", 4, 1)  # device, batch size, threads
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +44,8 @@ def test_people_are_those_that_the_estimator_finds(settings: Settings, tmp_path:
     paths = write_pictures(tmp_path, 6)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     urls = tuple(map(str, [*paths, tmp_path / "broken.png", tmp_path / "gone.png"]))
-    done = Worker(settings, HERE, str(tmp_path / "out"), "run").do(3, Part("photos", urls))
-    assert (done.failed, done.photos, done.people, len(done.unreadable)) == ("", 6, 6, 2)
+    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).do(3, Part("photos", urls))
+    assert (done.failed, done.photos, done.people, done.unreadable) == ("", 6, 6, 2)
     assert 0 < done.waiting < done.seconds
     rows = rows_in(tmp_path / "out")
     assert [row["photo"] for row in rows] == list(urls[:6])
@@ -76,9 +76,9 @@ def test_bad_boxes_and_other_categories_are_left_out_and_counted(settings: Setti
     (tmp_path / "boxes.json").write_text(json.dumps([*boxes, far, car]))
     given = replace(settings, boxes=str(tmp_path / "boxes.json"))
     part = Part("photos", tuple(map(str, paths)))
-    done = Worker(given, HERE, str(tmp_path / "out"), "run").do(0, part)
+    done = Worker(given, str(tmp_path / "out"), "run", *HERE).do(0, part)
     assert (done.failed, done.people, done.notes.left_out) == ("", 2, {"outside the image": 1})
-    done = Worker(replace(given, box_category="any"), HERE, str(tmp_path / "all"), "run").do(0, part)
+    done = Worker(replace(given, box_category="any"), str(tmp_path / "all"), "run", *HERE).do(0, part)
     assert done.people == 3
 
 
@@ -87,7 +87,7 @@ def test_a_photo_of_nobody_has_a_row(settings: Settings, tmp_path: Path) -> None
     cv2.imwrite(str(tmp_path / "nobody.png"), np.zeros((50, 60, 3), np.uint8))
     detecting = replace(settings, boxes="detect", detector=str(yolox(tmp_path / "yolox.onnx")))
     urls = (str(tmp_path / "two.png"), str(tmp_path / "nobody.png"))
-    done = Worker(detecting, HERE, str(tmp_path / "out"), "run").do(0, Part("photos", urls))
+    done = Worker(detecting, str(tmp_path / "out"), "run", *HERE).do(0, Part("photos", urls))
     assert (done.failed, done.photos, done.people) == ("", 2, 2)
     rows = rows_in(tmp_path / "out")
     assert [(Path(row["photo"]).name, row["person"]) for row in rows] == [
@@ -103,7 +103,7 @@ def test_boxes_come_from_a_file_by_the_photos_name(settings: Settings, tmp_path:
     write_pictures(tmp_path, 1)
     (tmp_path / "boxes.json").write_text(json.dumps({"0000.png": [[1, 2, 30, 40], [5, 5, 20, 50, 0.5]]}))
     given = replace(settings, boxes=str(tmp_path / "boxes.json"))
-    Worker(given, HERE, str(tmp_path / "out"), "run").do(0, Part("photos", (str(tmp_path / "0000.png"),)))
+    Worker(given, str(tmp_path / "out"), "run", *HERE).do(0, Part("photos", (str(tmp_path / "0000.png"),)))
     assert [row["box"] for row in rows_in(tmp_path / "out")] == [[1, 2, 30, 40], [5, 5, 20, 50]]
 
 
@@ -111,7 +111,7 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_photo(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rsn.bulk.storage.PAUSE", 0.0)
-    worker = Worker(settings, HERE, str(tmp_path / "out"), "run")
+    worker = Worker(settings, str(tmp_path / "out"), "run", *HERE)
     done = worker.do(0, Part("photos", ("http://127.0.0.1:9/a.png",)))
     assert "cannot read http://127.0.0.1:9/a.png" in done.failed
     assert not done.hopeless
@@ -123,17 +123,17 @@ def test_a_part_that_kills_its_workers_is_left_alone(settings: Settings, tmp_pat
     (path,) = write_pictures(tmp_path, 1)
     output = Output(str(tmp_path / "out"))
     assert [output.begin(0, "run") for _ in range(DEATHS)] == [1, 2, 3]
-    done = Worker(settings, HERE, str(tmp_path / "out"), "run").do(0, Part("photos", (str(path),)))
+    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).do(0, Part("photos", (str(path),)))
     assert "each time its worker died" in done.failed
     assert output.done() == set()
     assert (
-        Worker(settings, HERE, str(tmp_path / "out"), "next run").do(0, Part("photos", (str(path),))).failed
+        Worker(settings, str(tmp_path / "out"), "next run", *HERE).do(0, Part("photos", (str(path),))).failed
         == ""
     )
 
 
 def test_weights_that_cannot_be_had_are_hopeless(settings: Settings, tmp_path: Path) -> None:
-    done = Worker(replace(settings, model="/gone.safetensors"), HERE, str(tmp_path / "out"), "run").do(
+    done = Worker(replace(settings, model="/gone.safetensors"), str(tmp_path / "out"), "run", *HERE).do(
         0, Part("photos", ("/a.png",))
     )
     assert done.hopeless
@@ -144,5 +144,5 @@ def test_a_disk_that_is_full_fails_the_part(settings: Settings, tmp_path: Path) 
     (path,) = write_pictures(tmp_path, 1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "people").write_text("a file where the folder should be")
-    done = Worker(settings, HERE, str(tmp_path / "out"), "run").do(0, Part("photos", (str(path),)))
+    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).do(0, Part("photos", (str(path),)))
     assert "cannot" in done.failed

@@ -1,14 +1,12 @@
-"""Ray: a small one of our own on this machine, or a cluster that is there."""
+"""Ray: started on this machine for the run, or a cluster that runs already."""
 
 import logging
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rsn.bulk.parts import Part
@@ -18,11 +16,12 @@ from rsn.errors import DeviceError
 OBJECT_STORE = 100 * 2**20  # bytes; only names of files and counts pass through it
 PATIENCE = 3.0  # seconds for a cluster's address to answer
 CORES_A_WORKER = 2  # by default; see docs/bulk.md
-# Before Ray is imported: no statistics sent home, no bars and notices.
+# Before Ray is imported: no statistics sent, no progress bars, no notices on stderr.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 
@@ -36,7 +35,7 @@ class Crew:
 
     @classmethod
     def of(cls, workers: int | None, cores: int, gpus: int, device: str) -> "Crew":
-        """Share out what there is. Without a number: a worker a GPU, or one for every two cores.
+        """Divide what there is among workers; by default one for each GPU, or one for every two cores.
 
         Raises:
             DeviceError: CUDA was asked for and there is no GPU.
@@ -51,47 +50,45 @@ class Crew:
 
 @contextmanager
 def running(address: str | None, workers: int | None, device: str) -> Iterator[Crew]:
-    """Ray, as long as this lasts, and the crew that it has room for.
+    """Run Ray in the block; gives the workers that it has room for.
 
     address: HOST:PORT of a cluster's head; without it Ray is started on this machine.
 
     Raises:
-        DeviceError: nobody is there, Ray does not start, or no room for so many workers.
+        DeviceError: no cluster at the address, Ray does not start, or no room for so many workers.
     """
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
     if address:
-        _knock(address)
+        _check_address(address)
     # A short path, since the names of sockets in it must be short.
-    with (
-        tempfile.TemporaryDirectory(prefix="rsn-", dir="/tmp", ignore_cleanup_errors=True) as folder,
-        _silent(Path(folder) / "stderr"),
-    ):
+    with tempfile.TemporaryDirectory(prefix="rsn-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         import ray
 
         try:
-            yield _join(ray, address, workers, device) if address else _start(ray, folder, workers, device)
+            yield _join(address, workers, device) if address else _start(folder, workers, device)
         finally:
             ray.shutdown()
 
 
 def spread(todo: Iterable[tuple[int, Part]], crew: Crew, worker: tuple[Any, ...]) -> Iterator[Done]:
-    """What becomes of numbered parts, as they end. What a worker had begun when it died is done by another.
+    """What becomes of numbered parts, as they end. Another worker does again what a worker had begun when it died.
 
     worker: arguments of `Worker`.
 
     Raises:
-        DeviceError: Ray itself cannot go on, when a worker dies again and again as it starts, say.
+        DeviceError: Ray itself cannot go on, for example when a worker dies again and again as it starts.
     """
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
 
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context: Any = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.max_consecutive_actor_init_deaths = 3
     context.execution_no_progress_timeout_s = -1  # a part may take its time
     items = [{"number": number, "part": part.to_json()} for number, part in todo]
-    # A block a part: a block is what Ray gives out, and does again.
+    # One block for each part: a block is what Ray gives out, and does again.
     answers: Any = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         Worker,
         fn_constructor_args=worker,
@@ -107,47 +104,64 @@ def spread(todo: Iterable[tuple[int, Part]], crew: Crew, worker: tuple[Any, ...]
         raise DeviceError(f"Ray cannot go on: {_first_line(error)}; the same command tries again") from error
 
 
-def _start(ray: Any, folder: str, workers: int | None, device: str) -> Crew:
+def _start(folder: str, workers: int | None, device: str) -> Crew:
+    import torch
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    crew = Crew.of(workers, cores, _gpus_here(), device)
+    crew = Crew.of(workers, cores, torch.cuda.device_count(), device)
     try:
-        ray.init(
+        _init(
             address="local",
             num_cpus=crew.workers * crew.cores + 1,  # so that Ray never waits for a core that a worker keeps
             object_store_memory=OBJECT_STORE,
             include_dashboard=False,
-            log_to_driver=False,
             _temp_dir=folder,
         )
-    except Exception as error:  # it has many kinds, the bare one among them
+    except Exception as error:  # Ray raises many kinds, Exception itself among them
         raise DeviceError(
             f"Ray does not start on this machine: {_first_line(error)}; if much else runs here, try again later"
         ) from error
     return crew
 
 
-def _join(ray: Any, address: str, workers: int | None, device: str) -> Crew:
+def _join(address: str, workers: int | None, device: str) -> Crew:
+    import ray
+
     try:
-        ray.init(address=address, log_to_driver=False)
-    except Exception as error:  # as when it starts
+        _init(address=address)
+    except Exception as error:  # as in `_start`
         raise DeviceError(
             f"no Ray cluster can be joined at {address}: {_first_line(error)}; if it asks for a token, set"
             " RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
         ) from error
-    there = ray.cluster_resources()
-    cores = int(there.get("CPU", 0))
-    crew = Crew.of(workers, cores, int(there.get("GPU", 0)), device)
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cores = int(resources.get("CPU", 0))
+    crew = Crew.of(workers, cores, int(resources.get("GPU", 0)), device)
     if crew.workers * crew.cores > cores:
         raise DeviceError(f"the cluster at {address} has {cores} cores, too few for {crew.workers} workers")
     return crew
+
+
+def _init(**options: Any) -> None:
+    """`ray.init`, while what its C++ libraries write to file descriptor 2, whatever their settings, is dropped."""
+    import ray
+
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+            ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
-def _knock(address: str) -> None:
-    """Ray itself would try for a minute."""
+def _check_address(address: str) -> None:
+    """Refuse an address that does not answer; Ray itself would try for a minute."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), PATIENCE):
@@ -156,28 +170,3 @@ def _knock(address: str) -> None:
         raise DeviceError(
             f"no Ray cluster answers at {address}; give HOST:PORT of its head, or leave out --address"
         ) from error
-
-
-def _gpus_here() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-@contextmanager
-def _silent(log: Path) -> Iterator[None]:
-    """Keep Ray off the user's stderr, which stays for our own lines; what it writes goes to a file.
-
-    Parts of it write to file descriptor 2, whatever its settings say.
-    """
-    real, before, disabled = os.dup(2), sys.stderr, logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    with open(log, "wb") as file, open(real, "w", buffering=1) as ours:
-        os.dup2(file.fileno(), 2)
-        sys.stderr = ours
-        try:
-            yield
-        finally:
-            sys.stderr = before
-            os.dup2(real, 2)
-            logging.disable(disabled)

@@ -4,18 +4,15 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rsn.bulk.parts import Part
-from rsn.bulk.storage import Folder
+from rsn.bulk.storage import connect, full_name, is_local, store_errors
 from rsn.errors import RsnError
-from rsn.files import expect_file
-from rsn.people import Person
+from rsn.files import expect_file, make_folder, write_atomically
 from rsn.skeletons import Skeleton
 
 SETTINGS, PLAN, PEOPLE, UNREADABLE = "settings.json", "plan.jsonl", "people", "unreadable"
@@ -24,10 +21,10 @@ FORMAT = 2  # of the folder; a change that breaks readers counts up
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the answers, and so may not change between runs into one folder.
+    """What decides the results, and so may not change between runs into one folder.
 
-    detector, box_category: empty where none is asked. model_sha256, boxes_sha256, detector_sha256: of the files that
-    are meant; empty where it is none.
+    detector, box_category: empty where not used. model_sha256, boxes_sha256, detector_sha256: of the files that are
+    meant; empty where it is none.
     """
 
     inputs: tuple[str, ...]
@@ -48,19 +45,55 @@ class Settings:
 
 
 class Output:
-    """A run's folder."""
+    """A run's folder: a local one, or a URL of a store whose files appear whole (S3 and GCS are such)."""
 
     def __init__(self, url: str) -> None:
-        self.folder = Folder(url)
+        self.url = url
+        self._system, self._path = connect(url)
+        self._local = Path(self._path) if is_local(self._system) else None
+
+    def name(self) -> str:
+        """The folder as sources name files."""
+        return full_name(self._system, self._path).rstrip("/")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file in one piece, over one that is there; raises RsnError where it cannot be written."""
+        if self._local is not None:
+            make_folder((self._local / name).parent)
+            return write_atomically(self._local / name, data)
+        with store_errors(f"write {self.url}/{name}"):
+            self._system.pipe_file(f"{self._path}/{name}", data)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; none where it is not there. Raises RsnError where it cannot be read."""
+        with store_errors(f"read {self.url}/{name}"):
+            try:
+                return bytes(self._system.cat_file(f"{self._path}/{name}"))
+            except FileNotFoundError:
+                return b""
+
+    def remove(self, name: str) -> None:
+        """Remove a file that is not needed any more; a store may refuse that and keeps it then."""
+        with suppress(Exception):
+            self._system.rm_file(f"{self._path}/{name}")
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder below this one; none where it is not there."""
+        with store_errors(f"list {self.url}/{folder}"):
+            try:
+                found = self._system.ls(f"{self._path}/{folder}", detail=False, refresh=True)
+            except FileNotFoundError:
+                return []
+            return [str(path).rpartition("/")[2] for path in found]
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """Keep others from writing to a local folder as long as this lasts; the end of the process ends it as well.
+        """Keep other runs from writing to a local folder in the block; the end of the process ends it as well.
 
         Raises:
             RsnError: it cannot be written to, or another run does.
         """
-        local = self.folder.local
+        local = self._local
         if local is None:
             yield
             return
@@ -71,7 +104,7 @@ class Output:
             lock = FileLock(local / ".lock", timeout=0).acquire()
         except Timeout as error:
             raise RsnError(
-                f"another run writes to {self.folder.url}; wait for it, or choose another folder"
+                f"another run writes to {self.url}; wait for it, or choose another folder"
             ) from error
         with lock:
             for left in [*local.glob(".*.part"), *local.glob(f"{PEOPLE}/.*.part")]:
@@ -84,26 +117,24 @@ class Output:
         Raises:
             RsnError: the folder belongs to a run of other settings.
         """
-        ours = json.loads(json.dumps(asdict(settings)))
-        data = self.folder.read(SETTINGS)
-        if data is None:
-            if self.folder.names(PEOPLE):
-                raise RsnError(
-                    f"{self.folder.url} holds {PEOPLE}/ but no {SETTINGS}; choose another --output"
-                )
+        data = self.read(SETTINGS)
+        if not data:
+            if self.names(PEOPLE):
+                raise RsnError(f"{self.url} holds {PEOPLE}/ but no {SETTINGS}; choose another --output")
             return
         try:
-            theirs = dict(json.loads(data))
+            before = dict(json.loads(data))
         except (ValueError, TypeError) as error:
             raise RsnError(
-                f"{self.folder.url}/{SETTINGS} is not of a run of rsn bulk; choose another --output"
+                f"{self.url}/{SETTINGS} is not of a run of rsn bulk; choose another --output"
             ) from error
-        for key in ours.keys() | theirs.keys():
-            if ours.get(key) != theirs.get(key):
-                before, now = (_readable(settings.get(key)) for settings in (theirs, ours))
+        now = json.loads(_as_json(settings))
+        for key in now.keys() | before.keys():
+            if now.get(key) != before.get(key):
+                was, is_ = (_readable(values.get(key)) for values in (before, now))
                 raise RsnError(
-                    f"{self.folder.url} belongs to a run with {key.replace('_', ' ')} {before}, not {now}; choose"
-                    " another --output, or say the same again"
+                    f"{self.url} belongs to a run with {key.replace('_', ' ')} {was}, not {is_}; choose another"
+                    " --output, or say the same again"
                 )
 
     def read_plan(self) -> list[Part]:
@@ -113,96 +144,72 @@ class Output:
             RsnError: the file holds something else.
         """
         try:
-            return [Part.from_json(line) for line in (self.folder.read(PLAN) or b"").decode().splitlines()]
+            return [Part.from_json(line) for line in self.read(PLAN).decode().splitlines()]
         except (ValueError, KeyError, TypeError) as error:
-            raise RsnError(f"{self.folder.url}/{PLAN} is damaged; choose another --output") from error
+            raise RsnError(f"{self.url}/{PLAN} is damaged; choose another --output") from error
 
     def write_plan(self, parts: Sequence[Part], settings: Settings) -> None:
         """Write all parts; those that were planned before come first, so that they keep their numbers."""
-        self.folder.write(SETTINGS, (json.dumps(asdict(settings), indent=1) + "\n").encode())
-        self.folder.write(PLAN, "".join(f"{part.to_json()}\n" for part in parts).encode())
+        self.write(SETTINGS, _as_json(settings).encode())
+        self.write(PLAN, "".join(f"{part.to_json()}\n" for part in parts).encode())
 
     def done(self) -> set[int]:
         """The numbers of the parts that are done."""
-        found = (re.fullmatch(r"part-(\d+)\.parquet", name) for name in self.folder.names(PEOPLE))
+        found = (re.fullmatch(r"part-(\d+)\.parquet", name) for name in self.names(PEOPLE))
         return {int(match[1]) for match in found if match}
 
     def begin(self, number: int, run: str) -> int:
-        """Note that a part is begun; returns how often it was in the run of this name, whoever did not finish it."""
-        name = _begun(number)
-        before = json.loads(self.folder.read(name) or b"{}")
-        times = 1 + before.get(run, 0)
-        self.folder.write(name, json.dumps({run: times}).encode())
-        return int(times)
+        """Note that a part is begun; returns how often it was in the run of this name, by any worker."""
+        times = 1 + int(json.loads(self.read(_begun(number)) or b"{}").get(run, 0))
+        self.write(_begun(number), json.dumps({run: times}).encode())
+        return times
 
-    def write_part(self, number: int, people: "People", unreadable: Sequence[dict[str, str]]) -> None:
-        """Write a part. It is done when its Parquet file is there, which is the last thing to be written."""
+    def write_part(
+        self,
+        number: int,
+        rows: Sequence[dict[str, Any]],
+        unreadable: Sequence[dict[str, str]],
+        skeleton: Skeleton,
+    ) -> None:
+        """Write a part. It is done when its Parquet file is there, which is the last thing to be written.
+
+        rows: one a person, as `schema` has them; an image without people has one without a person.
+        """
         if unreadable:
             lines = "".join(json.dumps(entry) + "\n" for entry in unreadable)
-            self.folder.write(f"{UNREADABLE}/part-{number:06d}.jsonl", lines.encode())
-        self.folder.write(f"{PEOPLE}/part-{number:06d}.parquet", people.to_parquet(len(unreadable)))
-        self.folder.remove(_begun(number))
+            self.write(f"{UNREADABLE}/part-{number:06d}.jsonl", lines.encode())
+        self.write(f"{PEOPLE}/part-{number:06d}.parquet", _to_parquet(rows, len(unreadable), skeleton))
+        self.remove(_begun(number))
 
 
-class People:
-    """The rows of one part: one a person; a photo where nobody was found has one without a person."""
+def _to_parquet(rows: Sequence[dict[str, Any]], unreadable: int, skeleton: Skeleton) -> bytes:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
 
-    def __init__(self, model: str, skeleton: Skeleton) -> None:
-        self._model = model
-        self._skeleton = skeleton
-        self._rows: list[dict[str, Any]] = []
-        self.photos = 0
-        self.people = 0
-
-    def add(self, photo: str, image: NDArray[np.uint8], people: Sequence[Person]) -> None:
-        """A photo, and who is on it."""
-        self.photos += 1
-        self.people += len(people)
-        height, width = image.shape[:2]
-        about = {"photo": photo, "width": width, "height": height, "model": self._model}
-        if not people:
-            self._rows.append(about)
-        for number, person in enumerate(people):
-            self._rows.append(
-                about
-                | {
-                    "person": number,
-                    "box": person.box.tolist(),
-                    "keypoints": person.keypoints.tolist(),
-                    "scores": person.scores.tolist(),
-                    "score": person.score,
-                }
-            )
-
-    def to_parquet(self, unreadable: int) -> bytes:
-        """The bytes of a file, see `schema`."""
-        import pyarrow as arrow
-        import pyarrow.parquet as parquet
-
-        about = {
-            "rsn.joints": json.dumps(self._skeleton.joints),
-            "rsn.photos": str(self.photos),
-            "rsn.people": str(self.people),
-            "rsn.unreadable": str(unreadable),
-        }
-        table = arrow.Table.from_pylist(self._rows, schema=schema().with_metadata(about))
-        buffer = io.BytesIO()
-        parquet.write_table(table, buffer, compression="zstd")
-        return buffer.getvalue()
+    about = {
+        "rsn.joints": json.dumps(skeleton.joints),
+        "rsn.photos": str(sum(row.get("person", 0) == 0 for row in rows)),
+        "rsn.people": str(sum("person" in row for row in rows)),
+        "rsn.unreadable": str(unreadable),
+    }
+    buffer = io.BytesIO()
+    table = arrow.Table.from_pylist(list(rows), schema=schema().with_metadata(about))
+    parquet.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def schema() -> Any:
-    """The columns of people/*.parquet; positions are pixels of the upright photo (docs/bulk.md)."""
+    """The columns of people/*.parquet; positions are pixels of the upright image (docs/bulk.md)."""
     import pyarrow as arrow
 
-    number = arrow.float32()
+    number, numbers = arrow.float32(), arrow.list_(arrow.float32())
     return arrow.schema(
         [
             arrow.field("photo", arrow.string(), nullable=False),
             arrow.field("person", arrow.int32()),
-            arrow.field("box", arrow.list_(number)),
-            arrow.field("keypoints", arrow.list_(arrow.list_(number))),
-            arrow.field("scores", arrow.list_(number)),
+            arrow.field("box", numbers),
+            arrow.field("keypoints", arrow.list_(numbers)),
+            arrow.field("scores", numbers),
             arrow.field("score", number),
             arrow.field("width", arrow.int32(), nullable=False),
             arrow.field("height", arrow.int32(), nullable=False),
@@ -213,6 +220,10 @@ def schema() -> Any:
 
 def _begun(number: int) -> str:
     return f"begun/part-{number:06d}.json"
+
+
+def _as_json(settings: Settings) -> str:
+    return json.dumps(asdict(settings), indent=1) + "\n"
 
 
 def _readable(value: Any) -> str:

@@ -1,11 +1,11 @@
-"""Parts of the input, and the photos in one."""
+"""Parts of the input, and the images in one."""
 
 import gzip
 import io
 import json
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Literal
 
@@ -18,16 +18,17 @@ from rsn.image_formats import is_image_name, is_unread_image_name
 TAR_SUFFIXES = (".tar", ".tar.gz")
 ROWS_AT_A_TIME = 64  # of a Parquet file, in memory
 _END_OF_TAR = bytes(512)
+Kind = Literal["photos", "tar", "parquet"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Photo files, the photos of one tar shard, or those of rows `start` to `stop` of a Parquet file.
+    """Image files, the images of one tar shard, or those of rows `start` to `stop` of a Parquet file.
 
-    urls: full paths or URLs; one, unless they are photos.
+    urls: full paths or URLs; one, unless they are image files.
     """
 
-    kind: Literal["photos", "tar", "parquet"]
+    kind: Kind
     urls: tuple[str, ...]
     start: int = 0
     stop: int = 0
@@ -45,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a Parquet file has its photos (bytes, or paths) and, if anywhere, their names."""
+    """The columns of a Parquet file with the images (bytes, or paths) and, if it has one, their names."""
 
     image: str = "image"
     name: str | None = None
@@ -63,8 +64,11 @@ class Columns:
                 raise UnknownNameError(f"column of {url}", column, schema.names)
         type_ = schema.field(self.image).type
         if types.is_struct(type_) and type_.get_field_index("bytes") >= 0:
-            type_ = type_.field("bytes").type  # as Hugging Face's data sets have pictures
-        if not (_is_bytes(type_) or types.is_string(type_) or types.is_large_string(type_)):
+            type_ = type_.field("bytes").type  # as Hugging Face's data sets have images
+        known = (
+            types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_string, types.is_large_string
+        )  # fmt: skip
+        if not any(is_kind(type_) for is_kind in known):
             raise AnnotationError(
                 f"{url}: column {self.image!r} holds {type_}; photos are bytes of picture files, or paths of them"
             )
@@ -72,32 +76,41 @@ class Columns:
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo's name, by which it is told from all others, and how to get the bytes of its file."""
+    """An image's name, unique in a run, and its file: the bytes, their URL, or why they cannot be read."""
 
     name: str
-    read: Callable[[], bytes]
+    file: bytes | str | RsnError
 
     def __str__(self) -> str:
         return self.name
 
+    def read(self) -> bytes:
+        """The bytes of the file.
+
+        Raises:
+            ImageError: it cannot be read. UnreachableError: a store that does not answer.
+        """
+        if isinstance(self.file, RsnError):
+            raise self.file
+        return read_bytes(self.file) if isinstance(self.file, str) else self.file
+
 
 def pictures_of(part: Part, columns: Columns) -> Iterator[Picture]:
-    """The photos of a part, in an order that is always the same.
+    """The images of a part, in an order that is always the same.
 
     Raises:
         UnreachableError: a store that does not answer.
     """
     if part.kind == "photos":
-        return (Picture(url, _reading(url)) for url in part.urls)
+        return (Picture(url, url) for url in part.urls)
     (url,) = part.urls
     return _in_tar(url) if part.kind == "tar" else _in_parquet(url, part.start, part.stop, columns)
 
 
 def _in_tar(url: str) -> Iterator[Picture]:
-    """Members that are pictures, as URL/MEMBER, read in one go from front to back.
+    """Members that are images, as URL/MEMBER, read once from front to back.
 
-    What follows a place where the shard is broken is lost; that is told by a photo of the shard's name that cannot be
-    read.
+    What follows a damaged place of the shard is lost; an image of the shard's name that cannot be read reports it.
     """
     broken = ImageError(f"{url} is broken or ends in the middle; what comes after is lost, copy it again")
     try:
@@ -105,19 +118,18 @@ def _in_tar(url: str) -> Iterator[Picture]:
             watched = _Watched(file)
             with tarfile.open(fileobj=watched, mode="r|") as shard:
                 for member in shard:
-                    name = member.name.removeprefix("./")
-                    if not member.isfile():
-                        continue
-                    if is_image_name(name):
+                    name = f"{url}/{member.name.removeprefix('./')}"
+                    if member.isfile() and is_image_name(name):
                         data = shard.extractfile(member)
-                        yield Picture(f"{url}/{name}", _having(data.read() if data else b""))
-                    elif is_unread_image_name(name):
-                        yield Picture(f"{url}/{name}", _failing(_unread(f"{url}/{name}")))
+                        yield Picture(name, data.read() if data else b"")
+                    elif member.isfile() and is_unread_image_name(name):
+                        unread = f"{name} is an image of a kind that is not read; convert it to JPEG or PNG"
+                        yield Picture(name, ImageError(unread))
             # tarfile takes a shard that was cut between two members for a whole one.
             if watched.last[-len(_END_OF_TAR) :] != _END_OF_TAR:
-                yield Picture(url, _failing(broken))
+                yield Picture(url, broken)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield Picture(url, _failing(ImageError(f"{broken} ({error})")))
+        yield Picture(url, ImageError(f"{broken} ({error})"))
     except Exception as error:
         raise UnreachableError(f"cannot read {url}: {error or type(error).__name__}") from error
 
@@ -137,7 +149,7 @@ class _Watched(io.RawIOBase):
 
 
 def _in_parquet(url: str, start: int, stop: int, columns: Columns) -> Iterator[Picture]:
-    """Rows, named by their column of names, else as URL#ROW. Paths are taken from where the file is."""
+    """Rows, named by their column of names, else as URL#ROW. Paths are relative to the file's folder."""
     import pyarrow.parquet as parquet
 
     system, path = connect(url)
@@ -145,63 +157,29 @@ def _in_parquet(url: str, start: int, stop: int, columns: Columns) -> Iterator[P
     try:
         with system.open(path, "rb") as file:
             table = parquet.ParquetFile(file)
-            groups, row = _groups(table.metadata, start, stop)
-            for batch in table.iter_batches(ROWS_AT_A_TIME, row_groups=groups, columns=wanted):
-                values = batch.column(columns.image).to_pylist()
-                names = batch.column(columns.name).to_pylist() if columns.name else [None] * len(values)
-                for value, name in zip(values, names, strict=True):
-                    if start <= row < stop:
-                        place = f"{url}#{row}"
-                        yield Picture(place if name is None else str(name), _of_value(value, url, place))
-                    row += 1
+            row = 0
+            for group in range(table.metadata.num_row_groups):
+                end = row + table.metadata.row_group(group).num_rows
+                if row >= stop or end <= start:
+                    row = end
+                    continue
+                for batch in table.iter_batches(ROWS_AT_A_TIME, row_groups=[group], columns=wanted):
+                    for entry in batch.to_pylist():
+                        if start <= row < stop:
+                            name = entry[columns.name] if columns.name else None
+                            place = f"{url}#{row}"
+                            yield Picture(
+                                place if name is None else str(name),
+                                _in_cell(entry[columns.image], url, place),
+                            )
+                        row += 1
     except Exception as error:
         raise UnreachableError(f"cannot read {url}: {error or type(error).__name__}") from error
 
 
-def _groups(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
-    """Row groups that hold rows of a range, and the number of the first row in them."""
-    groups: list[int] = []
-    first, row = start, 0
-    for number in range(metadata.num_row_groups):
-        end = row + metadata.row_group(number).num_rows
-        if row < stop and end > start:
-            first = first if groups else row
-            groups.append(number)
-        row = end
-    return groups, first
-
-
-def _of_value(value: Any, url: str, place: str) -> Callable[[], bytes]:
+def _in_cell(value: Any, url: str, place: str) -> bytes | str | RsnError:
     if isinstance(value, dict):
         value = value.get("bytes")
-    if isinstance(value, str):
-        absolute = "://" in value or value.startswith("/")
-        return _reading(value if absolute else f"{url.rpartition('/')[0]}/{value}")
-    if value is None:
-        return _failing(ImageError(f"{place} is empty; there is no photo in that row"))
-    return _having(value)
-
-
-def _reading(url: str) -> Callable[[], bytes]:
-    return lambda: read_bytes(url)
-
-
-def _having(data: bytes) -> Callable[[], bytes]:
-    return lambda: data
-
-
-def _unread(name: str) -> ImageError:
-    return ImageError(f"{name} is an image of a kind that is not read; convert it to JPEG or PNG")
-
-
-def _failing(error: RsnError) -> Callable[[], bytes]:
-    def fail() -> bytes:
-        raise error
-
-    return fail
-
-
-def _is_bytes(type_: Any) -> bool:
-    import pyarrow.types as types
-
-    return bool(types.is_binary(type_) or types.is_large_binary(type_) or types.is_fixed_size_binary(type_))
+    if isinstance(value, str) and not ("://" in value or value.startswith("/")):
+        value = f"{url.rpartition('/')[0]}/{value}"
+    return ImageError(f"{place} is empty; there is no photo in that row") if value is None else value

@@ -9,7 +9,7 @@ from rsn.bulk.cluster import running, spread
 from rsn.bulk.output import Output, Settings
 from rsn.bulk.parts import Columns, Part
 from rsn.bulk.sources import cut, find_sources
-from rsn.bulk.worker import Done, Machine
+from rsn.bulk.worker import Done
 from rsn.errors import RsnError
 from rsn.inference.box_checks import BoxNotes
 
@@ -41,21 +41,6 @@ class Tally:
         """Parts that are still to be done."""
         return self.parts - self.before - self.done
 
-    @property
-    def rate(self) -> float:
-        """Photos a second since the run began, the start of the workers included."""
-        return self.photos / (time.monotonic() - self.started)
-
-    @property
-    def seconds_left(self) -> float:
-        """If the parts to come take as long as those that were done."""
-        return (time.monotonic() - self.started) * self.left / max(self.done, 1)
-
-    @property
-    def waited(self) -> float:
-        """Share of the workers' time that their networks waited for photos."""
-        return self.waiting / self.seconds if self.seconds else 0.0
-
     def add(self, done: Done) -> None:
         """Count a part.
 
@@ -70,60 +55,73 @@ class Tally:
         self.done += 1
         self.photos += done.photos
         self.people += done.people
-        self.unreadable += len(done.unreadable)
+        self.unreadable += done.unreadable
         self.seconds += done.seconds
         self.waiting += done.waiting
         self.by.add(done.by)
         self.notes.add(done.notes)
 
-
-@dataclass(frozen=True)
-class Means:
-    """What a run may use, and how it divides the work; none of it decides the answers.
-
-    address, workers: see `cluster.running`. photos_per_part: at most.
-    """
-
-    device: str = "auto"
-    batch_size: int = 32
-    address: str | None = None
-    workers: int | None = None
-    photos_per_part: int = 1000
+    def progress(self) -> str:
+        """One line: parts and images that are done, images a second (the start of the workers included), time left."""
+        text = f"parts: {self.before + self.done} of {self.parts}, photos: {self.photos}"
+        if not self.done:
+            return text
+        seconds = time.monotonic() - self.started
+        waited = self.waiting / self.seconds if self.seconds else 0.0
+        text += f", {self.photos / seconds:.1f} photos/s, {waited:.0%} of the time waiting for photos"
+        return f"{text}, {_duration(seconds * self.left / self.done)} left" if self.left else text
 
 
-def estimate_in_bulk(settings: Settings, means: Means, output: str, report: Callable[[Tally], None]) -> Tally:
-    """Write the people of all photos to a folder; parts that are there are left as they are.
+def estimate_in_bulk(
+    settings: Settings,
+    output: str,
+    report: Callable[[Tally], None],
+    *,
+    device: str = "auto",
+    batch_size: int = 32,
+    address: str | None = None,
+    workers: int | None = None,
+    photos_per_part: int = 1000,
+) -> Tally:
+    """Write the people of all images to a folder; parts that are there are left as they are.
 
-    report: called once the workers start, and after every part.
+    report: called once the workers start, and after every part. address, workers: see `cluster.running`.
+    photos_per_part: images in one output file, at most.
 
     Raises:
-        RsnError: inputs, settings or a folder that cannot be, no cluster; nothing is half written then.
+        RsnError: invalid inputs or settings, a folder that cannot be written to, no cluster; no file is half written.
     """
     place = Output(output)
     with place.reserved():
         place.check(settings)
-        plan = _plan(place, settings, means)
+        plan = _plan(place, settings, photos_per_part, workers or 2)
         done = place.done()
         tally = Tally(len(plan), len(done & set(range(len(plan)))))
         todo = [(number, part) for number, part in enumerate(plan) if number not in done]
         if not todo:
             return tally
-        with running(means.address, means.workers, means.device) as crew:
+        with running(address, workers, device) as crew:
             report(tally)
-            machine = Machine("cuda" if crew.gpus else "cpu", means.batch_size, crew.cores)
-            for part in spread(todo, crew, (settings, machine, place.folder.name(), token_hex(8))):
+            device = "cuda" if crew.gpus else "cpu"
+            worker = (settings, place.name(), token_hex(8), device, batch_size, crew.cores)
+            for part in spread(todo, crew, worker):
                 tally.add(part)
                 report(tally)
         return tally
 
 
-def _plan(place: Output, settings: Settings, means: Means) -> list[Part]:
+def _plan(place: Output, settings: Settings, size: int, workers: int) -> list[Part]:
     """The parts that were planned before, then parts of what is new among the inputs."""
     plan = place.read_plan()
     known = {url for part in plan for url in part.urls}
     columns = Columns(settings.column, settings.name_column)
-    new = find_sources(settings.inputs, columns, outside=place.folder.name(), known=known)
+    new = find_sources(settings.inputs, columns, outside=place.name(), known=known)
     if new:
-        plan += cut(new, size=means.photos_per_part, workers=means.workers or 2)
+        plan += cut(new, size=size, workers=workers)
         place.write_plan(plan, settings)
     return plan
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{hours:.1f} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 1 else f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""Who does the work: an actor that holds the network and turns parts into files."""
+"""An actor that holds the network and turns parts into files."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rsn.bulk.output import Output, People, Settings
+from rsn.bulk.output import Output, Settings
 from rsn.bulk.parts import Columns, Part, Picture, pictures_of
 from rsn.bulk.storage import UnreachableError
 from rsn.crops import Image
@@ -16,37 +16,25 @@ from rsn.inference.box_checks import BoxNotes
 from rsn.inference.boxes import Boxes, BoxFile, BoxSource, detected, whole_image
 from rsn.inference.photos import estimate_looks, look_ahead
 
-READERS_HERE = 2  # threads that read and decode photos
+READERS_HERE = 2  # threads that read and decode images
 READERS_ELSEWHERE = 16  # of which most wait for a store to answer
 DEATHS = 3  # of workers at one part in one run, after which the part is left alone
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Machine:
-    """How a worker computes, which does not decide the answers.
-
-    threads: of the network on a CPU.
-    """
-
-    device: str
-    batch_size: int
-    threads: int
-
-
-@dataclass(frozen=True)
+@dataclass
 class Done:
     """What became of a part.
 
-    seconds, waiting: how long it took, and how long of that the network had no photo to look at.
+    seconds, waiting: how long it took, and how long of that the network waited for images.
     by: what ran the network, and where, such as "openvino on cpu". notes: what is to be said about the boxes.
-    failed: why the part is not done; empty where it is. hopeless: the same would keep all other parts from it.
+    failed: why the part is not done; empty where it is. hopeless: all other parts would fail for the same reason.
     """
 
     part: int
     photos: int = 0
     people: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: int = 0
     seconds: float = 0.0
     waiting: float = 0.0
     by: str = ""
@@ -58,15 +46,19 @@ class Done:
 class Worker:
     """Holds the network from the first part on. It is called with parts and writes them; Ray may run it anywhere.
 
-    run: a name of the run, which no other has.
+    output: the folder. run: a name of the run, which no other has. threads: of the network on a CPU.
     """
 
-    def __init__(self, settings: Settings, machine: Machine, output: str, run: str) -> None:
+    def __init__(
+        self, settings: Settings, output: str, run: str, device: str, batch_size: int, threads: int
+    ) -> None:
         self._settings = settings
-        self._machine = machine
         self._output = output
         self._run = run
-        self._estimating: Estimating | None = None
+        self._device = device
+        self._batch_size = batch_size
+        self._threads = threads
+        self._opened = False
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Numbers and JSON of parts -> what became of them."""
@@ -74,84 +66,82 @@ class Worker:
         return {"done": [self.do(int(number), Part.from_json(str(line))) for number, line in pairs]}
 
     def do(self, number: int, part: Part) -> Done:
-        """Do a part. Whatever goes wrong is told and raises nothing, so that the other parts get done."""
+        """Do a part. An error is returned and not raised, so that the other parts get done."""
         try:
-            if self._estimating is None:
-                self._estimating = Estimating(self._settings, self._machine)
+            if not self._opened:
+                self._open()
         except RsnError as error:
             return Done(number, failed=str(error), hopeless=True)
         try:
             output = Output(self._output)
             if output.begin(number, self._run) > DEATHS:
                 return Done(number, failed=f"it was begun {DEATHS} times, and each time its worker died")
-            return self._estimating.do(number, part, output)
+            return self._estimate(number, part, output)
         except (RsnError, UnreachableError) as error:
             return Done(number, failed=str(error))
         except Exception as error:
             return Done(number, failed=f"{type(error).__name__}: {error}")
 
-
-class Estimating:
-    """The network, and where boxes come from.
-
-    Raises:
-        RsnError: one of them cannot be had.
-    """
-
-    def __init__(self, settings: Settings, machine: Machine) -> None:
+    def _open(self) -> None:
         import torch
 
         from rsn.inference.estimator import PoseEstimator
 
-        torch.set_num_threads(machine.threads)  # Ray's own choice is one
-        self._boxes = box_source(settings, machine.device)
-        self._columns = Columns(settings.column, settings.name_column)
-        self._model = Path(settings.model).name
+        torch.set_num_threads(self._threads)  # Ray's own choice is one
+        self._boxes = _box_source(self._settings, self._device)
         self._estimator = PoseEstimator(
-            settings.model,
-            engine=settings.engine,
-            device=machine.device,
-            person_threshold=settings.person_threshold,
-            flip=settings.flip,
-            batch_size=machine.batch_size,
+            self._settings.model,
+            engine=self._settings.engine,
+            device=self._device,
+            person_threshold=self._settings.person_threshold,
+            flip=self._settings.flip,
+            batch_size=self._batch_size,
         )
-        self._detected = settings.boxes == "detect"
+        self._opened = True
 
-    def do(self, number: int, part: Part, output: Output) -> Done:
-        """Estimate a part and write it."""
+    def _estimate(self, number: int, part: Part, output: Output) -> Done:
         start = time.perf_counter()
-        waiting = Stopwatch()
+        done = Done(number, by=f"{self._estimator.engine} on {self._estimator.device}")
+        rows: list[dict[str, Any]] = []
         unreadable: list[dict[str, str]] = []
-        people = People(self._model, self._estimator.card.skeleton)
-        notes = BoxNotes()
 
-        def tell(picture: Picture, error: RsnError) -> None:
+        def note(picture: Picture, error: RsnError) -> None:
             unreadable.append({"photo": picture.name, "reason": str(error)})
 
         threads = READERS_ELSEWHERE if "://" in part.urls[0] else READERS_HERE
-        pictures = pictures_of(part, self._columns)
-        looks = waiting.over(look_ahead(self._estimator, pictures, self._read, threads=threads))
-        for picture, image, found in estimate_looks(
-            self._estimator, looks, tell, detected=self._detected, notes=notes
+        pictures = pictures_of(part, Columns(self._settings.column, self._settings.name_column))
+        looks = _timed(look_ahead(self._estimator, pictures, self._read, threads=threads), done)
+        by_detector = self._settings.boxes == "detect"
+        for picture, image, people in estimate_looks(
+            self._estimator, looks, note, detected=by_detector, notes=done.notes
         ):
-            people.add(picture.name, image, found)
-        output.write_part(number, people, unreadable)
-        seconds = time.perf_counter() - start
-        reasons = [entry["reason"] for entry in unreadable]
-        by = f"{self._estimator.engine} on {self._estimator.device}"
-        return Done(number, people.photos, people.people, reasons, seconds, waiting.seconds, by, notes)
+            height, width = image.shape[:2]
+            model = Path(self._settings.model).name
+            about = {"photo": picture.name, "width": width, "height": height, "model": model}
+            rows += [
+                about
+                | {
+                    "person": index,
+                    "box": person.box.tolist(),
+                    "keypoints": person.keypoints.tolist(),
+                    "scores": person.scores.tolist(),
+                    "score": person.score,
+                }
+                for index, person in enumerate(people)
+            ] or [about]
+            done.photos += 1
+            done.people += len(people)
+        output.write_part(number, rows, unreadable, self._estimator.card.skeleton)
+        done.unreadable = len(unreadable)
+        done.seconds = time.perf_counter() - start
+        return done
 
     def _read(self, picture: Picture) -> tuple[Image, Boxes]:
         image = decode_image(picture.read(), picture.name)
         return image, self._boxes(Path(picture.name), image)
 
 
-def box_source(settings: Settings, device: str) -> BoxSource:
-    """Where people are.
-
-    Raises:
-        RsnError: a file that is not of boxes, or a detector that cannot be opened.
-    """
+def _box_source(settings: Settings, device: str) -> BoxSource:
     if settings.boxes == "whole":
         return whole_image
     if settings.boxes != "detect":
@@ -161,21 +151,15 @@ def box_source(settings: Settings, device: str) -> BoxSource:
     return detected(open_detector(settings.detector, device=device, box_threshold=settings.box_threshold))
 
 
-class Stopwatch:
-    """Seconds spent waiting for what an iterator gives."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def over(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, timed."""
-        iterator = iter(items)
-        while True:
-            start = time.perf_counter()
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-            finally:
-                self.seconds += time.perf_counter() - start
-            yield item
+def _timed(items: Iterable[T], done: Done) -> Iterator[T]:
+    """The items; the seconds spent waiting for them are added to `done.waiting`."""
+    iterator = iter(items)
+    while True:
+        start = time.perf_counter()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            done.waiting += time.perf_counter() - start
+        yield item

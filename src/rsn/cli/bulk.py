@@ -58,13 +58,21 @@ class Bulk(FindingOptions):
         from rsn.extras import require
 
         require("ray", "pyarrow", "fsspec", extra="bulk", for_what="rsn bulk")
-        from rsn.bulk.run import Means, estimate_in_bulk
+        from rsn.bulk.run import estimate_in_bulk
 
         settings = self._settings()
-        means = Means(self.device, self.batch_size, self.address, self.workers, self.photos_per_part)
         self.tell_detector()
         with _shown() as report:
-            tally = estimate_in_bulk(settings, means, self.output, report)
+            tally = estimate_in_bulk(
+                settings,
+                self.output,
+                report,
+                device=self.device,
+                batch_size=self.batch_size,
+                address=self.address,
+                workers=self.workers,
+                photos_per_part=self.photos_per_part,
+            )
         return self._tell(tally)
 
     def _settings(self) -> "Settings":
@@ -88,28 +96,30 @@ class Bulk(FindingOptions):
         if self.device not in ("auto", "cpu", "cuda"):
             raise RsnError(f"--device is auto, cpu or cuda, not {self.device}; Ray gives each worker its GPU")
         card = load_card(self.model)
-        model, boxes = _absolute(self.model), _absolute(self.boxes)
+        boxes = _absolute(self.boxes)
         detector = _absolute(self.detector) if self.boxes == "detect" else ""
         if self.boxes not in ("whole", "detect"):
             self.tell_boxes(BoxFile.read(Path(boxes), category=self.box_category))
-        weights = weights_path(STARTER_WEIGHTS) if detector == STARTER else Path(detector)
+
+        def of_file(path: Path) -> str:
+            return sha256_of(path) if isfile(path) else ""
+
+        default = card.person_threshold
         return Settings(
             inputs=tuple(full_name(*connect(given)) for given in self.inputs),
             column=self.column,
             name_column=self.name_column,
-            model=model,
-            model_sha256=sha256_of(weights_path(self.model)),
+            model=_absolute(self.model),
+            model_sha256=of_file(weights_path(self.model)),
             boxes=boxes,
             box_category=self.box_category or "",
-            boxes_sha256=sha256_of(Path(boxes)) if isfile(boxes) else "",
+            boxes_sha256=of_file(Path(boxes)),
             detector=detector,
-            detector_sha256=sha256_of(weights) if isfile(weights) else "",
+            detector_sha256=of_file(weights_path(STARTER_WEIGHTS) if detector == STARTER else Path(detector)),
             box_threshold=default_box_threshold(detector)
             if self.box_threshold is None
             else self.box_threshold,
-            person_threshold=card.person_threshold
-            if self.person_threshold is None
-            else self.person_threshold,
+            person_threshold=default if self.person_threshold is None else self.person_threshold,
             flip=self.flip,
             engine=self.engine,
         )
@@ -117,7 +127,7 @@ class Bulk(FindingOptions):
     def _tell(self, tally: "Tally") -> int:
         if tally.done:
             by = " and ".join(sorted(tally.by))
-            say(f"{_progress(tally)}; people: {tally.people}, by {by}; {self.output}/people")
+            say(f"{tally.progress()}; people: {tally.people}, by {by}; {self.output}/people")
         elif not tally.left:
             say(f"all {tally.parts} parts were done before; {self.output}/people")
         if said := tally.notes.sentence():
@@ -133,13 +143,13 @@ class Bulk(FindingOptions):
 
 @contextmanager
 def _shown() -> "Iterator[Callable[[Tally], None]]":
-    """What to call with news: a line that changes where somebody looks at a terminal, else one now and then."""
+    """What shows progress: a line that changes on a terminal, else a new line now and then."""
     from rich.console import Console
 
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("looking for photos") as status:
-            yield lambda tally: status.update(_progress(tally))
+            yield lambda tally: status.update(tally.progress())
         return
     last = time.monotonic()
 
@@ -147,22 +157,9 @@ def _shown() -> "Iterator[Callable[[Tally], None]]":
         nonlocal last
         if tally.left and time.monotonic() - last > EVERY:
             last = time.monotonic()
-            say(_progress(tally))
+            say(tally.progress())
 
     yield now_and_then
-
-
-def _progress(tally: "Tally") -> str:
-    text = f"parts: {tally.before + tally.done} of {tally.parts}, photos: {tally.photos}"
-    if not tally.done:
-        return text
-    left = f", {_duration(tally.seconds_left)} left" if tally.left else ""
-    return f"{text}, {tally.rate:.1f} photos/s, {tally.waited:.0%} of the time waiting for photos{left}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{hours:.1f} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 1 else f"{seconds:.0f} s"
 
 
 def _absolute(name: str) -> str:
