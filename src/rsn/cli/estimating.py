@@ -1,8 +1,8 @@
 """Options that verbs which run a model on a data set have in common, and what follows from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rsn.evaluation.run import ImageBoxes
     from rsn.inference.box_checks import BoxNotes
     from rsn.inference.estimator import PoseEstimator
-    from rsn.skeletons import Skeleton
 
+T = TypeVar("T")
 _Nms = Literal["none", "oks", "soft-oks"]
 
 
@@ -58,6 +58,22 @@ class ModelOptions:
             batch_size=self.batch_size,
         )
 
+    def estimate(
+        self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", **options: Any
+    ) -> "tuple[list[dict[str, Any]], BoxNotes]":
+        """As `evaluation.run.estimate_together`, with progress and notices on stderr."""
+        from rsn.evaluation.run import estimate_together
+
+        say(f"engine: {estimator.engine} on {estimator.device}")
+
+        def with_progress(items: Iterable[T], total: int) -> Iterator[T]:
+            return track(items, total=total, unit="image")
+
+        found, notes = estimate_together(estimator, boxes, with_progress, **options)
+        if said := notes.sentence():
+            say(said)
+        return found, notes
+
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions:
@@ -71,68 +87,3 @@ class SelectionOptions:
     """What becomes of people found twice: they stay, are left out (oks), or are ranked lower (soft-oks)."""
     nms_threshold: float = 0.9
     """OKS from which two people are one; for soft-oks, the smaller the lower doubles are ranked."""
-
-    def estimate(
-        self,
-        estimator: "PoseEstimator",
-        boxes: "Sequence[ImageBoxes]",
-        *,
-        skeleton: "Skeleton",
-        category_id: int | str,
-        notes: "BoxNotes | None" = None,
-    ) -> list[dict[str, Any]]:
-        """COCO results of all boxes, without the people found twice, in every process."""
-        return estimate_together(
-            estimator,
-            boxes,
-            skeleton=skeleton,
-            category_id=category_id,
-            nms=self.nms,
-            nms_threshold=self.nms_threshold,
-            notes=notes,
-        )
-
-
-def estimate_together(
-    estimator: "PoseEstimator",
-    boxes: "Sequence[ImageBoxes]",
-    *,
-    skeleton: "Skeleton",
-    category_id: int | str = 1,
-    nms: _Nms = "none",
-    nms_threshold: float = 0.9,
-    notes: "BoxNotes | None" = None,
-) -> list[dict[str, Any]]:
-    """COCO results of all boxes, in every process; each process looks at its share of the images.
-
-    All images are opened first, so that one that cannot be read is told before the work. Boxes that cannot be looked at
-    are left out, and how many is said. skeleton: whose order the joints of the results have. notes: receives what is
-    said of the boxes, too.
-
-    Raises:
-        AnnotationError: images that cannot be read.
-    """
-    from rsn.datasets.opening import check_images
-    from rsn.evaluation.run import estimate_boxes
-    from rsn.inference.box_checks import BoxNotes
-    from rsn.processes import my_share, of_all
-
-    say(f"engine: {estimator.engine} on {estimator.device}")
-    share = my_share(boxes)
-    check_images((image.image for image in share), "images to look at")
-    mine, total = BoxNotes(), BoxNotes() if notes is None else notes
-    found = estimate_boxes(
-        estimator,
-        share,
-        skeleton=skeleton,
-        category_id=category_id,
-        nms=nms,
-        nms_threshold=nms_threshold,
-        notes=mine,
-    )
-    answers = of_all(list(track(found, total=len(share), unit="image")))
-    for others in of_all([mine]):
-        total.add(others)
-    if said := total.sentence():
-        say(said)
-    return [entry for entries in answers for entry in entries]

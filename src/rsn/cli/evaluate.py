@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rsn.cli.estimating import ModelOptions, SelectionOptions, estimate_together
+from rsn.cli.estimating import ModelOptions, SelectionOptions
 from rsn.cli.progress import say
 from rsn.errors import RsnError
 from rsn.files import write_atomically
@@ -52,11 +52,12 @@ class Evaluate(ModelOptions, SelectionOptions):
         for file in (self.json, self.results):
             if file is not None:
                 expect_file(file)
-        measured = self._measure_pckh if self.dataset == "mpii" else self._measure_coco
-        return measured(self.estimator())
+        measure = self._measure_pckh if self.dataset == "mpii" else self._measure_coco
+        measure(self.estimator())
+        return 0
 
     def _check_options(self) -> None:
-        """Refuse what would do nothing, or would leave people without whom PCKh cannot be told."""
+        """Refuse options that would have no effect, or would leave people without a result that PCKh needs."""
         if self.dataset == "coco" and self.head_sizes is not None:
             raise RsnError("--head-sizes goes with MPII's lists; say --dataset mpii")
         if self.dataset == "mpii" and self.skeleton is not None:
@@ -67,36 +68,39 @@ class Evaluate(ModelOptions, SelectionOptions):
                 " and --nms"
             )
 
-    def _measure_coco(self, estimator: "PoseEstimator") -> int:
-        from rsn.cli.scores import ground_truth, measure
+    def _measure_coco(self, estimator: "PoseEstimator") -> None:
         from rsn.datasets.coco import people_in, read_json
+        from rsn.evaluation.coco import GroundTruth
+        from rsn.evaluation.parts import measure
         from rsn.evaluation.run import check_same_body
-        from rsn.inference.box_checks import BoxNotes
         from rsn.processes import together
         from rsn.skeleton_files import read_skeleton
-        from rsn.skeletons import with_sigmas_of
+        from rsn.skeletons import with_sigmas, with_sigmas_of
 
         document = read_json(self.annotations)
         given = read_skeleton(self.skeleton) if self.skeleton else None
         people = people_in(document, self.annotations, self.images, given)
         check_same_body(estimator, people)
         body = with_sigmas_of(people.skeleton, estimator.card.skeleton)
-        truth = ground_truth(document, self.annotations, body)
+        truth = GroundTruth.of(document, with_sigmas(body), str(self.annotations))
         boxes = self._boxes(document, people)
         say(f"boxes: {'the labelled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
         with together() as processes:
-            notes = BoxNotes()
-            found = self.estimate(
-                estimator, boxes.images, skeleton=body, category_id=people.category_id, notes=notes
+            found, notes = self.estimate(
+                estimator,
+                boxes.images,
+                skeleton=body,
+                category_id=people.category_id,
+                nms=self.nms,
+                nms_threshold=self.nms_threshold,
             )
         if processes.rank == 0:
-            told = {"left_out": boxes.left_out + notes.left_out, "images_without_boxes": boxes.nobody}
             self._write_results(found)
-            figures = measure(truth, found, parts=self.parts)
-            self._write_figures(estimator, told | figures)
-        return 0
+            table, metrics = measure(truth, found, parts=self.parts)
+            left_out = {"left_out": boxes.left_out + notes.left_out, "images_without_boxes": boxes.nobody}
+            self._report(estimator, table, left_out | metrics)
 
-    def _measure_pckh(self, estimator: "PoseEstimator") -> int:
+    def _measure_pckh(self, estimator: "PoseEstimator") -> None:
         from rsn.datasets.mpii import read_mpii, with_ground_truth
         from rsn.evaluation.mpii import check_head_sizes, evaluate_pckh
         from rsn.evaluation.run import check_same_body, labelled_boxes
@@ -110,13 +114,13 @@ class Evaluate(ModelOptions, SelectionOptions):
         check_head_sizes(people.people)
         say(f"boxes: those of the centres and scales; {people.summary()}")
         with together() as processes:
-            found = estimate_together(estimator, labelled_boxes(people), skeleton=people.skeleton)
+            found, _ = self.estimate(estimator, labelled_boxes(people), skeleton=people.skeleton)
         if processes.rank == 0:
             self._write_results(found)
             scores = evaluate_pckh(people.people, found)
-            print(scores.table())
-            self._write_figures(estimator, {"left_out": people.left_out, "figures": scores.as_dict()})
-        return 0
+            self._report(
+                estimator, scores.table(), {"left_out": people.left_out, "figures": scores.as_dict()}
+            )
 
     def _boxes(self, document: Any, people: "PoseDataset") -> "BoxSet":
         from rsn.datasets.coco import image_files
@@ -141,11 +145,12 @@ class Evaluate(ModelOptions, SelectionOptions):
         if self.results:
             write_atomically(self.results, json.dumps(found).encode())
 
-    def _write_figures(self, estimator: "PoseEstimator", figures: dict[str, Any]) -> None:
+    def _report(self, estimator: "PoseEstimator", table: str, metrics: dict[str, Any]) -> None:
+        print(table)
         if self.json:
             about = {
                 "models": self.models, "annotations": str(self.annotations), "boxes": self.boxes, "flip": self.flip,
                 "input_size": estimator.card.input_size, "box_threshold": self.box_threshold, "nms": self.nms,
                 "nms_threshold": self.nms_threshold,
             }  # fmt: skip
-            write_atomically(self.json, (json.dumps(about | figures, indent=1) + "\n").encode())
+            write_atomically(self.json, (json.dumps(about | metrics, indent=1) + "\n").encode())

@@ -30,13 +30,15 @@ class Score:
         from rsn.extras import require
 
         require("hotcoco", extra="train", for_what="COCO evaluation")
-        from rsn.cli.scores import ground_truth, measure
         from rsn.datasets.bodies import body_of
         from rsn.datasets.coco import read_json
         from rsn.errors import AnnotationError
+        from rsn.evaluation.coco import GroundTruth
+        from rsn.evaluation.parts import measure
         from rsn.files import expect_file, write_atomically
         from rsn.people import to_raw
         from rsn.skeleton_files import read_skeleton
+        from rsn.skeletons import with_sigmas
 
         if self.json:
             expect_file(self.json)
@@ -46,9 +48,10 @@ class Score:
         say(f"people: {len(results)} of {self.results}")
         given = read_skeleton(self.skeleton) if self.skeleton else None
         body = body_of(document, str(self.annotations), given).skeleton
-        results = [to_raw(entry) for entry in results]
-        figures = measure(ground_truth(document, self.annotations, body), results, parts=self.parts)
+        truth = GroundTruth.of(document, with_sigmas(body), str(self.annotations))
+        table, metrics = measure(truth, [to_raw(entry) for entry in results], parts=self.parts)
+        print(table)
         if self.json:
             about = {"results": str(self.results), "annotations": str(self.annotations)}
-            write_atomically(self.json, (json.dumps(about | figures, indent=1) + "\n").encode())
+            write_atomically(self.json, (json.dumps(about | metrics, indent=1) + "\n").encode())
         return 0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.estimating import ModelOptions, SelectionOptions, estimate_together
+from rsn.cli.estimating import ModelOptions, SelectionOptions
 from rsn.cli.progress import say
 
 
@@ -49,7 +49,14 @@ class CocoTestdev(ModelOptions, SelectionOptions):
         check_files({image.image.path for image in boxes.images}, self.images)
         say(f"boxes: {self.boxes}; {boxes.summary()}")
         with together() as processes:
-            found = self.estimate(estimator, boxes.images, skeleton=COCO_17, category_id=PERSON)
+            found, _ = self.estimate(
+                estimator,
+                boxes.images,
+                skeleton=COCO_17,
+                category_id=PERSON,
+                nms=self.nms,
+                nms_threshold=self.nms_threshold,
+            )
         if processes.rank > 0:
             return 0
         if not found:
@@ -86,12 +93,10 @@ class MpiiTest(ModelOptions):
         test = SinglePersonTest.read(self.annotations, self.images)
         check_same_body(estimator, test.people)
         with together() as processes:
-            found = estimate_together(estimator, labelled_boxes(test.people), skeleton=test.people.skeleton)
+            found, _ = self.estimate(estimator, labelled_boxes(test.people), skeleton=test.people.skeleton)
         if processes.rank == 0:
             write_mpii_submission(self.output, test, found)
-            say(
-                f"{self.output}: {len(test.places)} people in {len(test.images)} test images, read back and checked"
-            )
+            say(f"{self.output}: {len(test.places)} people in {len(test.images)} test images")
         return 0
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rsn.datasets.extents import AREA_OF_BOX, usable_area
 from rsn.datasets.records import is_crowd
 from rsn.errors import AnnotationError
-from rsn.extras import require
+from rsn.evaluation.coco import run_hotcoco
 from rsn.images import read_image
 from rsn.inference.detection.boxes import Detector
 
@@ -45,27 +45,17 @@ def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) 
     Raises:
         AnnotationError: what the library cannot count. DeviceError: hotcoco is not installed.
     """
-    require("hotcoco", extra="train", for_what="COCO evaluation")
-    import hotcoco
-
     try:
-        truth = hotcoco.COCO(
-            {
-                "images": [{"id": image["id"]} for image in document["images"]],
-                "categories": [
-                    {"id": category["id"], "name": category["name"]} for category in document["categories"]
-                ],
-                "annotations": [
-                    _person(number, entry) for number, entry in enumerate(document["annotations"], start=1)
-                ],
-            }
-        )
-        evaluation = hotcoco.COCOeval(truth, truth.load_res(list(results)), "bbox")
+        truth = {
+            "images": [{"id": image["id"]} for image in document["images"]],
+            "categories": [{"id": entry["id"], "name": entry["name"]} for entry in document["categories"]],
+            "annotations": [
+                _person(number, entry) for number, entry in enumerate(document["annotations"], 1)
+            ],
+        }
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise AnnotationError(f"not what COCO evaluation can read: {error}") from error
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summary_lines()  # makes the figures as summarize() does, without printing them
+    evaluation = run_hotcoco(truth, results, "bbox")
     if evaluation.stats[0] < 0:
         raise AnnotationError(
             "nobody is annotated who is no crowd, so there is nothing to compare boxes with"

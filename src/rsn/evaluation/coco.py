@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +138,8 @@ class GroundTruth:
         """Results that can be evaluated, in the form that hotcoco takes, and how many are left out, by reason."""
         selected: list[Entry] = []
         left_out: Counter[str] = Counter()
-        orders: dict[tuple[str, ...], tuple[int, ...] | None] = {}
         for entry in results:
-            result = _checked_result(entry, self, orders)
+            result = _checked_result(entry, self)
             if isinstance(result, str):
                 left_out[result] += 1
             else:
@@ -189,19 +189,32 @@ def evaluate_selected(
         )
     if truth.is_empty:
         raise AnnotationError(f"the annotations: {NOBODY_COUNTS}")
+    evaluation = run_hotcoco(truth.document, selected, "keypoints", truth.skeleton.sigmas or ())
+    return KeypointScores(*(float(figure) for figure in evaluation.stats))
+
+
+def run_hotcoco(document: Entry, results: Sequence[Entry], kind: str, sigmas: Sequence[float] = ()) -> Any:
+    """Hotcoco's evaluation of results against the people of a document, its metrics computed.
+
+    kind: "keypoints", which needs sigmas, or "bbox".
+
+    Raises:
+        AnnotationError: what the library cannot read. DeviceError: hotcoco is not installed.
+    """
     require("hotcoco", extra="train", for_what="COCO evaluation")
     import hotcoco
 
     try:
-        ground = hotcoco.COCO(truth.document)
-        evaluation = hotcoco.COCOeval(ground, ground.load_res(list(selected)), "keypoints")
-    except (ValueError, TypeError, OverflowError) as error:
+        truth = hotcoco.COCO(document)
+        evaluation = hotcoco.COCOeval(truth, truth.load_res(list(results)), kind)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise AnnotationError(f"not what COCO evaluation can read: {error}") from error
-    evaluation.params.kpt_oks_sigmas = list(truth.skeleton.sigmas or ())
+    if sigmas:
+        evaluation.params.kpt_oks_sigmas = list(sigmas)
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summary_lines()  # makes the figures as summarize() does, without printing them
-    return KeypointScores(*(float(figure) for figure in evaluation.stats))
+    evaluation.summary_lines()  # makes the metrics as summarize() does, without printing them
+    return evaluation
 
 
 def _numbered(ids: Sequence[int | str]) -> list[int]:
@@ -249,13 +262,8 @@ def _with_only(keypoints: Collection[int], person: Entry) -> Entry:
     return {**person, "keypoints": kept, "num_keypoints": min(marked, person["num_keypoints"])}
 
 
-def _checked_result(
-    entry: Any, truth: GroundTruth, orders: dict[tuple[str, ...], tuple[int, ...] | None]
-) -> Entry | str:
-    """A result in the form that hotcoco takes, or why it cannot be evaluated.
-
-    orders: those of the `joint_names` that were met before (see `_order_of`).
-    """
+def _checked_result(entry: Any, truth: GroundTruth) -> Entry | str:
+    """A result in the form that hotcoco takes, or why it cannot be evaluated."""
     if not isinstance(entry, dict):
         return "that are no mapping"
     image = _image_of(entry, truth)
@@ -273,9 +281,7 @@ def _checked_result(
         return f"with {len(joints)} keypoint numbers; {truth.skeleton.name} needs {len(truth.skeleton)} x 3"
     names = entry.get("joint_names")  # as rsn predict writes them
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        if tuple(names) not in orders:
-            orders[tuple(names)] = _order_of(names, truth.skeleton)
-        order = orders[tuple(names)]
+        order = _order_of(tuple(names), truth.skeleton)
         if order is None:
             return f"with other keypoints than {truth.skeleton.name}"
         joints = [value for place in order for value in joints[3 * place : 3 * place + 3]]
@@ -288,7 +294,8 @@ def _checked_result(
     return result
 
 
-def _order_of(names: list[str], skeleton: Skeleton) -> tuple[int, ...] | None:
+@lru_cache(maxsize=64)
+def _order_of(names: tuple[str, ...], skeleton: Skeleton) -> tuple[int, ...] | None:
     """For each keypoint of a skeleton its index among names; None where they are not the same."""
     try:
         return from_joint_names("results", names).order_in(skeleton)

@@ -6,20 +6,19 @@ Andriluka et al., CVPR 2014; counted as in the RSN and HRNet repositories, whose
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsn.datasets.labelled import LabelledPerson
 from rsn.errors import AnnotationError, RsnWarning
+from rsn.evaluation.coco import NOBODY, Entry, percent
 from rsn.skeletons import MPII_16
 
 THRESHOLD = 0.5  # head sizes
 TIGHT = 0.1
 REFERENCE_TIGHT = 0.11  # where the reference measures what its tables call Mean@0.1
 FAR = 1e6  # pixels: where nobody is
-NOBODY = -1.0  # a figure that cannot be told
 
 COLUMNS = {
     "head": ("head_top",),
@@ -29,7 +28,6 @@ COLUMNS = {
     },
 }
 NOT_IN_MEAN = ("pelvis", "thorax")
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class PckhScores:
     def table(self) -> str:
         """A row of PCKh@0.5 in percent; a dash where there is nobody to tell it from."""
         figures = self.as_dict()
-        titles, cells = "".join(f"{name:>10}" for name in figures), map(_percent, figures.values())
+        titles, cells = "".join(f"{name:>10}" for name in figures), map(percent, figures.values())
         return f"%   {titles}\nPCKh" + "".join(f"{cell:>10}" for cell in cells)
 
 
@@ -213,7 +211,3 @@ def _marked(people: Sequence[LabelledPerson]) -> NDArray[np.bool_]:
 
 def _head_sizes(people: Sequence[LabelledPerson]) -> NDArray[np.float64]:
     return np.array([np.nan if person.head_size is None else person.head_size for person in people])
-
-
-def _percent(figure: float) -> str:
-    return "-" if figure == NOBODY else f"{100 * figure:.1f}"

@@ -1,8 +1,19 @@
 """COCO figures by part of the body: which joints a model finds well."""
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
-from rsn.evaluation.coco import NOBODY, Entry, GroundTruth, KeypointScores, evaluate_selected, percent
+from rsn.errors import RsnWarning
+from rsn.evaluation.coco import (
+    NOBODY,
+    Entry,
+    GroundTruth,
+    KeypointScores,
+    evaluate_selected,
+    percent,
+)
+from rsn.inference.box_checks import reasons
 from rsn.skeletons import Skeleton
 
 FACE = ("nose", "eye", "ear", "mouth", "forehead", "chin")
@@ -45,3 +56,22 @@ def parts_table(figures: dict[str, KeypointScores]) -> str:
         rows.append([part, *map(percent, shown)])
     width = max(len(row[0]) for row in rows) + 2
     return "\n".join(f"{name:<{width}}" + "".join(f"{cell:>8}" for cell in cells) for name, *cells in rows)
+
+
+def measure(truth: GroundTruth, results: Sequence[Entry], *, parts: bool) -> tuple[str, dict[str, Any]]:
+    """The COCO metrics of results, with `parts` of each part of the body too: as tables, and for a JSON file.
+
+    Raises and warns as `evaluate_keypoints`.
+    """
+    selected, left_out = truth.select(results)
+    if left_out:
+        warnings.warn(f"results left out: {reasons(left_out)}", RsnWarning, stacklevel=2)
+    scores = evaluate_selected(truth, selected, left_out)
+    tables, metrics = [scores.table()], dict[str, Any](figures=scores.as_dict())
+    if left_out:
+        metrics["results_left_out"] = dict(left_out)
+    if parts:
+        by_part = evaluate_parts(truth, results, truth.skeleton)
+        tables.append(parts_table(by_part))
+        metrics["parts"] = {part: of_part.as_dict() for part, of_part in by_part.items()}
+    return "\n\n".join(tables), metrics

@@ -1,7 +1,7 @@
 """A data set through an estimator: results that an evaluator can score."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from rsn.datasets.extents import SMALLEST_BOX
 from rsn.datasets.labelled import ImageFile, PoseDataset
+from rsn.datasets.opening import check_images
 from rsn.errors import AnnotationError
 from rsn.images import read_image
 from rsn.inference.box_checks import TOO_SMALL, BoxNotes, reasons
 from rsn.inference.boxes import BoxFile
 from rsn.inference.estimator import PoseEstimator, Scene
 from rsn.oks import THRESHOLD, Nms, without_doubles
+from rsn.processes import my_share, of_all
 from rsn.skeletons import Skeleton
+
+Results = list[dict[str, Any]]  # of one image
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +127,7 @@ def estimate_boxes(
     nms: Nms = "none",
     nms_threshold: float = THRESHOLD,
     notes: BoxNotes | None = None,
-) -> Iterator[list[dict[str, Any]]]:
+) -> Iterator[Results]:
     """COCO results, one list an image; with `nms`, people found twice are left out or ranked lower.
 
     skeleton: whose order the joints of the results have, if not that of the model. notes: receives what is to be said
@@ -142,6 +146,44 @@ def estimate_boxes(
         if order is not None:
             left = [person.reordered(order) for person in left]
         yield [person.to_coco(image.image.id, category_id, raw=True) for person in left]
+
+
+def estimate_together(
+    estimator: PoseEstimator,
+    boxes: Sequence[ImageBoxes],
+    track: Callable[[Iterator[Results], int], Iterable[Results]],
+    *,
+    skeleton: Skeleton,
+    category_id: int | str = 1,
+    nms: Nms = "none",
+    nms_threshold: float = THRESHOLD,
+) -> tuple[Results, BoxNotes]:
+    """COCO results of all boxes, and what is to be said about those, in every process; each does its share of images.
+
+    All images are opened first, so that one that cannot be read is reported before the work.
+
+    track: is given this process's results, as they come, and their number, and returns them: for a progress bar.
+        Others: as in `estimate_boxes`.
+
+    Raises:
+        AnnotationError: images that cannot be read.
+    """
+    share = my_share(boxes)
+    check_images((image.image for image in share), "images to look at")
+    mine, total = BoxNotes(), BoxNotes()
+    found = estimate_boxes(
+        estimator,
+        share,
+        skeleton=skeleton,
+        category_id=category_id,
+        nms=nms,
+        nms_threshold=nms_threshold,
+        notes=mine,
+    )
+    answers = of_all(list(track(found, len(share))))
+    for notes in of_all([mine]):
+        total.add(notes)
+    return [entry for entries in answers for entry in entries], total
 
 
 def _told(left_out: Counter[str]) -> str:
