@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from rsn.errors import DeviceError, ImageError, RsnError
+from rsn.errors import ImageError, MissingDependencyError, RsnError
 
 ATTEMPTS = 3
 PAUSE = 1.0  # seconds before the second attempt, twice as many before the third
@@ -22,12 +22,12 @@ def connect(url: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path in it; local paths become absolute.
 
     Raises:
-        DeviceError: the library for such URLs is not installed. RsnError: an unknown kind of URL.
+        MissingDependencyError: the library for such URLs is not installed. RsnError: an unknown kind of URL.
     """
     try:
         system, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        raise DeviceError(f"{url}: {str(error).splitlines()[0]}") from error
+        raise MissingDependencyError(f"{url}: {str(error).splitlines()[0]}") from error
     except ValueError as error:
         raise RsnError(f"{url}: {error}; give a path, or a URL such as s3://bucket/folder") from error
     return system, str(path)

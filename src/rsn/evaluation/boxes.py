@@ -43,7 +43,7 @@ def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) 
     annotations that is missing or cannot be right is 0.53 of the box.
 
     Raises:
-        AnnotationError: what the library cannot count. DeviceError: hotcoco is not installed.
+        AnnotationError: what the library cannot count. MissingDependencyError: hotcoco is not installed.
     """
     try:
         truth = {

@@ -166,7 +166,7 @@ def evaluate_keypoints(
     Raises:
         AnnotationError: annotations that do not fit the skeleton; no sigmas; nothing to evaluate: no result that can
             be, or nobody annotated who counts.
-        DeviceError: hotcoco is not installed.
+        MissingDependencyError: hotcoco is not installed.
     """
     truth = annotations if isinstance(annotations, GroundTruth) else GroundTruth.of(annotations, skeleton)
     selected, left_out = truth.select(results)
@@ -199,7 +199,7 @@ def run_hotcoco(document: Entry, results: Sequence[Entry], kind: str, sigmas: Se
     kind: "keypoints", which needs sigmas, or "bbox".
 
     Raises:
-        AnnotationError: what the library cannot read. DeviceError: hotcoco is not installed.
+        AnnotationError: what the library cannot read. MissingDependencyError: hotcoco is not installed.
     """
     require("hotcoco", extra="train", for_what="COCO evaluation")
     import hotcoco
