@@ -228,7 +228,6 @@ def test_damaged_weights(checkpoint: bytes, tmp_path: Path, amount: Amount) -> N
 
 @amounts(250, 5000)
 def test_damaged_recipes_and_skeleton_files(recipe_file: Path, tmp_path: Path, amount: Amount) -> None:
-    pytest.importorskip("pydantic")
     from rsn.training.recipe import read_recipe
 
     recipe = yaml.safe_load(recipe_file.read_text())

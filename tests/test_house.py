@@ -11,7 +11,7 @@ import rsn
 SOURCE = Path(rsn.__file__).parent
 # From the ground up.
 FLOORS = (
-    {"errors", "extras", "files", "downloads", "processes", "typed_json", "typed_yaml"},
+    {"errors", "extras", "files", "downloads", "processes", "typed_yaml"},
     {
         "keypoint_names",
         "skeletons",

@@ -42,8 +42,8 @@ def test_names_alone_are_enough(tmp_path: Path) -> None:
     ("right", "wrong", "says"),
     [
         ("limbs: [[head, hand_a]", "limbs: [[hed, hand_a]", "limbs: there is no joint 'hed'; did you mean head"),
-        ("limbs:", "limb:", "there is no setting limb; did you mean limbs"),
-        ("name: climber", "", "name is missing"),
+        ("limbs:", "limb:", "Unknown key: 'limb'. Did you mean 'limbs'"),
+        ("name: climber", "", "Missing key: 'name'"),
         ("head: 0.05, ", "", "sigmas: none for head; give one to each joint"),
         ("head: 0.05", "head: -1", "sigmas must be 5 positive numbers"),
         ("{head: 0.05", "{tail: 1, head: 0.05", "sigmas: there is no joint 'tail'; there are head"),

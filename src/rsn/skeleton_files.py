@@ -1,15 +1,15 @@
 """Bodies described by people: in a short YAML file, or in the `categories` of a COCO-keypoints file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, ClassVar
 
 from rsn.errors import AnnotationError
-from rsn.extras import require
 from rsn.skeletons import Pairs, Skeleton, from_joint_names
+from rsn.typed_yaml import read_mapping, validated
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,9 @@ def read_skeleton(path: Path) -> Skeleton:
 
     Raises:
         AnnotationError: no such file, not YAML, settings or joints that do not exist; a sigma for some joints only.
-        DeviceError: pydantic is not installed.
     """
-    require("pydantic", extra="train", for_what="reading a skeleton file")
-    from rsn.typed_yaml import read_mapping, validated
-
     document = read_mapping(path, what="a skeleton file", error=AnnotationError)
-    known = {setting.name: setting.name for setting in fields(SkeletonFile)}
-    given = validated(SkeletonFile, document, path=path, known=known, error=AnnotationError)
+    given = validated(SkeletonFile, document, path=path, error=AnnotationError)
     unmeasured = [joint for joint in given.joints if joint not in given.sigmas]
     if given.sigmas and unmeasured:
         raise AnnotationError(

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from rsn.networks.network import STRIDE
 from rsn.networks.refine import Refine
 from rsn.people import KEYPOINT_THRESHOLD, check_threshold
 from rsn.skeletons import COCO_17, Skeleton
-from rsn.typed_json import read_typed
+from rsn.typed_yaml import from_json
 
 METADATA_KEY = "rsn.card"
 COARSEST = 32  # input pixels to a cell of the coarsest level
@@ -68,6 +68,8 @@ class Card:
         WeightsError: an input size that does not divide by 32 or is beyond `LARGEST_INPUT`, or another setting that
             cannot be.
     """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     model: str
     refine: Refine = "none"
@@ -149,7 +151,7 @@ class Card:
         if not metadata or METADATA_KEY not in metadata:
             raise WeightsError("the file carries no model card, so its input size and joints are unknown")
         try:
-            card = read_typed(cls, metadata[METADATA_KEY])
+            card = from_json(cls, metadata[METADATA_KEY])
         except WeightsError:
             raise
         except (ValueError, RsnError) as error:

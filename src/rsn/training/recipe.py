@@ -1,6 +1,6 @@
 """A training recipe: everything that decides the result of a run, typed, read from YAML."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -205,7 +205,7 @@ def read_settings(path: Path, overrides: tuple[str, ...], kind: type[_R]) -> _R:
     document = read_mapping(path, what="a recipe", error=RecipeError)
     for override in overrides:
         _override(document, override)
-    return validated(kind, document, path=path, known=SETTINGS, error=RecipeError)
+    return validated(kind, document, path=path, error=RecipeError)
 
 
 def plain_settings(recipe: object, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -235,18 +235,3 @@ def _override(document: dict[str, Any], override: str) -> None:
         document[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: the value is not valid YAML") from error
-
-
-# By its own name, the place of every setting.
-SETTINGS = {
-    setting.name: f"{place}{setting.name}"
-    for place, part in (
-        ("", Recipe),
-        ("optimisation.", Optimisation),
-        ("compute.", Compute),
-        ("loss.", PoseLoss),
-        ("augmentation.", Augmentation),
-        ("train.", Source),
-    )
-    for setting in fields(part)
-}
