@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rsn.errors import AnnotationError
-from rsn.oks import Nms, Poses, oks_nms, soft_oks_nms, without_doubles
+from rsn.oks import Nms, Poses, deduplicate, oks_nms, soft_oks_nms
 from rsn.people import Person
 from rsn.skeletons import COCO_17, MPII_16
 
@@ -52,28 +52,39 @@ def people(*steps: float, scores: tuple[float, ...]) -> list[Person]:
 
 def test_the_better_of_two_equals_stays() -> None:
     found = people(0, 0.5, 500, scores=(0.2, 0.7, 0.4))
-    assert [person.raw_score for person in without_doubles(found, COCO_17, nms="oks")] == [0.7, 0.4]
+    assert [person.raw_score for person in deduplicate(found, COCO_17, nms="oks")] == [0.7, 0.4]
 
 
 def test_a_double_is_ranked_lower_softly() -> None:
     found = people(0, 0, 500, scores=(0.6, 0.7, 0.4))
-    left = without_doubles(found, COCO_17, nms="soft-oks", threshold=0.5)
+    left = deduplicate(found, COCO_17, nms="soft-oks", threshold=0.5)
     assert [person.raw_score for person in left] == pytest.approx([0.7, 0.4, 0.6 * np.exp(-1 / 0.5)])
     assert left[2].keypoints is found[0].keypoints
 
 
 def test_all_stay_where_nothing_was_asked_for() -> None:
     found = people(0, 0, scores=(0.1, 0.2))
-    assert without_doubles(found, MPII_16, nms="none") == found
+    assert deduplicate(found, MPII_16, nms="none") == found
 
 
 @pytest.mark.parametrize("nms", ["oks", "soft-oks"])
 def test_nobody_and_people_without_area(nms: Nms) -> None:
-    assert without_doubles([], COCO_17, nms=nms) == []
+    assert deduplicate([], COCO_17, nms=nms) == []
     points = [Person(np.zeros(4), np.zeros((17, 2)), np.ones(17), score) for score in (0.5, 0.9)]
-    assert without_doubles(points, COCO_17, nms=nms)[0].raw_score == 0.9
+    assert deduplicate(points, COCO_17, nms=nms)[0].raw_score == 0.9
 
 
-def test_a_body_without_sigmas_is_refused() -> None:
-    with pytest.raises(AnnotationError, match="mpii_16' has no sigmas"):
-        without_doubles(people(0, scores=(1,)), MPII_16, nms="oks")
+def test_people_of_a_skeleton_without_sigmas_are_deduplicated_by_their_boxes() -> None:
+    boxes = {"best": [0, 0, 100, 100], "IoU 0.82": [0, 10, 100, 100], "IoU 0.67": [20, 0, 100, 100]}
+    scores = {"best": 0.9, "IoU 0.82": 0.8, "IoU 0.67": 0.7}
+    found = [
+        Person(np.array(boxes[name], float), np.zeros((16, 2)), np.ones(16), scores[name]) for name in boxes
+    ]
+    assert [person.raw_score for person in deduplicate(found[::-1], MPII_16)] == [0.9, 0.7]
+
+
+def test_soft_oks_rejects_a_skeleton_without_sigmas() -> None:
+    with pytest.raises(
+        AnnotationError, match="soft-oks needs the sigmas that skeleton 'mpii_16' does not have"
+    ):
+        deduplicate(people(0, scores=(1,)), MPII_16, nms="soft-oks")

@@ -140,3 +140,13 @@ class Crop:
 
 def _apply(matrix: FloatArray, points: ArrayLike) -> FloatArray:
     return np.asarray(np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2])
+
+
+def overlaps(boxes: FloatArray, others: FloatArray) -> FloatArray:
+    """Intersection over union of (N, 4) and (M, 4) boxes x, y, width, height: (N, M)."""
+    a, b = boxes[:, None], others[None]
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=-1)
+    union = np.prod(a[..., 2:], axis=-1) + np.prod(b[..., 2:], axis=-1) - common
+    return np.asarray(common / np.maximum(union, 1e-12))

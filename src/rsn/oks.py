@@ -1,23 +1,22 @@
-"""How alike two poses are (object keypoint similarity, OKS), and people who were found twice.
+"""Object keypoint similarity (OKS), and the removal of duplicates among the people of an image."""
 
-It stands beside `people`, below evaluation and inference alike: both leave out doubles.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rsn.crops import FloatArray, overlaps
 from rsn.errors import AnnotationError
 from rsn.people import Person
 from rsn.skeletons import Skeleton
 
 Nms = Literal["none", "oks", "soft-oks"]
 
-THRESHOLD = 0.9  # OKS from which two people are one, as in MMPose
+THRESHOLD = 0.9  # OKS from which two poses are duplicates, as in MMPose
+IOU_THRESHOLD = 0.7  # box overlap from which two people are duplicates, where a skeleton has no sigmas
 MOST_PEOPLE = 20  # that soft-OKS-NMS leaves of an image: COCO's evaluation counts no more
 TINY = 1e-12  # square pixels; people without area still have a scale
 
@@ -74,13 +73,16 @@ def oks_nms(poses: Poses, scores: ArrayLike, threshold: float = THRESHOLD) -> ND
 
     scores: (N,) of the people. Returns the indices of those that stay, best first.
     """
-    waiting = _best_first(np.asarray(scores, np.float64))
-    kept: list[int] = []
-    while len(waiting):
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(best)
-        waiting = waiting[poses.oks(best, waiting) <= threshold]
-    return np.asarray(kept, np.intp)
+    return _suppress(scores, poses.oks, threshold)
+
+
+def box_nms(boxes: FloatArray, scores: ArrayLike, threshold: float = IOU_THRESHOLD) -> NDArray[np.intp]:
+    """Leave out boxes (N, 4) whose intersection over union with a better one that stays is above the threshold.
+
+    scores: (N,). Returns the indices of those that stay, best first.
+    """
+    iou = overlaps(boxes, boxes)
+    return _suppress(scores, lambda one, others: iou[one, others], threshold)
 
 
 def soft_oks_nms(
@@ -103,29 +105,48 @@ def soft_oks_nms(
     return indices, lowered[indices]
 
 
-def without_doubles(
-    people: Sequence[Person], skeleton: Skeleton, *, nms: Nms, threshold: float = THRESHOLD
+def deduplicate(
+    people: Sequence[Person], skeleton: Skeleton, *, nms: Nms = "oks", threshold: float = THRESHOLD
 ) -> list[Person]:
-    """People of one image, those who were found twice left out ("oks") or ranked lower ("soft-oks").
+    """The people of one image with duplicates left out ("oks") or ranked lower ("soft-oks"), best first.
 
-    The scale of a person is the area of the box, as it was given to the network. With "none" all stay as they are;
-    else the best come first.
+    The scale of a person is the area of the box, as it was given to the network. Where the skeleton has no sigmas,
+    "oks" leaves out people whose boxes overlap by more than 0.7 (IoU). With "none" all stay as they are.
+
+    threshold: an OKS.
 
     Raises:
-        AnnotationError: a skeleton without sigmas.
+        AnnotationError: "soft-oks" and a skeleton without sigmas.
     """
     if nms == "none" or not people:
         return list(people)
-    if skeleton.sigmas is None:
-        raise AnnotationError(f"skeleton {skeleton.name!r} has no sigmas, and OKS-NMS cannot do without them")
-    joints = [np.column_stack([person.keypoints, person.raw_scores]) for person in people]
-    areas = [person.box[2] * person.box[3] for person in people]
+    boxes = np.stack([person.box for person in people])
     scores = [person.raw_score for person in people]
-    poses = Poses.of(joints, areas, skeleton.sigmas)
+    if skeleton.sigmas is None:
+        if nms == "soft-oks":
+            raise AnnotationError(
+                f"Invalid nms: soft-oks needs the sigmas that skeleton {skeleton.name!r} does not have; take oks"
+            )
+        return [people[i] for i in box_nms(boxes, scores)]
+    joints = [np.column_stack([person.keypoints, person.raw_scores]) for person in people]
+    poses = Poses.of(joints, boxes[:, 2:].prod(1), skeleton.sigmas)
     if nms == "oks":
         return [people[i] for i in oks_nms(poses, scores, threshold)]
     indices, lowered = soft_oks_nms(poses, scores, threshold)
     return [replace(people[i], raw_score=float(score)) for i, score in zip(indices, lowered, strict=True)]
+
+
+def _suppress(
+    scores: ArrayLike, similarity: Callable[[int, NDArray[np.intp]], NDArray[Any]], threshold: float
+) -> NDArray[np.intp]:
+    """Greedy suppression: the indices of all that are not too similar to a better one that stays, best first."""
+    waiting = _best_first(np.asarray(scores, np.float64))
+    kept: list[int] = []
+    while len(waiting):
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(best)
+        waiting = waiting[similarity(best, waiting) <= threshold]
+    return np.asarray(kept, np.intp)
 
 
 @cache

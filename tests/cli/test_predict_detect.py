@@ -95,3 +95,17 @@ def test_predict_rejects_a_threshold_above_1(photos: Path, tmp_path: Path, optio
     name = option[2:].replace("-", "_")
     assert done.stderr.splitlines()[-1] == f"rsn: Invalid {name}: expected a number from 0 to 1, got 3"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("boxes", ["whole", "file"])
+def test_person_threshold_applies_to_given_boxes(
+    photos: Path, random_weights: Path, tmp_path: Path, boxes: str
+) -> None:
+    given = tmp_path / "boxes.json"
+    given.write_text('{"two.png": [[0, 0, 40, 40]], "nobody.png": []}')
+    options = ["--boxes", boxes if boxes == "whole" else given, "--model", random_weights, "--device", "cpu"]
+    for threshold, people in ((0, 1), (1, 0)):
+        out = tmp_path / f"out-{threshold}"
+        done = rsn("predict", photos / "two.png", *options, "--person-threshold", threshold, "--output", out)
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads((out / "poses.json").read_text())) == people

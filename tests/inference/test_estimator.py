@@ -13,8 +13,10 @@ from rsn.errors import AnnotationError, DeviceError, UnknownNameError
 from rsn.inference.ensemble import heatmaps_of
 from rsn.inference.estimator import Scene
 from rsn.networks.card import Card
+from rsn.networks.catalog import create_model
 from rsn.networks.weights import load_model
 from rsn.people import Person
+from rsn.skeletons import MPII_16
 
 BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [-20.0, -10.0, 90.0, 60.0]]
 
@@ -132,6 +134,30 @@ def test_of_people_whom_a_detector_found_twice_one_stays(random_weights: Path, i
     assert sorted(tuple(person.box) for person in found) == sorted(map(tuple, BOXES[:2]))
     assert [person.score for person in found] == sorted((person.score for person in found), reverse=True)
     assert len(detecting(image, twice)) == 3  # boxes that were given all get their answer
+
+
+def test_estimator_removes_duplicates_of_a_skeleton_without_sigmas(image: np.ndarray) -> None:
+    card = Card("rsn18", input_size=(64, 64), skeleton=MPII_16)
+    twice = np.array([BOXES[0], BOXES[0], BOXES[1]])
+    estimator = PoseEstimator(
+        create_model("rsn18", num_joints=16),
+        card=card,
+        detector=lambda image: (twice, np.array([0.5, 0.9, 0.7])),
+    )
+    found = estimator(image)
+    assert sorted((tuple(person.box), person.box_score) for person in found) == sorted(
+        [(tuple(BOXES[0]), 0.9), (tuple(BOXES[1]), 0.7)]
+    )
+
+
+def test_a_person_threshold_that_was_given_applies_to_given_boxes(
+    random_weights: Path, image: np.ndarray
+) -> None:
+    everybody = PoseEstimator(random_weights, detector=None, engine="torch")(image, BOXES)
+    assert len(everybody) == len(BOXES)
+    scores = [person.score for person in everybody]
+    estimator = PoseEstimator(random_weights, detector=None, engine="torch", person_threshold=max(scores))
+    assert [person.score for person in estimator(image, BOXES)] == [max(scores)]
 
 
 def test_select_leaves_out_duplicates_and_people_below_the_threshold(random_weights: Path) -> None:

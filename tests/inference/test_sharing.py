@@ -98,9 +98,10 @@ def test_a_process_that_was_forked_before_the_first_network_may_run_one(
 
 def test_an_estimator_is_pickled_as_its_arguments(random_weights: Path) -> None:
     estimator = PoseEstimator(random_weights, engine="torch", detector=None)
-    estimator.flip = True
+    estimator.flip, estimator.person_threshold = True, 0.0
     again = pickle.loads(pickle.dumps(estimator))
-    assert (again.flip, again.engine, again.detector) == (True, "torch", None)
+    assert (again.flip, again.person_threshold) == (True, 0.0)
+    assert (again.engine, again.detector) == ("torch", None)
     np.testing.assert_array_equal(again(IMAGE, BOX)[0].keypoints, estimator(IMAGE, BOX)[0].keypoints)
 
 

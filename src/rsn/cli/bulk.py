@@ -104,7 +104,7 @@ class Bulk(FindingOptions):
         def of_file(path: Path) -> str:
             return sha256_of(path) if isfile(path) else ""
 
-        default = card.person_threshold
+        default = card.person_threshold if self.boxes == "detect" else 0.0
         return Settings(
             inputs=tuple(full_name(*connect(given)) for given in self.inputs),
             column=self.column,

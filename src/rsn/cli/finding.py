@@ -32,8 +32,8 @@ class FindingOptions:
     box_threshold: float | None = None
     """Boxes that the detector is less sure of are left out; by default what suits the detector."""
     person_threshold: float | None = None
-    """Detected people whose score (box score times mean keypoint score) is lower are left out; by default what the
-    weights say."""
+    """People whose score (box score times mean keypoint score) is lower are left out; by default what the weights say
+    for detected people, and nobody in given boxes."""
 
     def check_detector(self) -> None:
         """Raises RsnError where a detector is named that nobody asks."""

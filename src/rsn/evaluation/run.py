@@ -17,7 +17,7 @@ from rsn.images import read_image
 from rsn.inference.box_checks import TOO_SMALL, BoxNotes, reasons
 from rsn.inference.boxes import BoxFile
 from rsn.inference.estimator import PoseEstimator, Scene
-from rsn.oks import THRESHOLD, Nms, without_doubles
+from rsn.oks import THRESHOLD, Nms, deduplicate
 from rsn.processes import my_share, of_all
 from rsn.skeletons import Skeleton
 
@@ -142,7 +142,7 @@ def estimate_boxes(
         return usable
 
     for image, people in zip(boxes, estimator.estimate(map(scene, boxes)), strict=True):
-        left = without_doubles(people, estimator.card.skeleton, nms=nms, threshold=nms_threshold)
+        left = deduplicate(people, estimator.card.skeleton, nms=nms, threshold=nms_threshold)
         if order is not None:
             left = [person.reordered(order) for person in left]
         yield [person.to_coco(image.image.id, category_id, raw=True) for person in left]

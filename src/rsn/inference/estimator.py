@@ -24,7 +24,7 @@ from rsn.inference.exported import engine_for, is_exported
 from rsn.inference.sharing import MadeFromArguments, check_process
 from rsn.networks.card import Card, Decoder
 from rsn.networks.network import PoseNetwork
-from rsn.oks import without_doubles
+from rsn.oks import deduplicate
 from rsn.people import Person, check_threshold
 
 # Joint scores that count for a person's score: all in the authors' code, those above 0.2 in MMPose's.
@@ -145,8 +145,8 @@ class PoseEstimator(MadeFromArguments):
             exact as PyTorch, see `engines.choose`, or that of an exported file, or PyTorch for a network that was
             passed in (others convert it first, which takes seconds).
         device: "auto" (CUDA where there is one that the engine can use, else the CPU) or a PyTorch device.
-        person_threshold: of people in detected boxes, those whose score (box score times mean keypoint score) is lower
-            are left out; by default what the weights say. People in given boxes are all reported.
+        person_threshold: people whose score (box score times mean keypoint score) is lower are left out. By default
+            detected people below what the weights say are left out, and people in given boxes are all reported.
         flip: also run each crop mirrored and average the heatmaps (flip test): twice the work, a little better.
         batch_size: crops in one run of the network.
 
@@ -163,7 +163,7 @@ class PoseEstimator(MadeFromArguments):
         DeviceError: the device or engine was asked for and is not there.
     """
 
-    _kept = ("flip", "batch_size", "group_size")
+    _kept = ("person_threshold", "flip", "batch_size", "group_size")
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class PoseEstimator(MadeFromArguments):
         self._opening = Lock()
         if person_threshold is not None:
             check_threshold("person_threshold", person_threshold)
-        self.person_threshold = self.card.person_threshold if person_threshold is None else person_threshold
+        self.person_threshold = person_threshold
         self.flip = flip
         self.batch_size = batch_size
         self.group_size = batch_size * (BATCHES_A_MODEL if one_at_a_time else 1)
@@ -212,10 +212,9 @@ class PoseEstimator(MadeFromArguments):
     def __call__(
         self, image: Image, boxes: ArrayLike | None = None, box_scores: ArrayLike | None = None
     ) -> list[Person]:
-        """People of one image, in the order of their boxes.
+        """The people of one image that `select` reports: in the order of given boxes, or detected and best first.
 
-        Without boxes those of the detector are taken, and the people are those that `select` reports. A person's score
-        is that of the box times the mean keypoint score.
+        A person's score is that of the box times the mean keypoint score.
 
         Args:
             image: (H, W, 3) uint8 RGB, or RGBA or grey, see `rsn.image_arrays.as_rgb`.
@@ -235,17 +234,21 @@ class PoseEstimator(MadeFromArguments):
             scene, _ = Scene.within(image, *self.detector(image))
             (people,) = self.estimate([scene])
             return self.select(people)
-        return next(self.estimate([Scene.of(image, boxes, box_scores)]))
+        (people,) = self.estimate([Scene.of(image, boxes, box_scores)])
+        return self.select(people, detected=False)
 
-    def select(self, people: Sequence[Person]) -> list[Person]:
-        """The people of one image that are reported, of those in detected boxes: best first, each once.
+    def select(self, people: Sequence[Person], *, detected: bool = True) -> list[Person]:
+        """The people of one image that are reported: all but those below `person_threshold`.
 
-        Duplicates are removed (OKS-NMS, where the skeleton has sigmas), then people below `person_threshold`.
+        detected: whether a detector found their boxes. Then duplicates are removed (see `oks.deduplicate`), the best
+        come first, and the threshold is by default that of the weights; otherwise there is none by default.
         """
-        skeleton = self.card.skeleton
-        single = without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
-        sure = [person for person in single if person.score >= self.person_threshold]
-        return sorted(sure, key=lambda person: -person.score)
+        threshold = self.person_threshold
+        if threshold is None:
+            threshold = self.card.person_threshold if detected else 0.0
+        if detected:
+            people = sorted(deduplicate(people, self.card.skeleton), key=lambda person: -person.score)
+        return [person for person in people if person.score >= threshold]
 
     def estimate(self, scenes: Iterable[Scene]) -> Iterator[list[Person]]:
         """People of many images, crops batched across them; one list a scene, in order."""

@@ -103,7 +103,7 @@ def estimate_photos(
 ) -> Iterator[Photo]:
     """Photos in order, their crops batched together; one that fails goes to `on_error` and is left out.
 
-    detected: whether the boxes are those of a detector, so that only the people that `select` reports stay.
+    detected: whether the boxes are those of a detector, see `PoseEstimator.select`.
     notes: as in `predict_photos`.
     """
 
@@ -161,7 +161,7 @@ def estimate_looks(
                 yield answer.views
 
     for people in estimator.estimate_views(views()):
-        yield *waiting.popleft(), estimator.select(people) if detected else people
+        yield *waiting.popleft(), estimator.select(people, detected=detected)
 
 
 def _picture_paths(paths: Sequence[Path], folder: Path, suffix: str) -> dict[Path, Path]:

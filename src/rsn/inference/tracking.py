@@ -12,9 +12,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.crops import FloatArray
+from rsn.crops import FloatArray, overlaps
 from rsn.extras import require
-from rsn.inference.detection.boxes import overlaps
 from rsn.inference.video.settings import Tracking
 from rsn.oks import Poses
 from rsn.people import KEYPOINT_THRESHOLD, Person

@@ -77,8 +77,7 @@ class Service:
         detector = model.estimator.detector if boxes is None else None
         async with self._views(model, data, boxes, detector) as ((width, height), views):
             people = await model.batcher.people(views)
-        if detector is not None:
-            people = model.estimator.select(people)
+        people = model.estimator.select(people, detected=detector is not None)
         skeleton = model.estimator.card.skeleton
         return FoundPeople(
             model=model.name,

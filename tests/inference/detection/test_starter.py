@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from rsn.crops import overlaps
 from rsn.heatmaps.boxes import PERSON_BOX
-from rsn.inference.detection.boxes import Found, overlaps
+from rsn.inference.detection.boxes import Found
 from rsn.inference.detection.starter import StarterDetector, agreed
 from rsn.networks.card import Card, DetectorSettings
 from rsn.networks.catalog import create_model

@@ -35,16 +35,6 @@ def found_people(
     return boxes[order], confidence[order]
 
 
-def overlaps(boxes: Floats, others: Floats) -> Floats:
-    """Intersection over union of (N, 4) and (M, 4) boxes x, y, width, height: (N, M)."""
-    a, b = boxes[:, None], others[None]
-    low = np.maximum(a[..., :2], b[..., :2])
-    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=-1)
-    union = np.prod(a[..., 2:], axis=-1) + np.prod(b[..., 2:], axis=-1) - common
-    return np.asarray(common / np.maximum(union, 1e-12))
-
-
 def without_overlaps(found: Found, most_overlap: float) -> Found:
     """Leave out boxes whose overlap (intersection over union) with a better one is higher (NMS)."""
     boxes, scores = found

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rsn.crops import Crop, Image
+from rsn.crops import Crop, Image, overlaps
 from rsn.errors import WeightsError
 from rsn.heatmaps.boxes import PERSON_BOX, decode_boxes, mirror_boxes_back
-from rsn.inference.detection.boxes import Found, found_people, overlaps, without_overlaps
+from rsn.inference.detection.boxes import Found, found_people, without_overlaps
 from rsn.inference.devices import pick_device
 from rsn.inference.engines import build_engine
 from rsn.networks.card import Card, DetectorSettings

@@ -24,7 +24,7 @@ from rsn.inference.tracking import Tracked, Tracker
 from rsn.inference.video.frames import Frame, FrameSource, VideoError
 from rsn.inference.video.settings import VideoSettings
 from rsn.inference.video.writing import outputs
-from rsn.oks import without_doubles
+from rsn.oks import deduplicate
 from rsn.people import Person
 
 WAITING = 4  # frames between two threads
@@ -53,7 +53,7 @@ def predict_video(
 ) -> Generator[Moment]:
     """Estimate a video and write folder/NAME.mp4, NAME.jsonl and NAME.csv; yields what was written.
 
-    detected: whether the boxes are those of a detector, so that only the people that `select` reports stay.
+    detected: whether the boxes are those of a detector, see `PoseEstimator.select`.
 
     Closed early, it ends the files where they are. After an error there are none. The source is closed in the end.
 
@@ -186,11 +186,9 @@ def _meet(box: FloatArray, width: int, height: int) -> bool:
 
 
 def _once(estimator: PoseEstimator, people: list[Person], *, detected: bool) -> list[Person]:
-    """Each person once: two boxes may have led to the same one."""
-    if detected:
-        return estimator.select(people)
-    skeleton = estimator.card.skeleton
-    return without_doubles(people, skeleton, nms="oks" if skeleton.sigmas else "none")
+    """The people that are reported, without duplicates: two given boxes may have led to the same person, too."""
+    people = estimator.select(people, detected=detected)
+    return people if detected else deduplicate(people, estimator.card.skeleton)
 
 
 def _nothing(source: FrameSource, settings: VideoSettings) -> str:
