@@ -193,4 +193,4 @@ def _to_rgb(image: Pillow.Image) -> Image:
         raise ValueError("fractions, of which no range is known")
     if image.has_transparency_data:
         return on_white(np.asarray(image.convert("RGBA")))
-    return np.asarray(image.convert("RGB"))
+    return np.array(image.convert("RGB"))  # a copy, which may be written to
