@@ -21,8 +21,8 @@ from torch.utils.data import default_collate
 
 from rsn.datasets.augment import Augmentation
 from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
-from rsn.datasets.loading import Draw
-from rsn.datasets.resident import CropPlans, PlanBatch, ResidentPictures
+from rsn.datasets.loading import Batch, Draw, TrainingCrops
+from rsn.datasets.resident import ResidentPictures
 from rsn.images import write_image
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
@@ -58,7 +58,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         people = drawn_people(Path(folder), options.pictures)
         pictures = ResidentPictures([person.image.path for person in people.people], device)
-    plans = CropPlans(people, card.input_size, COLOUR, pictures.numbers)
+    plans = TrainingCrops(people, card.input_size, COLOUR, pictures.numbers)
     begun = perf_counter()
     batch = default_collate([plans[Draw(0, number % len(people))] for number in range(options.batch)])
     rate = options.batch / (perf_counter() - begun)
@@ -96,7 +96,7 @@ def step_of(
     card: Card,
     people: PoseDataset,
     pictures: ResidentPictures,
-    batch: PlanBatch,
+    batch: Batch,
     dtype: torch.dtype,
     way: Step,
 ) -> Callable[[], None]:

@@ -13,7 +13,7 @@ from rsn.datasets.augment import Augmentation
 from rsn.datasets.coco import read_coco
 from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
 from rsn.datasets.loading import READ, Draw, ShuffledBatches, TrainingCrops
-from rsn.datasets.resident import CropPlans, ResidentPictures
+from rsn.datasets.resident import ResidentPictures
 from rsn.errors import ImageError
 from rsn.skeletons import COCO_17
 
@@ -35,7 +35,9 @@ def test_the_same_draws_give_the_same_crops(people: PoseDataset) -> None:
     pictures = ResidentPictures(paths(people), CPU)
     batches = ShuffledBatches(len(people), batch_size=8, steps_per_round=3, seed=1)
     files = DataLoader(TrainingCrops(people, SIZE, STRONG, seed=1), batch_sampler=batches)
-    plans = DataLoader(CropPlans(people, SIZE, STRONG, pictures.numbers, seed=1), batch_sampler=batches)
+    plans = DataLoader(
+        TrainingCrops(people, SIZE, STRONG, numbers=pictures.numbers, seed=1), batch_sampler=batches
+    )
     for from_file, plan in zip(files, plans, strict=True):
         for name in ("keypoints", "visibility", "unreadable"):
             assert torch.equal(plan[name], from_file[name])
@@ -57,7 +59,7 @@ def test_a_large_photo_is_decoded_small_and_cut_at_the_same_place(tmp_path: Path
     people = PoseDataset(COCO_17, (someone,))
     pictures = ResidentPictures([photo], CPU)
     crops = TrainingCrops(people, SIZE, Augmentation())
-    plans = CropPlans(people, SIZE, Augmentation(), pictures.numbers)
+    plans = TrainingCrops(people, SIZE, Augmentation(), numbers=pictures.numbers)
     for epoch in range(4):
         draw = Draw(epoch, 0)
         assert crops._drawn(draw)[0].crop.shrink > 2
@@ -79,7 +81,7 @@ def test_whole_shifts_are_exact_and_black_outside(tmp_path: Path) -> None:
 
 def test_pictures_that_cannot_be_read_are_stood_in_for(people: PoseDataset) -> None:
     readable = ResidentPictures(paths(people)[2:], CPU)  # the first two people are in the first picture
-    plans = CropPlans(people, SIZE, Augmentation(), readable.numbers)
+    plans = TrainingCrops(people, SIZE, Augmentation(), numbers=readable.numbers)
     assert plans[Draw(0, 1)]["unreadable"] == 1
     assert plans[Draw(0, 2)]["unreadable"] == READ
     with pytest.raises(ImageError, match="none of the pictures"):

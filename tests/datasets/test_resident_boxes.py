@@ -9,7 +9,7 @@ import torch
 
 from rsn.datasets.boxed import BoxCrops, BoxedImage, Framing, collate, read_boxed
 from rsn.datasets.loading import Draw
-from rsn.datasets.resident import BoxPlans, ResidentPictures, cut_quarters
+from rsn.datasets.resident import ResidentPictures, cut_quarters
 from rsn.errors import ImageError
 
 CPU = torch.device("cpu")
@@ -44,11 +44,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[BoxedImage]:
 def test_the_same_draws_give_the_same_crops(images: list[BoxedImage]) -> None:
     pictures = ResidentPictures([image.path for image in images], CPU, levels=4)
     files = BoxCrops(images, SIZE, FRAMING, seed=1)
-    plans = BoxPlans(images, SIZE, FRAMING, pictures.numbers, seed=1)
+    plans = BoxCrops(images, SIZE, FRAMING, numbers=pictures.numbers, seed=1)
     draws = [Draw(epoch, number) for epoch in range(6) for number in range(len(images))]
     cut, planned = collate([files[draw] for draw in draws]), collate([plans[draw] for draw in draws])
     for name in ("corners", "present", "ignored", "complete"):
-        assert torch.equal(cut[name], planned[name])  # type: ignore[literal-required]
+        assert torch.equal(cut[name], planned[name])
     pixels = cut_quarters(pictures, planned, SIZE)
     assert pixels.shape == cut["image"].shape
     difference = (pixels.int() - cut["image"].int()).abs().float().mean((1, 2, 3))
@@ -64,6 +64,6 @@ def test_every_second_copy_is_half_as_large(images: list[BoxedImage]) -> None:
 
 
 def test_a_picture_that_is_not_there_is_an_error(images: list[BoxedImage]) -> None:
-    plans = BoxPlans(images, SIZE, Framing(), {})
+    plans = BoxCrops(images, SIZE, Framing(), numbers={})
     with pytest.raises(ImageError, match=r"0\.png could not be read"):
         plans[Draw(0, 0)]

@@ -19,7 +19,7 @@ from rsn.datasets.augment import Augmentation
 from rsn.datasets.coco import read_coco
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import Draw, TrainingCrops
-from rsn.datasets.resident import CropPlans, ResidentPictures
+from rsn.datasets.resident import ResidentPictures
 
 SIZE = (32, 48)
 STRONG = Augmentation(colour=0.3)
@@ -67,7 +67,7 @@ def on_the_device(people: PoseDataset, augmentation: Augmentation, *, mistaken: 
     pictures = ResidentPictures([person.image.path for person in people.people], torch.device("cpu"))
     if mistaken:
         pictures.pixels = pictures.pixels.flip(1)
-    plans = CropPlans(people, SIZE, augmentation, pictures.numbers, seed=2)
+    plans = TrainingCrops(people, SIZE, augmentation, numbers=pictures.numbers, seed=2)
     batch = default_collate([plans[draw] for draw in draws(people)])
     return measured(batch["keypoints"], batch["visibility"], pictures.images(batch, SIZE))
 

@@ -11,10 +11,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import default_collate
 
 from rsn.datasets.augment import Augmentation
-from rsn.datasets.boxed import BoxedImage, Framing, collate
+from rsn.datasets.boxed import BoxCrops, BoxedImage, Framing, collate
 from rsn.datasets.coco import read_coco
-from rsn.datasets.loading import Draw
-from rsn.datasets.resident import BoxPlans, CropPlans, ResidentPictures
+from rsn.datasets.loading import Draw, TrainingCrops
+from rsn.datasets.resident import ResidentPictures
 from rsn.errors import RecipeError
 from rsn.heatmaps.boxes import PERSON_BOX
 from rsn.networks.card import Card
@@ -39,7 +39,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
 
     def poses(step: Step, device: str) -> Loss:
         pictures = ResidentPictures(paths, torch.device(device))
-        plans = CropPlans(people, SIZE, Augmentation(colour=0.2), pictures.numbers)
+        plans = TrainingCrops(people, SIZE, Augmentation(colour=0.2), pictures.numbers)
         recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=Compute(step=step))
         module = PoseTraining(
             network(17), Card("mspn50", input_size=SIZE), recipe, UnreadableImages(people, 0.0), pictures
@@ -57,7 +57,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         pictures = ResidentPictures(paths, torch.device(device), levels=4)
         box = np.array([[20.0, 20.0, 80.0, 120.0]])
         images = [BoxedImage(path, (240, 320), box, np.zeros((0, 4)), complete=True) for path in paths]
-        plans = BoxPlans(images, SIZE, Framing(mosaic_probability=0.5), pictures.numbers)
+        plans = BoxCrops(images, SIZE, Framing(mosaic_probability=0.5), pictures.numbers)
         recipe = DetectorRecipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=Compute(step=step))
         module = BoxTraining(network(len(PERSON_BOX)), recipe, pictures)
         module.to(device)

@@ -1,10 +1,9 @@
 """Whole pictures with the boxes of the people in them, to train a detector on."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsn.crops import Crop, FloatArray, Region
-from rsn.datasets.augment import draw_colours, recolour
+from rsn.crops import SHRINKS, Crop, FloatArray, Region
+from rsn.datasets.augment import draw_colours
 from rsn.datasets.coco import read_json
 from rsn.datasets.extents import image_size
 from rsn.datasets.image_files import locate_images
-from rsn.datasets.loading import Draw, read_for
+from rsn.datasets.loading import Batch, Draw, as_tensor, plan, read_for
 from rsn.datasets.records import is_crowd
 from rsn.datasets.references import References
 from rsn.errors import AnnotationError
@@ -26,10 +25,7 @@ LEAST_VISIBLE = (
     0.35  # share of a box that must be in the crop; less of a person is neither somebody nor nobody
 )
 SMALLEST = 6.0  # pixels of the input; likewise
-
-
-T = TypeVar("T")
-Labelled = TypeVar("Labelled", bound="BoxLabels")
+BOX_LABELS = ("corners", "present", "ignored", "complete")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,24 +58,6 @@ class Framing:
     colour: float = 0.0
 
 
-class BoxLabels(TypedDict):
-    """Who is in training crops, in input pixels, as left, top, right, bottom.
-
-    corners: (N, M, 4), where `present` (N, M). ignored: (N, R, 4), empty rows at the end. complete: (N,).
-    """
-
-    corners: Tensor
-    present: Tensor
-    ignored: Tensor
-    complete: Tensor
-
-
-class BoxBatch(BoxLabels):
-    """Training crops: image (N, 3, H, W) uint8 RGB, and who is in them."""
-
-    image: Tensor
-
-
 @dataclass(frozen=True, eq=False)
 class View:
     """What a training crop shows, or a quarter of one: a crop of a picture, with colours from `draw_colours`."""
@@ -88,16 +66,16 @@ class View:
     crop: Crop
     colours: NDArray[np.float32]
 
-    def labels(self) -> BoxLabels:
-        """Who is in it, without batch axis."""
+    def labels(self) -> Batch:
+        """Who is in it, without batch axis; see `BoxCrops`."""
         corners, seen = cropped(self.picture.people, self.crop)
         crowds, _ = cropped(self.picture.crowds, self.crop)
-        return BoxLabels(
-            corners=_tensor(corners[seen]),
-            present=torch.ones(int(seen.sum()), dtype=torch.bool),
-            ignored=_tensor(np.concatenate([corners[~seen], crowds])),
-            complete=torch.tensor(self.picture.complete),
-        )
+        return {
+            "corners": _tensor(corners[seen]),
+            "present": torch.ones(int(seen.sum()), dtype=torch.bool),
+            "ignored": _tensor(np.concatenate([corners[~seen], crowds])),
+            "complete": torch.tensor(self.picture.complete),
+        }
 
 
 def read_boxed(annotations: Path, images: Path) -> list[BoxedImage]:
@@ -137,25 +115,37 @@ def read_boxed(annotations: Path, images: Path) -> list[BoxedImage]:
         raise AnnotationError(f"{annotations}: not COCO annotations with boxes ({error!r})") from error
 
 
-class DrawnViews(Dataset[T], ABC):
+class BoxCrops(Dataset[Batch]):
     """Crops of whole pictures, square to oblong as the input is; `crops[Draw(epoch, image)]`, without batch axis.
 
-    The pictures of a mosaic are of one kind: either everybody is labelled in all of them, or in none.
+    The pictures of a mosaic are of one kind: either everybody is labelled in all of them, or in none. A batch has
+
+    image: (N, 3, H, W) uint8 RGB; with `numbers` instead what `plan` gives, (N, 4, ...), of the quarters of each crop
+        in reading order, for crops that are cut on the device.
+    corners: (N, M, 4) left, top, right, bottom in input pixels, where `present` (N, M). ignored: (N, R, 4), empty rows
+        at the end. complete: (N,).
     """
 
     def __init__(
-        self, images: Sequence[BoxedImage], size: tuple[int, int], framing: Framing, *, seed: int = 0
+        self,
+        images: Sequence[BoxedImage],
+        size: tuple[int, int],
+        framing: Framing,
+        numbers: Mapping[Path, int] | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self.images = images
         self.size = size
         self.framing = framing
         self.seed = seed
+        self.numbers = numbers
         self.alike = {kind: [image for image in images if image.complete is kind] for kind in (False, True)}
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, draw: Draw) -> T:
+    def __getitem__(self, draw: Draw) -> Batch:
         image = self.images[draw.person]
         random = np.random.default_rng((self.seed, draw.epoch, draw.person))
         if random.random() >= self.framing.mosaic_probability:
@@ -165,28 +155,26 @@ class DrawnViews(Dataset[T], ABC):
         quarter = (self.size[0] // 2, self.size[1] // 2)
         return self._shown([self._view(picture, quarter, random) for picture in pictures])
 
-    @abstractmethod
-    def _shown(self, views: list[View]) -> T:
+    def _shown(self, views: list[View]) -> Batch:
         """The crop that shows one view, or four as its quarters, in reading order."""
+        if self.numbers is None:
+            return labels_of(views) | {"image": in_quarters([_cut(view) for view in views])}
+        whole = views[0]
+        parts = views if len(views) > 1 else [replace(whole, crop=part) for part in whole.crop.quarters()]
+        plans = [
+            plan(part.picture.path, part.crop, part.colours, self.numbers, levels=len(SHRINKS))
+            for part in parts
+        ]
+        return labels_of(views) | {name: torch.stack([one[name] for one in plans]) for name in plans[0]}
 
     def _view(self, image: BoxedImage, size: tuple[int, int], random: np.random.Generator) -> View:
         crop = frame(image.size, size, self.framing, random)
         return View(image, crop, draw_colours(self.framing.colour, random))
 
 
-class BoxCrops(DrawnViews[BoxBatch]):
-    """Crops that are cut from the pictures' files."""
-
-    def _shown(self, views: list[View]) -> BoxBatch:
-        pixels = in_quarters([self._cut(view) for view in views])
-        return BoxBatch(image=pixels, **labels_of(views))
-
-    def _cut(self, view: View) -> Tensor:
-        picture, crop = read_for(view.crop, view.picture.path)
-        pixels = crop.cut_small(picture)
-        if self.framing.colour:
-            pixels = recolour(pixels, view.colours)
-        return torch.from_numpy(pixels).permute(2, 0, 1)
+def _cut(view: View) -> Tensor:
+    picture, crop = read_for(view.crop, view.picture.path)
+    return as_tensor(crop.cut_small(picture), view.colours)
 
 
 def in_quarters(images: Sequence[Tensor]) -> Tensor:
@@ -196,32 +184,32 @@ def in_quarters(images: Sequence[Tensor]) -> Tensor:
     return torch.cat([torch.cat(list(images[:2]), -1), torch.cat(list(images[2:]), -1)], -2)
 
 
-def labels_of(views: Sequence[View]) -> BoxLabels:
+def labels_of(views: Sequence[View]) -> Batch:
     """Who is in the crop that shows one view, or four as its quarters; without batch axis."""
     labels = [view.labels() for view in views]
     if len(views) == 1:
         return labels[0]
     height, width = views[0].crop.size
     shifts = [torch.tensor([*shift, *shift]) for shift in ((0, 0), (width, 0), (0, height), (width, height))]
-    return BoxLabels(
-        corners=torch.cat([part["corners"] + shift for part, shift in zip(labels, shifts, strict=True)]),
-        present=torch.cat([part["present"] for part in labels]),
-        ignored=torch.cat([part["ignored"] + shift for part, shift in zip(labels, shifts, strict=True)]),
-        complete=labels[0]["complete"],
-    )
+    return {
+        "corners": torch.cat([part["corners"] + shift for part, shift in zip(labels, shifts, strict=True)]),
+        "present": torch.cat([part["present"] for part in labels]),
+        "ignored": torch.cat([part["ignored"] + shift for part, shift in zip(labels, shifts, strict=True)]),
+        "complete": labels[0]["complete"],
+    }
 
 
-def collate(crops: Sequence[Labelled]) -> Labelled:
+def collate(crops: Sequence[Batch]) -> Batch:
     """Crops with different numbers of people as one batch; of all else they have equally much."""
 
     def stacked(name: str) -> Tensor:
-        rows = [crop[name] for crop in crops]  # type: ignore[literal-required]
+        rows = [crop[name] for crop in crops]
         if name in ("corners", "present", "ignored"):
             longest = max(1, *map(len, rows))
             rows = [torch.cat([row, row.new_zeros(longest - len(row), *row.shape[1:])]) for row in rows]
         return torch.stack(rows)
 
-    return cast(Labelled, {name: stacked(name) for name in crops[0]})
+    return {name: stacked(name) for name in crops[0]}
 
 
 def frame(

@@ -1,11 +1,9 @@
 """Training crops in batches: what is drawn depends on (seed, epoch, person) alone, never on workers or restarts."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -13,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from rsn.crops import Crop, Image
+from rsn.crops import SHRINKS, Crop, Image
 from rsn.datasets.augment import Augmentation, AugmentedCrop, augment, draw_colours, recolour
 from rsn.datasets.labelled import PoseDataset
 from rsn.errors import ImageError
 from rsn.images import read_image
 
 READ = -1
-T = TypeVar("T")
+Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,49 +29,57 @@ class Draw:
     person: int
 
 
-class CropBatch(TypedDict):
-    """Training crops: image (N, 3, H, W) uint8 RGB, keypoints (N, K, 2) float32 in input pixels, visibility (N, K).
-
-    unreadable: (N,) number of the person for whom another stands in, as the picture cannot be read; else `READ`.
-    """
-
-    image: Tensor
-    keypoints: Tensor
-    visibility: Tensor
-    unreadable: Tensor
-
-
-class DrawnCrops(Dataset[T], ABC):
+class TrainingCrops(Dataset[Batch]):
     """Augmented crops of the people of a data set; `crops[Draw(epoch, person)]` gives one, without batch axis.
 
-    For somebody whose picture cannot be read the next person stands in.
+    For a person whose image cannot be read the next person stands in. A batch has
+
+    image: (N, 3, H, W) uint8 RGB; with `numbers` instead what `plan` gives, for crops that are cut on the device.
+    keypoints: (N, K, 2) float32 in input pixels. visibility: (N, K).
+    unreadable: (N,) number of the person for whom another stands in; else `READ`.
     """
 
     def __init__(
-        self, people: PoseDataset, size: tuple[int, int], augmentation: Augmentation, *, seed: int = 0
+        self,
+        people: PoseDataset,
+        size: tuple[int, int],
+        augmentation: Augmentation,
+        numbers: Mapping[Path, int] | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self.people = people
         self.size = size
         self.augmentation = augmentation
         self.seed = seed
+        self.numbers = numbers
 
     def __len__(self) -> int:
         return len(self.people)
 
-    def __getitem__(self, draw: Draw) -> T:
+    def __getitem__(self, draw: Draw) -> Batch:
         for number in range(draw.person, draw.person + len(self)):
-            stand_in = number != draw.person
+            unreadable = READ if number == draw.person else draw.person
             try:
-                return self._crop(
-                    Draw(draw.epoch, number % len(self)), unreadable=draw.person if stand_in else READ
-                )
+                crop = self._crop(Draw(draw.epoch, number % len(self)))
             except ImageError:
                 continue
+            return crop | {"unreadable": torch.tensor(unreadable)}
         raise ImageError("none of the pictures to train on can be read; check the folder of images")
 
-    @abstractmethod
-    def _crop(self, draw: Draw, *, unreadable: int) -> T:
-        """One crop, or an ImageError. unreadable: for whom the crop stands in, or `READ`."""
+    def _crop(self, draw: Draw) -> Batch:
+        drawn, colours = self._drawn(draw)
+        path = self.people.people[draw.person].image.path
+        if self.numbers is None:
+            image, crop = read_for(drawn.crop, path)
+            shown = {"image": as_tensor(crop.cut(image), colours)}
+        else:
+            shown = plan(path, drawn.crop, colours, self.numbers)
+        labels = {
+            "keypoints": torch.from_numpy(drawn.keypoints),
+            "visibility": torch.from_numpy(drawn.visibility),
+        }
+        return shown | labels
 
     def _drawn(self, draw: Draw) -> tuple[AugmentedCrop, NDArray[np.float32]]:
         random = np.random.default_rng((self.seed, draw.epoch, draw.person))
@@ -91,21 +97,32 @@ def read_for(crop: Crop, path: Path) -> tuple[Image, Crop]:
     return read_image(path, shrink=crop.shrink), crop.of_shrunk(crop.shrink)
 
 
-class TrainingCrops(DrawnCrops[CropBatch]):
-    """Crops that are cut from the pictures' files."""
+def as_tensor(pixels: Image, colours: NDArray[np.float32]) -> Tensor:
+    """(H, W, 3) uint8 -> (3, H, W), with colours from `draw_colours`."""
+    if (colours != (1, 1, 1, 0)).any():
+        pixels = recolour(pixels, colours)
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
-    def _crop(self, draw: Draw, *, unreadable: int) -> CropBatch:
-        drawn, colours = self._drawn(draw)
-        image, crop = read_for(drawn.crop, self.people.people[draw.person].image.path)
-        pixels = crop.cut(image)
-        if self.augmentation.colour:
-            pixels = recolour(pixels, colours)
-        return CropBatch(
-            image=torch.from_numpy(pixels).permute(2, 0, 1),
-            keypoints=torch.from_numpy(drawn.keypoints),
-            visibility=torch.from_numpy(drawn.visibility),
-            unreadable=torch.tensor(unreadable),
-        )
+
+def plan(
+    path: Path, crop: Crop, colours: NDArray[np.float32], numbers: Mapping[Path, int], *, levels: int = 1
+) -> Batch:
+    """What `ResidentPictures.images` needs to cut a crop: picture (), matrix (2, 3) and colours (4,).
+
+    numbers: of the pictures on the device. levels: how many copies there are of each; the one is cut that has some two
+    pixels for one of the crop.
+
+    Raises:
+        ImageError: the picture is not among them.
+    """
+    if path not in numbers:
+        raise ImageError(f"{path} could not be read")
+    level = int(np.clip(round(np.log2(0.5 / crop.scale)), 0, levels - 1))
+    return {
+        "picture": torch.tensor(numbers[path] + level),
+        "matrix": torch.from_numpy(crop.of_shrunk(SHRINKS[level]).matrix),
+        "colours": torch.from_numpy(colours),
+    }
 
 
 @dataclass(frozen=True)

@@ -7,41 +7,17 @@ training photos with people take about 59 GB this way.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rsn.crops import SHRINKS, FloatArray, Image
-from rsn.datasets.augment import Augmentation
-from rsn.datasets.boxed import BoxedImage, BoxLabels, DrawnViews, Framing, View, in_quarters, labels_of
-from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.loading import Draw, DrawnCrops
+from rsn.crops import SHRINKS, Image
+from rsn.datasets.boxed import in_quarters
+from rsn.datasets.loading import Batch
 from rsn.errors import ImageError
 from rsn.images import read_image, shrunk
-
-
-class Cuts(TypedDict):
-    """What is needed to cut N crops.
-
-    picture (N,): number in `ResidentPictures`. matrix (N, 2, 3): pixels of that picture -> input pixels. colours
-    (N, 4): see `augment.draw_colours`.
-    """
-
-    picture: Tensor
-    matrix: Tensor
-    colours: Tensor
-
-
-class PlanBatch(Cuts):
-    """Crops that are not cut yet; all but the cuts is as in `CropBatch`."""
-
-    keypoints: Tensor
-    visibility: Tensor
-    unreadable: Tensor
 
 
 class ResidentPictures:
@@ -73,8 +49,12 @@ class ResidentPictures:
     def __deepcopy__(self, memo: object) -> "ResidentPictures":
         return self  # a copy of a module shares its images, which may fill half of the device
 
-    def images(self, plans: Cuts, size: tuple[int, int]) -> Tensor:
-        """Cut and colour the crops of a batch, on the device: (N, 3, *size) uint8 RGB."""
+    def images(self, plans: Batch, size: tuple[int, int]) -> Tensor:
+        """Cut and colour the crops of a batch, on the device: (N, 3, *size) uint8 RGB.
+
+        plans: picture (N,), number of the picture; matrix (N, 2, 3), its pixels -> input pixels; colours (N, 4), see
+            `draw_colours`.
+        """
         pixels = self.cut(plans["picture"], plans["matrix"], size)
         colours = plans["colours"].to(pixels)[:, :, None, None]
         gains, lift = colours[:, :3], colours[:, 3:]
@@ -102,81 +82,9 @@ class ResidentPictures:
         return self.pixels[torch.where(inside, index, 0)] * inside[..., None].float()
 
 
-class CropPlans(DrawnCrops[PlanBatch]):
-    """The crops of `TrainingCrops`, not cut; of people in pictures that could be read."""
-
-    def __init__(
-        self,
-        people: PoseDataset,
-        size: tuple[int, int],
-        augmentation: Augmentation,
-        numbers: dict[Path, int],
-        *,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(people, size, augmentation, seed=seed)
-        self.numbers = numbers
-
-    def _crop(self, draw: Draw, *, unreadable: int) -> PlanBatch:
-        path = self.people.people[draw.person].image.path
-        if path not in self.numbers:
-            raise ImageError(f"{path} could not be read")
-        drawn, colours = self._drawn(draw)
-        return PlanBatch(
-            picture=torch.tensor(self.numbers[path]),
-            matrix=torch.from_numpy(drawn.crop.matrix),
-            colours=torch.from_numpy(colours),
-            keypoints=torch.from_numpy(drawn.keypoints),
-            visibility=torch.from_numpy(drawn.visibility),
-            unreadable=torch.tensor(unreadable),
-        )
-
-
-class BoxPlanBatch(Cuts, BoxLabels):
-    """A detector's crops that are not cut yet; the cuts are (N, 4, ...), of their quarters in reading order."""
-
-
-class BoxPlans(DrawnViews[BoxPlanBatch]):
-    """The crops of `BoxCrops`, not cut. Of a picture's copies the one is cut that has some two pixels for one."""
-
-    def __init__(
-        self,
-        images: Sequence[BoxedImage],
-        size: tuple[int, int],
-        framing: Framing,
-        numbers: dict[Path, int],
-        *,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(images, size, framing, seed=seed)
-        self.numbers = numbers
-
-    def _shown(self, views: list[View]) -> BoxPlanBatch:
-        parts = (
-            views if len(views) > 1 else [replace(views[0], crop=part) for part in views[0].crop.quarters()]
-        )
-        pictures, matrices = zip(*(self._cut(part) for part in parts), strict=True)
-        return BoxPlanBatch(
-            picture=torch.tensor(pictures),
-            matrix=torch.from_numpy(np.stack(matrices)),
-            colours=torch.from_numpy(np.stack([part.colours for part in parts])),
-            **labels_of(views),
-        )
-
-    def _cut(self, view: View) -> tuple[int, FloatArray]:
-        if view.picture.path not in self.numbers:
-            raise ImageError(f"{view.picture.path} could not be read")
-        level = int(np.clip(round(np.log2(0.5 / view.crop.scale)), 0, len(SHRINKS) - 1))
-        return self.numbers[view.picture.path] + level, view.crop.of_shrunk(SHRINKS[level]).matrix
-
-
-def cut_quarters(pictures: ResidentPictures, plans: Cuts, size: tuple[int, int]) -> Tensor:
-    """The crops of a `BoxPlanBatch`, (N, 3, *size) uint8 RGB."""
-    flat = Cuts(
-        picture=plans["picture"].flatten(0, 1),
-        matrix=plans["matrix"].flatten(0, 1),
-        colours=plans["colours"].flatten(0, 1),
-    )
+def cut_quarters(pictures: ResidentPictures, plans: Batch, size: tuple[int, int]) -> Tensor:
+    """The crops of a batch of a detector, whose plans are (N, 4, ...), as (N, 3, *size) uint8 RGB."""
+    flat = {name: plans[name].flatten(0, 1) for name in ("picture", "matrix", "colours")}
     quarters = pictures.images(flat, (size[0] // 2, size[1] // 2))
     return in_quarters(quarters.view(-1, 4, *quarters.shape[1:]).unbind(1))
 

@@ -5,16 +5,17 @@ import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import torch
 from pydantic import AfterValidator, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from rsn.crops import SHRINKS
-from rsn.datasets.boxed import BoxBatch, BoxCrops, BoxLabels, Framing, collate, read_boxed
+from rsn.datasets.boxed import BOX_LABELS, BoxCrops, Framing, collate, read_boxed
 from rsn.datasets.coco import read_json
-from rsn.datasets.resident import BoxPlanBatch, BoxPlans, Cuts, ResidentPictures, cut_quarters
+from rsn.datasets.loading import Batch
+from rsn.datasets.resident import ResidentPictures, cut_quarters
 from rsn.evaluation.boxes import complete_images, measure_detector
 from rsn.heatmaps.boxes import PERSON_BOX, BoxTargets, encode_boxes
 from rsn.inference.detection.starter import StarterDetector
@@ -69,17 +70,10 @@ def _box_task(recipe: DetectorRecipe) -> Task:
     images = [image for source in recipe.train for image in read_boxed(source.annotations, source.images)]
     images = [image for image in images for _ in range(recipe.repeat_complete if image.complete else 1)]
     network = detector_network(recipe.model, recipe.start_from)
-    size, framing, seed = recipe.input_size, recipe.framing, recipe.seed
-
-    def crops(numbers: dict[Path, int] | None) -> BoxCrops | BoxPlans:
-        if numbers is None:
-            return BoxCrops(images, size, framing, seed=seed)
-        return BoxPlans(images, size, framing, numbers, seed=seed)
-
     return Task(
         network,
         detector_card(recipe),
-        crops,
+        partial(BoxCrops, images, recipe.input_size, recipe.framing, seed=recipe.seed),
         partial(BoxTraining, network, recipe),
         MeasureBoxes(recipe),
         [image.path for image in images],
@@ -113,16 +107,16 @@ class BoxTraining(TrainingModule):
         self.unlabelled = recipe.unlabelled
         self.loss = BoxLoss(recipe.box_weight)
 
-    def prepare(self, batch: BoxBatch | BoxPlanBatch) -> tuple[dict[str, Tensor], BoxTargets, Tensor]:
+    def prepare(self, batch: Batch) -> tuple[Batch, BoxTargets, Tensor]:
         """Encode the boxes; their number changes with every batch, so it is not captured."""
         corners, present = batch["corners"], batch["present"]
         targets = encode_boxes(corners, present, self.size)
         unlabelled = torch.where(batch["complete"], 1.0, self.unlabelled)
         background = background_of(corners, present, batch["ignored"], unlabelled, self.size)
-        shown = {name: tensor for name, tensor in batch.items() if name not in BoxLabels.__annotations__}
-        return cast(dict[str, Tensor], shown), targets, background
+        shown = {name: tensor for name, tensor in batch.items() if name not in BOX_LABELS}
+        return shown, targets, background
 
-    def cut(self, pictures: ResidentPictures, shown: Cuts) -> Tensor:
+    def cut(self, pictures: ResidentPictures, shown: Batch) -> Tensor:
         """Four images for each crop, or four times the same."""
         return cut_quarters(pictures, shown, self.size)
 

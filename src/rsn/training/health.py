@@ -89,7 +89,7 @@ class UnreadableImages:
         self.images = len(set(self.paths))
 
     def note(self, unreadable: Tensor) -> None:
-        """Take down a batch's `CropBatch.unreadable`.
+        """Take down a batch's `unreadable`, see `TrainingCrops`.
 
         Raises:
             TrainingError: more than the share `most` of all pictures cannot be read.

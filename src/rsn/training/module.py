@@ -9,8 +9,8 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from rsn.datasets.loading import CropBatch
-from rsn.datasets.resident import PlanBatch, ResidentPictures
+from rsn.datasets.loading import Batch
+from rsn.datasets.resident import ResidentPictures
 from rsn.heatmaps import encode
 from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
@@ -99,18 +99,18 @@ class PoseTraining(TrainingModule):
         self.loss = recipe.loss if loss is None else loss
         self.unreadable = unreadable
 
-    def on_before_batch_transfer(self, batch: CropBatch, dataloader_idx: int) -> CropBatch:
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Note what could not be read while it is still on the CPU, where looking costs nothing."""
         self.unreadable.note(batch["unreadable"])
         return batch
 
-    def prepare(self, batch: CropBatch | PlanBatch) -> tuple[CropBatch | PlanBatch, Tensor, Tensor]:
+    def prepare(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
         """Render the targets."""
         visibility = batch["visibility"]
         targets = encode(batch["keypoints"], visibility, self.card.input_size, decoder=self.card.decoder)
         return batch, targets, visibility
 
-    def cut(self, pictures: ResidentPictures, shown: PlanBatch) -> Tensor:
+    def cut(self, pictures: ResidentPictures, shown: Batch) -> Tensor:
         """One image for each crop."""
         return pictures.images(shown, self.card.input_size)
 

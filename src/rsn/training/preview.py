@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.crops import Image
-from rsn.datasets.loading import CropBatch, Draw, TrainingCrops
+from rsn.datasets.loading import Batch, Draw, TrainingCrops
 from rsn.heatmaps import encode
 from rsn.inference.drawing import draw_heatmaps, draw_people
 from rsn.people import EMPTY, Person
@@ -36,7 +36,7 @@ def draw_preview(recipe: Recipe, *, people: int, seed: int) -> Image:
     return np.vstack(rows)
 
 
-def _pair(crop: CropBatch, skeleton: Skeleton) -> NDArray[np.uint8]:
+def _pair(crop: Batch, skeleton: Skeleton) -> NDArray[np.uint8]:
     pixels = np.ascontiguousarray(crop["image"].permute(1, 2, 0).numpy())
     targets = encode(crop["keypoints"][None], crop["visibility"][None], (pixels.shape[0], pixels.shape[1]))
     visible = (crop["visibility"] > 0).double().numpy()

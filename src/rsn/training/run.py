@@ -16,7 +16,6 @@ from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import TrainingCrops
 from rsn.datasets.opening import check_images
 from rsn.datasets.reading import read_people_file
-from rsn.datasets.resident import CropPlans
 from rsn.errors import RecipeError, RsnWarning
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model
@@ -105,18 +104,11 @@ def _pose_task(
     network = network or _network(recipe, card)
     if recipe.norm == "all":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    size, augmentation, seed = recipe.input_size, recipe.augmentation, recipe.seed
-
-    def crops(numbers: dict[Path, int] | None) -> TrainingCrops | CropPlans:
-        if numbers is None:
-            return TrainingCrops(people, size, augmentation, seed=seed)
-        return CropPlans(people, size, augmentation, numbers, seed=seed)
-
     unreadable = UnreadableImages(people, recipe.most_unreadable)
     return Task(
         network,
         card,
-        crops,
+        partial(TrainingCrops, people, recipe.input_size, recipe.augmentation, seed=recipe.seed),
         lambda pictures: PoseTraining(network, card, recipe, unreadable, pictures, loss),
         MeasurePoses(recipe.validation.annotations, validation, card),
         [person.image.path for person in people.people],
