@@ -15,12 +15,7 @@ _SIDES = (
     ("sinistra", "destra"), ("sinistro", "destro"), ("sx", "dx"), ("esquerda", "direita"), ("esquerdo", "direito"),
     ("左", "右"),
 )  # fmt: skip
-_SIDE_WORDS = {
-    "left": "left",
-    "l": "left",
-    "right": "right",
-    "r": "right",
-}  # also where there is no counterpart
+_SIDE_WORDS = {"l": "left", "r": "right"}  # also where there is no counterpart
 _CODE = 4  # letters of a word that may be an abbreviation with the side anywhere in it, as in FL
 
 _SHORT = {

@@ -14,7 +14,7 @@ from rsn.datasets import findings as kinds
 from rsn.datasets import placement
 from rsn.datasets.coco import locate, read_json
 from rsn.datasets.findings import Kind, Report
-from rsn.datasets.labelled import ImageFile, LabelledPerson
+from rsn.datasets.labelled import ImageFile
 from rsn.datasets.mirrored import suspected_names, suspected_people
 from rsn.datasets.opening import Look, examine_size, look
 from rsn.datasets.records import ListedImage, Records, read_records
@@ -60,20 +60,13 @@ class _Check:
     def __init__(self, records: Records, files: dict[ListedImage, ImageFile], images: int) -> None:
         self.records = records
         self.files = files
-        findings = records.findings
-        self.report = Report(records.where, records.skeleton, images, {}, findings.ids, findings.details)
-        self.found = findings.add
+        self.report = Report(records.where, records.skeleton, images, {}, records.findings)
+        self.found = records.findings.add
 
     def people(self) -> None:
         for person in self.records.annotations:
             if person.image in self.files:
-                self.report.people[person.id] = LabelledPerson(
-                    self.files[person.image],
-                    person.box,
-                    person.joints[:, :2].astype(np.float32),
-                    person.joints[:, 2].astype(np.int64),
-                    person.crowd,
-                )
+                self.report.people[person.id] = person.labelled(self.files[person.image])
         if not any((person.visibility > 0).any() for person in self.report.people.values()):
             self.found(kinds.NOBODY, "nobody")
 

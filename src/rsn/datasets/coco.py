@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rsn.datasets import findings as kinds
 from rsn.datasets import placement
 from rsn.datasets.findings import Findings
 from rsn.datasets.image_files import check_files, locate_images
-from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
+from rsn.datasets.labelled import ImageFile, PoseDataset
 from rsn.datasets.records import ListedImage, read_images, read_records
 from rsn.datasets.references import Id
 from rsn.errors import AnnotationError
 from rsn.skeletons import Skeleton
-
-Entry = dict[str, Any]
 
 
 def read_coco(annotations: Path, images: Path, skeleton: Skeleton | None = None) -> PoseDataset:
@@ -50,16 +46,7 @@ def people_in(
     records.checked()
     placement.examine(records)
     records.findings.tell(records.where, placement.TOLD)
-    people = tuple(
-        LabelledPerson(
-            image=files[person.image],
-            box=person.box,
-            keypoints=person.joints[:, :2].astype(np.float32),
-            visibility=person.joints[:, 2].astype(np.int64),
-            crowd=person.crowd,
-        )
-        for person in records.annotations
-    )
+    people = tuple(person.labelled(files[person.image]) for person in records.annotations)
     check_files({person.image.path for person in people}, images)
     return PoseDataset(records.skeleton, people, Counter(records.left_out), records.body.category_ids)
 

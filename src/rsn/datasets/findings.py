@@ -32,137 +32,69 @@ class Kind:
     advice: str = ""
 
 
-ABSENT = Kind(
-    "error", "image", "pictures that are not in the folder", "name their folder with --images, or copy them"
-)
-UNREADABLE = Kind(
-    "error", "image", "pictures that cannot be read", "copy them again, or take them out of the file"
-)
-OTHER_SIZE = Kind(
-    "error",
-    "image",
-    "pictures of another size than the file says",
-    "scale joints and boxes with the pictures",
-)
-UNROTATED = Kind(
-    "error",
-    "image",
+# fmt: off
+ABSENT = Kind("error", "image",
+    "pictures that are not in the folder", "name their folder with --images, or copy them")
+UNREADABLE = Kind("error", "image", "pictures that cannot be read", "copy them again, or take them out of the file")
+OTHER_SIZE = Kind("error", "image",
+    "pictures of another size than the file says", "scale joints and boxes with the pictures")
+UNROTATED = Kind("error", "image",
     "images that lie on their side as stored, which is how they were labeled: rsn, like image viewers, turns them"
     " upright as their EXIF data say",
-    "rotate the labels with the images, or remove the orientation from the EXIF data",
-)
+    "rotate the labels with the images, or remove the orientation from the EXIF data")
 IMAGE_TWICE = Kind("error", "image", "image ids that are given twice", "give each its own")
 BAD_IMAGE = Kind("error", "set", "images without id or file_name", "each needs both")
 ANNOTATION_TWICE = Kind("error", "annotation", "annotation ids that are given twice", "give each its own")
-BAD_ANNOTATION = Kind(
-    "error", "set", "annotations that are no mapping", "each needs keypoints and an image_id"
-)
+BAD_ANNOTATION = Kind("error", "set", "annotations that are no mapping", "each needs keypoints and an image_id")
 NO_IMAGE = Kind("error", "annotation", "people of images that the file does not list", "list the images")
-BAD_JOINTS = Kind(
-    "error",
-    "annotation",
-    "joints that are not x, y, visibility for each of the body",
-    "write 3 numbers a joint",
-)
-NORMALIZED = Kind(
-    "error",
-    "annotation",
+BAD_JOINTS = Kind("error", "annotation",
+    "joints that are not x, y, visibility for each of the body", "write 3 numbers a joint")
+NORMALIZED = Kind("error", "annotation",
     "people whose keypoints all lie within the first pixel, as shares of the image do",
-    "write pixels: multiply by width and height",
-)
-BAD_VISIBILITY = Kind(
-    "error", "annotation", "visibilities that are not 0, 1 or 2", "0 absent, 1 occluded, 2 visible"
-)
+    "write pixels: multiply by width and height")
+BAD_VISIBILITY = Kind("error", "annotation", "visibilities that are not 0, 1 or 2", "0 absent, 1 occluded, 2 visible")
 BAD_CROWD = Kind("error", "annotation", "iscrowd that is neither 0 nor 1", "write 0 for a single person")
 BAD_BOX = Kind("error", "annotation", "boxes that are not x, y, width, height", "write 4 finite numbers")
 BOX_OUTSIDE = Kind("error", "annotation", "boxes that lie outside their picture", "are they of this picture?")
-JOINT_OUTSIDE = Kind(
-    "error",
-    "annotation",
-    "joints marked visible that lie outside the picture",
-    "move them, or give them visibility 0",
-)
-SAME_PERSON = Kind(
-    "error", "annotation", "people who are annotated twice with the same joints", "keep one of them"
-)
+JOINT_OUTSIDE = Kind("error", "annotation",
+    "joints marked visible that lie outside the picture", "move them, or give them visibility 0")
+SAME_PERSON = Kind("error", "annotation", "people who are annotated twice with the same joints", "keep one of them")
 NOBODY = Kind("error", "set", "nobody has joints that can be used", "is it the right file?")
-
-SAME_PICTURE = Kind(
-    "suspicion",
-    "image",
-    "pictures with the same content as another",
-    "keep one, and one split for all of its people",
-)
-MIRRORED = Kind(
-    "suspicion",
-    "annotation",
-    "people whose left and right contradict each other",
-    "left is the person's own left",
-)
-SWAPPED = Kind(
-    "suspicion", "set", "left and right exchanged throughout", "look at them with rsn data preview"
-)
-OCCLUDED_OUTSIDE = Kind(
-    "suspicion", "annotation", "occluded joints outside the picture", "they cannot be learnt"
-)
-FAR_FROM_BOX = Kind(
-    "suspicion",
-    "annotation",
-    "people half of whose joints lie outside their box",
-    "joints and box of one person?",
-)
-OTHER_COUNT = Kind(
-    "suspicion",
-    "annotation",
-    "num_keypoints that differ from the joints marked",
-    "those marked are counted instead",
-)
-EMPTY_BOX = Kind(
-    "suspicion",
-    "annotation",
+SAME_PICTURE = Kind("suspicion", "image",
+    "pictures with the same content as another", "keep one, and one split for all of its people")
+MIRRORED = Kind("suspicion", "annotation",
+    "people whose left and right contradict each other", "left is the person's own left")
+SWAPPED = Kind("suspicion", "set", "left and right exchanged throughout", "look at them with rsn data preview")
+OCCLUDED_OUTSIDE = Kind("suspicion", "annotation", "occluded joints outside the picture", "they cannot be learnt")
+FAR_FROM_BOX = Kind("suspicion", "annotation",
+    "people half of whose joints lie outside their box", "joints and box of one person?")
+OTHER_COUNT = Kind("suspicion", "annotation",
+    "num_keypoints that differ from the joints marked", "those marked are counted instead")
+EMPTY_BOX = Kind("suspicion", "annotation",
     "people with a box of less than a pixel, who get one around their joints",
-    "draw the box in pixels, or leave it out",
-)
-UNPAIRED = Kind(
-    "suspicion",
-    "set",
+    "draw the box in pixels, or leave it out")
+UNPAIRED = Kind("suspicion", "set",
     "keypoints whose names say left or right, and that have no counterpart on the other side",
-    "flipped images leave them as they are; name their counterparts, or give flip_pairs",
-)
+    "flipped images leave them as they are; name their counterparts, or give flip_pairs")
 LIMBS = Kind("suspicion", "set", "limbs that cannot be as they are written", "they are only for drawing")
-UNLISTED_CATEGORY = Kind(
-    "suspicion",
-    "annotation",
-    "annotations of categories that the file does not list, left out",
-    "are the ids of both lists the same?",
-)
-BAD_AREA = Kind(
-    "suspicion",
-    "annotation",
-    "people whose area cannot be right, who get 0.53 x that of the box",
-    "square pixels of the image",
-)
-
+UNLISTED_CATEGORY = Kind("suspicion", "annotation",
+    "annotations of categories that the file does not list, left out", "are the ids of both lists the same?")
+BAD_AREA = Kind("suspicion", "annotation",
+    "people whose area cannot be right, who get 0.53 x that of the box", "square pixels of the image")
 BOX_BEYOND = Kind("note", "annotation", "boxes that reach beyond the picture")
 NO_BOX = Kind("note", "annotation", "people without a box, who get one around their joints")
 NO_AREA = Kind("note", "annotation", "people without an area, who get 0.53 x that of the box")
 NO_ID = Kind("note", "set", "annotations without an id, which go by their place in the list")
-RESPELLED = Kind(
-    "note", "image", "images whose file is found under another spelling of its name or without some folders"
-)
+RESPELLED = Kind("note", "image",
+    "images whose file is found under another spelling of its name or without some folders")
 NO_JOINTS = Kind("note", "annotation", "people without a joint marked, left out of training")
 CROWD = Kind("note", "annotation", "crowds, left out of training")
 OTHER_CATEGORY = Kind("note", "annotation", "annotations of categories without these joints")
-ROTATED = Kind(
-    "note",
-    "image",
-    "images that are turned as their EXIF data say",
-    "their labels must be of the upright image",
-)
+ROTATED = Kind("note", "image",
+    "images that are turned as their EXIF data say", "their labels must be of the upright image")
 NO_PEOPLE = Kind("note", "image", "images without people")
-NOT_OPENED = Kind(
-    "note", "image", "pictures that were not opened", "rsn data check without --sample opens all"
-)
+NOT_OPENED = Kind("note", "image", "pictures that were not opened", "rsn data check without --sample opens all")
+# fmt: on
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,10 +115,8 @@ class Findings:
 
     def about(self, kind: Kind) -> list[str]:
         """The ids of a finding, with what is known about each."""
-        return [
-            f"{one} ({self.details[kind, one]})" if (kind, one) in self.details else str(one)
-            for one in self.ids[kind]
-        ]
+        details = ((one, self.details.get((kind, one))) for one in self.ids[kind])
+        return [f"{one} ({detail})" if detail else str(one) for one, detail in details]
 
     def sentence(self, kind: Kind) -> str:
         """A finding as part of a sentence: how often, what, what to do, and where."""
@@ -216,15 +146,18 @@ class Report:
     """What a look at a data set found.
 
     people: those who could be read, whatever is wrong with them, by annotation id. images: how many the file lists.
-    findings: ids of pictures or annotations, or sentences, by what was found. details: more about single ids.
     """
 
     source: str
     skeleton: Skeleton
     images: int
     people: dict[int | str, LabelledPerson]
-    findings: dict[Kind, list[int | str]] = field(default_factory=dict)
-    details: dict[tuple[Kind, int | str], str] = field(default_factory=dict)
+    found: Findings = field(default_factory=Findings)
+
+    @property
+    def findings(self) -> dict[Kind, list[int | str]]:
+        """The ids of pictures or annotations, or sentences, by what was found."""
+        return self.found.ids
 
     @property
     def errors(self) -> int:
@@ -237,10 +170,7 @@ class Report:
 
     def about(self, kind: Kind) -> list[str]:
         """The ids of a finding, with what is known about each."""
-        return [
-            f"{one} ({self.details[kind, one]})" if (kind, one) in self.details else str(one)
-            for one in self.findings[kind]
-        ]
+        return self.found.about(kind)
 
     def joints(self) -> dict[str, tuple[int, int, int]]:
         """By joint, how many people have it visible, occluded and absent."""
@@ -278,7 +208,8 @@ class Report:
         }  # fmt: skip
 
     def _finding(self, kind: Kind, ids: list[int | str]) -> dict[str, Any]:
-        details = {str(one): self.details[kind, one] for one in ids if (kind, one) in self.details}
+        known = self.found.details
+        details = {str(one): known[kind, one] for one in ids if (kind, one) in known}
         about = {"level": kind.level, "of": kind.of, "what": kind.says, "advice": kind.advice}
         return about | {"count": len(ids), "ids": ids, "details": details}
 

@@ -18,6 +18,7 @@ from rsn.datasets.bodies import Body, body_of
 from rsn.datasets.extents import AREA_OF_BOX, image_size, is_empty_box, usable_area, within_first_pixel
 from rsn.datasets.findings import Findings
 from rsn.datasets.ids import plain_id
+from rsn.datasets.labelled import ImageFile, LabelledPerson
 from rsn.datasets.references import Id, References, listed_id
 from rsn.errors import AnnotationError
 from rsn.skeletons import Skeleton
@@ -65,6 +66,11 @@ class Annotation:
     def marked(self) -> int:
         """How many joints are marked."""
         return int((self.joints[:, 2] > 0).sum())
+
+    def labelled(self, file: ImageFile) -> LabelledPerson:
+        """The person in an image on disk."""
+        keypoints, visibility = self.joints[:, :2].astype(np.float32), self.joints[:, 2].astype(np.int64)
+        return LabelledPerson(file, self.box, keypoints, visibility, self.crowd)
 
 
 @dataclass(frozen=True, eq=False)
