@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 from rsn.bulk.output import Output, Settings
 from rsn.bulk.parts import Columns, Part, Picture, pictures_of
 from rsn.bulk.storage import UnreachableError
-from rsn.crops import Image
 from rsn.errors import RsnError
 from rsn.images import decode_image
 from rsn.inference.box_checks import BoxNotes
-from rsn.inference.boxes import Boxes, BoxFile, BoxSource, detected, whole_image
-from rsn.inference.photos import estimate_looks, look_ahead
+from rsn.inference.boxes import BoxFile, BoxSource, detected, whole_image
+from rsn.inference.photos import estimate_images
 
 READERS_HERE = 2  # threads that read and decode images
 READERS_ELSEWHERE = 16  # of which most wait for a store to answer
@@ -110,11 +109,18 @@ class Worker:
 
         threads = READERS_ELSEWHERE if "://" in part.urls[0] else READERS_HERE
         pictures = pictures_of(part, Columns(self._settings.column, self._settings.name_column))
-        looks = _timed(look_ahead(self._estimator, pictures, self._read, threads=threads), done)
-        by_detector = self._settings.boxes == "detect"
-        for picture, image, people in estimate_looks(
-            self._estimator, looks, note, detected=by_detector, notes=done.notes
-        ):
+        images = estimate_images(
+            self._estimator,
+            pictures,
+            lambda picture: decode_image(picture.read(), picture.name),
+            lambda picture, image: self._boxes(Path(picture.name), image),
+            note,
+            detected=self._settings.boxes == "detect",
+            notes=done.notes,
+            threads=threads,
+            measured=lambda prepared: _timed(prepared, done),
+        )
+        for picture, image, people in images:
             height, width = image.shape[:2]
             model = Path(self._settings.model).name
             about = {"photo": picture.name, "width": width, "height": height, "model": model}
@@ -135,10 +141,6 @@ class Worker:
         done.unreadable = len(unreadable)
         done.seconds = time.perf_counter() - start
         return done
-
-    def _read(self, picture: Picture) -> tuple[Image, Boxes]:
-        image = decode_image(picture.read(), picture.name)
-        return image, self._boxes(Path(picture.name), image)
 
 
 def _box_source(settings: Settings, device: str) -> BoxSource:

@@ -32,15 +32,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A photo, its boxes as the models see them, and what is to be said about those."""
-
-    image: Image
-    views: list[View]
-    notes: BoxNotes
-
-
-@dataclass(frozen=True, eq=False)
 class Photo:
     """A photo and the people in it."""
 
@@ -107,58 +98,56 @@ def estimate_photos(
     notes: as in `predict_photos`.
     """
 
-    def read(path: Path) -> tuple[Image, Boxes]:
-        image = read_image(path)
-        return image, boxes(path, image)
-
-    looks = look_ahead(estimator, paths, read, threads=READERS)
-    for path, image, people in estimate_looks(estimator, looks, on_error, detected=detected, notes=notes):
+    images = estimate_images(estimator, paths, read_image, boxes, on_error, detected=detected, notes=notes)
+    for path, image, people in images:
         yield Photo(path, image, people)
 
 
-def look_ahead(
-    estimator: PoseEstimator, items: Iterable[T], read: Callable[[T], tuple[Image, Boxes]], *, threads: int
-) -> Iterator[tuple[T, Look | RsnError]]:
-    """What the network needs of photos of any kind, in order, or what was wrong with one; read by threads.
-
-    read: a photo's pixels and boxes, or an RsnError. A photo of whose boxes not one can be looked at is an error, too.
-    """
-
-    def look(item: T) -> tuple[T, Look | RsnError]:
-        try:
-            image, boxes = read(item)
-            scene, notes = Scene.within(image, *boxes)
-            notes.check(str(item))
-            return item, Look(image, estimator.look(scene), notes)
-        except RsnError as error:
-            return item, error
-
-    return in_order(look, items, threads=threads, ahead=max(PHOTOS_AHEAD, 2 * threads))
-
-
-def estimate_looks(
+def estimate_images(
     estimator: PoseEstimator,
-    looks: Iterable[tuple[T, Look | RsnError]],
+    items: Iterable[T],
+    read: Callable[[T], Image],
+    boxes: Callable[[T, Image], Boxes],
     on_error: Callable[[T, RsnError], None],
     *,
     detected: bool = False,
     notes: BoxNotes | None = None,
+    threads: int = READERS,
+    measured: Callable[[Iterator[Any]], Iterator[Any]] = iter,
 ) -> Iterator[tuple[T, Image, list[Person]]]:
-    """Photos that `look_ahead` has read, and their people, in order; crops are batched across photos.
+    """Images of any kind of source, in order, and their people; crops are batched across images.
 
-    notes: receives what is to be said about the boxes.
+    Args:
+        read: an item's pixels. boxes: where its people are. Threads call both; an item for which one of them raises an
+            RsnError, or that has boxes but no usable one, goes to `on_error` and is left out.
+        detected, notes: as in `estimate_photos`.
+        threads: how many read.
+        measured: wraps the images that the network is given, as to measure how long it waits for them.
     """
+
+    def prepare(item: T) -> tuple[T, tuple[Image, list[View], BoxNotes] | RsnError]:
+        try:
+            image = read(item)
+            scene, said = Scene.within(image, *boxes(item, image))
+            said.check(str(item))
+            return item, (image, estimator.look(scene), said)
+        except RsnError as error:
+            return item, error
+
     waiting: deque[tuple[T, Image]] = deque()
 
     def views() -> Iterator[list[View]]:
-        for item, answer in looks:
-            if isinstance(answer, RsnError):
-                on_error(item, answer)
-            else:
-                waiting.append((item, answer.image))
-                if notes is not None:
-                    notes.add(answer.notes)
-                yield answer.views
+        for item, prepared in measured(
+            in_order(prepare, items, threads=threads, ahead=max(PHOTOS_AHEAD, 2 * threads))
+        ):
+            if isinstance(prepared, RsnError):
+                on_error(item, prepared)
+                continue
+            image, cut, said = prepared
+            if notes is not None:
+                notes.add(said)
+            waiting.append((item, image))
+            yield cut
 
     for people in estimator.estimate_views(views()):
         yield *waiting.popleft(), estimator.select(people, detected=detected)
