@@ -12,7 +12,7 @@ import numpy as np
 from moving_people import Camera, Walker, person
 from rsn.inference.smoothing import Smoother
 from rsn.inference.tracking import Tracked, Tracker
-from rsn.inference.video.settings import Smoothing, Tracking
+from rsn.inference.tracking_settings import Smoothing, Tracking
 from rsn.skeletons import COCO_17, Skeleton
 
 FOLDER = Path(__file__).parent

@@ -6,7 +6,7 @@ import pytest
 from moving_people import Camera, Walker, person
 from rsn.inference.smoothing import OneEuro, Smoother
 from rsn.inference.tracking import Tracked
-from rsn.inference.video.settings import Smoothing
+from rsn.inference.tracking_settings import Smoothing
 
 HEIGHT = 200.0
 

@@ -5,7 +5,7 @@ import pytest
 
 from moving_people import Camera, Walker, person
 from rsn.inference.tracking import Tracker, similarities
-from rsn.inference.video.settings import Tracking
+from rsn.inference.tracking_settings import Tracking
 from rsn.skeletons import COCO_17, MPII_16, Skeleton
 
 BOXES_ONLY = Skeleton("boxes", COCO_17.joints, COCO_17.limbs, COCO_17.upper_body)

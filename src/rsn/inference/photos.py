@@ -97,7 +97,6 @@ def estimate_photos(
     detected: whether the boxes are those of a detector, see `PoseEstimator.select`.
     notes: as in `predict_photos`.
     """
-
     images = estimate_images(estimator, paths, read_image, boxes, on_error, detected=detected, notes=notes)
     for path, image, people in images:
         yield Photo(path, image, people)

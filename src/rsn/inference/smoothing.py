@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rsn.crops import FloatArray
 from rsn.inference.tracking import Tracked
-from rsn.inference.video.settings import Smoothing
+from rsn.inference.tracking_settings import Smoothing
 from rsn.people import KEYPOINT_THRESHOLD
 
 FORGOTTEN = 0.5  # seconds after which a joint's past says nothing about its present

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rsn.crops import FloatArray, overlaps
 from rsn.extras import require
-from rsn.inference.video.settings import Tracking
+from rsn.inference.tracking_settings import Tracking
 from rsn.oks import Poses
 from rsn.people import KEYPOINT_THRESHOLD, Person
 from rsn.skeletons import Skeleton

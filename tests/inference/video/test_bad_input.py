@@ -12,7 +12,8 @@ from clips import write_clip
 from command import WHOLE, rsn, rsn_process
 from rsn.errors import AnnotationError, RsnError
 from rsn.inference.estimator import PoseEstimator
-from rsn.inference.video.settings import Smoothing, Tracking, VideoSettings
+from rsn.inference.tracking_settings import Smoothing, Tracking
+from rsn.inference.video.settings import VideoSettings
 from video_runs import SECOND, follow
 
 

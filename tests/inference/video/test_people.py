@@ -14,9 +14,10 @@ from moving_people import Walker
 from rsn.errors import AnnotationError
 from rsn.inference.boxes import BoxFile, whole_image
 from rsn.inference.estimator import PoseEstimator
+from rsn.inference.tracking_settings import Smoothing
 from rsn.inference.video.reading import open_frames
 from rsn.inference.video.run import video_people
-from rsn.inference.video.settings import Smoothing, VideoSettings
+from rsn.inference.video.settings import VideoSettings
 from rsn.people import Person
 from video_runs import SECOND, follow, predict, records
 

@@ -3,28 +3,7 @@
 from dataclasses import dataclass, field
 
 from rsn.errors import RsnError
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """When a person is the same as before."""
-
-    min_similarity: float = 0.2
-    """The mean of OKS and box overlap, 0 to 1, below which two people are two."""
-    max_gap: float = 1.0
-    """Seconds for which somebody may be out of sight and come back as the same person."""
-
-
-@dataclass(frozen=True)
-class Smoothing:
-    """The one-euro filter of each joint (Casiez et al., CHI 2012)."""
-
-    min_cutoff: float = 1.0
-    """Hz; what a joint at rest may tremble at. Lower is calmer; inf leaves joints as they were found."""
-    beta: float = 8.0
-    """How far a moving joint is let through, in Hz for each body size a second. Higher lags less."""
-    speed_cutoff: float = 1.0
-    """Hz; how quickly a joint's speed is believed."""
+from rsn.inference.tracking_settings import Smoothing, Tracking
 
 
 @dataclass(frozen=True)
@@ -53,16 +32,5 @@ class VideoSettings:
             raise RsnError(f"--fps is a number of frames a second, not {self.fps:g}")
         if not 0 <= self.start < self.end:
             raise RsnError(f"a video cannot be done from second {self.start:g} to second {self.end:g}")
-        self._check_following()
-
-    def _check_following(self) -> None:
-        if not 0 <= self.tracking.min_similarity <= 1:
-            raise RsnError(f"a similarity is 0 to 1, not {self.tracking.min_similarity:g}")
-        if not self.tracking.max_gap >= 0:
-            raise RsnError(f"a gap lasts 0 seconds or longer, not {self.tracking.max_gap:g}")
-        smoothing = self.smoothing
-        if not (smoothing.min_cutoff > 0 and smoothing.speed_cutoff > 0 and smoothing.beta >= 0):
-            raise RsnError(
-                "smoothing needs cutoffs above 0 Hz and a beta of 0 or more, not"
-                f" {smoothing.min_cutoff:g}, {smoothing.speed_cutoff:g} and {smoothing.beta:g}"
-            )
+        self.tracking.check()
+        self.smoothing.check()
