@@ -63,6 +63,7 @@ def test_frames_have_the_same_numbers_and_times_in_every_container(tmp_path: Pat
     assert seen(clip) == ORDINARY
     assert seen(clip, start=0.6) == ORDINARY[15:]
     assert seen(clip, start=0.62, end=0.8, every=2) == ORDINARY[16:20:2]
+    assert seen(clip, start=1.16) == ORDINARY[29:]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".flv"])

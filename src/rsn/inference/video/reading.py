@@ -3,7 +3,7 @@
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from itertools import chain
 from os.path import isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ PATIENCE = 10.0  # seconds for which a camera or server may be silent
 MICROSECONDS = 1_000_000
 TIMED = frozenset({"video", "audio", "subtitle", "data"})
 ROUNDING = 1e-6  # seconds
+LONGEST_GROUP = 3_000  # frames; a longer group is decoded rather than kept in memory
+GROUPS = 2  # of frames before the start that are decoded
 LITTLE = 1.0  # seconds that a file may be shorter than it says
 WHOLE_FRAMES = {"rtsp_flags": "prefer_tcp"}  # by UDP, parts of frames are lost where the machine is slow
 _CAMERAS = {
@@ -62,7 +64,10 @@ class Clip(FrameSource):
         require("av", extra="video", for_what="reading a video")
         super().__init__(source, stem_of(source))
         self._settings = settings
-        self._attach()
+        self._container = _open(self.name)
+        self._stream = _picture_stream(self._container, self.name)
+        self._stream.thread_type = "AUTO"
+        self.sound_stream = next(iter(self._container.streams.audio), None)
         # What comes as it is sent is read from its first frame; where that lies is not known before.
         self._live = self._container.duration is None or self._container.format.name == "rtsp"
         # AVI has times in the order in which frames are stored, which may be another than that in which they are shown.
@@ -75,6 +80,10 @@ class Clip(FrameSource):
         self._last: float | None = None  # the time of the last frame
         self._reached = self._ended = -1.0  # when the last packet begins, and when the last one to end does
         self._longest = 0.0  # seconds from one frame to the next
+        self._skipped = 0  # frames before the start that are not decoded
+        self._held: list[
+            float
+        ] = []  # when the frames after those are shown, until the first of them is decoded
 
     def frames(self) -> Generator[Frame]:
         """The frames that the settings ask for."""
@@ -97,87 +106,68 @@ class Clip(FrameSource):
         """Let go of the file or camera."""
         self._container.close()
 
-    def _attach(self) -> None:
-        self._container = _open(self.name)
-        self._stream = _picture_stream(self._container, self.name)
-        self._stream.thread_type = "AUTO"
-        self.sound_stream = next(iter(self._container.streams.audio), None)
-
     def _numbered(self) -> "Iterator[tuple[int, float, VideoFrame]]":
         """Frames with their numbers, counted from the beginning of the video, and their times."""
         number = 0
-        if self._settings.start > 0 and not self._live and not self._stored_order:
-            sought = self._sought()
-            if sought is not None:
-                number, first, rest = sought
-                yield number, self._time_of(first), first
-                number += 1
-                yield from ((number + i, self._time_of(frame), frame) for i, frame in enumerate(rest))
-                return
-        for number, decoded in enumerate(self._decoded()):
-            yield number, self._time_of(decoded), decoded
-
-    def _sought(self) -> "tuple[int, VideoFrame, Iterator[VideoFrame]] | None":
-        """The first frame after a jump to the start, its number, and the frames after it.
-
-        None where a jump leads too far, or to frames without a time: the file is then to be read from the beginning.
-        """
-        import av
-
-        with suppress(av.FFmpegError):
-            self._container.seek(int((self._settings.start + (self._origin or 0)) * MICROSECONDS))
-            frames = self._decoded()
-            first = next(frames, None)
-            if first is not None and first.time is not None and not self.broken:
-                before, missed = self._frames_before(first.time - (self._origin or 0.0))
-                if not missed:
-                    return before, first, frames
-        self._container.close()
-        self._attach()
-        self.broken, self.trouble, self._reached, self._ended = 0, None, -1.0, -1.0
-        self.sound.clear()
-        return None
-
-    def _frames_before(self, seconds: float) -> tuple[int, bool]:
-        """How many frames come before a time, and whether one of them is to be taken; nothing is decoded."""
-        count, missed = 0, False
-        with _open(self.name) as container:
-            stream = _picture_stream(container, self.name)
-            for packet in container.demux(stream):
-                if not packet.size:
-                    continue
-                if packet.dts is not None and self._clock(packet.dts, packet) >= seconds:
-                    break
-                shown = self._seconds(packet)
-                if shown < seconds - ROUNDING:
-                    count += 1
-                    missed |= shown >= self._settings.start - ROUNDING
-        return count, missed
+        for decoded in self._decoded():
+            seconds = self._time_of(decoded)
+            if self._held:  # the first one after those that were not decoded
+                number = self._skipped + sum(shown < seconds - ROUNDING for shown in self._held)
+                self._held.clear()
+            yield number, seconds, decoded
+            number += 1
 
     def _decoded(self) -> "Iterator[VideoFrame]":
         import av
 
         try:
-            for packet in self._container.demux(self._demuxed()):
-                self._note_time(packet)
-                if packet.stream is not self._stream:
-                    if packet.stream is self.sound_stream:
-                        self._keep_sound(packet)
-                    continue
+            for packet in self._packets():
                 try:
                     frames: list[Any] = list(packet.decode())
                 except av.error.EOFError:
                     continue  # the decoder has given all it has
                 except av.FFmpegError:
-                    self._leave_out()
+                    self._leave_out(packet)
                     continue
                 for frame in frames:
                     if frame.is_corrupt:
-                        self._leave_out()
+                        self._leave_out(packet)
                     else:
                         yield frame
         except av.FFmpegError as error:
             self.trouble = _reason(error)
+
+    def _packets(self) -> Iterator[Any]:
+        """The packets of the images; before the start only those of the last two groups of frames.
+
+        A group begins with a key frame and may refer to the group before it. Those that are left out are counted, since
+        decoding them would take long where the start is far into the video.
+        """
+        groups: deque[list[Any]] = deque([[]])
+        for packet in self._container.demux(self._demuxed()):
+            self._note_time(packet)
+            if packet.stream is not self._stream:
+                if packet.stream is self.sound_stream:
+                    self._keep_sound(packet)
+                continue
+            if groups and len(groups[-1]) < LONGEST_GROUP and self._precedes_start(packet):
+                if packet.is_keyframe:
+                    groups.append([])
+                groups[-1].append(packet)
+                if len(groups) > GROUPS:
+                    self._skipped += len(groups.popleft())
+                continue
+            if groups and self._skipped:
+                self._held = [self._seconds(held) for group in groups for held in group]
+            kept = list(chain(*groups, [packet]))
+            groups.clear()
+            yield from kept
+
+    def _precedes_start(self, packet: Any) -> bool:
+        """Whether a packet is stored before the start; unknown, so False, where times do not tell."""
+        if self._live or self._stored_order or packet.dts is None:
+            return False
+        return self._clock(packet.dts, packet) < self._settings.start - ROUNDING
 
     def _demuxed(self) -> "list[Stream]":
         """The streams whose packets are looked at: all of them where the length is that of the longest of them."""
@@ -185,8 +175,9 @@ class Clip(FrameSource):
             return [stream for stream in self._container.streams if stream.type in TIMED]
         return [self._stream, *([self.sound_stream] if self.sound_stream else [])]
 
-    def _leave_out(self) -> None:
-        self.broken += 1
+    def _leave_out(self, packet: Any) -> None:
+        if self._seconds(packet) >= self._settings.start - ROUNDING:
+            self.broken += 1
         if self._slots:
             self._slots.popleft()
 
