@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import chain, zip_longest
 from typing import Any, TypeVar
 
 from rsn.errors import RsnError
@@ -127,9 +126,7 @@ def of_all(answers: Sequence[T]) -> list[T]:
         distributed.all_gather_object(shares, list(answers))
     except RuntimeError as error:
         raise _left() from error
-    missing = object()
-    in_order = chain.from_iterable(zip_longest(*shares, fillvalue=missing))
-    return [answer for answer in in_order if answer is not missing]
+    return [shares[item % count][item // count] for item in range(sum(map(len, shares)))]
 
 
 def _apart(error: Exception) -> RsnError:

@@ -16,7 +16,7 @@ from rsn.errors import RecipeError, RsnWarning
 from rsn.files import make_folder, write_atomically
 from rsn.processes import Processes
 from rsn.training.recipe import AnyRecipe, plain_settings, read_settings, write_recipe
-from rsn.training.states import STATE, STATE_BEFORE, usable_state
+from rsn.training.states import last_state, usable_state
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 LOGS = "logs"
@@ -53,7 +53,7 @@ def open_folder(recipe: AnyRecipe, processes: Processes, *, resume: bool) -> Pat
 
 
 def _check_nothing_is_lost(folder: Path) -> None:
-    if any((folder / name).is_file() for name in (STATE, STATE_BEFORE)):
+    if last_state(folder):
         raise RecipeError(f"{folder} holds a run; go on with --resume, or give another folder: --set output=")
     if any((folder / name).is_file() for name in (BEST, LAST)):
         raise RecipeError(f"{folder} holds the weights of a run; give another folder: --set output=")

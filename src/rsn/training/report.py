@@ -1,7 +1,6 @@
 """Runs told in tables, curves and pictures: one in its own folder, several side by side."""
 
 import math
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from html import escape
 from io import BytesIO
@@ -10,6 +9,7 @@ from pathlib import Path
 from rsn.files import make_folder, write_atomically
 from rsn.networks.published import PublishedResult, published_results
 from rsn.training.history import Run
+from rsn.training.html_page import html_image, html_page, html_table
 
 CURVES, SAMPLES, REPORT = "curves.png", "samples.jpg", "report.md"
 _SHOWN = {
@@ -22,12 +22,6 @@ _PANELS = (
     ("validation/{headline}", "validation AP (MPII: PCKh)", "linear"),
     ("train/learning_rate", "learning rate", "linear"),
 )
-_STYLE = """:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
-th, td { padding: .35rem .7rem; border-bottom: 1px solid #8884; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; background: #fff; border-radius: 6px; }"""
 
 
 def write_run_report(folder: Path) -> Path:
@@ -63,7 +57,7 @@ def write_comparison(folders: Sequence[Path], output: Path) -> Path:
     write_atomically(output / CURVES, curves)
     text = "\n".join(["# Training runs", "", *rows, "", *_legend(), "", f"![Curves]({CURVES})", ""])
     write_atomically(output / REPORT, text.encode())
-    write_atomically(output / "report.html", _page(runs, curves).encode())
+    write_atomically(output / "report.html", html_page("Training runs", _page(runs, curves)).encode())
     return output / "report.html"
 
 
@@ -150,28 +144,14 @@ def _facts(run: Run) -> list[str]:
     ]
 
 
-def _page(runs: Sequence[Run], curves: bytes) -> str:
+def _page(runs: Sequence[Run], curves: bytes) -> Iterator[str]:
     header, *rows = _cells(runs)
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    pictures = "".join(_samples(run) for run in runs)
-    drawn = _image(curves, "png", "Loss, validation AP and learning rate")
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Training runs</title><style>{_STYLE}</style>'
-        '<meta name="viewport" content="width=device-width">'
-        f"<h1>Training runs</h1><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"<p>{escape(' '.join(_legend()))}</p>{drawn}{pictures}"
-        "</html>\n"
-    )
-
-
-def _samples(run: Run) -> str:
-    path = run.folder / SAMPLES
-    if not path.is_file():
-        return ""
-    title = escape(run.folder.name)
-    return f"<h2>{title}</h2>{_image(path.read_bytes(), 'jpeg', f'People that {title} found')}"
-
-
-def _image(data: bytes, kind: str, what: str) -> str:
-    return f'<img alt="{what}" src="data:image/{kind};base64,{b64encode(data).decode()}">'
+    yield html_table(header, rows)
+    yield f"<p>{escape(' '.join(_legend()))}</p>"
+    yield html_image(curves, "png", "Loss, validation AP and learning rate")
+    for run in runs:
+        name, samples = run.folder.name, run.folder / SAMPLES
+        if samples.is_file():
+            yield f"<h2>{escape(name)}</h2>" + html_image(
+                samples.read_bytes(), "jpeg", f"People that {name} found"
+            )

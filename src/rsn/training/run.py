@@ -101,7 +101,13 @@ def _pose_task(
     if Processes.launched().rank == 0:
         _tell_of_coinciding_images(validation, people)
     card = _card(recipe, validation)
-    network = network or _network(recipe, card)
+    if network is None:
+        network = _network(recipe, card)
+    elif network.num_joints != len(card.skeleton):
+        raise RecipeError(
+            f"Invalid network: expected {len(card.skeleton)} keypoints, as the validation set has, got"
+            f" {network.num_joints}; build it with that many"
+        )
     if recipe.norm == "all":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     unreadable = UnreadableImages(people, recipe.most_unreadable)

@@ -3,14 +3,13 @@
 import os
 import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from rsn.errors import RecipeError, RsnWarning
 
@@ -18,11 +17,12 @@ STATE = "last.ckpt"
 STATE_BEFORE = "previous.ckpt"
 
 
-class TwoStates(CheckpointIO):
+class TwoStates(TorchCheckpointIO):
     """Writes a checkpoint beside the last one, which is kept as the previous one once the new one is complete.
 
     At every moment a complete one is there to resume from: a last one that is damaged is not kept. Where a checkpoint
-    cannot be written (a full disk), the run goes on with those it has and says so.
+    cannot be written (a full disk), the run goes on with those it has and says so. Lightning's own writer does neither:
+    it copies from the folder for temporary files, so that a run that is killed may leave half a file.
     """
 
     def save_checkpoint(
@@ -44,18 +44,6 @@ class TwoStates(CheckpointIO):
                 f"{path}: could not be written ({error}); the run goes on, and resumes from the state before"
             )
 
-    def load_checkpoint(
-        self,
-        path: str | Path,
-        map_location: Callable[..., Any] | None = None,
-        weights_only: bool | None = None,
-    ) -> dict[str, Any]:
-        state: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        return state
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        """Nothing: the two states are all there ever are."""
-
 
 def folder_of(trainer: Trainer) -> Path:
     """Where a run writes its states."""
@@ -67,8 +55,7 @@ def folder_of(trainer: Trainer) -> Path:
 
 def last_state(folder: Path) -> Path | None:
     """The last checkpoint of a run that is there, complete or not; None where there is none."""
-    states = (folder / name for name in (STATE, STATE_BEFORE))
-    return next((state for state in states if state.is_file()), None)
+    return next(iter(_states(folder)), None)
 
 
 def usable_state(folder: Path) -> Path:
@@ -77,7 +64,7 @@ def usable_state(folder: Path) -> Path:
     Raises:
         RecipeError: there is none.
     """
-    states = [folder / name for name in (STATE, STATE_BEFORE) if (folder / name).is_file()]
+    states = _states(folder)
     if not states:
         raise RecipeError(f"{folder / STATE}: there is nothing to resume from; train without --resume")
     for state in states:
@@ -87,6 +74,11 @@ def usable_state(folder: Path) -> Path:
     raise RecipeError(
         f"{folder}: every state in it is damaged; train anew, from last.safetensors as start_from"
     )
+
+
+def _states(folder: Path) -> list[Path]:
+    """Those that are there, the last one first."""
+    return [folder / name for name in (STATE, STATE_BEFORE) if (folder / name).is_file()]
 
 
 def _is_complete(state: Path) -> bool:
