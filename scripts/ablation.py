@@ -70,7 +70,7 @@ SWITCHES = {
     ),
     "colours": Switch(("augmentation.colour=0.2",)),
     "two processes": Switch(processes=2),
-    "two processes, SyncBN": Switch(("norm=all",), processes=2),
+    "two processes, SyncBN": Switch(("norm=all",), processes=2),  # on GPUs only
 }
 
 

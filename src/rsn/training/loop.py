@@ -32,7 +32,7 @@ from rsn.training.callbacks import Measure, Progress, Validation
 from rsn.training.folder import BEST, LOGS, open_folder
 from rsn.training.health import FiniteLoss, check_batch_norms
 from rsn.training.module import TrainingModule
-from rsn.training.recipe import AnyRecipe, Compute
+from rsn.training.recipe import AnyRecipe
 from rsn.training.states import STATE, TwoStates, folder_of, last_state
 
 LOG_EVERY = 20  # batches
@@ -87,7 +87,8 @@ def run_task(
         )
     settings, compute = recipe.optimisation, recipe.compute
     share = share_of(processes, settings.batch_size, compute.accumulate)
-    check_compute(compute, processes)
+    if compute.step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
+        raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager")
     with _quiet_lightning():
         seed_everything(recipe.seed, verbose=False)
         task = task_of()
@@ -127,16 +128,6 @@ def share_of(processes: Processes, batch_size: int, parts: int) -> Share:
             f" that each take their share in {parts} parts (compute.accumulate)"
         )
     return Share(processes.rank, processes.count, parts)
-
-
-def check_compute(compute: Compute, processes: Processes) -> None:
-    """Refuse, before anything is written, what could not be done here.
-
-    Raises:
-        RecipeError: captured steps without a GPU, or in several processes, where they were never tried.
-    """
-    if compute.step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
-        raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager")
 
 
 def build_trainer(
