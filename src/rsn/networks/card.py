@@ -20,6 +20,7 @@ METADATA_KEY = "rsn.card"
 COARSEST = 32  # input pixels to a cell of the coarsest level
 LARGEST_INPUT = 2048  # pixels of a side: far above any published, and a crop still fits into memory
 LARGEST_EXTENSION = 10.0
+MOST_KEYPOINTS = 1000  # far above any published, and a network of so many still fits into memory
 
 # Whose way of reading joints off a heatmap, see `rsn.heatmaps.decode`.
 Decoder = Literal["rsn", "mmpose", "unbiased"]
@@ -98,6 +99,10 @@ class Card:
             raise WeightsError(
                 f"an input of {height}x{width} pixels cannot be: height and width must be multiples of {COARSEST}, at"
                 f" most {LARGEST_INPUT}"
+            )
+        if len(self.skeleton) > MOST_KEYPOINTS:
+            raise WeightsError(
+                f"Invalid skeleton: expected at most {MOST_KEYPOINTS} keypoints, got {len(self.skeleton)}"
             )
         for what, name, known in (("decoder", self.decoder, Decoder), ("refine", self.refine, Refine)):
             if name not in get_args(known):

@@ -47,7 +47,7 @@ _IGNORED: list[Any] = [
 
 
 def read_tensors(path: Path, fits: Fits = lambda tensors: True) -> dict[str, Tensor]:
-    """The tensors of the network in a weights file by key, on the CPU, as `unwrapped` finds them.
+    """The tensors of the network in a weights file by key, on the CPU: all of a file with a card, else as `unwrapped`.
 
     A pickle may hold tensors, plain Python values and arrays of numbers; the log of a training run of MMPose is passed
     over. One that asks for anything else is refused.
@@ -67,7 +67,7 @@ def read_tensors(path: Path, fits: Fits = lambda tensors: True) -> dict[str, Ten
         AttributeError,
     ) as error:  # fmt: skip
         raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
-    return unwrapped(checkpoint, str(path), fits)
+    return checkpoint if has_card(path) else unwrapped(checkpoint, str(path), fits)
 
 
 def _unpickled(path: Path) -> Any:
@@ -75,19 +75,6 @@ def _unpickled(path: Path) -> Any:
         warnings.simplefilter("ignore")  # what PyTorch warns of, it then refuses
         with open(path, "rb") as file:  # of a path PyTorch would look at the name
             return torch.load(file, map_location="cpu", weights_only=True)
-
-
-def read_shapes(path: Path) -> dict[str, Tensor]:
-    """The tensors of one of our files by key, on the meta device: as large as those in the file, and without numbers.
-
-    Raises:
-        WeightsError: it cannot be read.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: torch.empty(file.get_slice(key).get_shape(), device="meta") for key in file.keys()}
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
 
 
 def unwrapped(checkpoint: Any, name: str, fits: Fits = lambda tensors: True) -> dict[str, Tensor]:

@@ -14,12 +14,11 @@ from rsn.errors import RsnWarning, UnknownNameError, WeightsError
 from rsn.files import write_atomically
 from rsn.networks.card import Card
 from rsn.networks.catalog import create_model, list_models
-from rsn.networks.checkpoints import has_card, read_card, read_shapes, read_tensors, unwrapped
+from rsn.networks.checkpoints import has_card, read_card, read_tensors, unwrapped
 from rsn.networks.conversion import for_every_stage, layout_of, to_our_layout
 from rsn.networks.network import PoseNetwork
 from rsn.networks.recognition import card_of, network_of
 from rsn.networks.refine import PoseRefine, Refine
-from rsn.networks.wrappers import networks_in
 from rsn.networks.zoo import ZOO, fetch
 from rsn.skeletons import Skeleton
 
@@ -27,6 +26,7 @@ SHIPPED = (
     "rsn18.starter",
     "rsn18.people",
 )  # names of weights inside the package: joints, and boxes of people
+_COUNT = "num_batches_tracked"  # of batch norms; not needed to use weights
 _NAMED_AT_MOST = 10  # keys that an error spells out
 
 
@@ -51,10 +51,7 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> No
     """
 
     def fits(tensors: Mapping[str, Tensor]) -> bool:
-        try:
-            return network_of(to_our_layout(tensors)) == network_of(model.state_dict())
-        except WeightsError:
-            return False
+        return not _misfits(model, _state_for(model, tensors))
 
     if isinstance(source, Mapping):
         _fill(model, unwrapped(source, "the weights", fits), "the weights")
@@ -77,7 +74,7 @@ def load_model(source: str | Path) -> tuple[PoseNetwork, Card]:
 
 
 def load_card(source: str | Path) -> Card:
-    """The card alone, as `load_model` has it."""
+    """The card alone, as `load_model` has it; whether the tensors are of its network is not checked."""
     path = weights_path(source)
     return _card(source, path, {} if has_card(path) else read_tensors(path))
 
@@ -87,7 +84,7 @@ def save_weights(path: Path, model: nn.Module, card: Card, *, half: bool = False
     state = {
         key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in model.state_dict().items()
-        if not key.endswith("num_batches_tracked")
+        if not key.endswith(_COUNT)
     }
     write_atomically(path, save(state, card.to_metadata()))
 
@@ -112,7 +109,7 @@ def convert_weights(
         raise WeightsError(f"{output}: converted weights are named OUT.safetensors")
     path = weights_path(source)
     tensors = read_tensors(path)
-    card = _checked_card(source, path) if has_card(path) else _card_of(source, tensors, skeleton, input_size)
+    card = read_card(path) if has_card(path) else _card_of(source, tensors, skeleton, input_size)
     save_weights(output, _network(card, tensors, source), card, half=half)
     return card
 
@@ -147,24 +144,17 @@ def known_weights() -> list[str]:
 
 
 def _card(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) -> Card:
+    """The card in a file, or one for weights without; an `RsnWarning` says what is assumed then."""
     if has_card(path):
-        return _checked_card(source, path)
+        return read_card(path)
     card = _card_of(source, tensors)
     if str(source) not in ZOO:
-        _say_what_is_assumed(source, card)
-    return card
-
-
-def _checked_card(source: str | Path, path: Path) -> Card:
-    """The card in a file, which may say anything, if the tensors are of the network that it names."""
-    card = read_card(path)
-    try:
-        found = network_of(to_our_layout(next(iter(networks_in(read_shapes(path)).values()))))
-    except WeightsError as error:
-        raise WeightsError(f"{source}: {error}") from error
-    said = (card.model, len(card.skeleton), card.refine)
-    if found != said:
-        raise WeightsError(f"{source}: its card is of {_told(*said)}, its tensors are of {_told(*found)}")
+        warnings.warn(
+            f"{source}: has no model card; taken as {card.notes}: {card.summary()}; where that is wrong, say so with"
+            " rsn models convert",
+            RsnWarning,
+            stacklevel=3,
+        )
     return card
 
 
@@ -181,15 +171,6 @@ def _card_of(
     return ZOO[str(source)].complete(card) if str(source) in ZOO else card
 
 
-def _say_what_is_assumed(source: str | Path, card: Card) -> None:
-    warnings.warn(
-        f"{source}: has no model card; taken as {card.notes}: {card.summary()}; where that is wrong, say so with rsn"
-        " models convert",
-        RsnWarning,
-        stacklevel=4,
-    )
-
-
 def _network(card: Card, tensors: Mapping[str, Tensor], source: str | Path) -> PoseNetwork:
     network = create_model(card.model, num_joints=len(card.skeleton), refine=card.refine)
     _fill(network, tensors, str(source))
@@ -202,15 +183,16 @@ def _told(model: str, num_joints: int, refine: Refine) -> str:
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    state = to_our_layout(tensors)
+    state = _state_for(model, tensors)
     _refuse_broken(state, name)
-    started = (
-        layout_of(tensors) == "torchvision"
-    )  # only what a ResNet has: the rest of the network stays as it is
-    if started and isinstance(model, PoseNetwork):
-        state = for_every_stage(state, len(model.stages))
     rewired = _wire_like(model, state)
-    problems = _misfits(model, state, lambda key: not started or key.startswith("stem.") or ".down." in key)
+    if layout_of(tensors) == "torchvision" and isinstance(
+        stages := getattr(model, "stages", None), nn.ModuleList
+    ):
+        state = for_every_stage(state, len(stages))
+        problems = _misfits(model, state, lambda key: key.startswith("stem.") or ".down." in key)
+    else:
+        problems = _misfits(model, state)
     if problems:
         for machine in rewired:
             machine.set_one_map(not machine.one_map)
@@ -218,6 +200,12 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
             f"{name}: {len(problems)} tensors do not fit this network{_what_it_is(state)}: {_first(problems)}"
         )
     model.load_state_dict(state, strict=False)
+
+
+def _state_for(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by the names that the network has: as they are if the names are its own, else in our layout."""
+    state = {key: value for key, value in tensors.items() if not key.endswith(_COUNT)}
+    return state if state.keys() == _wanted(model).keys() else to_our_layout(tensors)
 
 
 def _refuse_broken(state: Mapping[str, Tensor], name: str) -> None:
@@ -255,12 +243,15 @@ def _wire_like(model: nn.Module, state: Mapping[str, Tensor]) -> list[PoseRefine
     return changed
 
 
-def _misfits(model: nn.Module, state: Mapping[str, Tensor], is_wanted: Callable[[str], bool]) -> list[str]:
-    wanted = {
-        key: tuple(value.shape)
-        for key, value in model.state_dict().items()
-        if is_wanted(key) and not key.endswith("num_batches_tracked")
-    }
+def _wanted(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors that weights must have, by key."""
+    return {key: tuple(value.shape) for key, value in model.state_dict().items() if not key.endswith(_COUNT)}
+
+
+def _misfits(
+    model: nn.Module, state: Mapping[str, Tensor], is_wanted: Callable[[str], bool] = lambda key: True
+) -> list[str]:
+    wanted = {key: shape for key, shape in _wanted(model).items() if is_wanted(key)}
     problems = [f"{key} is missing" for key in wanted if key not in state]
     problems += [f"{key} is not part of the network" for key in state if key not in wanted]
     problems += [
