@@ -7,6 +7,7 @@ from rsn.crops import Image
 from rsn.datasets.loading import Batch, Draw, TrainingCrops
 from rsn.heatmaps import encode
 from rsn.inference.drawing import draw_heatmaps, draw_people
+from rsn.networks.card import Decoder
 from rsn.people import EMPTY, Person
 from rsn.skeletons import Skeleton
 from rsn.training.recipe import Recipe
@@ -29,16 +30,17 @@ def draw_preview(recipe: Recipe, *, people: int, seed: int) -> Image:
     everyone = training_people(recipe, read_people(recipe.validation).skeleton)
     crops = TrainingCrops(everyone, recipe.input_size, recipe.augmentation, seed=seed)
     chosen = np.random.default_rng(seed).permutation(len(everyone))[:people]
-    pairs = [_pair(crops[Draw(0, int(person))], everyone.skeleton) for person in chosen]
+    pairs = [_pair(crops[Draw(0, int(person))], everyone.skeleton, recipe.decoder) for person in chosen]
     blank = np.full_like(pairs[0], 255)
     pairs += [blank] * (-len(pairs) % COLUMNS)
     rows = [np.hstack(pairs[start : start + COLUMNS]) for start in range(0, len(pairs), COLUMNS)]
     return np.vstack(rows)
 
 
-def _pair(crop: Batch, skeleton: Skeleton) -> NDArray[np.uint8]:
+def _pair(crop: Batch, skeleton: Skeleton, decoder: Decoder) -> NDArray[np.uint8]:
     pixels = np.ascontiguousarray(crop["image"].permute(1, 2, 0).numpy())
-    targets = encode(crop["keypoints"][None], crop["visibility"][None], (pixels.shape[0], pixels.shape[1]))
+    size = (pixels.shape[0], pixels.shape[1])
+    targets = encode(crop["keypoints"][None], crop["visibility"][None], size, decoder=decoder)
     visible = (crop["visibility"] > 0).double().numpy()
     person = Person.from_joints(np.zeros(4), crop["keypoints"].numpy(), visible + EMPTY)
     return np.hstack([draw_people(pixels, [person], skeleton), draw_heatmaps(pixels, targets[0, -1].numpy())])
