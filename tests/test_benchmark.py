@@ -1,6 +1,8 @@
 """The benchmark command: every stage, engines side by side, and sentences for mistakes."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,6 +27,17 @@ def test_engines_are_compared_stage_by_stage(random_weights: Path, tmp_path: Pat
         assert entry["engine"] in done.stdout
     assert document["peak_memory"] > 50
     assert "peak memory" in done.stdout
+
+
+def test_benchmark_runs_without_the_module_resource(random_weights: Path) -> None:
+    """Windows does not have it."""
+    options = ["benchmark", str(random_weights), "--engine", "torch", "--device", "cpu", "--repeats", "1"]
+    code = (
+        f"import sys; sys.modules['resource'] = None; from rsn.cli import main; sys.argv += {options}; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "peak memory: unknown" in done.stdout
 
 
 def test_what_cannot_be_measured_is_one_sentence(random_weights: Path) -> None:

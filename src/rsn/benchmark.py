@@ -1,7 +1,6 @@
 """How long prediction takes here, stage by stage, by one engine or several beside each other."""
 
 import platform
-import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -70,7 +69,8 @@ class Report:
     """All stages of prediction.
 
     read: for a photo of 640 x 480 pixels, JPEG. crop, decode: for a person.
-    peak_memory: the most MiB that this process has held; of one engine where only one ran.
+    peak_memory: the most MiB that this process has held, None where the system does not say; of one engine where only
+    one ran.
     """
 
     machine: str
@@ -81,7 +81,7 @@ class Report:
     crop: Times
     decode: Times
     engines: list[EngineTimes]
-    peak_memory: float
+    peak_memory: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -103,7 +103,8 @@ class Report:
         for engine in self.engines:
             more = f"{engine.single.median:9.2f}{engine.throughput:9.1f}{engine.start:9.1f}"
             lines.append(_line(engine.engine, engine.infer) + more)
-        return "\n".join([*lines, "", f"peak memory: {self.peak_memory:.0f} MiB"])
+        peak = "unknown" if self.peak_memory is None else f"{self.peak_memory:.0f} MiB"
+        return "\n".join([*lines, "", f"peak memory: {peak}"])
 
 
 def benchmark(
@@ -183,8 +184,12 @@ def machine() -> str:
     return f"{name}, {torch.get_num_threads()} threads; {versions}"
 
 
-def peak_memory() -> float:
-    """MiB of main memory that this process has held at most."""
+def peak_memory() -> float | None:
+    """MiB of main memory that this process has held at most; None on Windows, where Python does not say."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
