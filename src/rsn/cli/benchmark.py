@@ -19,7 +19,7 @@ class Benchmark:
     engine: tuple[Choice, ...] = ("auto",)
     """What runs the network; of several there is a table that compares them."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
+    """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
     batch_size: int = 32
     """People that the network looks at together."""
     flip: bool = False

@@ -40,7 +40,7 @@ class Predict(FindingOptions):
     engine: Choice = "auto"
     """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes CUDA where there is one."""
+    """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
     batch_size: int = 32
     """People that the network looks at together."""
 

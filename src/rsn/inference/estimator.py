@@ -144,7 +144,7 @@ class PoseEstimator(MadeFromArguments):
         engine: what runs the network, one of `engines.ENGINES`; "auto" takes the fastest that is installed and as
             exact as PyTorch, see `engines.choose`, or that of an exported file, or PyTorch for a network that was
             passed in (others convert it first, which takes seconds).
-        device: "auto" (CUDA where there is one that the engine can use, else the CPU) or a PyTorch device.
+        device: "auto" (the first of CUDA, MPS and the CPU that is here and the engine can use) or a PyTorch device.
         person_threshold: people whose score (box score times mean keypoint score) is lower are left out. By default
             detected people below what the weights say are left out, and people in given boxes are all reported.
         flip: also run each crop mirrored and average the heatmaps (flip test): twice the work, a little better.
@@ -188,6 +188,7 @@ class PoseEstimator(MadeFromArguments):
         if engine == "auto":
             engine = _engine_for(sources)
         self.engine, self.device = choose(engine, device)
+        self._device_name = device  # a detector that "auto" is for may choose another device
         self.members = open_members(
             sources, cards, weights, engine=self.engine, device=self.device, keep=not one_at_a_time
         )
@@ -206,7 +207,7 @@ class PoseEstimator(MadeFromArguments):
         """Opened here, since many never need it; raises what `open_detector` does."""
         with self._opening:
             if isinstance(self._detector, str | Path):
-                self._detector = open_detector(self._detector, device=str(self.device))
+                self._detector = open_detector(self._detector, device=self._device_name)
             return self._detector
 
     def __call__(

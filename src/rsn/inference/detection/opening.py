@@ -29,7 +29,7 @@ def open_detector(
         source: `starter`, ours, which is in the package; `rtdetr` or `dfine`, or a model of these families as
             OWNER/NAME on the Hugging Face hub (fetched once by transformers) or in a folder; an ONNX file of the
             YOLOX, RTMDet or RT-DETR families; or a weights file of ours (.safetensors) that was trained on boxes.
-        device: "auto" (CUDA where there is one, else the CPU) or a PyTorch device.
+        device: "auto" (CUDA, else MPS, else the CPU) or a PyTorch device.
         box_threshold: boxes with lower scores are left out; by default `default_box_threshold`.
 
     Raises:

@@ -40,25 +40,28 @@ ENGINES: tuple[str, ...] = get_args(EngineName)
 # What "auto" looks for, fastest first, among the engines that give the network's own answers (docs/speed.md). CUDA gets
 # PyTorch, which starts at once; what is faster there rounds more or compiles for minutes.
 _PREFERRED_ON_CPU: tuple[EngineName, ...] = ("openvino", "torch")
+_USABLE = {
+    "onnxruntime": ("cuda", "cpu"),
+    "openvino": ("cpu",),
+}  # the devices of libraries that cannot use all
 
 
 def choose(engine: str, device: str) -> "tuple[str, torch.device]":
     """The engine and the device that are meant by names, of which "auto" leaves the choice to us.
 
-    "auto" is the fastest engine that is installed and as exact as PyTorch, and CUDA where there is one that the
-    engine can use. Whatever else is named is taken exactly.
+    "auto" is the fastest engine that is installed and as exact as PyTorch, and the first of CUDA, MPS (Apple's GPUs)
+    and the CPU that is here and that the engine can use. Whatever else is named is taken exactly.
 
     Raises:
         UnknownNameError: no engine of that name.
         DeviceError: no such device here, or the engine cannot use it.
     """
-    from rsn.inference.devices import pick_device
+    from rsn.inference.devices import PREFERRED, pick_device
 
     if engine not in ("auto", *ENGINES):
         raise UnknownNameError("engine", engine, ["auto", *ENGINES])
-    on_cpu_only = engine.startswith("openvino")
-    place = pick_device("cpu" if on_cpu_only and device == "auto" else device)
-    if on_cpu_only and place.type != "cpu":
+    place = pick_device(device, usable=_USABLE.get(engine.partition("-")[0], PREFERRED))
+    if engine.startswith("openvino") and place.type != "cpu":
         raise DeviceError(
             f"engine {engine} runs on the CPU; leave out device {device}, or choose engine torch"
         )
