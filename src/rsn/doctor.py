@@ -44,7 +44,11 @@ def examine() -> Iterator[Finding]:
     libraries = ("torch", "numpy", "opencv-python-headless")
     yield Finding("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
     yield from _devices()
-    yield from _engines()
+    there = [
+        engine for engine in ENGINES if find_spec(engine.partition("-")[0])
+    ]  # named as their libraries are
+    engine, device = choose("auto", "auto")
+    yield Finding("engines", f"{', '.join(there)}; auto takes {engine} on {device}")
     yield from _extras()
     folder = cache_folder()
     yield Finding("cache", f"{folder} ({'there' if folder.is_dir() else 'made at the first fetch'})")
@@ -61,14 +65,6 @@ def _devices() -> Iterator[Finding]:
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)
         yield Finding(f"cuda:{number}", f"{about.name}, {about.total_memory / 2**30:.0f} GiB")
-
-
-def _engines() -> Iterator[Finding]:
-    there = [
-        engine for engine in ENGINES if find_spec(engine.partition("-")[0])
-    ]  # named as their libraries are
-    engine, device = choose("auto", "auto")
-    yield Finding("engines", f"{', '.join(there)}; auto takes {engine} on {device}")
 
 
 def _extras() -> Iterator[Finding]:

@@ -157,7 +157,7 @@ def _not_a_list(path: Path) -> None:
         (_two_files, "the server wants one file"),
         (_with_more_fields, "entry 0 has other fields"),
         (_not_a_list, "not a list of results"),
-        (Path.unlink, "no such file"),
+        (Path.unlink, "No such file"),
     ],
 )
 def test_a_damaged_zip_is_one_sentence(tmp_path: Path, damage: Callable[[Path], None], says: str) -> None:

@@ -1,8 +1,7 @@
 """rsn bulk: very many photos in, Parquet files of people out."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from os.path import isfile
 from pathlib import Path
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from rsn.bulk.run import Tally
 
 SPELLED_OUT = 5  # parts that failed
-EVERY = 30.0  # seconds between lines of progress where no terminal shows it
+EVERY = 10.0  # seconds between lines of progress
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,16 @@ class Bulk(FindingOptions):
 
         settings = self._settings()
         self.tell_detector()
-        with _shown() as report:
-            tally = estimate_in_bulk(
-                settings,
-                self.output,
-                report,
-                device=self.device,
-                batch_size=self.batch_size,
-                address=self.address,
-                workers=self.workers,
-                photos_per_part=self.photos_per_part,
-            )
+        tally = estimate_in_bulk(
+            settings,
+            self.output,
+            _progress(),
+            device=self.device,
+            batch_size=self.batch_size,
+            address=self.address,
+            workers=self.workers,
+            photos_per_part=self.photos_per_part,
+        )
         return self._tell(tally)
 
     def _settings(self) -> "Settings":
@@ -141,25 +139,17 @@ class Bulk(FindingOptions):
         return 1 if tally.failed or tally.unreadable else 0
 
 
-@contextmanager
-def _shown() -> "Iterator[Callable[[Tally], None]]":
-    """What shows progress: a line that changes on a terminal, else a new line now and then."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status("looking for photos") as status:
-            yield lambda tally: status.update(tally.progress())
-        return
+def _progress() -> "Callable[[Tally], None]":
+    """What shows the progress now and then."""
     last = time.monotonic()
 
-    def now_and_then(tally: "Tally") -> None:
+    def show(tally: "Tally") -> None:
         nonlocal last
         if tally.left and time.monotonic() - last > EVERY:
             last = time.monotonic()
             say(tally.progress())
 
-    yield now_and_then
+    return show
 
 
 def _absolute(name: str) -> str:

@@ -1,7 +1,8 @@
 """Options that verbs which run a model on a data set have in common, and what follows from them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
@@ -11,12 +12,12 @@ from rsn.inference.engines import Choice
 from rsn.processes import Processes
 
 if TYPE_CHECKING:
-    from rsn.evaluation.run import ImageBoxes
+    from rsn.datasets.labelled import ImageFile
+    from rsn.evaluation.run import BoxSet, ImageBoxes
     from rsn.inference.box_checks import BoxNotes
     from rsn.inference.estimator import PoseEstimator
 
 T = TypeVar("T")
-_Nms = Literal["none", "oks", "soft-oks"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +77,41 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelectionOptions:
+class SelectionOptions(ModelOptions):
     """Which boxes are looked at, and which people stay."""
 
     box_threshold: float = 0.0
     """Leave out boxes of a file that score lower."""
     box_category: Annotated[str | None, tyro.conf.arg(metavar="NAME|ID|any")] = None
     """Of a file of boxes that has several categories, the one to look at; by default people."""
-    nms: _Nms = "none"
+    nms: Literal["none", "oks", "soft-oks"] = "none"
     """What becomes of people found twice: they stay, are left out (oks), or are ranked lower (soft-oks)."""
     nms_threshold: float = 0.9
     """OKS from which two people are one; for soft-oks, the smaller the lower doubles are ranked."""
+
+    def estimate(
+        self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", **options: Any
+    ) -> "tuple[list[dict[str, Any]], BoxNotes]":
+        """As `ModelOptions.estimate`, with OKS-NMS as asked for."""
+        return super().estimate(estimator, boxes, nms=self.nms, nms_threshold=self.nms_threshold, **options)
+
+    def read_boxes(
+        self,
+        path: Path,
+        files: "Iterable[ImageFile]",
+        images: Path,
+        category_ids: Collection[int | str] = (1,),
+    ) -> "BoxSet":
+        """The boxes of a file that are asked for, in images that are there."""
+        from rsn.datasets.image_files import check_files
+        from rsn.evaluation.run import read_boxes
+
+        boxes = read_boxes(
+            path,
+            list(files),
+            category=self.box_category,
+            category_ids=category_ids,
+            min_score=self.box_threshold,
+        )
+        check_files({image.image.path for image in boxes.images}, images)
+        return boxes

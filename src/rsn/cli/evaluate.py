@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rsn.cli.estimating import ModelOptions, SelectionOptions
+from rsn.cli.estimating import SelectionOptions
 from rsn.cli.progress import say
 from rsn.errors import RsnError
 from rsn.files import write_atomically
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(ModelOptions, SelectionOptions):
+class Evaluate(SelectionOptions):
     """Measure a model, or several averaged, on a labelled data set: the ten COCO figures, or MPII's PCKh."""
 
     annotations: Path
@@ -87,12 +87,7 @@ class Evaluate(ModelOptions, SelectionOptions):
         say(f"boxes: {'the labelled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
         with together() as processes:
             found, notes = self.estimate(
-                estimator,
-                boxes.images,
-                skeleton=body,
-                category_id=people.category_id,
-                nms=self.nms,
-                nms_threshold=self.nms_threshold,
+                estimator, boxes.images, skeleton=body, category_id=people.category_id
             )
         if processes.rank == 0:
             self._write_results(found)
@@ -124,22 +119,13 @@ class Evaluate(ModelOptions, SelectionOptions):
 
     def _boxes(self, document: Any, people: "PoseDataset") -> "BoxSet":
         from rsn.datasets.coco import image_files
-        from rsn.datasets.image_files import check_files
-        from rsn.evaluation.run import BoxSet, labelled_boxes, read_boxes
+        from rsn.evaluation.run import BoxSet, labelled_boxes
 
         if self.boxes == "gt":
             known = people.with_joints()
             return BoxSet(labelled_boxes(known), known.left_out)
-        images = list(image_files(document, self.annotations, self.images).values())
-        boxes = read_boxes(
-            Path(self.boxes),
-            images,
-            category=self.box_category,
-            category_ids=people.category_ids,
-            min_score=self.box_threshold,
-        )
-        check_files({image.image.path for image in boxes.images}, self.images)
-        return boxes
+        files = image_files(document, self.annotations, self.images).values()
+        return self.read_boxes(Path(self.boxes), files, self.images, people.category_ids)
 
     def _write_results(self, found: list[dict[str, Any]]) -> None:
         if self.results:

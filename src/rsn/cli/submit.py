@@ -11,7 +11,7 @@ from rsn.cli.progress import say
 
 
 @dataclass(frozen=True, kw_only=True)
-class CocoTestdev(ModelOptions, SelectionOptions):
+class CocoTestdev(SelectionOptions):
     """Find the people of COCO's test-dev and write the zip that its evaluation server takes."""
 
     annotations: Path
@@ -28,10 +28,9 @@ class CocoTestdev(ModelOptions, SelectionOptions):
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
         from rsn.datasets.coco import image_files, read_json
-        from rsn.datasets.image_files import check_files
         from rsn.datasets.labelled import PoseDataset
         from rsn.errors import AnnotationError
-        from rsn.evaluation.run import check_same_body, read_boxes
+        from rsn.evaluation.run import check_same_body
         from rsn.evaluation.submission import PERSON, check_testdev, testdev_name, write_testdev
         from rsn.files import expect_file
         from rsn.processes import together
@@ -43,20 +42,10 @@ class CocoTestdev(ModelOptions, SelectionOptions):
         estimator = self.estimator()
         check_same_body(estimator, PoseDataset(COCO_17, ()))
         listed = image_files(read_json(self.annotations), self.annotations, self.images)
-        boxes = read_boxes(
-            self.boxes, list(listed.values()), category=self.box_category, min_score=self.box_threshold
-        )
-        check_files({image.image.path for image in boxes.images}, self.images)
+        boxes = self.read_boxes(self.boxes, listed.values(), self.images)
         say(f"boxes: {self.boxes}; {boxes.summary()}")
         with together() as processes:
-            found, _ = self.estimate(
-                estimator,
-                boxes.images,
-                skeleton=COCO_17,
-                category_id=PERSON,
-                nms=self.nms,
-                nms_threshold=self.nms_threshold,
-            )
+            found, _ = self.estimate(estimator, boxes.images, skeleton=COCO_17, category_id=PERSON)
         if processes.rank > 0:
             return 0
         if not found:

@@ -3,15 +3,13 @@
 import json
 import math
 import re
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from rsn.errors import AnnotationError, RsnError
 from rsn.files import write_atomically
@@ -104,20 +102,14 @@ def _read(path: Path) -> list[Any]:
                     f" {testdev_name('ALGORITHM')}.json and nothing else"
                 )
             entries = json.loads(archive.read(names[0]))
-    except FileNotFoundError:
-        raise AnnotationError(f"{path}: there is no such file") from None
-    except (
-        BadZipFile,
-        zlib.error,
-        EOFError,
-        struct.error,
-        RuntimeError,
-    ) as error:  # the last: encrypted, too new
-        raise AnnotationError(f"{path}: not a whole zip file ({error}); write it anew") from error
+    except AnnotationError:
+        raise
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise AnnotationError(f"{path}: the file inside is not valid JSON ({error})") from error
+    except Exception as error:  # of a damaged, encrypted or too new file; zipfile has many kinds
+        raise AnnotationError(f"{path}: not a whole zip file ({error}); write it anew") from error
     if not isinstance(entries, list):
         raise AnnotationError(f"{path}: the file inside is not a list of results")
     return entries
