@@ -190,9 +190,15 @@ def _draw_figure(canvas: Image, figure: _Figure, skeleton: Skeleton) -> None:
     if not patch.size:
         return
     inside = replace(figure, joints=figure.joints - low)
-    layer = _Layer(patch.copy(), np.zeros(patch.shape[:2], np.float32))
-    layer.fill([*_limbs(inside, skeleton), *_discs(inside, skeleton)])
-    patch[:] = cv2.blendLinear(layer.colours, patch, layer.opacity, 1 - layer.opacity)
+    # Where nothing is drawn the colours are the patch's own, so that opacity may reach a little farther than a shape.
+    colours, opacity = patch.copy(), np.zeros(patch.shape[:2], np.float32)
+    capsules = [*_limbs(inside, skeleton), *_discs(inside, skeleton)]
+    outlines = _outlines(capsules)
+    around = np.rint(outlines + np.sign(outlines - outlines.mean(1, keepdims=True))).astype(np.int32)
+    for capsule, outline, wider in zip(capsules, _fixed(outlines), around, strict=True):
+        cv2.fillConvexPoly(colours, outline, capsule.colour, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(opacity, wider, capsule.opacity)
+    patch[:] = cv2.blendLinear(colours, patch, opacity, 1 - opacity)
 
 
 class _Capsule(NamedTuple):
@@ -204,25 +210,6 @@ class _Capsule(NamedTuple):
     end_radius: float
     colour: Colour
     opacity: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """What is drawn over a patch, (h, w, 3) uint8 RGB, and how opaque it is, (h, w) float32.
-
-    Where nothing is drawn the colours are the patch's own, so that opacity may reach a little farther than a shape.
-    """
-
-    colours: Image
-    opacity: NDArray[np.float32]
-
-    def fill(self, capsules: Sequence[_Capsule]) -> None:
-        """Fill shapes one over the other; their edges are antialiased."""
-        outlines = _outlines(capsules)
-        around = np.rint(outlines + np.sign(outlines - outlines.mean(1, keepdims=True))).astype(np.int32)
-        for capsule, outline, wider in zip(capsules, _fixed(outlines), around, strict=True):
-            cv2.fillConvexPoly(self.colours, outline, capsule.colour, cv2.LINE_AA, _SHIFT)
-            cv2.fillConvexPoly(self.opacity, wider, capsule.opacity)
 
 
 def _limbs(figure: _Figure, skeleton: Skeleton) -> Iterator[_Capsule]:

@@ -42,10 +42,8 @@ def create_app(
     app.state.service = service
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     app.add_middleware(Answers, metrics=service.metrics)
-    app.add_exception_handler(Refused, _refuse)
-    app.add_exception_handler(RequestValidationError, _misread)
-    app.add_exception_handler(ClientDisconnect, _hung_up)
-    app.add_exception_handler(Exception, _fail)
+    for kind in (Refused, RequestValidationError, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, _refuse)
     app.include_router(router)
     app.mount(
         "/", StaticFiles(directory=str(resources.files("rsn.serving") / "page"), html=True), name="page"
@@ -54,20 +52,18 @@ def create_app(
 
 
 async def _refuse(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Refused)
-    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return JSONResponse({"detail": str(error)}, error.status, headers)
-
-
-async def _misread(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, 422)
-
-
-async def _hung_up(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": "the client hung up"}, HUNG_UP)
-
-
-async def _fail(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": "something went wrong here; the server's log has the reason"}, 500)
+    """One sentence, with the status that says whose fault it was."""
+    headers: dict[str, str] = {}
+    match error:
+        case Refused():
+            status, detail = error.status, str(error)
+            if error.retry_after is not None:
+                headers = {"Retry-After": str(error.retry_after)}
+        case RequestValidationError():
+            first = error.errors()[0]
+            status, detail = 422, f"{first['loc'][-1]}: {first['msg']}"
+        case ClientDisconnect():
+            status, detail = HUNG_UP, "the client hung up"
+        case _:
+            status, detail = 500, "something went wrong here; the server's log has the reason"
+    return JSONResponse({"detail": detail}, status, headers)

@@ -80,20 +80,16 @@ class FrameFolder(FrameSource):
 
     def __init__(self, folder: Path, settings: VideoSettings) -> None:
         rate = settings.fps or 25.0
-        times = [(i / rate, path) for i, path in enumerate(find_images([folder]))]
-        kept = [
-            (number, moment)
-            for number, moment in enumerate(times)
-            if settings.start <= moment[0] < settings.end
-        ]
-        self._numbered = kept[:: settings.every]
+        timed = [(number, number / rate, path) for number, path in enumerate(find_images([folder]))]
+        kept = [frame for frame in timed if settings.start <= frame[1] < settings.end]
+        self._kept = kept[:: settings.every]
         self._lasts = settings.every / rate
         super().__init__(str(folder), folder.resolve().name)
-        self.expected = len(self._numbered)
+        self.expected = len(self._kept)
 
     def frames(self) -> Generator[Frame]:
         """The pictures; one that cannot be read counts as broken."""
-        for number, (seconds, path) in self._numbered:
+        for number, seconds, path in self._kept:
             try:
                 yield Frame(path, number, seconds, read_image(path), self._lasts)
             except ImageError:

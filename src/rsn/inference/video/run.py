@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rsn.crops import FloatArray
 from rsn.inference.box_checks import BoxNotes
 from rsn.inference.boxes import BoxSource
 from rsn.inference.drawing import draw_scene
@@ -168,21 +167,14 @@ def _carried(
 
 
 def _expected_scene(frame: Frame, tracker: Tracker) -> Scene:
-    """The boxes of people who are still to be seen: some of their joints were found, and they are within the image."""
-    height, width = frame.image.shape[:2]
+    """The boxes, within the image, of people of whom enough keypoints were found in the frame before."""
     seen = [
         person
         for person in tracker.expected(frame.seconds)
         if np.count_nonzero(person.scores >= tracker.keypoint_threshold) >= FEWEST_JOINTS
-        and _meet(person.box, width, height)
     ]
-    return Scene.of(frame.image, [person.box for person in seen], [person.box_score for person in seen])
-
-
-def _meet(box: FloatArray, width: int, height: int) -> bool:
-    """Whether a box shares area with an image."""
-    x, y, box_width, box_height = box
-    return bool(x < width and y < height and x + box_width > 0 and y + box_height > 0)
+    boxes, scores = [person.box for person in seen], [person.box_score for person in seen]
+    return Scene.within(frame.image, boxes, scores)[0]
 
 
 def _once(estimator: PoseEstimator, people: list[Person], *, detected: bool) -> list[Person]:
