@@ -4,9 +4,9 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 Words = tuple[str, ...]
+Counterparts = tuple[int, int, Words]
 
 # Words for left and right. Those of one letter are also found within short words (FL, FR) and glued to others (Lwrist).
 _SIDES = (
@@ -55,17 +55,8 @@ def says_side(name: str) -> bool:
     return len(words) > 1 and ("left" in words or "right" in words)
 
 
-@dataclass(frozen=True)
-class Counterparts:
-    """Two names that differ in nothing but the side: their places, and the words that they share."""
-
-    left: int
-    right: int
-    shared: Words
-
-
 def counterparts(names: Sequence[str]) -> list[Counterparts]:
-    """The names that are each other's counterpart on the other side.
+    """The names that are each other's counterpart on the other side: (left, right) places, and the words they share.
 
     Where a name says several sides (left_eye_right_corner), its counterpart is that with all of them exchanged, or else
     that with one of them. A name that could belong to two others belongs to none.
@@ -73,9 +64,9 @@ def counterparts(names: Sequence[str]) -> list[Counterparts]:
     words = [_words(name) for name in names]
     found: list[Counterparts] = []
     for readings in (_all_sides, _one_side, _side_within):
-        taken = {place for pair in found for place in (pair.left, pair.right)}
+        taken = {place for pair in found for place in pair[:2]}
         found += _unique(words, taken, readings)
-    return sorted(found, key=lambda pair: pair.left)
+    return sorted(found)
 
 
 def plain_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -85,9 +76,8 @@ def plain_names(names: Sequence[str]) -> tuple[str, ...]:
     """
     alone = [plain_name(name) for name in names]
     together = list(alone)
-    for pair in counterparts(names):
-        for side, place in (("left", pair.left), ("right", pair.right)):
-            together[place] = _joined(side, pair.shared)
+    for left, right, shared in counterparts(names):
+        together[left], together[right] = _joined("left", shared), _joined("right", shared)
     repeated = Counter(together)
     return tuple(
         plain if repeated[plain] == 1 else single for plain, single in zip(together, alone, strict=True)
@@ -159,12 +149,13 @@ def _unique(
     for place, name in enumerate(words):
         if place not in taken:
             places.setdefault(name, []).append(place)
-    possible: dict[tuple[int, int], Counterparts] = {}
-    for name, lefts in places.items():
-        for other, shared in readings(name):
-            for right in places.get(other, ()):
-                possible |= {
-                    (left, right): Counterparts(left, right, shared) for left in lefts if left != right
-                }
+    possible = {
+        (left, right): shared
+        for name, lefts in places.items()
+        for other, shared in readings(name)
+        for right in places.get(other, ())
+        for left in lefts
+        if left != right
+    }
     ends = Counter(place for pair in possible for place in pair)
-    return [pair for key, pair in possible.items() if all(ends[place] == 1 for place in key)]
+    return [(*pair, shared) for pair, shared in possible.items() if all(ends[place] == 1 for place in pair)]

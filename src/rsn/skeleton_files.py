@@ -1,6 +1,6 @@
 """Bodies described by people: in a short YAML file, or in the `categories` of a COCO-keypoints file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -47,9 +47,8 @@ def read_skeleton(path: Path) -> Skeleton:
         raise AnnotationError(
             f"{path}: sigmas: none for {', '.join(unmeasured)}; give one to each joint, or to none"
         )
-    places = _Places(given.joints, str(path))
+    places, upper, mirror = _Places(given.joints, str(path)), given.upper_body, given.mirror
     places.of("sigmas", given.sigmas)  # all of them exist
-    upper = given.upper_body
     return _located(
         str(path),
         given.name,
@@ -57,7 +56,7 @@ def read_skeleton(path: Path) -> Skeleton:
         limbs=places.of_pairs("limbs", given.limbs),
         upper_body=None if upper is None else frozenset(places.of("upper_body", upper)),
         sigmas=[given.sigmas[joint] for joint in given.joints] if given.sigmas else None,
-        mirror_pairs=None if given.mirror is None else places.of_pairs("mirror", given.mirror),
+        mirror_pairs=None if mirror is None else places.of_pairs("mirror", mirror),
     )
 
 
@@ -87,7 +86,7 @@ def from_category(category: dict[str, Any], where: str, remarks: list[str] | Non
             " and numbers as sigmas and flip_idx"
         ) from None
     places = _Places(joints, where)
-    mirror = tuple((places.one("flip_pairs", a), places.one("flip_pairs", b)) for a, b in flips)
+    mirror = places.of_pairs("flip_pairs", flips)
     name = str(category.get("name") or "body")
     limbs, said = _limbs_of(category.get("skeleton"), joints)
     if said and remarks is not None:
@@ -169,8 +168,8 @@ class _Places:
             raise AnnotationError(f"{self.where}: {setting}: there is no joint {joint!r}; {hint}")
         return self.joints.index(joint)
 
-    def of(self, setting: str, joints: Sequence[str] | dict[str, float]) -> list[int]:
+    def of(self, setting: str, joints: Iterable[str]) -> list[int]:
         return [self.one(setting, joint) for joint in joints]
 
-    def of_pairs(self, setting: str, pairs: Sequence[tuple[str, str]]) -> Pairs:
+    def of_pairs(self, setting: str, pairs: Iterable[tuple[str | int, str | int]]) -> Pairs:
         return tuple((self.one(setting, a), self.one(setting, b)) for a, b in pairs)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from reprlib import repr as shortened
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,43 +47,33 @@ class Skeleton:
     mirror_pairs: Pairs | None = None
 
     def __post_init__(self) -> None:
-        self._check_names()
-        self._check_places()
-        if self.sigmas is not None and (
-            len(self.sigmas) != len(self) or not all(0 < sigma < np.inf for sigma in self.sigmas)
-        ):
-            raise AnnotationError(
-                f"skeleton {self.name!r}: sigmas must be {len(self)} positive numbers, one a joint, not"
-                f" {shortened(list(self.sigmas))}"
-            )
-
-    def _check_names(self) -> None:
         if not self.joints:
             raise AnnotationError(f"skeleton {self.name!r} has no joints")
         first: dict[str, str] = {}
         for joint, spelling in zip(self.joints, self.plain_joints, strict=True):
             if spelling in first:
-                raise AnnotationError(
-                    f"skeleton {self.name!r}: joint names repeat ({first[spelling]}, {joint}); each joint needs its own"
-                    " name"
+                self._refuse(
+                    f"joint names repeat ({first[spelling]}, {joint}); each joint needs its own name"
                 )
             first[spelling] = joint
-
-    def _check_places(self) -> None:
         mirrored = [joint for pair in self.mirror_pairs or () for joint in pair]
-        for what, joints in (
-            ("a limb", [joint for limb in self.limbs for joint in limb]),
-            ("a mirror pair", mirrored),
-            ("the upper body", self.upper_body),
-        ):
+        limbs = [joint for limb in self.limbs for joint in limb]
+        parts = {"a limb": limbs, "a mirror pair": mirrored, "the upper body": self.upper_body}
+        for what, joints in parts.items():
             if any(not 0 <= joint < len(self) for joint in joints):
-                raise AnnotationError(
-                    f"skeleton {self.name!r}: {what} names a joint beyond the {len(self)} that are listed"
-                )
+                self._refuse(f"{what} names a joint beyond the {len(self)} that are listed")
         if len(set(mirrored)) < len(mirrored):
-            raise AnnotationError(
-                f"skeleton {self.name!r}: a joint stands in two mirror pairs, or mirrors itself"
+            self._refuse("a joint stands in two mirror pairs, or mirrors itself")
+        sigmas = self.sigmas
+        if sigmas is not None and (
+            len(sigmas) != len(self) or not all(0 < sigma < np.inf for sigma in sigmas)
+        ):
+            self._refuse(
+                f"sigmas must be {len(self)} positive numbers, one a joint, not {shortened(list(sigmas))}"
             )
+
+    def _refuse(self, problem: str) -> NoReturn:
+        raise AnnotationError(f"skeleton {self.name!r}: {problem}")
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -97,7 +87,7 @@ class Skeleton:
     def pairs(self) -> Pairs:
         """(left, right) indices of the joints that mirror each other: those given, else those that the names tell."""
         if self.mirror_pairs is None:
-            return tuple((pair.left, pair.right) for pair in counterparts(self.joints))
+            return tuple(pair[:2] for pair in counterparts(self.joints))
         names = self.plain_joints
         return tuple(
             (b, a) if names[a].startswith("right_") or names[b].startswith("left_") else (a, b)
@@ -172,18 +162,10 @@ def matches_in_words(source: Skeleton, target: Skeleton) -> str:
     Names are compared as `convert` does. Told are how many match, which are spelled otherwise, and which only one body
     has.
     """
-    pairs = source.positions_in(target)
-    here, there = ({pair[side] for pair in pairs} for side in (0, 1))
-    told = [
-        (
-            f"{source.joints[a]} is {target.joints[b]}"
-            for a, b in pairs
-            if source.joints[a] != target.joints[b]
-        ),
-        (joint for place, joint in enumerate(source.joints) if place not in here),
-        (joint for place, joint in enumerate(target.joints) if place not in there),
-    ]
-    respelled, unmatched, lacking = (list(names) for names in told)
+    pairs = [(source.joints[a], target.joints[b]) for a, b in source.positions_in(target)]
+    respelled = [f"{here} is {there}" for here, there in pairs if here != there]
+    unmatched = [joint for joint in source.joints if joint not in {here for here, _ in pairs}]
+    lacking = [joint for joint in target.joints if joint not in {there for _, there in pairs}]
     said = [f"{len(pairs)} of the {len(target)} joints of {target.name} are matched by name"]
     said[0] += f" ({_few(respelled)})" if respelled else ""
     said += [f"no match for its {', '.join(unmatched)}"] if unmatched else []

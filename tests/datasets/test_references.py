@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from rsn.datasets.ids import plain_id
-from rsn.datasets.references import References, listed_id, parts_of
+from rsn.datasets.references import References, listed_id, parts_of, plain_id
 from rsn.errors import AnnotationError
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from command import rsn
-from rsn.datasets.coinciding import coinciding
+from rsn.datasets.opening import coinciding
 from rsn.errors import RecipeError, RsnWarning, TrainingError
 from rsn.networks.catalog import create_model
 from rsn.processes import Processes

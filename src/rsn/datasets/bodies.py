@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.datasets.ids import plain_id
-from rsn.datasets.references import Id, listed_id
+from rsn.datasets.references import Id, listed_id, plain_id
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.skeleton_files import from_category
 from rsn.skeletons import Skeleton

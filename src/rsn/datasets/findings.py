@@ -31,6 +31,9 @@ class Kind:
     says: str
     advice: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.says} ({self.advice})" if self.advice else self.says
+
 
 # fmt: off
 ABSENT = Kind("error", "image",
@@ -120,13 +123,16 @@ class Findings:
 
     def sentence(self, kind: Kind) -> str:
         """A finding as part of a sentence: how often, what, what to do, and where."""
-        about = self.about(kind)
-        advice = f" ({kind.advice})" if kind.advice else ""
         if kind.level == "note":
-            return f"{len(about)} {kind.says}"
-        more = f" and {len(about) - _SHOWN} more, which rsn data check lists" if len(about) > _SHOWN else ""
-        of = "" if kind.of == "set" else f"{kind.of} "
-        return f"{len(about)} {kind.says}{advice}: {of}{', '.join(about[:_SHOWN])}{more}"
+            return f"{len(self.ids[kind])} {kind.says}"
+        lists = ", which rsn data check lists" if len(self.ids[kind]) > _SHOWN else ""
+        return f"{len(self.ids[kind])} {kind}: {self.listed(kind)}{lists}"
+
+    def listed(self, kind: Kind, most: int = _SHOWN) -> str:
+        """The first ids of a finding, with what is known about each, and how many more there are."""
+        about = self.about(kind)
+        more = f" and {len(about) - most} more" if len(about) > most else ""
+        return ("" if kind.of == "set" else f"{kind.of} ") + ", ".join(about[:most]) + more
 
     def refuse(self, where: str) -> None:
         """Raise an AnnotationError that names the errors among them, if there are any."""
@@ -228,11 +234,7 @@ class Report:
             found = self.of_level(level)
             lines += ["", f"{level}s"] if found else []
             for kind, ids in found.items():
-                about = self.about(kind)
-                more = f" and {len(about) - _SHOWN} more" if len(about) > _SHOWN else ""
-                of = "" if kind.of == "set" else f"{kind.of} "
-                lines.append(f"  {len(ids):>6}  {kind.says}{f' ({kind.advice})' if kind.advice else ''}")
-                lines.append(f"          {of}{', '.join(about[:_SHOWN])}{more}")
+                lines += [f"  {len(ids):>6}  {kind}", f"          {self.found.listed(kind)}"]
         return "\n".join([*lines, "", *self._joint_lines(), "", *self._box_lines()])
 
     def _joint_lines(self) -> list[str]:

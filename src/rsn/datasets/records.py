@@ -17,9 +17,8 @@ from rsn.datasets import findings as kinds
 from rsn.datasets.bodies import Body, body_of
 from rsn.datasets.extents import AREA_OF_BOX, image_size, is_empty_box, usable_area, within_first_pixel
 from rsn.datasets.findings import Findings
-from rsn.datasets.ids import plain_id
 from rsn.datasets.labelled import ImageFile, LabelledPerson
-from rsn.datasets.references import Id, References, listed_id
+from rsn.datasets.references import Id, References, listed_id, plain_id
 from rsn.errors import AnnotationError
 from rsn.skeletons import Skeleton
 

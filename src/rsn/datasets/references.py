@@ -1,12 +1,12 @@
 """Which image of a list is meant: by an id, which may be a number or a text, by a file name, its stem or its path."""
 
+import math
 import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from rsn.datasets.ids import plain_id
 from rsn.errors import AnnotationError
 from rsn.image_formats import SUFFIXES
 from rsn.keypoint_names import composed
@@ -14,6 +14,26 @@ from rsn.keypoint_names import composed
 Id = int | str
 
 _DIGITS = re.compile(r"\d{1,20}", re.ASCII)
+
+
+def plain_id(value: Any) -> int | str | None:
+    """An id in the one form by which ids are compared; None for what is neither a number nor a text.
+
+    139, 139.0, "139" and "000000000139" mean the same, and so do texts that Unicode composes differently.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return None if not math.isfinite(value) else int(value) if value.is_integer() else str(value)
+    if not isinstance(value, str):
+        return None
+    text = composed(value.strip())
+    if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20:
+        return int(text)
+    whole = text.removesuffix(".0")
+    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) < 20 else text
 
 
 def listed_id(value: Any) -> Id | None:

@@ -17,9 +17,8 @@ import numpy as np
 
 from rsn.datasets.coco import read_json
 from rsn.datasets.extents import number, numbers, within_first_pixel
-from rsn.datasets.ids import plain_id
 from rsn.datasets.records import Annotation, read_records
-from rsn.datasets.references import References
+from rsn.datasets.references import References, plain_id
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.extras import require
 from rsn.inference.box_checks import reasons

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from rsn.crops import Image
 from rsn.datasets.coco import read_json
 from rsn.datasets.extents import image_size, number, numbers
-from rsn.datasets.ids import plain_id
 from rsn.datasets.labelled import ImageFile
 from rsn.datasets.records import is_crowd
-from rsn.datasets.references import References
+from rsn.datasets.references import References, plain_id
 from rsn.errors import AnnotationError
 from rsn.image_formats import is_image_name
 from rsn.inference.box_categories import chosen_categories

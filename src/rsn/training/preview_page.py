@@ -122,13 +122,10 @@ def _findings(report: Report) -> Iterator[str]:
     yield "<ul>" if report.findings else "<p>Nothing was found.</p><ul>"
     for level in LEVELS:
         for kind, ids in report.of_level(level).items():
-            about = report.about(kind)
-            more = f" and {len(about) - MOST_IDS} more" if len(about) > MOST_IDS else ""
-            of = "" if kind.of == "set" else f"{kind.of} "
-            listed = escape(of + ", ".join(about[:MOST_IDS]) + more)
             yield (
                 f'<li class="{level}"><b>{len(ids)}</b>{escape(kind.says)}'
-                f"<small>{escape(kind.advice)}</small><small>{listed}</small></li>"
+                f"<small>{escape(kind.advice)}</small>"
+                f"<small>{escape(report.found.listed(kind, MOST_IDS))}</small></li>"
             )
     yield "</ul>"
 

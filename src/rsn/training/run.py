@@ -11,10 +11,9 @@ from lightning import Callback
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
-from rsn.datasets.coinciding import coinciding
 from rsn.datasets.labelled import PoseDataset
 from rsn.datasets.loading import TrainingCrops
-from rsn.datasets.opening import check_images
+from rsn.datasets.opening import check_images, coinciding
 from rsn.datasets.reading import read_people_file
 from rsn.errors import RecipeError, RsnWarning
 from rsn.networks.card import Card
