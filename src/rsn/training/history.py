@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,17 +90,12 @@ def read_series(logs: Path) -> Series:
     )
     series: Series = {}
     for version in versions:
-        rows = list(_rows(version))
-        start = min((step for step, _, _ in rows), default=0)
+        with open(version, newline="") as file:
+            rows = list(csv.DictReader(file))
+        start = min((int(row["step"]) for row in rows), default=0)
         series = {name: [entry for entry in entries if entry[0] < start] for name, entries in series.items()}
-        for step, name, value in rows:
-            series.setdefault(name, []).append((step, value))
+        for row in rows:
+            for name in row.keys() - {"step", "epoch"}:
+                if row[name]:
+                    series.setdefault(name, []).append((int(row["step"]), float(row[name])))
     return {name: entries for name, entries in series.items() if entries}
-
-
-def _rows(path: Path) -> Iterator[tuple[int, str, float]]:
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            for name, value in row.items():
-                if value and name not in ("step", "epoch"):
-                    yield int(row["step"]), name, float(value)

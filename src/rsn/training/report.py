@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from rsn.files import make_folder, write_atomically
-from rsn.networks.published import PublishedResult, published_results
+from rsn.networks.published import published_results
 from rsn.training.history import Run
 from rsn.training.html_page import html_image, html_page, html_table
 
@@ -24,6 +24,12 @@ _PANELS = (
 )
 
 
+_LEGEND = """\
+AP and AR, or PCKh@0.5 by joint for MPII, in percent, of the best round, with the labelled boxes of the run's
+validation set; published rows are the authors', of all of COCO val2017 with detected boxes or of MPII's
+validation set. Hours include validation; waiting is the share of training time without data."""
+
+
 def write_run_report(folder: Path) -> Path:
     """Write curves.png and report.md into the folder of a run; returns the path of the latter.
 
@@ -31,13 +37,24 @@ def write_run_report(folder: Path) -> Path:
         RecipeError: there is no run in it, or none with a finished round.
     """
     run = Run.read(folder)
-    write_atomically(folder / CURVES, draw_curves([run]))
-    text = "\n".join(
-        [f"# {folder.name}", "", *_table([run]), "", *_facts(run), "", f"![Curves]({CURVES})", ""]
+    environment = {
+        "device": "an unknown device",
+        "processes": "?",
+        "python": "?",
+        "rsn": "?",
+    } | run.environment
+    libraries = environment.get("libraries", {})
+    versions = ", ".join(f"{name} {number}" for name, number in libraries.items() if number)
+    ran = (
+        f"Ran on {environment['device']} ({environment['processes']} processes), Python {environment['python']},"
+        f" {versions}; rsn {environment['rsn']}, revision {environment.get('revision') or 'unknown'}.\n"
+        f"Validated on `{run.recipe.validation.annotations.name}`."
     )
+    parts = [f"# {folder.name}", _markdown([run]), _LEGEND, ran, f"![Curves]({CURVES})"]
     if (folder / SAMPLES).is_file():
-        text += f"\n![What the best weights so far find in photos of the validation set]({SAMPLES})\n"
-    write_atomically(folder / REPORT, text.encode())
+        parts.append(f"![What the best weights so far find in photos of the validation set]({SAMPLES})")
+    write_atomically(folder / CURVES, draw_curves([run]))
+    write_atomically(folder / REPORT, ("\n\n".join(parts) + "\n").encode())
     return folder / REPORT
 
 
@@ -52,12 +69,22 @@ def write_comparison(folders: Sequence[Path], output: Path) -> Path:
     """
     runs = [Run.read(folder) for folder in folders]
     curves = draw_curves(runs)
-    rows = _table(runs)
+    header, *rows = _cells(runs)
+    page = [
+        html_table(header, rows),
+        f"<p>{escape(_LEGEND)}</p>",
+        html_image(curves, "png", "Loss, validation AP and learning rate"),
+    ]
+    for run in runs:
+        name, samples = run.folder.name, run.folder / SAMPLES
+        if samples.is_file():
+            image = html_image(samples.read_bytes(), "jpeg", f"People that {name} found")
+            page.append(f"<h2>{escape(name)}</h2>{image}")
+    text = "\n\n".join(["# Training runs", _markdown(runs), _LEGEND, f"![Curves]({CURVES})\n"])
     make_folder(output)
     write_atomically(output / CURVES, curves)
-    text = "\n".join(["# Training runs", "", *rows, "", *_legend(), "", f"![Curves]({CURVES})", ""])
     write_atomically(output / REPORT, text.encode())
-    write_atomically(output / "report.html", html_page("Training runs", _page(runs, curves)).encode())
+    write_atomically(output / "report.html", html_page("Training runs", page).encode())
     return output / "report.html"
 
 
@@ -79,17 +106,15 @@ def draw_curves(runs: Sequence[Run]) -> bytes:
     return data.getvalue()
 
 
-def _table(runs: Sequence[Run]) -> list[str]:
-    """Markdown: a row a run, and below it the row that was published of its network."""
+def _markdown(runs: Sequence[Run]) -> str:
     header, *rows = _cells(runs)
-    return [
-        f"| {' | '.join(header)} |",
-        f"|---|{'---:|' * (len(header) - 1)}",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
+    return "\n".join(
+        f"| {' | '.join(row)} |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)
+    )
 
 
 def _cells(runs: Sequence[Run]) -> Iterator[list[str]]:
+    """The header, and a row for each run, followed by those that were published of its network."""
     shown = list(dict.fromkeys(name for run in runs for name in _SHOWN[run.headline]))
     yield ["run", "model", "input", "steps", *shown, "hours", "crops/s", "waiting"]
     for run in runs:
@@ -102,56 +127,14 @@ def _cells(runs: Sequence[Run]) -> Iterator[list[str]]:
             f"{run.seconds / 3600:.2f}", f"{run.mean('train/crops_per_second'):.0f}",
             f"{run.mean('train/waiting_for_data'):.0%}",
         ]  # fmt: skip
-        for row in _published(run):
+        for row in published_results(run.recipe.model):
+            if row.dataset != _PUBLISHED_ON[run.headline] or row.input_size != run.recipe.input_size:
+                continue
             yield [
                 f"published: {row.source}", run.recipe.model, f"{height}x{width}", "",
                 *(_percent(row.figures.get(name, -100.0) / 100) for name in shown), "", "", "",
             ]  # fmt: skip
 
 
-def _published(run: Run) -> list[PublishedResult]:
-    return [
-        row
-        for row in published_results(run.recipe.model)
-        if row.dataset == _PUBLISHED_ON[run.headline] and row.input_size == run.recipe.input_size
-    ]
-
-
 def _percent(figure: float) -> str:
     return "-" if figure < 0 or math.isnan(figure) else f"{100 * figure:.1f}"
-
-
-def _legend() -> list[str]:
-    return [
-        "AP and AR, or PCKh@0.5 by joint for MPII, in percent, of the best round, with the labelled boxes of the run's",
-        "validation set; published rows are the authors', of all of COCO val2017 with detected boxes or of MPII's",
-        "validation set. Hours include validation; waiting is the share of training time without data.",
-    ]
-
-
-def _facts(run: Run) -> list[str]:
-    """What ran, in sentences."""
-    environment = run.environment
-    libraries = environment.get("libraries", {})
-    versions = ", ".join(f"{name} {number}" for name, number in libraries.items() if number)
-    return [
-        *_legend(),
-        "",
-        f"Ran on {environment.get('device', 'an unknown device')} ({environment.get('processes', '?')} processes),"
-        f" Python {environment.get('python', '?')}, {versions}; rsn {environment.get('rsn', '?')},"
-        f" revision {environment.get('revision') or 'unknown'}.",
-        f"Validated on `{run.recipe.validation.annotations.name}`.",
-    ]
-
-
-def _page(runs: Sequence[Run], curves: bytes) -> Iterator[str]:
-    header, *rows = _cells(runs)
-    yield html_table(header, rows)
-    yield f"<p>{escape(' '.join(_legend()))}</p>"
-    yield html_image(curves, "png", "Loss, validation AP and learning rate")
-    for run in runs:
-        name, samples = run.folder.name, run.folder / SAMPLES
-        if samples.is_file():
-            yield f"<h2>{escape(name)}</h2>" + html_image(
-                samples.read_bytes(), "jpeg", f"People that {name} found"
-            )
