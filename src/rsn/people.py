@@ -70,9 +70,9 @@ class Person:
         )
 
     def reordered(self, order: Sequence[int]) -> "Person":
-        """The same person with other places of the joints: `order` has for each of them where it is now."""
-        places = list(order)
-        return replace(self, keypoints=self.keypoints[places], raw_scores=self.raw_scores[places])
+        """The same person with its keypoints in another order; `order`: the present index of each keypoint."""
+        indices = list(order)
+        return replace(self, keypoints=self.keypoints[indices], raw_scores=self.raw_scores[indices])
 
     def to_dict(self) -> dict[str, Any]:
         """The person with the keys that all outputs of rsn share: `poses.json`, JSON Lines of videos, the service.

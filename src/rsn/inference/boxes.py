@@ -108,7 +108,7 @@ class BoxFile:
         Raises:
             AnnotationError: the file does not name the photo, names several like it, or tells another size of it.
         """
-        key = self._at(self._find(path))
+        key = self._key_of(path)
         if key is None:
             raise AnnotationError(
                 f"{path}: {self.path} has no boxes for it; an empty list says nobody is there"
@@ -160,16 +160,16 @@ class BoxFile:
 
     def check_apart(self, paths: Iterable[Path]) -> None:
         """Refuse (AnnotationError) photos of which two would get the boxes of one image, as 1.jpg of two folders."""
-        seen: dict[int, Path] = {}
+        seen: dict[str, Path] = {}
         for path in paths:
             try:
-                place = self._find(path)
+                key = self._key_of(path)
             except AnnotationError:
-                continue  # told when it is that photo's turn
-            if place is not None and seen.setdefault(place, path) != path:
+                continue  # reported when it is that photo's turn
+            if key is not None and seen.setdefault(key, path) != path:
                 raise AnnotationError(
-                    f"{self.path}: the boxes of {self._keys[place]} could be those of {seen[place]} and of {path}; name"
-                    " the images there with their folders"
+                    f"{self.path}: the boxes of {key} could be those of {seen[key]} and of {path}; name the images there"
+                    " with their folders"
                 )
 
     @cached_property
@@ -185,9 +185,9 @@ class BoxFile:
     def _at(self, place: int | None) -> str | None:
         return None if place is None else self._keys[place]
 
-    def _find(self, path: Path) -> int | None:
+    def _key_of(self, path: Path) -> str | None:
         try:
-            return self._images.by_path(str(path))
+            return self._at(self._images.by_path(str(path)))
         except AnnotationError as error:
             raise AnnotationError(f"{self.path}: {error}") from None
 
