@@ -144,9 +144,11 @@ os.kill(os.getpid(), signal.SIGCHLD)
 def test_openvino_reports_nothing_to_its_makers(random_weights: Path, tmp_path: Path) -> None:
     """Before it reports it makes a number for this user, in the folder intel of their home."""
     program = f"""
+import sys
 from rsn.inference.engines import build_engine, choose
 from rsn.networks.weights import load_model
 build_engine("openvino", *load_model({str(random_weights)!r}), choose("openvino", "cpu")[1])
+assert "openvino_telemetry" not in sys.modules  # for other programs in this process
 """
     home = {"HOME": str(tmp_path), "RSN_CACHE": str(tmp_path / "cache")}
     others = {name: value for name, value in os.environ.items() if name != "CI"}  # where it keeps silent

@@ -104,6 +104,25 @@ def test_a_refused_file_leaves_the_network_as_it_was() -> None:
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
+class OtherNetwork(torch.nn.Module):
+    """Of other code, with names of tensors that are rewritten in checkpoints of known repositories."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prm = torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(3, 4, 1), "bn1": torch.nn.BatchNorm2d(4)})
+
+
+def test_any_module_is_filled_with_tensors_of_its_own_names(tmp_path: Path) -> None:
+    model, other = OtherNetwork(), OtherNetwork()
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "w.pth")
+    load_weights(other, tmp_path / "w.pth")
+    assert same(model, other)
+    with pytest.raises(
+        WeightsError, match=r"1 tensors do not fit this network: prm\.conv1\.weight is \(4, 3"
+    ):
+        load_weights(other, {**model.state_dict(), "prm.conv1.weight": torch.zeros(4, 3, 3, 3)})
+
+
 class Payload:
     def __init__(self, path: Path) -> None:
         self.path = path

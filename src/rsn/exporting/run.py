@@ -88,7 +88,7 @@ def export_model(
     Raises:
         UnknownNameError: no such format, precision or weights. WeightsError: weights or a name that will not do,
             people to calibrate with where the precision needs none, or the other way round.
-        DeviceError: what writes the format is not installed.
+        MissingDependencyError: what writes the format is not installed.
         ImageError: a photo cannot be read.
         RsnError: the file cannot be written, or its answers are too far from the network's.
     """

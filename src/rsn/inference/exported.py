@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from os.path import isfile
 from pathlib import Path
 from typing import Literal, TypeGuard
@@ -76,14 +76,9 @@ class Export:
             raise WeightsError(f"has metadata that cannot be read ({error!r}); export it anew") from error
 
     def _about(self) -> dict[str, object]:
-        return {
-            "form": FORM,
-            "version": self.version,
-            "weights_sha256": self.weights_sha256,
-            "precision": self.precision,
-            "preprocess": self.preprocess,
-            "decode": self.decode,
-        }
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        del settings["card"]
+        return {"form": FORM, **settings}
 
 
 def is_exported(source: object) -> TypeGuard[str | Path]:
@@ -108,7 +103,7 @@ def open_exported(path: Path, engine: str, device: torch.device) -> tuple[Engine
 
     Raises:
         WeightsError: no such file, one that we do not open, or without metadata that we understand.
-        DeviceError: the engine does not run such files, or is not installed.
+        DeviceError: the engine does not run such files. MissingDependencyError: it is not installed.
     """
     if path.suffix == _PROGRAM:
         raise WeightsError(

@@ -1,6 +1,6 @@
 """What there is, as text: all networks in one table, or all about one of them or about some weights."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from os.path import isfile
 
 from rsn.errors import UnknownNameError
@@ -96,21 +96,35 @@ def _published(rows: Iterable[PublishedResult]) -> Iterator[str]:
 
 def _weights(name: str, card: Card) -> Iterator[str]:
     yield f"{name}: {card.summary()}"
-    yield f"  file        {weights_path(name)}"
-    yield f"  mean, std   {card.mean}, {card.std} (RGB in [0, 1])"
-    if card.detector:
-        settings = card.detector
+    settings = card.detector
+    if settings:
         flip_test = "with" if settings.flip_test else "without"
         sizes = ", ".join(map(str, settings.image_sizes))
-        yield f"  detector    image sizes {sizes}, {flip_test} flip test, box threshold {settings.box_threshold:g}"
+        how = (
+            "detector",
+            f"image sizes {sizes}, {flip_test} flip test, box threshold {settings.box_threshold:g}",
+        )
     else:
-        yield f"  thresholds  person {card.person_threshold:g}, keypoint {card.keypoint_threshold:g}"
-    about = (
-        ("trained on", card.trained_on), ("steps", card.steps), ("licence", card.license), ("notes", card.notes),
-    )  # fmt: skip
-    yield from (f"  {label:<12}{value}" for label, value in about if value)
-    if card.figures:
-        yield "  figures     " + "  ".join(f"{key} {value:g}" for key, value in card.figures.items())
+        how = ("thresholds", f"person {card.person_threshold:g}, keypoint {card.keypoint_threshold:g}")
+    yield from _labeled(
+        ("file", weights_path(name)),
+        ("mean, std", f"{card.mean}, {card.std} (RGB in [0, 1])"),
+        how,
+        ("trained on", card.trained_on),
+        ("steps", card.steps),
+        ("licence", card.license),
+        ("notes", card.notes),
+        ("figures", _figures(card.figures)),
+    )
+
+
+def _labeled(*rows: tuple[str, object]) -> Iterator[str]:
+    """A line for each row that has a value."""
+    return (f"  {label:<12}{value}" for label, value in rows if value)
+
+
+def _figures(figures: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:g}" for name, value in figures.items())
 
 
 def _on_one_line(text: str) -> str:
@@ -121,12 +135,14 @@ def _on_one_line(text: str) -> str:
 def _remote(name: str, weights: PublishedWeights) -> Iterator[str]:
     height, width = weights.input_size
     yield f"{name}: {weights.model}, input {height}x{width}; not fetched yet: rsn models pull {name}"
-    yield f"  from        {weights.url}"
-    yield f"  SHA-256     begins with {weights.sha256_prefix}"
-    yield f"  trained on  {weights.trained_on}"
-    yield f"  licence     {weights.license}"
-    yield f"  notes       {weights.notes}"
-    yield "  figures     " + "  ".join(f"{key} {value:g}" for key, value in weights.figures.items())
+    yield from _labeled(
+        ("from", weights.url),
+        ("SHA-256", f"begins with {weights.sha256_prefix}"),
+        ("trained on", weights.trained_on),
+        ("licence", weights.license),
+        ("notes", weights.notes),
+        ("figures", _figures(weights.figures)),
+    )
 
 
 def _weights_of(model: str) -> list[str]:

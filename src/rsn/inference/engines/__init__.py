@@ -76,7 +76,7 @@ def build_engine(name: str, network: "PoseNetwork", card: "Card", device: "torch
     """A network ready to run by the engine `name` (one of `ENGINES`) on a device; the network stays as it is.
 
     Raises:
-        DeviceError: the engine is not installed, or cannot do here what its name says.
+        MissingDependencyError: the engine is not installed. DeviceError: it cannot do here what its name says.
         RsnError: this process was forked, see `sharing.check_process`.
     """
     from rsn.inference.sharing import check_process, shared

@@ -22,7 +22,8 @@ def onnxruntime_engine(deployment: Deployment, device: torch.device) -> Engine:
     """Run the graph in ONNX Runtime, on the CPU or (which we could not test) by its CUDA provider.
 
     Raises:
-        DeviceError: onnxruntime, onnx or onnxscript are not installed, or the build has no provider for the device.
+        MissingDependencyError: onnxruntime, onnx or onnxscript is not installed.
+        DeviceError: this build has no provider for the device.
     """
     require("onnxruntime", "onnx", "onnxscript", extra="engines", for_what="engine onnxruntime")
     _provider(device)
@@ -36,7 +37,7 @@ def open_onnx(path: Path, device: torch.device) -> Graph:
     """An ONNX file, ready to run in ONNX Runtime.
 
     Raises:
-        DeviceError: onnxruntime is not installed, or has no provider for the device.
+        MissingDependencyError: onnxruntime is not installed. DeviceError: it has no provider for the device.
         WeightsError: it cannot read the file.
     """
     require("onnxruntime", extra="engines", for_what="engine onnxruntime")

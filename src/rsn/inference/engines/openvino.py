@@ -28,7 +28,8 @@ def openvino_engine(deployment: Deployment, *, bf16: bool) -> Engine:
     """Run the graph in OpenVINO on the CPU, by as many threads as PyTorch would.
 
     Raises:
-        DeviceError: OpenVINO is not installed, or bfloat16 was asked for and the processor has none.
+        MissingDependencyError: OpenVINO is not installed.
+        DeviceError: bfloat16 was asked for and the processor has none.
     """
     _check(bf16)
     folder = converted(
@@ -41,7 +42,8 @@ def open_openvino(path: Path, *, bf16: bool) -> Graph:
     """An OpenVINO file (.xml, its .bin beside it) or an ONNX file, ready to run in OpenVINO on the CPU.
 
     Raises:
-        DeviceError: OpenVINO is not installed, or bfloat16 was asked for and the processor has none.
+        MissingDependencyError: OpenVINO is not installed.
+        DeviceError: bfloat16 was asked for and the processor has none.
         WeightsError: it cannot read the file.
     """
     _check(bf16)
