@@ -168,8 +168,8 @@ class BoxFile:
                 continue  # reported when it is that photo's turn
             if key is not None and seen.setdefault(key, path) != path:
                 raise AnnotationError(
-                    f"{self.path}: the boxes of {key} could be those of {seen[key]} and of {path}; name the images there"
-                    " with their folders"
+                    f"{self.path}: the boxes of {key} could be those of {seen[key]} and of {path}; name the images"
+                    " there with their folders"
                 )
 
     @cached_property
