@@ -96,6 +96,11 @@ def test_train_takes_a_network_people_a_loss_callbacks_and_a_logger(
     assert list(warnings.filters) == filters
 
 
+def test_train_rejects_a_recipe_without_sets(recipe_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="Invalid train: expected at least one set"):
+        train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "train=[]")))
+
+
 def test_train_rejects_a_network_with_another_number_of_keypoints(recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="expected 17 keypoints, as the validation set has, got 3"):
         train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}",)), network=small_network(3))

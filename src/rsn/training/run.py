@@ -164,6 +164,10 @@ def training_sets(recipe: Recipe, skeleton: Skeleton) -> list[TrainingSet]:
 
 def joined_people(sets: Sequence[TrainingSet]) -> PoseDataset:
     """The people of several sets as one; raises what `training_people` does."""
+    if not sets:
+        raise RecipeError(
+            "Invalid train: expected at least one set, got none; add its annotations and images"
+        )
     people = reduce(PoseDataset.joined, (part.people for part in sets))
     if not len(people):
         raise RecipeError(f"nobody to train on is left: {people.summary()}")
