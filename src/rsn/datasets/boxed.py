@@ -25,7 +25,8 @@ LEAST_VISIBLE = (
     0.35  # share of a box that must be in the crop; less of a person is neither somebody nor nobody
 )
 SMALLEST = 6.0  # pixels of the input; likewise
-BOX_LABELS = ("corners", "present", "ignored", "complete")
+_OF_EACH = ("corners", "present", "ignored")  # of each person or region
+BOX_LABELS = (*_OF_EACH, "complete")
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,13 +191,11 @@ def labels_of(views: Sequence[View]) -> Batch:
     if len(views) == 1:
         return labels[0]
     height, width = views[0].crop.size
-    shifts = [torch.tensor([*shift, *shift]) for shift in ((0, 0), (width, 0), (0, height), (width, height))]
-    return {
-        "corners": torch.cat([part["corners"] + shift for part, shift in zip(labels, shifts, strict=True)]),
-        "present": torch.cat([part["present"] for part in labels]),
-        "ignored": torch.cat([part["ignored"] + shift for part, shift in zip(labels, shifts, strict=True)]),
-        "complete": labels[0]["complete"],
-    }
+    for part, (x, y) in zip(labels, ((0, 0), (width, 0), (0, height), (width, height)), strict=True):
+        for name in ("corners", "ignored"):
+            part[name] += torch.tensor([x, y, x, y])
+    joined = {name: torch.cat([part[name] for part in labels]) for name in _OF_EACH}
+    return joined | {"complete": labels[0]["complete"]}
 
 
 def collate(crops: Sequence[Batch]) -> Batch:
@@ -204,7 +203,7 @@ def collate(crops: Sequence[Batch]) -> Batch:
 
     def stacked(name: str) -> Tensor:
         rows = [crop[name] for crop in crops]
-        if name in ("corners", "present", "ignored"):
+        if name in _OF_EACH:
             longest = max(1, *map(len, rows))
             rows = [torch.cat([row, row.new_zeros(longest - len(row), *row.shape[1:])]) for row in rows]
         return torch.stack(rows)

@@ -168,11 +168,14 @@ class Report:
     @property
     def errors(self) -> int:
         """How many pictures, people and other things have an error."""
-        return sum(len(ids) for kind, ids in self.findings.items() if kind.level == "error")
+        return self._count("error")
 
     def of_level(self, level: Level) -> dict[Kind, list[int | str]]:
         """The findings of one level."""
         return {kind: ids for kind, ids in self.findings.items() if kind.level == level}
+
+    def _count(self, level: Level) -> int:
+        return sum(map(len, self.of_level(level).values()))
 
     def about(self, kind: Kind) -> list[str]:
         """The ids of a finding, with what is known about each."""
@@ -180,15 +183,10 @@ class Report:
 
     def joints(self) -> dict[str, tuple[int, int, int]]:
         """By joint, how many people have it visible, occluded and absent."""
-        seen = (
-            np.stack([person.visibility for person in self.people.values()])
-            if self.people
-            else np.empty((0, 0))
-        )
-        return {
-            joint: tuple(int((seen[:, place] == value).sum()) if len(seen) else 0 for value in (2, 1, 0))  # type: ignore[misc]
-            for place, joint in enumerate(self.skeleton.joints)
-        }
+        seen = np.array([person.visibility for person in self.people.values()])
+        columns = seen.reshape(-1, len(self.skeleton)).T
+        counts = zip(*((columns == value).sum(1).tolist() for value in (2, 1, 0)), strict=True)
+        return dict(zip(self.skeleton.joints, counts, strict=True))
 
     def joints_a_person(self) -> Counter[int]:
         """How many people have how many joints marked."""
@@ -221,10 +219,7 @@ class Report:
 
     def summary(self) -> str:
         """One line: how many people and images, and how much was found."""
-        counts = Counter({kind.level: 0 for kind in self.findings})
-        for kind, ids in self.findings.items():
-            counts[kind.level] += len(ids)
-        found = ", ".join(f"{counts[level]} {level}s" for level in LEVELS)
+        found = ", ".join(f"{self._count(level)} {level}s" for level in LEVELS)
         return f"{self.source}: {len(self.people)} people in {self.images} images ({self.skeleton.name}); {found}"
 
     def table(self) -> str:
@@ -249,9 +244,6 @@ class Report:
     def _box_lines(self) -> list[str]:
         joints = ", ".join(f"{count}: {people}" for count, people in sorted(self.joints_a_person().items()))
         heights = [f"{height:.0f}" for height in self.box_heights()]
-        quartiles = (
-            "-"
-            if heights[0] == "nan"
-            else "lowest {}, quartiles {} {} {}, highest {} pixels".format(*heights)
-        )
+        words = "lowest {}, quartiles {} {} {}, highest {} pixels"
+        quartiles = "-" if heights[0] == "nan" else words.format(*heights)
         return [f"joints marked: people   {joints or '-'}", f"box heights             {quartiles}"]
