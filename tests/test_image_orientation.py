@@ -140,10 +140,11 @@ def test_images_of_a_folder_that_are_not_read_are_counted_and_named(tmp_path: Pa
     jpeg = encoded(stored(transparent=False), "JPEG", 1)
     for name in ("a.jpg", "b", "c.jpg_large", "d.bak"):
         (tmp_path / name).write_bytes(jpeg)
+    (tmp_path / "d2").write_bytes(HEIC)
     for name in ("e.jxl", "f.CR2", ".hidden.jxl", "notes.txt", "clip.mp4"):
         (tmp_path / name).write_bytes(b"nothing")
     with pytest.warns(
-        RsnWarning, match=r"5 files that look like images are left out: b, c.jpg_large, d.bak, e.jxl, f"
+        RsnWarning, match=r"6 files that look like images are left out: b, c.jpg_large, d.bak, d2, e.jxl, f"
     ):
         assert [path.name for path in find_images([tmp_path])] == ["a.jpg"]
 

@@ -90,6 +90,13 @@ def test_sixteen_bits(tmp_path: Path, picture: Image, suffix: str) -> None:
     assert_alike(read(tmp_path, cv2.imencode(suffix, deep)[1].tobytes()), picture)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+def test_decode_image_keeps_the_upper_half_of_16_bits_of_grey(picture: Image, suffix: str) -> None:
+    deep = picture[..., 0].astype(np.uint16) << 8 | 0x7F
+    image = decode_image(cv2.imencode(suffix, deep)[1].tobytes(), "grey")
+    assert np.array_equal(image, np.dstack([picture[..., 0]] * 3))
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_transparency_lies_on_white(tmp_path: Path, picture: Image, deep: bool) -> None:
     alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)

@@ -57,7 +57,7 @@ def looks_like_image(path: Path) -> bool:
         return True
     try:
         with open(path, "rb") as file:
-            return _open(file, _FORMATS) is not None
+            return _is_heif(file.read(12)) or _open(file, _FORMATS) is not None
     except OSError:
         return False
 
@@ -69,7 +69,7 @@ def open_image(data: bytes, name: str) -> ImageFile:
         ImageError: not an image; HEIF, for which no reader is installed.
     """
     formats: tuple[str, ...] = _FORMATS
-    is_heif = data[4:8] == b"ftyp" and data[8:11] in _HEIF_BRANDS
+    is_heif = _is_heif(data)
     if is_heif and find_spec(_HEIF_READER):
         import pillow_heif
 
@@ -118,6 +118,10 @@ def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """(H, W, C) as stored -> upright, as an EXIF orientation of 1 to 8 says."""
     turned = np.rot90(pixels, _QUARTER_TURNS.get(orientation, 0))
     return np.ascontiguousarray(turned[:, ::-1] if orientation in _MIRRORED else turned)
+
+
+def _is_heif(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:11] in _HEIF_BRANDS
 
 
 def _suffix(name: str) -> str:
