@@ -8,6 +8,7 @@ estimator is sent to another process as the arguments that it was made with.
 import os
 import pickle
 from collections.abc import Iterable
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -81,11 +82,7 @@ class MadeFromArguments:
                 f"this {name} cannot be pickled, since one of its arguments cannot be ({error}); name models and"
                 " detectors by name or file, or make one in each process"
             ) from error
-        return _made, (type(self), args, kwargs), {name: getattr(self, name) for name in self._kept}
-
-
-def _made(kind: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return kind(*args, **kwargs)
+        return partial(type(self), *args, **kwargs), (), {name: getattr(self, name) for name in self._kept}
 
 
 def _flat(values: Iterable[Any]) -> Iterable[Any]:

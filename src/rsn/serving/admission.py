@@ -1,4 +1,4 @@
-"""Who is let in, who waits, and who is turned away."""
+"""Limits on requests: how many are served at a time, how much memory they share, and how one is refused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ class Refused(RsnError):
 
 
 class Doorkeeper:
-    """Lets so many in at a time and turns the next one away."""
+    """Lets a number of requests in at a time and refuses the next one."""
 
     def __init__(self, places: int) -> None:
         self.places = places
@@ -38,7 +38,7 @@ class Doorkeeper:
 
 
 class Budget:
-    """So much of something at a time; who asks for more than is left waits."""
+    """An amount that requests share; one that asks for more than is left waits."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -47,7 +47,7 @@ class Budget:
 
     @asynccontextmanager
     async def lent(self, amount: int) -> AsyncIterator[None]:
-        """Hold an amount, or all there is where it is more than that."""
+        """Hold an amount, at most the total, until the block ends."""
         amount = min(amount, self._total)
         async with self._returned:
             await self._returned.wait_for(lambda: self._left >= amount)
