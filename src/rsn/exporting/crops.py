@@ -77,14 +77,9 @@ def _drawn_pictures() -> Iterator[Image]:
         skin, cloth = random.integers(0, 256, (2, 3)).tolist()
         cv2.ellipse(picture, (160, 140), (32, 60), 0, 0, 360, cloth, -1)
         cv2.circle(picture, (160, 55), 24, skin, -1)
-        for start, colour in (
-            ((135, 100), skin),
-            ((185, 100), skin),
-            ((148, 195), cloth),
-            ((172, 195), cloth),
-        ):
-            middle = np.add(start, random.integers(-45, 46, 2))
+        for x, y, colour in ((135, 100, skin), (185, 100, skin), (148, 195, cloth), (172, 195, cloth)):
+            middle = np.add((x, y), random.integers(-45, 46, 2))
             end = np.add(middle, random.integers(-20, 71, 2))
-            corners = np.array([start, middle, end], np.int32)
+            corners = np.array([(x, y), middle, end], np.int32)
             cv2.polylines(picture, [corners], isClosed=False, color=colour, thickness=16)
         yield np.asarray(picture, np.uint8)

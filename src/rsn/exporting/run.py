@@ -1,10 +1,9 @@
 """Weights -> a file that other programs run, checked against the network before it is kept."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
+from tempfile import TemporaryDirectory
 from typing import get_args
 
 import torch
@@ -106,20 +105,19 @@ def export_model(
     expect_file(output)
     crops = crops_to_check(card, photos)
     people = crops_to_calibrate(card, calibration) if calibration else None
-    unfinished = output.parent / f".{token_hex(8)}.part"
     try:
-        unfinished.mkdir()
-        graph = ExportGraph(network, export)
-        written = unfinished / output.name
-        write_graph(format, graph, written, export, people)
-        comparison = _compare(format, graph, written, network, card, crops)
-        comparison.check(export.precision, output)
-        described(written).write_text(export.to_json())
-        _move(unfinished, output)
+        with TemporaryDirectory(prefix=".", suffix=".part", dir=output.parent) as folder:
+            graph = ExportGraph(network, export)
+            written = Path(folder, output.name)
+            write_graph(format, graph, written, export, people)
+            comparison = _compare(format, graph, written, network, card, crops)
+            comparison.check(export.precision, output)
+            described(written).write_text(export.to_json())
+            # The file that is opened is moved last, when those beside it are there.
+            for file in sorted(written.parent.iterdir(), key=lambda file: file == written):
+                file.replace(output.with_name(file.name))
     except OSError as error:
         raise RsnError(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return export, comparison
 
 
@@ -144,9 +142,3 @@ def _compare(
     ours = decode(heatmaps, kernel=card.blur, decoder=card.decoder)
     pixels, scores = ((found - own).abs().max() for found, own in zip(joints, ours, strict=True))
     return Comparison(len(crops), float(difference), float(pixels), float(scores))
-
-
-def _move(folder: Path, output: Path) -> None:
-    """The files of an export to where they belong, the one that is opened last."""
-    for file in sorted(folder.iterdir(), key=lambda file: file.name == output.name):
-        file.replace(output.with_name(file.name))
