@@ -81,9 +81,8 @@ class Clip(FrameSource):
         self._reached = self._ended = -1.0  # when the last packet begins, and when the last one to end does
         self._longest = 0.0  # seconds from one frame to the next
         self._skipped = 0  # frames before the start that are not decoded
-        self._held: list[
-            float
-        ] = []  # when the frames after those are shown, until the first of them is decoded
+        # When the frames after those are shown; empty once the first of them is decoded.
+        self._held: list[float] = []
 
     def frames(self) -> Generator[Frame]:
         """The frames that the settings ask for."""
