@@ -51,7 +51,7 @@ def compared(estimator: PoseEstimator, paths, people: int, folder: Path, options
     def fail(path, error):
         raise SystemExit(str(error))
 
-    views = estimator.look(Scene.of(read_image(paths[0]), boxes(people)))
+    views = estimator.preprocess(Scene.of(read_image(paths[0]), boxes(people)))
     pixels = torch.from_numpy(np.stack([view.pixels[0] for view in views])).permute(0, 3, 1, 2)
     crops = pixels.repeat(len(paths), 1, 1, 1).split(estimator.batch_size)
     estimate = partial(estimate_photos, estimator, paths, source, fail)
@@ -80,13 +80,13 @@ def stages(estimator: PoseEstimator, path: Path, people: int, folder: Path, opti
     found = next(estimator.estimate([scene]))
     draw = partial(draw_scene, image, found, estimator.card.skeleton, EVERY_JOINT, ids=range(1, people + 1))
     picture = draw()
-    pixels = torch.from_numpy(np.stack([view.pixels[0] for view in estimator.look(scene)]))
+    pixels = torch.from_numpy(np.stack([view.pixels[0] for view in estimator.preprocess(scene)]))
     return compare(
         f"stages of predict, {people} a photo",
         {
             "engine": partial(estimator.heatmaps, pixels.permute(0, 3, 1, 2)),
             "read": partial(read_image, path),
-            "crop": partial(estimator.look, scene),
+            "crop": partial(estimator.preprocess, scene),
             "draw": draw,
             "write": partial(write_image, folder / "picture.jpg", picture),
         },

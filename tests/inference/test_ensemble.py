@@ -13,6 +13,7 @@ from rsn.crops import Crop
 from rsn.errors import RsnError
 from rsn.heatmaps import decode, encode
 from rsn.inference.ensemble import on_crops
+from rsn.inference.estimator import Scene
 from rsn.networks import weights
 from rsn.networks.card import Card
 from rsn.networks.deployment import Deployment
@@ -161,3 +162,15 @@ def test_models_of_other_bodies_are_refused(models: list[Path], tmp_path: Path) 
 def test_nobody_is_no_estimator() -> None:
     with pytest.raises(RsnError, match="at least one model"):
         estimate([])
+
+
+def test_an_ensemble_has_the_three_steps_of_a_single_model(models: list[Path], image: np.ndarray) -> None:
+    for sources in (models[:1], models):
+        estimator = estimate(sources, batch_size=2)
+        views = estimator.preprocess(Scene.of(image, BOXES))
+        heatmaps = estimator.forward(views)
+        assert heatmaps.shape[:2] == (3, 17)
+        found = estimator.postprocess(views, heatmaps)
+        np.testing.assert_array_equal(
+            [person.keypoints for person in found], joints(estimator, image)[..., :2]
+        )

@@ -229,9 +229,9 @@ def test_more_requests_than_there_is_room_for(random_weights: Path, photo: Path)
 def test_a_network_that_fails(random_weights: Path, photo: Path) -> None:
     """Memory that is not there, say: those of this batch are told, and the next one goes on."""
     estimator = estimator_of(random_weights)
-    working = estimator.members
+    working = estimator.model
     with serving({"random": estimator}) as client:
-        estimator.members = []
+        estimator.model = None
         assert refused(client.people(photo.read_bytes()), 500).startswith("something went wrong")
-        estimator.members = working
+        estimator.model = working
         assert client.people(photo.read_bytes()).status == 200

@@ -7,6 +7,7 @@ they have in common is the image, so a cell of one model's heatmap is found in a
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,30 +16,98 @@ from torch.nn.functional import grid_sample
 
 from rsn.crops import Crop
 from rsn.errors import RsnError, WeightsError
-from rsn.heatmaps import CELL_MIDDLE, mirror_back
+from rsn.heatmaps import CELL_MIDDLE, decode, mirror_back
 from rsn.heatmaps.boxes import PERSON_BOX
 from rsn.inference.engines import Engine, build_engine
 from rsn.inference.exported import is_exported, open_exported
 from rsn.networks.card import Card, Decoder
 from rsn.networks.network import STRIDE, PoseNetwork
 from rsn.networks.weights import load_model
+from rsn.people import Person
+
+if TYPE_CHECKING:
+    from rsn.inference.estimator import Scene, View
 
 Source = str | Path | PoseNetwork
 
 
+# Joint scores that count for a person's score: all in the authors' code, those above 0.2 in MMPose's.
+SCORED_ABOVE: dict[Decoder, float | None] = {"rsn": None, "mmpose": 0.2, "unbiased": None}
+
+
 @dataclass(frozen=True, eq=False)
-class Member:
-    """A model and its share of the average.
+class Model:
+    """One model: a scene -> crops (`preprocess`) -> heatmaps (`forward`) -> people (`postprocess`).
 
     open: gives the engine that runs it; where models are held one at a time it is built anew for every run.
     """
 
     open: Callable[[], Engine]
     card: Card
-    share: float
+
+    def preprocess(self, scene: "Scene") -> "list[View]":
+        """The boxes of a scene, cut out for the model."""
+        return scene.views([self.card])
+
+    def forward(self, views: "Sequence[View]", *, flip: bool, batch_size: int) -> Tensor:
+        """Heatmaps (N, K, H/4, W/4) of N views, at least one."""
+        engine = self.open()
+        batches = [views[start : start + batch_size] for start in range(0, len(views), batch_size)]
+        with torch.inference_mode():
+            return torch.cat(
+                [heatmaps_of(engine, self.card, _pixels_of(batch), flip=flip) for batch in batches]
+            )
+
+    def postprocess(self, views: "Sequence[View]", heatmaps: Tensor) -> list[Person]:
+        """Heatmaps (N, K, H/4, W/4) of N views -> people in image pixels."""
+        decoded = decode(heatmaps, kernel=self.card.blur, decoder=self.card.decoder)
+        keypoints, scores = (answer.cpu().double().numpy() for answer in decoded)
+        above = SCORED_ABOVE[self.card.decoder]
+        return [
+            Person.from_joints(
+                view.box, view.crops[0].to_image(points), raw, box_score=view.score, above=above
+            )
+            for view, points, raw in zip(views, keypoints, scores, strict=True)
+        ]
 
 
-def open_members(
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Several models, whose heatmaps are averaged on the crops of the first, which also decodes them.
+
+    shares: of the average, one for each model; 1 in sum.
+    """
+
+    models: Sequence[Model]
+    shares: Sequence[float]
+
+    @property
+    def card(self) -> Card:
+        """Of the first model."""
+        return self.models[0].card
+
+    def preprocess(self, scene: "Scene") -> "list[View]":
+        """The boxes of a scene, cut out for every model."""
+        return scene.views([model.card for model in self.models])
+
+    def forward(self, views: "Sequence[View]", *, flip: bool, batch_size: int) -> Tensor:
+        """The average of all models' heatmaps, (N, K, H/4, W/4), of N views, at least one."""
+        ours = [view.crops[0] for view in views]
+        average = torch.zeros(())
+        for number, (model, share) in enumerate(zip(self.models, self.shares, strict=True)):
+            own = [view.of_model(number) for view in views]
+            heatmaps = model.forward(own, flip=flip, batch_size=batch_size)
+            theirs = [view.crops[0] for view in own]
+            decoders = (model.card.decoder, self.card.decoder)
+            average = average + share * on_crops(heatmaps, theirs, ours, decoders=decoders)
+        return average
+
+    def postprocess(self, views: "Sequence[View]", heatmaps: Tensor) -> list[Person]:
+        """As that of the first model."""
+        return self.models[0].postprocess(views, heatmaps)
+
+
+def open_models(
     sources: Sequence[Source],
     cards: Sequence[Card],
     weights: Sequence[float] | None,
@@ -46,8 +115,8 @@ def open_members(
     engine: str,
     device: torch.device,
     keep: bool,
-) -> list[Member]:
-    """The members of an ensemble, checked against each other; the first is the one that leads.
+) -> Model | Ensemble:
+    """A model, or an ensemble of several, checked against each other.
 
     Args:
         sources: names, files, or networks. cards: of the networks among them, in their order.
@@ -67,26 +136,23 @@ def open_members(
     if len(shares) != len(sources) or min(shares) < 0 or not 0 < sum(shares) < float("inf"):
         raise RsnError(f"{len(sources)} models need as many weights, none of them negative, not {shares}")
     given = iter(cards)
-    members = [
-        _member(source, given, share / sum(shares), engine, device, keep=keep)
-        for source, share in zip(sources, shares, strict=True)
-    ]
-    _check_same_body(sources, members)
-    if members[0].card.skeleton == PERSON_BOX:
+    models = [_open_model(source, given, engine, device, keep=keep) for source in sources]
+    _check_same_body(sources, models)
+    if models[0].card.skeleton == PERSON_BOX:
         raise WeightsError(
             "these weights find people, not their joints; they are a --detector (open_detector in Python)"
         )
-    return members
+    return models[0] if len(models) == 1 else Ensemble(models, [share / sum(shares) for share in shares])
 
 
-def _member(
-    source: Source, cards: Iterator[Card], share: float, name: str, device: torch.device, *, keep: bool
-) -> Member:
+def _open_model(
+    source: Source, cards: Iterator[Card], name: str, device: torch.device, *, keep: bool
+) -> Model:
     if is_exported(source):
         engine, export = open_exported(Path(source), name, device)
         if not keep:
-            return Member(lambda: open_exported(Path(source), name, device)[0], export.card, share)
-        return Member(lambda: engine, export.card, share)
+            return Model(lambda: open_exported(Path(source), name, device)[0], export.card)
+        return Model(lambda: engine, export.card)
     if isinstance(source, PoseNetwork):
         card = next(cards, None)
         if card is None:
@@ -95,15 +161,15 @@ def _member(
     else:
         network, card = load_model(source)
         if not keep:
-            return Member(lambda: build_engine(name, *load_model(source), device), card, share)
+            return Model(lambda: build_engine(name, *load_model(source), device), card)
     engine = build_engine(name, network, card, device)
-    return Member(lambda: engine, card, share)
+    return Model(lambda: engine, card)
 
 
-def _check_same_body(sources: Sequence[Source], members: Sequence[Member]) -> None:
-    first = members[0].card.skeleton
-    for source, member in zip(sources, members, strict=True):
-        body = member.card.skeleton
+def _check_same_body(sources: Sequence[Source], models: Sequence[Model]) -> None:
+    first = models[0].card.skeleton
+    for source, model in zip(sources, models, strict=True):
+        body = model.card.skeleton
         if body.joints != first.joints:
             other = "a network" if isinstance(source, PoseNetwork) else source
             raise RsnError(
@@ -150,3 +216,8 @@ def on_crops(
 
 def _same(a: Crop, b: Crop) -> bool:
     return a.size == b.size and np.array_equal(a.matrix, b.matrix)
+
+
+def _pixels_of(views: "Sequence[View]") -> Tensor:
+    """The crops of the first model, (N, 3, H, W) uint8 RGB."""
+    return torch.from_numpy(np.stack([view.pixels[0] for view in views])).permute(0, 3, 1, 2)

@@ -13,22 +13,19 @@ from torch import Tensor
 from rsn.crops import Crop, Image
 from rsn.datasets.extents import SMALLEST_BOX
 from rsn.errors import AnnotationError, RsnError
-from rsn.heatmaps import decode
 from rsn.image_arrays import as_rgb
 from rsn.inference.box_checks import BoxNotes, usable_boxes
 from rsn.inference.detection.boxes import Detector
 from rsn.inference.detection.opening import STARTER, open_detector
 from rsn.inference.engines import choose
-from rsn.inference.ensemble import Source, heatmaps_of, on_crops, open_members
+from rsn.inference.ensemble import Ensemble, Source, heatmaps_of, open_models
 from rsn.inference.exported import engine_for, is_exported
 from rsn.inference.sharing import MadeFromArguments, check_process
-from rsn.networks.card import Card, Decoder
+from rsn.networks.card import Card
 from rsn.networks.network import PoseNetwork
 from rsn.oks import deduplicate
 from rsn.people import Person, check_threshold
 
-# Joint scores that count for a person's score: all in the authors' code, those above 0.2 in MMPose's.
-SCORED_ABOVE: dict[Decoder, float | None] = {"rsn": None, "mmpose": 0.2, "unbiased": None}
 BATCHES_A_MODEL = 16  # that go through one model before the next is read, where they are read one at a time
 
 
@@ -122,6 +119,10 @@ class View:
                 cut[key] = crop.cut(image)
         return cls(box, score, crops, [cut[crop.size, crop.matrix.tobytes()] for crop in crops])
 
+    def of_model(self, number: int) -> "View":
+        """The box as one of the models sees it."""
+        return View(self.box, self.score, [self.crops[number]], [self.pixels[number]])
+
 
 class PoseEstimator(MadeFromArguments):
     """Finds the joints of people in images.
@@ -151,6 +152,7 @@ class PoseEstimator(MadeFromArguments):
         batch_size: crops in one run of the network.
 
     Attributes:
+        model: what estimates, a `Model` or an `Ensemble`.
         card: of the first model.
         engine: what runs the models.
         device: where.
@@ -189,10 +191,10 @@ class PoseEstimator(MadeFromArguments):
             engine = _engine_for(sources)
         self.engine, self.device = choose(engine, device)
         self._device_name = device  # a detector that "auto" is for may choose another device
-        self.members = open_members(
+        self.model = open_models(
             sources, cards, weights, engine=self.engine, device=self.device, keep=not one_at_a_time
         )
-        self.card = self.members[0].card
+        self.card = self.model.card
         self._detector = detector
         self._opening = Lock()
         if person_threshold is not None:
@@ -253,55 +255,34 @@ class PoseEstimator(MadeFromArguments):
 
     def estimate(self, scenes: Iterable[Scene]) -> Iterator[list[Person]]:
         """People of many images, crops batched across them; one list a scene, in order."""
-        return self.estimate_views(map(self.look, scenes))
+        return self.estimate_views(map(self.preprocess, scenes))
 
-    def look(self, scene: Scene) -> list[View]:
+    def preprocess(self, scene: Scene) -> list[View]:
         """The boxes of a scene as the models see them: all that `estimate_views` needs of it."""
         check_process()
-        return scene.views([member.card for member in self.members])
+        return self.model.preprocess(scene)
+
+    def forward(self, views: Sequence[View]) -> Tensor:
+        """Views of any number of scenes -> heatmaps (N, K, H/4, W/4) on the crops of the first model."""
+        return self.model.forward(views, flip=self.flip, batch_size=self.batch_size)
+
+    def postprocess(self, views: Sequence[View], heatmaps: Tensor) -> list[Person]:
+        """Heatmaps (N, K, H/4, W/4) -> people, one for each view, in image pixels."""
+        return self.model.postprocess(views, heatmaps)
 
     def estimate_views(self, views_of_scenes: Iterable[list[View]]) -> Iterator[list[Person]]:
-        """`estimate` for scenes that were looked at before, maybe by other threads."""
+        """`estimate` for scenes that were preprocessed before, maybe by other threads."""
         for group in _grouped(views_of_scenes, self.group_size):
-            people = self._people_of([view for views in group for view in views])
+            views = [view for views in group for view in views]
+            people = iter(self.postprocess(views, self.forward(views)) if views else [])
             for views in group:
                 yield [next(people) for _ in views]
 
     def heatmaps(self, inputs: Tensor) -> Tensor:
         """Crops (N, 3, H, W) uint8 RGB of the first model -> its heatmaps (N, K, H/4, W/4)."""
-        first = self.members[0]
+        first = self.model.models[0] if isinstance(self.model, Ensemble) else self.model
         with torch.inference_mode():
             return heatmaps_of(first.open(), first.card, inputs, flip=self.flip)
-
-    def _people_of(self, views: Sequence[View]) -> Iterator[Person]:
-        batches = [views[start : start + self.batch_size] for start in range(0, len(views), self.batch_size)]
-        for batch, maps in zip(batches, self._averaged(batches), strict=True):
-            keypoints, scores = decode(maps, kernel=self.card.blur, decoder=self.card.decoder)
-            for view, points, joint_scores in zip(
-                batch, keypoints.cpu().double().numpy(), scores.cpu().double().numpy(), strict=True
-            ):
-                found = view.crops[0].to_image(points)
-                yield Person.from_joints(
-                    view.box, found, joint_scores, box_score=view.score, above=SCORED_ABOVE[self.card.decoder]
-                )
-
-    @torch.inference_mode()
-    def _averaged(self, batches: Sequence[Sequence[View]]) -> list[Tensor]:
-        """The heatmaps of all models for each batch, averaged on the first model's crops."""
-        averaged: list[Tensor] = []
-        for number, member in enumerate(self.members):
-            engine = member.open()
-            for place, batch in enumerate(batches):
-                pixels = torch.from_numpy(np.stack([view.pixels[number] for view in batch]))
-                maps = heatmaps_of(engine, member.card, pixels.permute(0, 3, 1, 2), flip=self.flip)
-                theirs, ours = ([view.crops[which] for view in batch] for which in (number, 0))
-                maps = on_crops(maps, theirs, ours, decoders=(member.card.decoder, self.card.decoder))
-                if number == 0:
-                    averaged.append(member.share * maps)
-                else:
-                    averaged[place] += member.share * maps
-            del engine  # before the next one is read
-        return averaged
 
 
 def _engine_for(sources: Sequence[Source]) -> str:

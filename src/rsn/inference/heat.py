@@ -19,7 +19,7 @@ def heat_of(estimator: PoseEstimator, image: Image, people: Sequence[Person]) ->
     """
     height, width = image.shape[:2]
     heat = np.zeros((height, width), np.float32)
-    views = estimator.look(Scene.of(image, [person.box for person in people]))
+    views = estimator.preprocess(Scene.of(image, [person.box for person in people]))
     for start in range(0, len(views), estimator.batch_size):
         batch = views[start : start + estimator.batch_size]
         pixels = torch.from_numpy(np.stack([view.pixels[0] for view in batch])).permute(0, 3, 1, 2)

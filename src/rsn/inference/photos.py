@@ -129,7 +129,7 @@ def estimate_images(
             image = read(item)
             scene, said = Scene.within(image, *boxes(item, image))
             said.check(str(item))
-            return item, (image, estimator.look(scene), said)
+            return item, (image, estimator.preprocess(scene), said)
         except RsnError as error:
             return item, error
 

@@ -120,7 +120,7 @@ class Service:
                 scene = Scene(image, scene.boxes[:most], scene.box_scores[:most])  # the best come first
             else:
                 scene = Scene.of(image, *(boxes or whole_image(Path(), image)))
-            return (image.shape[1], image.shape[0]), model.estimator.look(scene)
+            return (image.shape[1], image.shape[0]), model.estimator.preprocess(scene)
 
         try:
             async with asyncio.timeout(seconds), self._pixels.lent(width * height):

@@ -131,7 +131,7 @@ def _every_frame(
     def look(frame: Frame) -> tuple[Frame, list[View]]:
         scene, said = Scene.within(frame.image, *boxes(frame.path, frame.image))
         notes.add(said)
-        return frame, estimator.look(scene)
+        return frame, estimator.preprocess(scene)
 
     with closing(in_order(look, frames, threads=1, ahead=WAITING)) as looked:
         while first := next(looked, None):
