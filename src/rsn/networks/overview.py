@@ -1,6 +1,6 @@
 """What there is, as text: all networks in one table, or all about one of them or about some weights."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from os.path import isfile
 
 from rsn.errors import UnknownNameError
@@ -100,31 +100,24 @@ def _weights(name: str, card: Card) -> Iterator[str]:
     if settings:
         flip_test = "with" if settings.flip_test else "without"
         sizes = ", ".join(map(str, settings.image_sizes))
-        how = (
-            "detector",
-            f"image sizes {sizes}, {flip_test} flip test, box threshold {settings.box_threshold:g}",
-        )
+        how = f"  detector    image sizes {sizes}, {flip_test} flip test, box threshold {settings.box_threshold:g}"
     else:
-        how = ("thresholds", f"person {card.person_threshold:g}, keypoint {card.keypoint_threshold:g}")
-    yield from _labeled(
-        ("file", weights_path(name)),
-        ("mean, std", f"{card.mean}, {card.std} (RGB in [0, 1])"),
-        how,
-        ("trained on", card.trained_on),
-        ("steps", card.steps),
-        ("licence", card.license),
-        ("notes", card.notes),
-        ("figures", _figures(card.figures)),
+        how = f"  thresholds  person {card.person_threshold:g}, keypoint {card.keypoint_threshold:g}"
+    yield f"  file        {weights_path(name)}"
+    yield f"  mean, std   {card.mean}, {card.std} (RGB in [0, 1])"
+    yield how
+    yield from _provenance(card)
+
+
+def _provenance(weights: Card | PublishedWeights) -> Iterator[str]:
+    rows = (
+        ("trained on", weights.trained_on),
+        ("steps", getattr(weights, "steps", 0)),
+        ("licence", weights.license),
+        ("notes", weights.notes),
+        ("figures", "  ".join(f"{name} {value:g}" for name, value in weights.figures.items())),
     )
-
-
-def _labeled(*rows: tuple[str, object]) -> Iterator[str]:
-    """A line for each row that has a value."""
     return (f"  {label:<12}{value}" for label, value in rows if value)
-
-
-def _figures(figures: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:g}" for name, value in figures.items())
 
 
 def _on_one_line(text: str) -> str:
@@ -135,14 +128,9 @@ def _on_one_line(text: str) -> str:
 def _remote(name: str, weights: PublishedWeights) -> Iterator[str]:
     height, width = weights.input_size
     yield f"{name}: {weights.model}, input {height}x{width}; not fetched yet: rsn models pull {name}"
-    yield from _labeled(
-        ("from", weights.url),
-        ("SHA-256", f"begins with {weights.sha256_prefix}"),
-        ("trained on", weights.trained_on),
-        ("licence", weights.license),
-        ("notes", weights.notes),
-        ("figures", _figures(weights.figures)),
-    )
+    yield f"  from        {weights.url}"
+    yield f"  SHA-256     begins with {weights.sha256_prefix}"
+    yield from _provenance(weights)
 
 
 def _weights_of(model: str) -> list[str]:
