@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -54,16 +53,11 @@ class Poses:
         The scale is the mean of the two areas. Only joints that count in both poses do; where there is none, OKS is
         0. Equal to `oks_iou` of MMPose and HRNet.
         """
-        steps = self.places.take(others, 1)
-        steps -= self.places[:, one, None]
-        steps *= steps
-        distances = steps[0]
-        distances += steps[1]
-        distances *= (-1 / (self.areas[others] + self.areas[one]))[:, None]
-        likeness = np.exp(distances, out=distances)
-        joints = likeness.shape[1]
+        steps = self.places[:, others] - self.places[:, one, None]
+        scales = (self.areas[others] + self.areas[one])[:, None]
+        likeness = np.exp(-np.square(steps).sum(0) / scales)
         if self.counted is None:
-            return np.asarray(likeness @ _even(joints))
+            return np.asarray(likeness.mean(1))
         counted = self.counted[others] & self.counted[one]
         return np.asarray((likeness * counted).sum(1) / np.maximum(counted.sum(1), 1))
 
@@ -147,12 +141,6 @@ def _suppress(
         kept.append(best)
         waiting = waiting[similarity(best, waiting) <= threshold]
     return np.asarray(kept, np.intp)
-
-
-@cache
-def _even(joints: int) -> NDArray[np.float32]:
-    """The weights of a mean."""
-    return np.full(joints, 1 / joints, np.float32)
 
 
 def _best_first(scores: NDArray[np.float64]) -> NDArray[np.intp]:
