@@ -1,9 +1,9 @@
 # syntax=docker/dockerfile:1
 #
 # docker build --target cpu -t rsn .
-# docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" rsn predict photo.jpg
+# docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" rsn predict image.jpg
 # docker build --target cuda -t rsn:cuda .
-# docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/data" rsn:cuda predict photo.jpg --device cuda
+# docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/data" rsn:cuda predict image.jpg --device cuda
 # The service, for the machine itself only:    docker run --rm -p 127.0.0.1:8000:8000 rsn serve --host 0.0.0.0
 #
 # One image a PyTorch build: they differ by gigabytes.
@@ -21,14 +21,14 @@ RUN useradd --create-home rsn && mkdir /cache /data && chown rsn /data && chmod 
 COPY --from=wheel /wheels /wheels
 
 FROM base AS cuda
-RUN pip install --no-cache-dir torch==2.13.0 "$(echo /wheels/*.whl)[engines,detect,serve]"
+RUN pip install --no-cache-dir torch==2.13.0 "$(echo /wheels/*.whl)[backends,detect,serve]"
 USER rsn
 WORKDIR /data
 ENTRYPOINT ["rsn"]
 
 FROM base AS cpu
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 \
-    && pip install --no-cache-dir "$(echo /wheels/*.whl)[engines,detect,serve]"
+    && pip install --no-cache-dir "$(echo /wheels/*.whl)[backends,detect,serve]"
 USER rsn
 WORKDIR /data
 ENTRYPOINT ["rsn"]

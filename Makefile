@@ -12,9 +12,9 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-all lint types check docs package matrix lowest clean
 
-demo: .venv/demo.stamp  ## find two people in a photo, and their joints; the drawing lands in out/
-	$(BIN)/python scripts/demo_photos.py out/photos
-	$(BIN)/rsn predict out/photos/portraits.png --flip --output out
+demo: .venv/demo.stamp  ## find two people in an image, and their keypoints; the drawing lands in out/
+	$(BIN)/python scripts/demo_images.py out/images
+	$(BIN)/rsn predict out/images/portraits.png --flip --output out
 
 test: .venv/dev.stamp  ## what every change has to pass, in minutes
 	$(PYTEST)

@@ -10,15 +10,15 @@ from functools import partial
 
 import torch
 
-from rsn.inference.engines import build_engine, choose
-from rsn.networks.card import Card
-from rsn.networks.catalog import create_model
-from rsn.networks.network import PoseNetwork
-from rsn.networks.residual_steps import ResidualStepsBlock
+from rsn.inference.backends import build_backend, choose
+from rsn.models.catalog import create_model
+from rsn.models.network import PoseNetwork
+from rsn.models.residual_steps import ResidualStepsBlock
+from rsn.weights.metadata import ModelMetadata
 from side_by_side import arguments, compare, write
 
 CROPS = 16
-ENGINES = ("torch", "torch-bf16", "onnxruntime", "openvino", "openvino-bf16")
+BACKENDS = ("torch", "torch-bf16", "onnxruntime", "openvino", "openvino-bf16")
 
 
 def padded(in_channels: int, channels: int, *, stride: int = 1) -> ResidualStepsBlock:
@@ -27,19 +27,19 @@ def padded(in_channels: int, channels: int, *, stride: int = 1) -> ResidualSteps
 
 
 def main() -> None:
-    """Compare both networks in every engine."""
+    """Compare both networks in every backend."""
     parser = arguments(__doc__, repeats=5)
-    parser.add_argument("--engines", nargs="+", default=ENGINES)
+    parser.add_argument("--backends", nargs="+", default=BACKENDS)
     options = parser.parse_args()
-    card = Card("rsn18")
-    wide = PoseNetwork(block=padded, blocks_per_layer=(2, 2, 2, 2), num_stages=1, num_joints=17)
+    metadata = ModelMetadata("rsn18")
+    wide = PoseNetwork(block=padded, blocks_per_layer=(2, 2, 2, 2), num_stages=1, num_keypoints=17)
     networks = {"as they are": create_model("rsn18"), "padded": wide}
-    crops = torch.randint(0, 256, (CROPS, 3, *card.input_size), dtype=torch.uint8)
+    crops = torch.randint(0, 256, (CROPS, 3, *metadata.input_size), dtype=torch.uint8)
     rows = []
-    for name in options.engines:
-        engine, device = choose(name, options.device)
+    for name in options.backends:
+        backend, device = choose(name, options.device)
         ways = {
-            width: partial(build_engine(engine, network, card, device), crops)
+            width: partial(build_backend(backend, network, metadata, device), crops)
             for width, network in networks.items()
         }
         rows += compare(f"branch widths, {name}", ways, one="a crop", things=CROPS, options=options)

@@ -1,11 +1,11 @@
-"""What `rsn bulk` costs: one worker, two, and `rsn predict` on the same photos, taken in turns.
+"""What `rsn bulk` costs: one worker, two, and `rsn predict` on the same images, taken in turns.
 
-    python benchmarks/bulk.py --photos 400 --rounds 3 --output benchmarks/bulk.csv
+    python benchmarks/bulk.py --images 400 --rounds 3 --output benchmarks/bulk.csv
 
-Photos of noise, 640x480, each taken as one person by `rsn18.starter`. Every round runs all of them, so
-that others who use the machine slow all; compare figures of one round. `predict` also draws and writes pictures,
-so its road alone is timed as well: `estimate`, `estimate_photos` in this process without a file written.
-start_s: until the first part could begin, the seconds of a run of one photo.
+Images of noise, 640x480, each taken as one person by `rsn18.starter`. Every round runs all of them, so
+that others who use the machine slow all; compare metrics of one round. `predict` also draws and writes images,
+so its road alone is timed as well: `estimate`, `predict_images` in this process without a file written.
+start_s: until the first part could begin, the seconds of a run of one image.
 """
 
 import argparse
@@ -23,35 +23,35 @@ import numpy as np
 
 ROAD = (
     "import sys, time; from pathlib import Path; from rsn import PoseEstimator;"
-    "from rsn.inference.boxes import whole_image; from rsn.inference.photos import estimate_photos;"
+    "from rsn.inference.box_sources import whole_image_boxes; from rsn.inference.images import predict_images;"
     "paths = sorted(Path(sys.argv[1]).iterdir());"
-    "estimator = PoseEstimator(device='cpu', engine='torch');"
-    "print(sum(1 for _ in estimate_photos(estimator, paths, whole_image, print)))"
+    "estimator = PoseEstimator(device='cpu', backend='torch');"
+    "print(sum(1 for _ in predict_images(estimator, paths, whole_image_boxes, print)))"
 )
 
 
 def main() -> None:
     """Run it and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=int, default=400)
+    parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="CSV to write")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        many, one = write_photos(folder / "many", options.photos), write_photos(folder / "one", 1)
+        many, one = write_images(folder / "many", options.images), write_images(folder / "one", 1)
         for number in range(options.rounds):
             for way in ("estimate", "predict", "bulk 1", "bulk 2"):
-                start, total = (seconds(way, photos, folder / f"{way} {number}") for photos in (one, many))
+                start, total = (seconds(way, images, folder / f"{way} {number}") for images in (one, many))
                 rows.append(
                     {
                         "round": number,
                         "way": way,
-                        "photos": options.photos,
+                        "images": options.images,
                         "start_s": round(start, 1),
                         "total_s": round(total, 1),
-                        "photos_a_second_once_started": round((options.photos - 1) / (total - start), 2),
+                        "images_a_second_once_started": round((options.images - 1) / (total - start), 2),
                         "cores": os.cpu_count(),
                         "load_of_the_machine": round(os.getloadavg()[0], 1),
                     }
@@ -69,8 +69,8 @@ def write_rows(rows: list[dict[str, Any]], output: Path | None) -> None:
             writer.writerows(rows)
 
 
-def write_photos(folder: Path, count: int) -> Path:
-    """JPEG files of blurred noise, about as many bytes as photos have."""
+def write_images(folder: Path, count: int) -> Path:
+    """JPEG files of blurred noise, about as many bytes as images have."""
     folder.mkdir()
     noise = np.random.default_rng(0)
     for number in range(count):
@@ -79,18 +79,18 @@ def write_photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def seconds(way: str, photos: Path, folder: Path) -> float:
+def seconds(way: str, images: Path, folder: Path) -> float:
     """Wall time of a run."""
-    command = ["-c", ROAD, str(photos)]
+    command = ["-c", ROAD, str(images)]
     if way != "estimate":
-        verb, _, workers = way.partition(" ")
-        command = ["-m", "rsn", verb, str(photos), "--output", f"{folder} {photos.name}"]
+        subcommand, _, workers = way.partition(" ")
+        command = ["-m", "rsn", subcommand, str(images), "--output", f"{folder} {images.name}"]
         command += [
             "--boxes",
             "whole",
             "--device",
             "cpu",
-            "--engine",
+            "--backend",
             "torch",
             *(["--workers", workers] if workers else []),
         ]

@@ -1,8 +1,8 @@
 """What a worker of `rsn bulk` costs beside the road of `rsn predict`: processor time, taken in turns in one process.
 
-    python benchmarks/bulk_overhead.py --photos 32 --rounds 3 --output benchmarks/bulk_overhead.csv
+    python benchmarks/bulk_overhead.py --images 32 --rounds 3 --output benchmarks/bulk_overhead.csv
 
-The same photos, network and single thread. `estimate` is `estimate_photos` without a file written; `worker` does them
+The same images, network and single thread. `estimate` is `predict_images` without a file written; `worker` does them
 as one part: it notes that it begins, reads through fsspec, and writes Parquet. Processor time and not wall time, so
 that others who use the machine disturb little. Ray is not in it: `benchmarks/bulk.py` has its start.
 """
@@ -16,40 +16,40 @@ from statistics import median
 
 import torch
 
-from bulk import write_photos, write_rows
+from bulk import write_images, write_rows
 from rsn import PoseEstimator
 from rsn.bulk.output import Settings
 from rsn.bulk.parts import Part
 from rsn.bulk.worker import Worker
-from rsn.inference.boxes import whole_image
-from rsn.inference.photos import estimate_photos
+from rsn.inference.box_sources import whole_image_boxes
+from rsn.inference.images import predict_images
 
 SETTINGS = Settings(
     inputs=(), column="image", name_column=None, model="rsn18.starter", model_sha256="", boxes="whole",
     boxes_sha256="", detector="", detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False,
-    engine="torch",
+    backend="torch",
 )  # fmt: skip
 
 
 def main() -> None:
     """Run it and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=int, default=32)
+    parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="CSV to write")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        paths = sorted(write_photos(Path(name) / "photos", options.photos).iterdir())
-        part = Part("photos", tuple(map(str, paths)))
-        estimator = PoseEstimator("rsn18.starter", device="cpu", engine="torch")
+        paths = sorted(write_images(Path(name) / "images", options.images).iterdir())
+        part = Part("images", tuple(map(str, paths)))
+        estimator = PoseEstimator("rsn18.starter", device="cpu", backend="torch")
         worker = Worker(SETTINGS, f"{name}/out", "run", "cpu", estimator.batch_size, 1)
-        worker.do(0, Part("photos", part.urls[:1]))  # opens the network
+        worker.do(0, Part("images", part.urls[:1]))  # opens the network
         for number in range(1, options.rounds + 1):
-            estimate = seconds(lambda: list(estimate_photos(estimator, paths, whole_image, refuse)))
+            estimate = seconds(lambda: list(predict_images(estimator, paths, whole_image_boxes, refuse)))
             bulk = seconds(lambda number=number: worker.do(number, part))
-            row = {"round": number, "photos": options.photos}
+            row = {"round": number, "images": options.images}
             row |= {"estimate_cpu_s": round(estimate, 2), "worker_cpu_s": round(bulk, 2)}
             rows.append(row | {"ratio": round(bulk / estimate, 3)})
             print(rows[-1], flush=True)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def refuse(path: Path, error: Exception) -> None:
-    """No photo may fail here."""
+    """No image may fail here."""
     raise error
 
 

@@ -1,9 +1,9 @@
-"""The ten COCO figures of simulated results on all of val2017: ours (by hotcoco) against pycocotools, in one run.
+"""The ten COCO metrics of simulated results on all of val2017: ours (by hotcoco) against pycocotools, in one run.
 
     python benchmarks/coco_ap.py val2017_labels.npz --output benchmarks/speed/coco_ap.csv
 
 The file holds val2017_image_id (N,), val2017_box (N, 4) and val2017_xy (N, 17, 2) as fractions of the image (boxes by
-their centre), and val2017_visible (N, 17).
+their center), and val2017_visible (N, 17).
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def everybody(labels):
     """The labels as COCO annotations."""
     boxes = labels["val2017_box"].astype(float) * np.tile(SIZE, 2)
     boxes[:, :2] -= boxes[:, 2:] / 2
-    joints = np.dstack([labels["val2017_xy"].astype(float) * SIZE, labels["val2017_visible"]])
+    keypoints = np.dstack([labels["val2017_xy"].astype(float) * SIZE, labels["val2017_visible"]])
     images = labels["val2017_image_id"].tolist()
     people = [
         {
@@ -61,7 +61,7 @@ def everybody(labels):
             "area": 0.53 * box[2] * box[3], "keypoints": person.ravel().tolist(),
             "num_keypoints": int((person[:, 2] > 0).sum()),
         }
-        for number, (image, box, person) in enumerate(zip(images, boxes, joints, strict=True), start=1)
+        for number, (image, box, person) in enumerate(zip(images, boxes, keypoints, strict=True), start=1)
     ]  # fmt: skip
     return {
         "images": [{"id": image} for image in sorted(set(images))],
@@ -76,17 +76,18 @@ def found(annotations):
     results = []
     for person in annotations["annotations"]:
         for _ in range(random.integers(1, 4)):
-            joints = np.reshape(person["keypoints"], (17, 3))
+            keypoints = np.reshape(person["keypoints"], (17, 3))
             off = random.normal(0, random.uniform(0, 0.1) * person["area"] ** 0.5, (17, 2))
             entry = {"image_id": person["image_id"], "category_id": 1, "score": random.random()}
             results.append(
-                entry | {"keypoints": np.column_stack([joints[:, :2] + off, joints[:, 2]]).ravel().tolist()}
+                entry
+                | {"keypoints": np.column_stack([keypoints[:, :2] + off, keypoints[:, 2]]).ravel().tolist()}
             )
     return results
 
 
 def by_pycocotools(annotations, results):
-    """The ten figures; both arguments are changed."""
+    """The ten metrics; both arguments are changed."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -102,7 +103,7 @@ def by_pycocotools(annotations, results):
 
 
 def by_hotcoco(annotations, results):
-    """The ten figures by the library that ours come from, without the checks that keep it from answering 0."""
+    """The ten metrics by the library that ours come from, without the checks that keep it from answering 0."""
     import hotcoco
 
     truth = hotcoco.COCO(annotations)

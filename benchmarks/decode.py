@@ -1,4 +1,4 @@
-"""Joints off the heatmaps of 32 crops: ours, batched, against a loop over crops and joints with OpenCV's blur.
+"""Keypoints off the heatmaps of 32 crops: ours, batched, against a loop over crops and keypoints with OpenCV's blur.
 
 python benchmarks/decode.py --output benchmarks/speed/decode.csv
 """
@@ -6,18 +6,18 @@ python benchmarks/decode.py --output benchmarks/speed/decode.csv
 import torch
 
 from reference.codec import decode as decode_by_loops
-from rsn.heatmaps import decode, encode
+from rsn.codecs import decode, encode
 from side_by_side import arguments, check, compare, write
 
-CROPS, JOINTS, SIZE = 32, 17, (256, 192)
+CROPS, KEYPOINTS, SIZE = 32, 17, (256, 192)
 
 
 def main() -> None:
     """Compare; targets with some noise stand for a network's answers."""
     options = arguments(__doc__, repeats=30).parse_args()
     torch.manual_seed(0)
-    joints = torch.rand(CROPS, JOINTS, 2) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])
-    maps = encode(joints, torch.full((CROPS, JOINTS), 2), SIZE, kernels=(9,))[:, 0]
+    keypoints = torch.rand(CROPS, KEYPOINTS, 2) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])
+    maps = encode(keypoints, torch.full((CROPS, KEYPOINTS), 2), SIZE, kernels=(9,))[:, 0]
     maps += 5 * torch.randn_like(maps)
     there, numbers = maps.to(options.device), maps.numpy()
     found, scores = (answer.cpu() for answer in decode(there))

@@ -1,4 +1,4 @@
-"""Identity switches of the tracker, jitter and lag of the smoother, on people who walk with known joints.
+"""Identity switches of the tracker, jitter and lag of the smoother, on people who walk with known keypoints.
 
 Usage: PYTHONPATH=tests python benchmarks/following.py     (writes benchmarks/tracking.csv and benchmarks/smoothing.csv)
 """
@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from moving_people import Camera, Walker, person
-from rsn.inference.smoothing import Smoother
-from rsn.inference.tracking import Tracked, Tracker
-from rsn.inference.tracking_settings import Smoothing, Tracking
 from rsn.skeletons import COCO_17, Skeleton
+from rsn.tracking.settings import Smoothing, Tracking
+from rsn.tracking.smoothing import Smoother
+from rsn.tracking.tracker import TrackedPerson, Tracker
 
 FOLDER = Path(__file__).parent
 SEEDS = range(10)
-BOXES_ONLY = Skeleton("boxes", COCO_17.joints, COCO_17.limbs, COCO_17.upper_body)  # no sigmas, so no OKS
+BOXES_ONLY = Skeleton(
+    "boxes", COCO_17.keypoint_names, COCO_17.limbs, COCO_17.upper_body
+)  # no sigmas, so no OKS
 HEIGHT = 200.0  # pixels, of a walker
 
 PASSING = [Walker(0, 100, speed=150), Walker(700, 110, speed=-150), Walker(300, 100, speed=20)]
@@ -53,18 +55,18 @@ FILTERS = {
 def main() -> None:
     """Print both tables and write them as CSV."""
     rows: list[dict[str, object]] = []
-    for scene, (walkers, camera) in SCENES.items():
-        row: dict[str, object] = {"scene": scene, "frames": round(5 * camera.fps) * len(SEEDS)}
-        for name, body in (("OKS and boxes", COCO_17), ("boxes alone", BOXES_ONLY)):
-            row[f"switches, {name}"] = sum(switches(walkers, camera, body, seed) for seed in SEEDS)
+    for image_with_boxes, (walkers, camera) in SCENES.items():
+        row: dict[str, object] = {"scene": image_with_boxes, "frames": round(5 * camera.fps) * len(SEEDS)}
+        for name, skeleton in (("OKS and boxes", COCO_17), ("boxes alone", BOXES_ONLY)):
+            row[f"switches, {name}"] = sum(switches(walkers, camera, skeleton, seed) for seed in SEEDS)
         rows.append(row)
     write(rows, "tracking.csv")
     write([{"filter": name} | following(settings) for name, settings in FILTERS.items()], "smoothing.csv")
 
 
-def switches(walkers: Sequence[Walker], camera: Camera, body: Skeleton, seed: int) -> int:
+def switches(walkers: Sequence[Walker], camera: Camera, skeleton: Skeleton, seed: int) -> int:
     """How often, in five seconds, somebody gets another id than at the last sighting."""
-    tracker, last, count = Tracker(body, Tracking()), dict[int, int](), 0
+    tracker, last, count = Tracker(skeleton, Tracking()), dict[int, int](), 0
     for now, seen, people in camera.watch(walkers, 5.0, seed):
         for who, tracked in zip(seen, tracker(people, now), strict=True):
             count += last.get(who, tracked.id) != tracked.id
@@ -73,15 +75,15 @@ def switches(walkers: Sequence[Walker], camera: Camera, body: Skeleton, seed: in
 
 
 def following(settings: Smoothing) -> dict[str, float]:
-    """Jitter at rest, error and lag in motion, over all seeds; lengths in per cent of the body's height."""
+    """Jitter at rest, error and lag in motion, over all seeds; lengths in per cent of the skeleton's height."""
     still, walking = Walker(300, 100, speed=0, steps=0), Walker(0, 100, speed=150, steps=1.0)
     jitter, error, lag = [], [], []
     for seed in SEEDS:
         _, calm = smoothed(still, settings, seed)
         jitter.append(np.diff(calm[25:], axis=0).std())
-        times, joints = smoothed(walking, settings, seed)
-        error.append(np.sqrt(np.mean((joints - truth(walking, times))[25:] ** 2)))
-        lag.append(delay(walking, times[25:], joints[25:]))
+        times, keypoints = smoothed(walking, settings, seed)
+        error.append(np.sqrt(np.mean((keypoints - truth(walking, times))[25:] ** 2)))
+        lag.append(delay(walking, times[25:], keypoints[25:]))
     return {
         "jitter at rest, % of height": round(float(np.mean(jitter)) / HEIGHT * 100, 2),
         "RMS error walking, % of height": round(float(np.mean(error)) / HEIGHT * 100, 2),
@@ -90,23 +92,23 @@ def following(settings: Smoothing) -> dict[str, float]:
 
 
 def smoothed(walker: Walker, settings: Smoothing, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) and joints (T, 17, 2) of five seconds at 25 frames a second."""
-    smoother, joints, times = Smoother(settings), [], []
+    """Times (T,) and keypoints (T, 17, 2) of five seconds at 25 frames a second."""
+    smoother, keypoints, times = Smoother(settings), [], []
     for now, _, people in Camera().watch([walker], 5.0, seed):
-        joints.append(smoother([Tracked(1, people[0])], now)[0].person.keypoints)
+        keypoints.append(smoother([TrackedPerson(1, people[0])], now)[0].person.keypoints)
         times.append(now)
-    return np.array(times), np.array(joints)
+    return np.array(times), np.array(keypoints)
 
 
 def truth(walker: Walker, times: np.ndarray) -> np.ndarray:
-    """Where the joints were, (T, 17, 2)."""
-    return np.array([person(walker.joints(now)).keypoints for now in times])
+    """Where the keypoints were, (T, 17, 2)."""
+    return np.array([person(walker.keypoints(now)).keypoints for now in times])
 
 
-def delay(walker: Walker, times: np.ndarray, joints: np.ndarray) -> float:
+def delay(walker: Walker, times: np.ndarray, keypoints: np.ndarray) -> float:
     """Seconds by which the truth has to be put off to fit best."""
     candidates = np.arange(-0.01, 0.2, 0.005)
-    errors = [np.sum((joints - truth(walker, times - late)) ** 2) for late in candidates]
+    errors = [np.sum((keypoints - truth(walker, times - late)) ** 2) for late in candidates]
     return float(candidates[int(np.argmin(errors))])
 
 

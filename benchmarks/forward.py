@@ -1,9 +1,9 @@
-"""The network: every engine that is installed, on the deployment graph, against the training network in PyTorch eager.
+"""The network: every backend that is installed, on the deployment graph, against the training network in PyTorch eager.
 
     python benchmarks/forward.py --output benchmarks/speed/forward.csv
     python benchmarks/forward.py --device cuda --crops 256 --output benchmarks/speed/forward_cuda.csv
 
-Both sides have the weights of `rsn18.starter`. Where an engine rounds to bfloat16 its answers may differ by 5 % of the
+Both sides have the weights of `rsn18.starter`. Where a backend rounds to bfloat16 its answers may differ by 5 % of the
 highest peak, in 8 bits by a half, as export has it (docs/deploy.md has the AP); the others agree to 1e-4 of it, or
 on CUDA, where PyTorch's convolutions take TF32, to 5e-3.
 """
@@ -17,15 +17,15 @@ import torch
 
 from reference.network import ReferenceNetwork
 from rsn.errors import DeviceError
-from rsn.exporting.crops import crops_to_check
-from rsn.inference.engines import ENGINES, Engine, build_engine, choose
-from rsn.networks.card import Card
-from rsn.networks.deployment import Deployment
-from rsn.networks.network import PoseNetwork
-from rsn.networks.weights import load_model
+from rsn.export.crops import crops_to_check
+from rsn.inference.backends import BACKENDS, Backend, build_backend, choose
+from rsn.models.inference_graph import InferenceGraph
+from rsn.models.network import PoseNetwork
+from rsn.weights.loading import load_model
+from rsn.weights.metadata import ModelMetadata
 from side_by_side import arguments, check, compare, write
 
-INT8 = "openvino, int8"  # not an engine: a file that `rsn export` writes
+INT8 = "openvino, int8"  # not a backend: a file that `rsn export` writes
 # Largest difference, of the highest peak, where it is not that of rounding to 16 bits.
 ROUNDED, FULL = 0.05, {"cpu": 1e-4, "cuda": 5e-3}
 EXACT = ("torch", "onnxruntime", "openvino")
@@ -36,15 +36,17 @@ def main() -> None:
     """Compare."""
     parser = arguments(__doc__, repeats=10)
     parser.add_argument("--crops", type=int, default=16, help="in a batch")
-    parser.add_argument("--engines", nargs="+", choices=[*ENGINES, INT8], default=[*ENGINES, INT8])
+    parser.add_argument("--backends", nargs="+", choices=[*BACKENDS, INT8], default=[*BACKENDS, INT8])
     options = parser.parse_args()
     kind = torch.device(options.device).type
     limits = dict.fromkeys(EXACT, FULL[kind]) | {INT8: 0.5}
     torch.manual_seed(0)
-    network, card = load_model("rsn18.starter")
+    network, metadata = load_model("rsn18.starter")
     reference = ReferenceNetwork(network).eval().to(options.device)
-    crops = torch.randint(0, 256, (options.crops, 3, *card.input_size), dtype=torch.uint8).to(options.device)
-    inputs = card.normalise(crops)
+    crops = torch.randint(0, 256, (options.crops, 3, *metadata.input_size), dtype=torch.uint8).to(
+        options.device
+    )
+    inputs = metadata.normalize(crops)
 
     @torch.inference_mode()
     def eager() -> torch.Tensor:
@@ -52,11 +54,11 @@ def main() -> None:
 
     expected, differences = eager().cpu(), {}
     ways = {"reference": eager}
-    for name, engine in engines(network, card, options.engines, options.device):
-        found = engine(crops).cpu()
+    for name, backend in backends(network, metadata, options.backends, options.device):
+        found = backend(crops).cpu()
         limit = limits.get(name, ROUNDED)
         differences[name] = check(float((found - expected).abs().max() / expected.abs().max()), limit)
-        ways[name] = running(engine, crops)
+        ways[name] = running(backend, crops)
     rows = compare(
         "forward" if kind == "cpu" else "forward on CUDA",
         ways,
@@ -69,37 +71,37 @@ def main() -> None:
     write(rows, options.output)
 
 
-def engines(
-    network: PoseNetwork, card: Card, names: Sequence[str], device: str
-) -> Iterator[tuple[str, Engine]]:
+def backends(
+    network: PoseNetwork, metadata: ModelMetadata, names: Sequence[str], device: str
+) -> Iterator[tuple[str, Backend]]:
     """Those of the names that can be had here; on a CPU float16 is slow, and compiling takes minutes."""
     for name in names:
         if device == "cpu" and ("fp16" in name or "compile" in name):
             continue
         if name == INT8:
             if device == "cpu" and find_spec("openvino") and find_spec("nncf"):
-                yield name, in_8_bits(network, card)
+                yield name, in_8_bits(network, metadata)
             continue
         try:
-            yield name, build_engine(name, network, card, choose(name, device)[1])
+            yield name, build_backend(name, network, metadata, choose(name, device)[1])
         except DeviceError as error:
             print(f"{name} is left out: {error}")
 
 
-def in_8_bits(network: PoseNetwork, card: Card) -> Engine:
-    """Calibrated with drawn pictures, which is as fast as with people."""
-    from rsn.inference.engines.openvino import as_openvino, open_openvino, quantized, save_openvino
+def in_8_bits(network: PoseNetwork, metadata: ModelMetadata) -> Backend:
+    """Calibrated with drawn images, which is as fast as with people."""
+    from rsn.inference.backends.openvino import as_openvino, open_openvino, quantized, save_openvino
 
-    model = quantized(as_openvino(Deployment(network, card)), crops_to_check(card, ()))
+    model = quantized(as_openvino(InferenceGraph(network, metadata)), crops_to_check(metadata, ()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.xml"
         save_openvino(model, path)
-        return open_openvino(path, bf16=False).engine
+        return open_openvino(path, bf16=False).backend
 
 
-def running(engine: Engine, crops: torch.Tensor):
-    """The engine as a way."""
-    return lambda: engine(crops)
+def running(backend: Backend, crops: torch.Tensor):
+    """The backend as a way."""
+    return lambda: backend(crops)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Peak memory of `rsn predict` on few and on many photos.
+"""Peak memory of `rsn predict` on few and on many images.
 
 python benchmarks/memory.py --output benchmarks/memory.csv
 """
@@ -11,33 +11,33 @@ import sys
 import tempfile
 from pathlib import Path
 
-from photos import boxes, write_photos
+from images import boxes, write_images
 from rsn.benchmark import machine
 from side_by_side import command, write
 
-PEOPLE = 3  # in a photo
+PEOPLE = 3  # in an image
 
 
 def main() -> None:
-    """Run the command for each number of photos."""
+    """Run the command for each number of images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=int, nargs="+", default=[50, 200, 400])
-    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--images", type=int, nargs="+", default=[50, 200, 400])
+    parser.add_argument("--backend", default="auto")
     parser.add_argument("--output", type=Path, help="CSV to write")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = write_photos(folder / "photos", max(options.photos))
+        paths = write_images(folder / "images", max(options.images))
         listed = folder / "boxes.json"
         listed.write_text(json.dumps({path.name: boxes(PEOPLE) for path in paths}))
-        for count in options.photos:
+        for count in options.images:
             rsn = [sys.executable, "-m", "rsn", "predict", *map(str, paths[:count]), "--boxes", str(listed)]
-            peak = peak_of([*rsn, "--engine", options.engine, "--output", str(folder / "out")])
+            peak = peak_of([*rsn, "--backend", options.backend, "--output", str(folder / "out")])
             rows.append(
-                {"photos": count, "peak_mib": round(peak), "machine": machine(), "command": command()}
+                {"images": count, "peak_mib": round(peak), "machine": machine(), "command": command()}
             )
-            print(f"{count} photos: {peak:.0f} MiB", flush=True)
+            print(f"{count} images: {peak:.0f} MiB", flush=True)
     write(rows, options.output)
 
 

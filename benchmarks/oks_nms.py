@@ -27,16 +27,20 @@ def main() -> None:
 
 
 def crowd():
-    """A hundred people, each found three times: joints (N, K, 3), areas (N,), scores (N,)."""
+    """A hundred people, each found three times: keypoints (N, K, 3), areas (N,), scores (N,)."""
     random = np.random.default_rng(0)
     boxes = random.uniform((0, 0, 60, 150), (1800, 800, 120, 300), (POSES // 3, 4)).repeat(3, axis=0)
     people = random.uniform(size=(POSES // 3, len(SIGMAS), 2)).repeat(3, axis=0)
-    joints = boxes[:, None, :2] + people * boxes[:, None, 2:] + random.normal(0, 1.5, people.shape)
-    return np.dstack([joints, np.ones(joints.shape[:2])]), boxes[:, 2] * boxes[:, 3], random.random(POSES)
+    keypoints = boxes[:, None, :2] + people * boxes[:, None, 2:] + random.normal(0, 1.5, people.shape)
+    return (
+        np.dstack([keypoints, np.ones(keypoints.shape[:2])]),
+        boxes[:, 2] * boxes[:, 3],
+        random.random(POSES),
+    )
 
 
 def by_loops(poses, areas, scores):
-    """The rule for one pair after the other, NumPy over the joints of a pair."""
+    """The rule for one pair after the other, NumPy over the keypoints of a pair."""
     spread = 2 * np.asarray(SIGMAS)
     waiting = sorted(range(len(scores)), key=lambda pose: -scores[pose])
     kept = []

@@ -1,7 +1,7 @@
-"""A whole training step with pictures on the device: cut, colour, normalise, targets, network, loss, backward, Adam.
+"""A whole training step with images on the device: cut, color, normalize, targets, network, loss, backward, Adam.
 
     python benchmarks/resident_step.py --device cuda --batch 256     # what a run of RSN-18 on COCO would take there
-    python benchmarks/resident_step.py --batch 4 --steps 1 --size 128 --pictures 8 --ways plain plain-bf16    # anywhere
+    python benchmarks/resident_step.py --batch 4 --steps 1 --size 128 --images 8 --ways plain plain-bf16    # anywhere
 
 Plain and captured, in float32 and bfloat16, taking turns; then the plans a second that one process draws for
 them, and the hours that the reference's schedule (96,000 steps of 256 crops) would take at the pace of each.
@@ -19,22 +19,22 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
-from rsn.datasets.augment import Augmentation
-from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
-from rsn.datasets.loading import Batch, Draw, TrainingCrops
-from rsn.datasets.resident import ResidentPictures
-from rsn.images import write_image
-from rsn.networks.card import Card
-from rsn.networks.catalog import create_model
+from rsn.data.annotations import ImageFile, PersonAnnotation, PoseDataset
+from rsn.data.augment import Augmentation
+from rsn.data.device_images import DeviceImages
+from rsn.data.loading import Batch, CropDataset, SampleIndex
+from rsn.io.images import write_image
+from rsn.models.catalog import create_model
 from rsn.skeletons import COCO_17
 from rsn.training.health import UnreadableImages
 from rsn.training.module import PoseTraining
-from rsn.training.optimisation import build_optimizer
-from rsn.training.recipe import Compute, Optimisation, Recipe, Source
+from rsn.training.optimization import build_optimizer
+from rsn.training.recipe import ComputeSettings, DatasetConfig, OptimizationSettings, Recipe
 from rsn.training.steps import Step
+from rsn.weights.metadata import ModelMetadata
 
 CROPS = 96_000 * 256  # of the reference's schedule
-COLOUR = Augmentation(colour=0.2)
+COLOR = Augmentation(color_jitter=0.2)
 WAYS: dict[str, tuple[torch.dtype, Step]] = {
     "plain": (torch.float32, "eager"),
     "plain-bf16": (torch.bfloat16, "eager"),
@@ -50,23 +50,23 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="crops")
     parser.add_argument("--steps", type=int, default=10, help="that count, of each")
     parser.add_argument("--size", type=int, default=256, help="height of the crops, in pixels")
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS)[:2])
     options = parser.parse_args()
     device = torch.device(options.device)
-    card = Card("rsn18", input_size=(options.size, options.size * 3 // 4))
+    metadata = ModelMetadata("rsn18", input_size=(options.size, options.size * 3 // 4))
     with TemporaryDirectory() as folder:
-        people = drawn_people(Path(folder), options.pictures)
-        pictures = ResidentPictures([person.image.path for person in people.people], device)
-    plans = TrainingCrops(people, card.input_size, COLOUR, pictures.numbers)
+        people = drawn_people(Path(folder), options.images)
+        images = DeviceImages([person.image.path for person in people.people], device)
+    plans = CropDataset(people, metadata.input_size, COLOR, images.numbers)
     begun = perf_counter()
-    batch = default_collate([plans[Draw(0, number % len(people))] for number in range(options.batch)])
+    batch = default_collate([plans[SampleIndex(0, number % len(people))] for number in range(options.batch)])
     rate = options.batch / (perf_counter() - begun)
     batch = {name: tensor.to(device) for name, tensor in batch.items()}
-    ways = {name: step_of(card, people, pictures, batch, *WAYS[name]) for name in options.ways}
+    ways = {name: step_of(metadata, people, images, batch, *WAYS[name]) for name in options.ways}
     times = in_turns(ways, options.steps, device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    print(f"{where}, batches of {options.batch}, crops of {card.input_size}")
+    print(f"{where}, batches of {options.batch}, crops of {metadata.input_size}")
     first = median(times[options.ways[0]])
     for name, seconds in times.items():
         step = median(seconds)
@@ -80,37 +80,37 @@ def main() -> None:
 
 
 def drawn_people(folder: Path, count: int) -> PoseDataset:
-    """One person with random joints in each of so many pictures of soft noise."""
+    """One person with random keypoints in each of so many images of soft noise."""
     random = np.random.default_rng(0)
     people = []
     for number in range(count):
         path = folder / f"{number}.jpg"
         write_image(path, np.kron(random.integers(0, 256, (60, 80, 3)), np.ones((8, 8, 1))).astype(np.uint8))
-        joints = random.uniform((150, 60), (350, 420), (len(COCO_17), 2)).astype(np.float32)
+        keypoints = random.uniform((150, 60), (350, 420), (len(COCO_17), 2)).astype(np.float32)
         box = np.array([140.0, 50.0, 220.0, 380.0])
-        people.append(LabelledPerson(ImageFile(number, path), box, joints, np.full(len(COCO_17), 2)))
+        people.append(PersonAnnotation(ImageFile(number, path), box, keypoints, np.full(len(COCO_17), 2)))
     return PoseDataset(COCO_17, tuple(people))
 
 
 def step_of(
-    card: Card,
+    metadata: ModelMetadata,
     people: PoseDataset,
-    pictures: ResidentPictures,
+    images: DeviceImages,
     batch: Batch,
     dtype: torch.dtype,
     way: Step,
 ) -> Callable[[], None]:
     """What `rsn train` does in a step, without Lightning around it."""
-    nowhere = Source(Path(), Path())
-    recipe = Recipe((nowhere,), nowhere, Path(), compute=Compute(images="device", step=way))
+    nowhere = DatasetConfig(Path(), Path())
+    recipe = Recipe((nowhere,), nowhere, Path(), compute=ComputeSettings(images="device", step=way))
     network = create_model("rsn18").train()
-    module = PoseTraining(network, card, recipe, UnreadableImages(people, most=0.0), pictures)
-    module.to(pictures.pixels.device)
-    optimizer = build_optimizer(network, Optimisation())
+    module = PoseTraining(network, metadata, recipe, UnreadableImages(people, most=0.0), images)
+    module.to(images.pixels.device)
+    optimizer = build_optimizer(network, OptimizationSettings())
 
     def step() -> None:
         optimizer.zero_grad()
-        with torch.autocast(pictures.pixels.device.type, dtype, enabled=dtype != torch.float32):
+        with torch.autocast(images.pixels.device.type, dtype, enabled=dtype != torch.float32):
             loss = module.loss_of(*module.prepare(batch))
         loss.backward()
         optimizer.step()

@@ -3,7 +3,7 @@
     python benchmarks/serve.py --requests 3000 --output benchmarks/serve.csv
 
 The network is a random RSN-18 at 64x64, so that what is measured is the service. Client and server share the machine.
-Every request has a box of its own; the exit status is 1 where an answer had another box, or other joints than a first,
+Every request has a box of its own; the exit status is 1 where an answer had another box, or other keypoints than a first,
 quiet round found.
 """
 
@@ -29,12 +29,14 @@ import cv2
 import numpy as np
 import torch
 
-from rsn.networks.card import Card
-from rsn.networks.catalog import create_model
-from rsn.networks.weights import save_weights
+from rsn.models.catalog import create_model
+from rsn.weights.loading import save_weights
+from rsn.weights.metadata import ModelMetadata
 
 CASES = 200  # different requests
-SAME_JOINTS = 15  # of 17: two cells of a random network's map may be so alike that the batch's size decides
+SAME_KEYPOINTS = (
+    15  # of 17: two cells of a random network's map may be so alike that the batch's size decides
+)
 
 
 def main() -> int:
@@ -69,7 +71,7 @@ def served(folder: Path) -> Iterator[tuple[int, int]]:
     """Port and process id of a service with a random network."""
     torch.manual_seed(0)
     weights = folder / "random.safetensors"
-    save_weights(weights, create_model("rsn18"), Card("rsn18", input_size=(64, 64)))
+    save_weights(weights, create_model("rsn18"), ModelMetadata("rsn18", input_size=(64, 64)))
     settings = ["--boxes", "whole", "--port", "0", "--device", "cpu"]  # each request has boxes of its own
     command = [sys.executable, "-m", "rsn", "serve", str(weights), *settings]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -84,33 +86,33 @@ def served(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def make_case(number: int) -> dict[str, Any]:
-    """A picture of noise and a box in it, like no other."""
+    """An image of noise and a box in it, like no other."""
     noise = np.random.default_rng(number)
     height, width = noise.integers(100, 400, 2).tolist()
     small = noise.integers(0, 255, (height // 20, width // 20, 3)).astype(np.uint8)
-    picture = cv2.imencode(".jpg", cv2.resize(small, (width, height)))[1].tobytes()
-    return {"picture": picture, "box": [number / 4, 10.0, width / 2, height / 2], "size": [width, height]}
+    image = cv2.imencode(".jpg", cv2.resize(small, (width, height)))[1].tobytes()
+    return {"image": image, "box": [number / 4, 10.0, width / 2, height / 2], "size": [width, height]}
 
 
 def ask(connection: HTTPConnection, case: dict[str, Any]) -> dict[str, Any]:
     """One request; {} where there was no good answer."""
     path = f"/api/people?boxes={quote(json.dumps([case['box']]))}"
-    connection.request("POST", path, case["picture"], {"Content-Type": "image/jpeg"})
+    connection.request("POST", path, case["image"], {"Content-Type": "image/jpeg"})
     answer = connection.getresponse()
-    body = answer.read()
-    return json.loads(body) if answer.status == 200 else {}
+    skeleton = answer.read()
+    return json.loads(skeleton) if answer.status == 200 else {}
 
 
 def is_right(case: dict[str, Any], answer: dict[str, Any], expected: dict[str, Any]) -> bool:
     """Whether the answer belongs to the request."""
     (person,), (other,) = answer["people"], expected["people"]
-    joints, others = (np.reshape(one["keypoints"], (-1, 3))[:, :2] for one in (person, other))
-    distance = np.linalg.norm(joints - others, axis=1)
+    keypoints, others = (np.reshape(one["keypoints"], (-1, 3))[:, :2] for one in (person, other))
+    distance = np.linalg.norm(keypoints - others, axis=1)
     same_box = np.allclose(person["bbox"], case["box"], atol=0.01)
     return (
         [answer["width"], answer["height"]] == case["size"]
         and same_box
-        and (distance < 1).sum() >= SAME_JOINTS
+        and (distance < 1).sum() >= SAME_KEYPOINTS
     )
 
 

@@ -41,7 +41,7 @@ def compare(
     be. differences: of a way's answers from the reference's, whose limits the script has checked.
     """
     settle_memory()
-    waiting = {name: synchronised(way, options.device) for name, way in ways.items()}
+    waiting = {name: synchronized(way, options.device) for name, way in ways.items()}
     medians = {
         name: 1000 * float(np.median(seconds)) / things
         for name, seconds in take_turns(waiting, options.repeats).items()
@@ -97,7 +97,7 @@ def settle_memory() -> None:
     torch.ones(7 * 2**20)
 
 
-def synchronised(way: Way, device: str) -> Way:
+def synchronized(way: Way, device: str) -> Way:
     """CUDA answers before it is done."""
     if not device.startswith("cuda"):
         return way

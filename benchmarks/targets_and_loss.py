@@ -2,7 +2,7 @@
 
     python benchmarks/targets_and_loss.py --output benchmarks/speed/targets_and_loss.csv
 
-The reference draws five targets a joint with OpenCV, in the loader; its loss goes through the batch crop by crop.
+The reference draws five targets a keypoint with OpenCV, in the loader; its loss goes through the batch crop by crop.
 """
 
 from collections.abc import Callable
@@ -12,21 +12,21 @@ from torch import Tensor
 
 from reference.codec import targets as targets_by_loops
 from reference.loss import loss as loss_by_loops
-from rsn.heatmaps import encode
+from rsn.codecs import encode
 from rsn.training.losses import PoseLoss
 from side_by_side import arguments, check, compare, write
 
-CROPS, JOINTS, LEVELS, SIZE = 32, 17, 4, (256, 192)
+CROPS, KEYPOINTS, LEVELS, SIZE = 32, 17, 4, (256, 192)
 
 
 def main() -> None:
     """Compare both, one after the other."""
     options = arguments(__doc__, repeats=20).parse_args()
     torch.manual_seed(0)
-    joints = torch.rand(CROPS, JOINTS, 2) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])
-    visibility = torch.randint(0, 3, (CROPS, JOINTS))
-    where = (joints.to(options.device), visibility.to(options.device))
-    people = list(zip(joints.numpy(), visibility.numpy(), strict=True))
+    keypoints = torch.rand(CROPS, KEYPOINTS, 2) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])
+    visibility = torch.randint(0, 3, (CROPS, KEYPOINTS))
+    where = (keypoints.to(options.device), visibility.to(options.device))
+    people = list(zip(keypoints.numpy(), visibility.numpy(), strict=True))
     by_loops = torch.stack([targets_by_loops(*person, SIZE) for person in people])
     targets = encode(*where, SIZE)
     difference = check(float((targets.cpu() - by_loops).abs().max()), 1e-3)

@@ -13,13 +13,13 @@ from torch.profiler import profile
 
 from reference.loss import loss as loss_by_loops
 from reference.network import ReferenceNetwork
-from rsn.heatmaps import encode
-from rsn.networks.card import Card
-from rsn.networks.catalog import create_model
-from rsn.networks.network import PoseNetwork
+from rsn.codecs import encode
+from rsn.models.catalog import create_model
+from rsn.models.network import PoseNetwork
 from rsn.training.losses import PoseLoss
-from rsn.training.optimisation import build_optimizer
-from rsn.training.recipe import Optimisation
+from rsn.training.optimization import build_optimizer
+from rsn.training.recipe import OptimizationSettings
+from rsn.weights.metadata import ModelMetadata
 from side_by_side import Row, Way, arguments, check, compare, row, write
 
 KINDS = {"convolutions": "conv", "batch norms": "batch_norm"}  # and a part of their operations' names
@@ -32,16 +32,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="crops")
     options = parser.parse_args()
     torch.manual_seed(0)
-    card, network = Card("rsn18"), create_model("rsn18")
-    crops = torch.randint(0, 256, (options.batch, 3, *card.input_size), dtype=torch.uint8)
-    joints = torch.rand(options.batch, 17, 2) * torch.tensor(
-        [card.input_size[1] - 1.0, card.input_size[0] - 1.0]
+    metadata, network = ModelMetadata("rsn18"), create_model("rsn18")
+    crops = torch.randint(0, 256, (options.batch, 3, *metadata.input_size), dtype=torch.uint8)
+    keypoints = torch.rand(options.batch, 17, 2) * torch.tensor(
+        [metadata.input_size[1] - 1.0, metadata.input_size[0] - 1.0]
     )
     visibility = torch.randint(0, 3, (options.batch, 17))
-    batch = tuple(tensor.to(options.device) for tensor in (crops, joints, visibility))
-    ways: dict[str, Way] = {"reference": by_reference(network, card, *batch)}
+    batch = tuple(tensor.to(options.device) for tensor in (crops, keypoints, visibility))
+    ways: dict[str, Way] = {"reference": by_reference(network, metadata, *batch)}
     for name, precision in PRECISIONS.items():
-        ways[name] = by_rsn(network, card, *batch, precision=precision)
+        ways[name] = by_rsn(network, metadata, *batch, precision=precision)
     expected = ways["reference"]()
     differences = {}
     for name, precision in PRECISIONS.items():
@@ -75,11 +75,13 @@ def shares(name: str, way: Way, options: argparse.Namespace) -> list[Row]:
     ]
 
 
-def by_reference(network: PoseNetwork, card: Card, crops: Tensor, joints: Tensor, visibility: Tensor) -> Way:
-    """A step on normalised inputs and targets; it answers the loss."""
+def by_reference(
+    network: PoseNetwork, metadata: ModelMetadata, crops: Tensor, keypoints: Tensor, visibility: Tensor
+) -> Way:
+    """A step on normalized inputs and targets; it answers the loss."""
     reference = ReferenceNetwork(network).train().to(crops.device)
     optimizer = torch.optim.Adam(reference.parameters(), lr=1e-4, weight_decay=1e-5)
-    inputs, targets = card.normalise(crops), encode(joints, visibility, card.input_size)
+    inputs, targets = metadata.normalize(crops), encode(keypoints, visibility, metadata.input_size)
 
     def step() -> Tensor:
         optimizer.zero_grad()
@@ -93,9 +95,9 @@ def by_reference(network: PoseNetwork, card: Card, crops: Tensor, joints: Tensor
 
 def by_rsn(
     network: PoseNetwork,
-    card: Card,
+    metadata: ModelMetadata,
     crops: Tensor,
-    joints: Tensor,
+    keypoints: Tensor,
     visibility: Tensor,
     *,
     precision: torch.dtype,
@@ -104,13 +106,13 @@ def by_rsn(
     own = create_model("rsn18")
     own.load_state_dict(network.state_dict())
     own = own.train().to(crops.device, memory_format=torch.channels_last)
-    optimizer = build_optimizer(own, Optimisation(learning_rate=1e-4))
+    optimizer = build_optimizer(own, OptimizationSettings(learning_rate=1e-4))
     compare_maps = PoseLoss()
 
     def step() -> Tensor:
         optimizer.zero_grad()
-        targets = encode(joints, visibility, card.input_size)
-        inputs = card.normalise(crops).contiguous(memory_format=torch.channels_last)
+        targets = encode(keypoints, visibility, metadata.input_size)
+        inputs = metadata.normalize(crops).contiguous(memory_format=torch.channels_last)
         with torch.autocast(crops.device.type, precision, enabled=precision != torch.float32):
             answers = own.heatmaps(inputs)
         loss = compare_maps([[level.float() for level in stage] for stage in answers], targets, visibility)

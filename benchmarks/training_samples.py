@@ -1,9 +1,9 @@
-"""Training samples a second on one core: photo, crop, input and targets; ours against the reference's loader.
+"""Training samples a second on one core: image, crop, input and targets; ours against the reference's loader.
 
     python benchmarks/training_samples.py --output benchmarks/speed/training_samples.csv
 
-Both sides cut the same crops. The reference's loader hands over floats and targets; ours hands over bytes and joints,
-and where the network is a batch is normalised and its targets drawn, which is counted here, except for the photo of a
+Both sides cut the same crops. The reference's loader hands over floats and targets; ours hands over bytes and keypoints,
+and where the network is a batch is normalized and its targets drawn, which is counted here, except for the image of a
 camera, of which ours decodes no more than its crop needs: there it is nothing beside the JPEG.
 """
 
@@ -16,20 +16,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from photos import SIZE, boxes, write_photos
+from images import SIZE, boxes, write_images
 from reference.samples import sample
-from rsn.datasets.augment import Augmentation
-from rsn.datasets.labelled import ImageFile, LabelledPerson, PoseDataset
-from rsn.datasets.loading import Draw, TrainingCrops
-from rsn.heatmaps import encode
-from rsn.images import read_image
-from rsn.networks.card import Card
+from rsn.codecs import encode
+from rsn.data.annotations import ImageFile, PersonAnnotation, PoseDataset
+from rsn.data.augment import Augmentation
+from rsn.data.loading import CropDataset, SampleIndex
+from rsn.io.images import read_image
 from rsn.skeletons import COCO_17
+from rsn.weights.metadata import ModelMetadata
 from side_by_side import arguments, check, compare, write
 
 BATCH = 32
 LARGE = (3024, 4032)
-GREY_LEVELS = 2.0  # of 255, in the mean: the two may shrink photos by different means
+GRAY_LEVELS = 2.0  # of 255, in the mean: the two may shrink images by different means
 
 
 def main() -> None:
@@ -37,27 +37,27 @@ def main() -> None:
     options = arguments(__doc__, repeats=5).parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    card = Card("rsn18")
+    metadata = ModelMetadata("rsn18")
     with tempfile.TemporaryDirectory() as folder:
-        people = labelled(write_photos(Path(folder), BATCH))
-        crops = TrainingCrops(people, card.input_size, Augmentation())
-        draws = [Draw(0, number) for number in range(BATCH)]
+        people = labeled(write_images(Path(folder), BATCH))
+        crops = CropDataset(people, metadata.input_size, Augmentation())
+        draws = [SampleIndex(0, number) for number in range(BATCH)]
 
         drawn = [crops._drawn(draw)[0] for draw in draws]  # which the reference is given
-        by_loops = partial(sample, mirror=list(people.skeleton.mirror))
+        by_loops = partial(sample, flip=list(people.skeleton.flip))
 
         def reference() -> list[tuple[Tensor, Tensor]]:
             return list(map(by_loops, people.people, drawn))
 
         def ours() -> tuple[Tensor, Tensor]:
             batch = torch.utils.data.default_collate([crops[draw] for draw in draws])
-            targets = encode(batch["keypoints"], batch["visibility"], card.input_size)
-            return card.normalise(batch["image"]), targets
+            targets = encode(batch["keypoints"], batch["visibility"], metadata.input_size)
+            return metadata.normalize(batch["image"]), targets
 
         inputs, targets = ours()
         expected = reference()
         off = torch.stack([pixels.flip(0) for pixels, _ in expected]) - inputs
-        difference = check(float(off.abs().mean()) * 255 * 0.225, GREY_LEVELS)
+        difference = check(float(off.abs().mean()) * 255 * 0.225, GRAY_LEVELS)
         check(float((targets - torch.stack([maps for _, maps in expected])).abs().max()), 1e-3)
         rows = compare(
             "training samples, one core",
@@ -80,13 +80,13 @@ def main() -> None:
             one="a sample",
             options=options,
         )
-        large = labelled(write_photos(Path(folder) / "large", 1, LARGE, grain=12), LARGE)
-        of_large = TrainingCrops(large, card.input_size, Augmentation())
+        large = labeled(write_images(Path(folder) / "large", 1, LARGE, grain=12), LARGE)
+        of_large = CropDataset(large, metadata.input_size, Augmentation())
         rows += compare(
             "training sample of 12 megapixels",
             {
-                "reference": partial(by_loops, large.people[0], of_large._drawn(Draw(0, 0))[0]),
-                "rsn": partial(of_large.__getitem__, Draw(0, 0)),
+                "reference": partial(by_loops, large.people[0], of_large._drawn(SampleIndex(0, 0))[0]),
+                "rsn": partial(of_large.__getitem__, SampleIndex(0, 0)),
             },
             one="a sample",
             options=options,
@@ -94,20 +94,20 @@ def main() -> None:
     write(rows, options.output)
 
 
-def labelled(photos: list[Path], size: tuple[int, int] = SIZE) -> PoseDataset:
-    """A person in each photo of a size, joints anywhere in the box."""
+def labeled(images: list[Path], size: tuple[int, int] = SIZE) -> PoseDataset:
+    """A person in each image of a size, keypoints anywhere in the box."""
     random = np.random.default_rng(0)
     box = np.array(boxes(2, size)[0])
     return PoseDataset(
         COCO_17,
         tuple(
-            LabelledPerson(
-                ImageFile(number, photo),
+            PersonAnnotation(
+                ImageFile(number, image),
                 box,
                 (box[:2] + random.random((17, 2)) * box[2:]).astype(np.float32),
                 random.integers(1, 3, 17),
             )
-            for number, photo in enumerate(photos)
+            for number, image in enumerate(images)
         ),
     )
 

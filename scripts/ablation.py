@@ -18,21 +18,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.datasets.coco import read_coco
-from rsn.datasets.labelled import LabelledPerson
-from rsn.images import read_image
-from rsn.inference.estimator import PoseEstimator, Scene
+from rsn.data.annotations import PersonAnnotation
+from rsn.data.coco import read_coco
+from rsn.inference.estimator import ImageWithBoxes, PoseEstimator
+from rsn.io.images import read_image
+from rsn.training.checkpoints import STATE
 from rsn.training.recipe import read_recipe
-from rsn.training.states import STATE
 
 RECIPE = Path("recipes/ensemble/rsn18_96x64.yaml")
 RUNS, TABLES = Path("runs/ablation"), Path("docs")
 BEGINNINGS = {
-    "scratch": ("optimisation.steps=300", "validate_every=300"),
+    "scratch": ("optimization.steps=300", "val_interval=300"),
     "trained": (
-        "start_from=src/rsn/weights/rsn18.starter.safetensors",
-        "optimisation.steps=500",
-        "validate_every=500",
+        "pretrained=src/rsn/weights/rsn18.starter.safetensors",
+        "optimization.steps=500",
+        "val_interval=500",
     ),
 }
 COLUMNS = ("switch", "seed", "mean OKS")
@@ -53,22 +53,22 @@ class Switch:
 
 SWITCHES = {
     "baseline": Switch(),
-    "weights averaged (EMA)": Switch(("optimisation.average=0.99",)),
+    "weights averaged (EMA)": Switch(("optimization.average=0.99",)),
     "AdamW, 0.01, on convolutions": Switch(
         (
-            "optimisation.optimizer=adamw",
-            "optimisation.weight_decay=0.01",
-            "optimisation.decay_on=convolutions",
+            "optimization.optimizer=adamw",
+            "optimization.weight_decay=0.01",
+            "optimization.decay_on=convolutions",
         )
     ),
-    "cosine": Switch(("optimisation.schedule=cosine",)),
+    "cosine": Switch(("optimization.schedule=cosine",)),
     "unbiased codec": Switch(("decoder=unbiased",)),
     "bf16": Switch(("compute.precision=bf16-mixed",)),
     "PRM after the last output": Switch(("refine=last",), new_layers=True),
     "rotation and half bodies": Switch(
         ("augmentation.rotation_probability=0.5", "augmentation.half_body_probability=0.3")
     ),
-    "colours": Switch(("augmentation.colour=0.2",)),
+    "colors": Switch(("augmentation.color_jitter=0.2",)),
     "two processes": Switch(processes=2),
     "two processes, SyncBN": Switch(("norm=all",), processes=2),  # on GPUs only
 }
@@ -105,11 +105,12 @@ def train(folder: Path, settings: Sequence[str], processes: int) -> None:
     """Train into a folder, by so many processes; a run that was cut off goes on."""
     if not (folder / "last.safetensors").is_file():
         resume = ["--resume"] if (folder / STATE).is_file() else []
-        together = (
+        process_group = (
             ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
         )
         subprocess.run(
-            [sys.executable, *together, "-m", "rsn", "train", RECIPE, *resume, "--set", *settings], check=True
+            [sys.executable, *process_group, "-m", "rsn", "train", RECIPE, *resume, "--set", *settings],
+            check=True,
         )
 
 
@@ -119,43 +120,43 @@ def run_folder(runs: Path, name: str, seed: int) -> Path:
     return runs / f"{'_'.join(words)}-{seed}"
 
 
-def add_row(table: Path, name: str, seed: int, likeness: float) -> None:
-    """One row a run: switch, seed, and the mean OKS of the labelled people, in percent."""
+def add_row(table: Path, name: str, seed: int, oks_value: float) -> None:
+    """One row a run: switch, seed, and the mean OKS of the labeled people, in percent."""
     with table.open("a", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerow([name, seed, f"{100 * likeness:.2f}"])
+        csv.writer(file, lineterminator="\n").writerow([name, seed, f"{100 * oks_value:.2f}"])
 
 
 def mean_oks(folder: Path) -> float:
-    """OKS of each labelled person of the validation set and the pose found in their box, averaged.
+    """OKS of each labeled person of the validation set and the pose found in their box, averaged.
 
     It is steadier than AP, which counts who is above a threshold. A person's area is taken as 0.53 of the box, which
     is what it is on average in COCO.
     """
     recipe = read_recipe(RECIPE)
-    people = read_coco(recipe.validation.annotations, recipe.validation.images).with_joints()
+    people = read_coco(recipe.validation.annotations, recipe.validation.images).filter_valid()
     estimator = PoseEstimator(folder / "last.safetensors", flip=True)
-    sigmas = np.array(estimator.card.skeleton.sigmas)
+    sigmas = np.array(estimator.metadata.skeleton.sigmas)
     by_image = {
         image: list(group) for image, group in groupby(people.people, key=lambda person: person.image)
     }
-    scenes = (
-        Scene.of(read_image(image.path), [person.box for person in group])
+    images_with_boxes = (
+        ImageWithBoxes.of(read_image(image.path), [person.box for person in group])
         for image, group in by_image.items()
     )
-    likeness = [
+    oks_value = [
         oks(person, pose.keypoints, sigmas)
-        for group, poses in zip(by_image.values(), estimator.estimate(scenes), strict=True)
+        for group, poses in zip(by_image.values(), estimator.estimate(images_with_boxes), strict=True)
         for person, pose in zip(group, poses, strict=True)
     ]
-    return float(np.mean(likeness))
+    return float(np.mean(oks_value))
 
 
-def oks(person: LabelledPerson, found: NDArray[np.float64], sigmas: NDArray[np.float64]) -> float:
-    """COCO's similarity of a labelled person and the joints (K, 2) that were found, over the labelled joints."""
-    labelled = person.visibility > 0
-    squared = np.square(found - person.keypoints).sum(-1)[labelled]
+def oks(person: PersonAnnotation, found: NDArray[np.float64], sigmas: NDArray[np.float64]) -> float:
+    """COCO's similarity of a labeled person and the keypoints (K, 2) that were found, over the labeled keypoints."""
+    labeled = person.visibility > 0
+    squared = np.square(found - person.keypoints).sum(-1)[labeled]
     area = 0.53 * person.box[2] * person.box[3]
-    return float(np.exp(-squared / (2 * area * np.square(2 * sigmas[labelled]))).mean())
+    return float(np.exp(-squared / (2 * area * np.square(2 * sigmas[labeled]))).mean())
 
 
 if __name__ == "__main__":

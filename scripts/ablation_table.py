@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from ablation import BEGINNINGS
-from figures.tables import Table, as_markdown
+from metrics.tables import Table, as_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- scripts/ablation_table.py: {} -->\n\n", "\n\n<!-- end of the table -->"
@@ -43,7 +43,7 @@ def table_of(measured: Measured) -> Table:
     """A row a switch: mean of its seeds, how far these are apart, what it gains over the baseline of the same seeds."""
     rows = [["switch", "mean OKS, %", "seeds apart", "gain", "gain by seed"]]
     for switch, by_seed in measured.items():
-        gains = [likeness - measured[BASELINE][seed] for seed, likeness in sorted(by_seed.items())]
+        gains = [oks - measured[BASELINE][seed] for seed, oks in sorted(by_seed.items())]
         apart = f"{max(by_seed.values()) - min(by_seed.values()):.2f}" if len(by_seed) > 1 else ""
         told = (
             ["", ""]

@@ -19,8 +19,8 @@ du -h --apparent-size dist/*
 "$work/bare/bin/pip" install --quiet ${TORCH:-torch==2.13.0} "$(echo dist/*.whl)[demo]"
 mkdir "$work/empty"
 cd "$work/empty"
-"$work/bare/bin/python" "$root/scripts/demo_photos.py" photos
-"$work/bare/bin/rsn" predict photos --flip --output out
+"$work/bare/bin/python" "$root/scripts/demo_images.py" images
+"$work/bare/bin/rsn" predict images --flip --output out
 test "$(grep -c '"file_name"' out/poses.json)" -eq 2 # people
 test -s out/portraits_poses.jpg
 "$work/bare/bin/rsn" doctor

@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from rsn.datasets.coco import read_json
-from rsn.evaluation.boxes import BoxScores, measure_detector
-from rsn.inference.detection import open_detector
-from rsn.inference.detection.starter import StarterDetector
-from rsn.networks.card import DetectorSettings
-from rsn.networks.weights import load_model
+from rsn.data.coco import read_json
+from rsn.detection import open_detector
+from rsn.detection.starter import StarterDetector
+from rsn.evaluation.detection import BoxScores, measure_detector
+from rsn.weights.loading import load_model
+from rsn.weights.metadata import DetectorSettings
 
 BOX_THRESHOLD = 0.02  # low, so that AP sees how precision falls
 WANTED_PRECISION = 0.70
@@ -31,13 +31,13 @@ def main(detector: str, annotations: Path, images: Path, table: Path | None = No
     """Print AP and AP50 in percent, and precision and recall of the boxes above each threshold; write the table."""
     document = read_json(annotations)
     if table:
-        network, card = load_model("rsn18.people" if detector == "starter" else detector)
+        network, metadata = load_model("rsn18.people" if detector == "starter" else detector)
         torch.set_num_threads(1)
         rows = []
         for sizes in IMAGE_SIZES:
             for flip_test in (False, True):
                 settings = DetectorSettings(sizes, flip_test, BOX_THRESHOLD)
-                one = StarterDetector(network, card, device="cpu", settings=settings)
+                one = StarterDetector(network, metadata, device="cpu", settings=settings)
                 rows.append(settings_row(one, document, images))
                 print(rows[-1], flush=True)
         with table.open("w", newline="") as file:

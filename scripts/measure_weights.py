@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from rsn import COCO_17, PoseEstimator
-from rsn.datasets.coco import read_coco, read_json
-from rsn.datasets.labelled import LabelledPerson
+from rsn.data.annotations import PersonAnnotation
+from rsn.data.coco import read_coco, read_json
+from rsn.detection import open_detector
 from rsn.evaluation import evaluate_keypoints
-from rsn.evaluation.boxes import BoxScores, evaluate_boxes, measure_detector
-from rsn.evaluation.run import estimate_boxes, labelled_boxes
-from rsn.files import write_atomically
-from rsn.inference.detection import open_detector
-from rsn.networks.weights import load_model, save_weights, weights_path
-from rsn.people import EMPTY, to_raw
+from rsn.evaluation.detection import BoxScores, evaluate_boxes, measure_detector
+from rsn.evaluation.estimation import estimate_boxes, labeled_boxes
+from rsn.io.files import write_atomically
+from rsn.results import EMPTY, to_raw
+from rsn.weights.loading import load_model, save_weights, weights_path
 
 POSES, PEOPLE = "rsn18.starter", "rsn18.people"
 PACKAGE = Path(__file__).parents[1] / "src" / "rsn" / "weights"
@@ -69,11 +69,11 @@ def complete_part(document: dict[str, Any]) -> dict[str, Any]:
 def measure_poses(annotations: Path, images: Path) -> tuple[dict[str, float], dict[str, Any]]:
     """The ten COCO metrics with labeled boxes and the flip test, and where the poses fail."""
     estimator = PoseEstimator(POSES, detector=None, flip=True)
-    people = read_coco(annotations, images).with_joints()
-    boxes = labelled_boxes(people)
+    people = read_coco(annotations, images).filter_valid()
+    boxes = labeled_boxes(people)
     found = [entry for entries in estimate_boxes(estimator, boxes) for entry in entries]
     scores = evaluate_keypoints(annotations, found, COCO_17)
-    by_image: dict[Any, list[LabelledPerson]] = {}
+    by_image: dict[Any, list[PersonAnnotation]] = {}
     for person in people.people:
         by_image.setdefault(person.image, []).append(person)
     labeled = [person for image in boxes for person in by_image[image.image]]  # in the order of the results
@@ -85,7 +85,7 @@ def measure_poses(annotations: Path, images: Path) -> tuple[dict[str, float], di
 
 
 def failures(
-    labeled: list[LabelledPerson], areas: NDArray[np.float64], found: list[dict[str, Any]]
+    labeled: list[PersonAnnotation], areas: NDArray[np.float64], found: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Mean OKS by size and by number of labeled keypoints; PCK by keypoint, each of people with labels."""
     truth = np.stack([person.keypoints for person in labeled])
@@ -105,7 +105,8 @@ def failures(
             (distances <= CLOSE * np.sqrt(areas)[:, None])[visible],
         ),
         f"pck_at_{PCK_AT}_of_square_root_of_area": {
-            name: round(float(right[visible[:, i], i].mean()), 3) for i, name in enumerate(COCO_17.joints)
+            name: round(float(right[visible[:, i], i].mean()), 3)
+            for i, name in enumerate(COCO_17.keypoint_names)
         },
     }
 
@@ -187,10 +188,10 @@ def persons(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str
 
 def write_metrics(name: str, metrics: dict[str, float]) -> None:
     """Replace the metrics in the metadata of weights of the package; the tensors stay."""
-    network, card = load_model(name)
+    network, metadata = load_model(name)
     with safe_open(weights_path(name), "pt") as file:
         half = any(file.get_slice(key).get_dtype() == "F16" for key in file.keys())
-    save_weights(PACKAGE / f"{name}.safetensors", network, replace(card, figures=metrics), half=half)
+    save_weights(PACKAGE / f"{name}.safetensors", network, replace(metadata, metrics=metrics), half=half)
 
 
 def rounded(metrics: dict[str, float]) -> dict[str, float]:

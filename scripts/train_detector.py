@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.settings import Settings, flat
-from rsn.training.detector import DetectorRecipe, train_detector
+from rsn.cli.overrides import Settings, flat
+from rsn.training.detection import DetectorRecipe, train_detector
 from rsn.training.recipe import read_settings
 
 

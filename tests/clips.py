@@ -17,24 +17,24 @@ def write_clip(
     *,
     times: Sequence[float],
     size: tuple[int, int] = (120, 160),
-    picture: Callable[[float], np.ndarray] | None = None,
+    pixels: Callable[[float], np.ndarray] | None = None,
     codec: str = "h264",
     sound: str | None = None,
-    pictures: bool = True,
+    images: bool = True,
     **options: str,
 ) -> Path:
-    """A walker of 100 pixels, or `picture`, shown at the times (seconds); sound: the codec of a hum beside it."""
+    """A walker of 100 pixels, or `pixels`, shown at the times (seconds); sound: the codec of a hum beside it."""
     walker = Walker(10, 10, height=100, speed=20)
     with av.open(str(path), "w", options=options) as file:
         video = audio = None
-        if pictures:
+        if images:
             video = file.add_stream(codec, rate=25, options={"g": "10"})
             video.height, video.width, video.pix_fmt = *size, "yuv420p"
             video.codec_context.time_base = Fraction(1, CLOCK) if codec == "h264" else Fraction(1, 25)
         if sound:
             audio = file.add_stream(sound, rate=44_100)
         for second in times if video else ():
-            image = picture(second) if picture else draw([walker], second, size)
+            image = pixels(second) if pixels else draw([walker], second, size)
             frame = av.VideoFrame.from_ndarray(image)
             frame.time_base = video.codec_context.time_base
             frame.pts = round(second / frame.time_base)
@@ -66,7 +66,7 @@ def break_packet(path: Path, number: int) -> None:
 
 
 def turn(path: Path) -> None:
-    """Say in an MP4 that its pictures are to be shown turned by a quarter, clockwise, as telephones do."""
+    """Say in an MP4 that its images are to be shown turned by a quarter, clockwise, as telephones do."""
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44
     quarter = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4")
@@ -75,7 +75,7 @@ def turn(path: Path) -> None:
 
 
 def shown(path: Path) -> tuple[list[float], list[np.ndarray]]:
-    """The times and pictures of a video, as a player has them."""
+    """The times and images of a video, as a player has them."""
     with av.open(str(path)) as file:
         frames = list(file.decode(video=0))
     return [frame.time for frame in frames], [frame.to_ndarray(format="rgb24") for frame in frames]

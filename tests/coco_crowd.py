@@ -14,13 +14,13 @@ Entry = dict[str, Any]
 
 
 def crowd_of_people(skeleton: Skeleton = COCO_17, seed: int = 0) -> Entry:
-    """Twelve images with up to four people each: of all sizes, some joints absent, some people without."""
+    """Twelve images with up to four people each: of all sizes, some keypoints absent, some people without."""
     rng = np.random.default_rng(seed)
     people: list[Entry] = []
     for image in range(1, 13):
         for _ in range(rng.integers(0, 5)):
             x, y, width, height = *rng.uniform(0, 400, 2), *np.exp(rng.uniform(3, 5.5, 2))
-            joints = rng.uniform((x, y), (x + width, y + height), (len(skeleton), 2)).round(1)
+            keypoints = rng.uniform((x, y), (x + width, y + height), (len(skeleton), 2)).round(1)
             visibility = rng.integers(0, 3, len(skeleton)) * (rng.random() < 0.85)
             people.append(
                 {
@@ -30,7 +30,7 @@ def crowd_of_people(skeleton: Skeleton = COCO_17, seed: int = 0) -> Entry:
                     "iscrowd": 0 if visibility.any() else int(rng.integers(0, 2)),
                     "area": float(0.6 * width * height),
                     "bbox": [x, y, width, height],
-                    "keypoints": np.column_stack([joints, visibility]).ravel().tolist(),
+                    "keypoints": np.column_stack([keypoints, visibility]).ravel().tolist(),
                     "num_keypoints": int((visibility > 0).sum()),
                 }
             )
@@ -42,17 +42,19 @@ def crowd_of_people(skeleton: Skeleton = COCO_17, seed: int = 0) -> Entry:
 
 
 def noisy_results(annotations: Entry, seed: int = 0, *, with_boxes: bool = False) -> list[Entry]:
-    """Each person missed, found or found twice, off by more or less, with scores that often tie."""
+    """Each person missed, found or detected twice, off by more or less, with scores that often tie."""
     rng = np.random.default_rng(seed)
     results: list[Entry] = []
     for person in annotations["annotations"]:
         for _ in range(rng.integers(0, 3)):
-            joints = np.array(person["keypoints"], np.float64).reshape(-1, 3)
-            joints[:, :2] += rng.normal(0, rng.uniform(0, 0.1) * person["area"] ** 0.5, joints[:, :2].shape)
+            keypoints = np.array(person["keypoints"], np.float64).reshape(-1, 3)
+            keypoints[:, :2] += rng.normal(
+                0, rng.uniform(0, 0.1) * person["area"] ** 0.5, keypoints[:, :2].shape
+            )
             entry = {
                 "image_id": person["image_id"],
                 "category_id": person["category_id"],
-                "keypoints": joints.ravel().tolist(),
+                "keypoints": keypoints.ravel().tolist(),
                 "score": round(rng.random(), 1),
             }
             if with_boxes:
@@ -77,11 +79,11 @@ def by_pycocotools(annotations: Entry, results: list[Entry], skeleton: Skeleton)
 
 
 def val2017(labels: Any) -> Entry:
-    """Everybody in COCO val2017 as annotations, from the normalised labels; images are taken as 640 x 480."""
+    """Everybody in COCO val2017 as annotations, from the normalized labels; images are taken as 640 x 480."""
     size = np.array([640, 480])
     images = labels["val2017_image_id"]
     people: list[Entry] = []
-    for image, box, joints, visibility in zip(
+    for image, box, keypoints, visibility in zip(
         images,
         labels["val2017_box"].astype(float) * [*size, *size],
         labels["val2017_xy"].astype(float) * size,
@@ -96,7 +98,7 @@ def val2017(labels: Any) -> Entry:
                 "iscrowd": 0,
                 "area": 0.53 * box[2] * box[3],
                 "bbox": [box[0] - box[2] / 2, box[1] - box[3] / 2, box[2], box[3]],
-                "keypoints": np.column_stack([joints, visibility]).ravel().tolist(),
+                "keypoints": np.column_stack([keypoints, visibility]).ravel().tolist(),
                 "num_keypoints": int((visibility > 0).sum()),
             }
         )

@@ -12,9 +12,9 @@ import torch
 import yaml
 
 from people_on_disk import write_people
-from rsn.networks.card import Card
-from rsn.networks.catalog import create_model
-from rsn.networks.weights import save_weights
+from rsn.models.catalog import create_model
+from rsn.weights.loading import save_weights
+from rsn.weights.metadata import ModelMetadata
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -48,7 +48,7 @@ def _one_thread_per_worker() -> None:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder of photos, annotations and reference numbers that lies beside a developer's checkout."""
+    """The folder of images, annotations and reference numbers that lies beside a developer's checkout."""
     if not SHARED.is_dir():
         pytest.skip("needs ../shared, the reference material that is not part of the repository")
     return SHARED
@@ -62,13 +62,13 @@ def oracles(shared_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def people_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Annotations of drawn figures; their pictures lie in images/ beside the file."""
+    """Annotations of drawn metrics; their images lie in images/ beside the file."""
     return write_people(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="session")
 def recipe_file(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training run on drawn figures: two rounds of two steps, into run/ beside the file."""
+    """A training run on drawn metrics: two rounds of two steps, into run/ beside the file."""
     source = {"annotations": str(people_json), "images": str(people_json.parent / "images")}
     folder = tmp_path_factory.mktemp("recipe")
     document = {
@@ -77,9 +77,9 @@ def recipe_file(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         "train": [source],
         "validation": source,
         "input_size": [64, 64],
-        "head_gain": 10,
-        "optimisation": {"steps": 4, "batch_size": 4, "warmup_steps": 2, "learning_rate": 1e-3},
-        "validate_every": 2,
+        "head_bn_gamma": 10,
+        "optimization": {"steps": 4, "batch_size": 4, "warmup_steps": 2, "learning_rate": 1e-3},
+        "val_interval": 2,
         "compute": {"workers": 0},
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(document))
@@ -87,9 +87,9 @@ def recipe_file(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of noise, 70 x 90 pixels."""
-    path = tmp_path_factory.mktemp("photo") / "good.png"
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image of noise, 70 x 90 pixels."""
+    path = tmp_path_factory.mktemp("image") / "good.png"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (90, 70, 3)).astype(np.uint8))
     return path
 
@@ -102,5 +102,5 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(path, create_model("res18"), Card("res18", input_size=(64, 64)), half=True)
+    save_weights(path, create_model("res18"), ModelMetadata("res18", input_size=(64, 64)), half=True)
     return path

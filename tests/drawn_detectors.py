@@ -1,7 +1,7 @@
 """Detectors as ONNX files: small graphs that know nothing but two people, of whom they find what shows.
 
-Each looks at one pixel in each of two places of its input and scores a person by the colour there; the boxes are
-fixed. So a score of 1 says that the pixels arrived in the right place, channel order and normalisation.
+Each looks at one pixel in each of two places of its input and scores a person by the color there; the boxes are
+fixed. So a score of 1 says that the pixels arrived in the right place, channel order and normalization.
 """
 
 from pathlib import Path
@@ -11,15 +11,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 SIZE = (96, 64)  # of the inputs
-COLOUR = (210, 110, 40)  # RGB of people in the picture
+COLOR = (210, 110, 40)  # RGB of people in the image
 BOXES = np.array([[4.0, 8, 20, 40], [34, 10, 24, 50]])  # x, y, width, height in input pixels
 
 
-def picture(scale: int = 1) -> np.ndarray:
+def image(scale: int = 1) -> np.ndarray:
     """Both people, drawn at their boxes, `scale` times as large as the input has them."""
     image = np.zeros((*SIZE, 3), np.uint8)
     for x, y, box_width, box_height in BOXES.astype(int):
-        image[y : y + box_height, x : x + box_width] = COLOUR
+        image[y : y + box_height, x : x + box_width] = COLOR
     return image.repeat(scale, 0).repeat(scale, 1)
 
 
@@ -40,12 +40,12 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [name], **settings))
         return name
 
-    def seen(self, picture: str, colour: np.ndarray, tolerance: float) -> str:
-        """(1, 2): 1 for each person in whose middle the input has this colour in its channels, else 0."""
-        middles = (BOXES[:, :2] + BOXES[:, 2:] / 2).astype(np.int64)
-        indices = np.array([[0, c, y, x] for x, y in middles for c in range(3)])
-        pixels = self.node("GatherND", picture, self.constant(indices))
-        expected = self.constant(np.tile(colour, 2).astype(np.float32))
+    def seen(self, image: str, color: np.ndarray, tolerance: float) -> str:
+        """(1, 2): 1 for each person in whose middle the input has this color in its channels, else 0."""
+        centers = (BOXES[:, :2] + BOXES[:, 2:] / 2).astype(np.int64)
+        indices = np.array([[0, c, y, x] for x, y in centers for c in range(3)])
+        pixels = self.node("GatherND", image, self.constant(indices))
+        expected = self.constant(np.tile(color, 2).astype(np.float32))
         distance = self.node("Abs", self.node("Sub", pixels, expected))
         close = self.node("Less", distance, self.constant(np.float32(tolerance)))
         both = self.node(
@@ -94,7 +94,7 @@ def yolox(path: Path, *, decoded: bool = False, classes: int = 80) -> Path:
         rows[0, :, :2] = (rows[0, :, :2] + grid[:, 1:]) * grid[:, :1]
         rows[0, :, 2:] = np.exp(rows[0, :, 2:]) * grid[:, :1]
     graph = Graph()
-    seen = graph.seen("images", np.array(COLOUR[::-1]), 1.0)
+    seen = graph.seen("images", np.array(COLOR[::-1]), 1.0)
     spread = np.zeros((2, len(cells)), np.float32)
     spread[[0, 0, 1, 1], chosen] = [0.9, 0.8, 0.7, 0.6]
     scores = graph.node(
@@ -106,9 +106,9 @@ def yolox(path: Path, *, decoded: bool = False, classes: int = 80) -> Path:
     return graph.save(path, ["output"])
 
 
-def mmdeploy(path: Path, colour: np.ndarray, tolerance: float) -> Path:
+def mmdeploy(path: Path, color: np.ndarray, tolerance: float) -> Path:
     graph = Graph()
-    seen = graph.node("Reshape", graph.seen("images", colour, tolerance), graph.constant(np.array([1, 2, 1])))
+    seen = graph.node("Reshape", graph.seen("images", color, tolerance), graph.constant(np.array([1, 2, 1])))
     people = graph.node("Concat", graph.constant(_corners()[None]), seen, axis=2)
     dog = graph.constant(np.array([[[1, 1, 50, 50, 0.99]]], np.float32))
     graph.node("Concat", people, dog, axis=1, output="dets")
@@ -125,7 +125,7 @@ def deployed_detr(path: Path) -> Path:
         "Reshape", graph.node("Concat", size, size, axis=1), graph.constant(np.array([1, 1, 4]))
     )
     graph.node("Mul", parts, twice, output="boxes")
-    graph.node("Identity", graph.seen("images", np.array(COLOUR) / 255, 0.01), output="scores")
+    graph.node("Identity", graph.seen("images", np.array(COLOR) / 255, 0.01), output="scores")
     graph.node("Identity", graph.constant(np.array([[0, 0]])), output="labels")
     return graph.save(path, ["labels", "boxes", "scores"], inputs={"orig_target_sizes": TensorProto.INT64})
 
@@ -135,7 +135,7 @@ def query_detr(path: Path) -> Path:
     parts = (_middles() / np.tile(SIZE[::-1], 2))[None].astype(np.float32)
     graph.node("Identity", graph.constant(parts), output="pred_boxes")
     seen = graph.node(
-        "Reshape", graph.seen("images", np.array(COLOUR) / 255, 0.01), graph.constant(np.array([1, 2, 1]))
+        "Reshape", graph.seen("images", np.array(COLOR) / 255, 0.01), graph.constant(np.array([1, 2, 1]))
     )
     people = graph.node(
         "Sub", graph.node("Mul", seen, graph.constant(np.float32(12))), graph.constant(np.float32(6))
@@ -146,12 +146,12 @@ def query_detr(path: Path) -> Path:
 
 
 def rtmdet(path: Path) -> Path:
-    normal = (np.array(COLOUR[::-1]) - [103.53, 116.28, 123.675]) / [57.375, 57.12, 58.395]
+    normal = (np.array(COLOR[::-1]) - [103.53, 116.28, 123.675]) / [57.375, 57.12, 58.395]
     return mmdeploy(path, normal, 0.02)
 
 
 def mm_yolox(path: Path) -> Path:
-    return mmdeploy(path, np.array(COLOUR[::-1]), 1.0)
+    return mmdeploy(path, np.array(COLOR[::-1]), 1.0)
 
 
 def decoded_yolox(path: Path) -> Path:

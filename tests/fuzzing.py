@@ -84,7 +84,7 @@ def damaged_bytes(data: bytes, random: Random, *, within: int | None = None) -> 
 
 
 def damaged_document(document: Any, random: Random) -> Any:
-    """A copy of parsed JSON, or YAML, of which one to three places hold something else, are doubled, or are gone."""
+    """A copy of parsed JSON, or YAML, of which one to three places hold something else, are duplicated, or are gone."""
     copy = json.loads(json.dumps(document))
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         places = list(_places(copy))

@@ -1,4 +1,4 @@
-"""People who walk, with known joints at every moment: the ground truth of tracking, smoothing and video."""
+"""People who walk, with known keypoints at every moment: the ground truth of tracking, smoothing and video."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 
 from people_on_disk import STANDING
-from rsn.people import Person
+from rsn.results import Person
 from rsn.skeletons import COCO_17
 
 _LEGS = {"knee": 0.5, "ankle": 1.0, "elbow": 0.4, "wrist": 0.8}  # how far each swings, of the step's length
-_BODY = np.array([STANDING[joint] for joint in COCO_17.joints])
+_SKELETON = np.array([STANDING[keypoint] for keypoint in COCO_17.keypoint_names])
 _SWING = np.array(
     [
-        _LEGS.get(joint.split("_")[-1], 0.0) * (1 if joint.startswith("left") else -1)
-        for joint in COCO_17.joints
+        _LEGS.get(keypoint.split("_")[-1], 0.0) * (1 if keypoint.startswith("left") else -1)
+        for keypoint in COCO_17.keypoint_names
     ]
 )
 
@@ -34,20 +34,20 @@ class Walker:
     steps: float = 1.0
     turns: float = np.inf
 
-    def joints(self, seconds: float) -> np.ndarray:
+    def keypoints(self, seconds: float) -> np.ndarray:
         """(17, 2) pixels at a time."""
         along = min(seconds, self.turns) - max(seconds - self.turns, 0)
         size = np.array([0.45 * self.height, self.height])
-        points = np.array([self.x + self.speed * along, self.y]) + _BODY * size
+        points = np.array([self.x + self.speed * along, self.y]) + _SKELETON * size
         points[:, 0] += 0.12 * self.height * _SWING * np.sin(2 * np.pi * self.steps * seconds + self.x)
         return points
 
 
-def person(joints: np.ndarray, scores: np.ndarray | None = None) -> Person:
-    """A person with these joints, in the box around them."""
-    low, high = joints.min(0) - 5, joints.max(0) + 5
-    return Person.from_joints(
-        [*low, *(high - low)], joints, np.ones(len(joints)) if scores is None else scores
+def person(keypoints: np.ndarray, scores: np.ndarray | None = None) -> Person:
+    """A person with these keypoints, in the box around them."""
+    low, high = keypoints.min(0) - 5, keypoints.max(0) + 5
+    return Person.from_keypoints(
+        [*low, *(high - low)], keypoints, np.ones(len(keypoints)) if scores is None else scores
     )
 
 
@@ -55,7 +55,7 @@ def person(joints: np.ndarray, scores: np.ndarray | None = None) -> Person:
 class Camera:
     """What a detector and a pose network would say about walkers.
 
-    noise: of each joint, as a fraction of the walker's height. misses: share of the sightings that are left out.
+    noise: of each keypoint, as a fraction of the walker's height. misses: share of the sightings that are left out.
     flips: share of the sightings in which left and right are exchanged, as pose networks do.
     hidden: overlap of two boxes (of the smaller one's area) from which the farther person is not seen.
     """
@@ -73,7 +73,7 @@ class Camera:
         random = np.random.default_rng(seed)
         for frame in range(round(seconds * self.fps)):
             now = frame / self.fps
-            truth = [person(walker.joints(now)) for walker in walkers]
+            truth = [person(walker.keypoints(now)) for walker in walkers]
             seen = [
                 i
                 for i in random.permutation(len(walkers)).tolist()
@@ -82,10 +82,10 @@ class Camera:
             yield now, seen, [self._sighting(truth[i], walkers[i].height, random) for i in seen]
 
     def _sighting(self, truth: Person, height: float, random: np.random.Generator) -> Person:
-        joints = truth.keypoints + random.normal(0, self.noise * height, truth.keypoints.shape)
+        keypoints = truth.keypoints + random.normal(0, self.noise * height, truth.keypoints.shape)
         if random.random() < self.flips:
-            joints = joints[list(COCO_17.mirror)]
-        return person(joints)
+            keypoints = keypoints[list(COCO_17.flip)]
+        return person(keypoints)
 
     def _is_hidden(self, i: int, people: Sequence[Person]) -> bool:
         """Behind somebody who is listed before."""
@@ -98,11 +98,11 @@ def _common(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def draw(walkers: Sequence[Walker], seconds: float, size: tuple[int, int]) -> np.ndarray:
-    """A picture of the walkers at a time: white stick figures on grey; size is (height, width)."""
+    """An image of the walkers at a time: white stick metrics on gray; size is (height, width)."""
     canvas = np.full((*size, 3), 90, np.uint8)
     for walker in walkers:
-        joints = walker.joints(seconds)
+        keypoints = walker.keypoints(seconds)
         for a, b in COCO_17.limbs:
-            ends = [tuple(int(value) for value in joints[joint]) for joint in (a, b)]
+            ends = [tuple(int(value) for value in keypoints[keypoint]) for keypoint in (a, b)]
             cv2.line(canvas, *ends, (255, 255, 255), 3)
     return canvas

@@ -34,8 +34,8 @@ def cells(values: list[Any]) -> np.ndarray:
     return array
 
 
-def joint(number: int, shift: float = 0.0) -> tuple[float, float]:
-    """Where joint `number` is marked, counted from 1."""
+def keypoint(number: int, shift: float = 0.0) -> tuple[float, float]:
+    """Where keypoint `number` is marked, counted from 1."""
     return 100.0 + 5 * number + shift, 90.5 + 3 * number
 
 
@@ -43,7 +43,7 @@ def points(numbers: range | list[int], *, shift: float = 0.0, **is_visible: Any)
     """Points; is_visible for `j3=...` is what point 3 says, others say '1'."""
     rows = []
     for number in numbers:
-        x, y = joint(number, shift)
+        x, y = keypoint(number, shift)
         rows.append({"x": x, "y": y, "id": float(number), "is_visible": is_visible.get(f"j{number}", "1")})
     return struct_array(rows)
 
@@ -65,13 +65,13 @@ def release() -> np.ndarray:
                     point=points(range(16), j9=EMPTY, j8=EMPTY, j3="0", j4=np.uint8(0), j5=1.0)
                 )
             },
-            # The second has fewer joints, in another order.
+            # The second has fewer keypoints, in another order.
             head(20, 30, 50, 70)
             | {"scale": 0.5, "objpos": struct(x=60.0, y=80.0)}
             | {"annopoints": struct(point=points([9, 8, 0], shift=-50.0))},
         ]
     )
-    one_joint = struct(**head(10, 10, 40, 50), **place, annopoints=struct(point=points([7])))
+    one_keypoint = struct(**head(10, 10, 40, 50), **place, annopoints=struct(point=points([7])))
     without_points = struct_array([head(10, 10, 40, 50) | place | {"annopoints": EMPTY}, head(1, 1, 9, 9)])
     no_visibility = struct(
         **head(10, 10, 40, 50),
@@ -81,7 +81,7 @@ def release() -> np.ndarray:
         ),
     )
     tested = struct_array([place, {"scale": 0.6, "objpos": struct(x=80.0, y=100.0)}, {"scale": EMPTY}])
-    rects = [two_people, one_joint, without_points, no_visibility, tested, EMPTY, struct(**place)]
+    rects = [two_people, one_keypoint, without_points, no_visibility, tested, EMPTY, struct(**place)]
     singles = [np.array([[1.0, 2.0]]), 1.0, EMPTY, 1.0, np.array([[2.0]]), EMPTY, np.array([[1]], np.uint8)]
     names = [f"{place:09d}.jpg" for place in range(1, len(rects) + 1)]
     images = [
@@ -99,13 +99,13 @@ def release() -> np.ndarray:
 
 
 def write_release(folder: Path) -> Path:
-    """Write the release, and its pictures (noise) into images/; returns the .mat's path."""
+    """Write the release, and its images (noise) into images/; returns the .mat's path."""
     mat = folder / "mpii_human_pose_v1_u12_1.mat"
     content = release()
     scipy.io.savemat(mat, {"RELEASE": content}, do_compression=True)
     random = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for image in content["annolist"][0, 0]["image"].ravel():
-        picture = random.integers(0, 255, (*IMAGE_SIZE, 3)).astype(np.uint8)
-        cv2.imwrite(str(folder / "images" / image["name"][0, 0]), picture)
+        image = random.integers(0, 255, (*IMAGE_SIZE, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / "images" / image["name"][0, 0]), image)
     return mat

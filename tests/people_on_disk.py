@@ -1,4 +1,4 @@
-"""A tiny data set, drawn: stick figures with known joints, as COCO JSON and PNG files."""
+"""A tiny data set, drawn: stick metrics with known keypoints, as COCO JSON and PNG files."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,8 @@ STANDING = {
 }  # fmt: skip
 
 
-def write_people(folder: Path, *, images: int = 4, body: Skeleton = COCO_17, seed: int = 0) -> Path:
-    """Draw `images` pictures of 160 x 120 pixels, two figures each; returns the annotation file in `folder`."""
+def write_people(folder: Path, *, images: int = 4, skeleton: Skeleton = COCO_17, seed: int = 0) -> Path:
+    """Draw `images` images of 160 x 120 pixels, two metrics each; returns the annotation file in `folder`."""
     random = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     listed, annotations = [], []
@@ -26,29 +26,29 @@ def write_people(folder: Path, *, images: int = 4, body: Skeleton = COCO_17, see
         canvas = np.full((120, 160, 3), random.integers(60, 200), np.uint8)
         for x in (5, 85):
             box = [x, 8, 60 + float(random.integers(10)), 95 + float(random.integers(10))]
-            joints = _joints(box, body)
-            for a, b in body.limbs:
-                ends = [tuple(int(value) for value in joints[joint]) for joint in (a, b)]
+            keypoints = _keypoints(box, skeleton)
+            for a, b in skeleton.limbs:
+                ends = [tuple(int(value) for value in keypoints[keypoint]) for keypoint in (a, b)]
                 cv2.line(canvas, *ends, (255, 255, 255), 2)
             annotations.append(
                 {
                     "id": len(annotations) + 1, "image_id": image_id, "category_id": 1, "iscrowd": 0, "bbox": box,
-                    "area": 0.5 * box[2] * box[3], "num_keypoints": len(body),
-                    "keypoints": [float(value) for joint in joints for value in (*joint, 2)],
+                    "area": 0.5 * box[2] * box[3], "num_keypoints": len(skeleton),
+                    "keypoints": [float(value) for keypoint in keypoints for value in (*keypoint, 2)],
                 }
             )  # fmt: skip
         name = f"{image_id:012d}.png"
         cv2.imwrite(str(folder / "images" / name), canvas)
         listed.append({"id": image_id, "file_name": name, "width": 160, "height": 120})
     category = {
-        "id": 1, "name": "person", "keypoints": list(body.joints),
-        "skeleton": [[a + 1, b + 1] for a, b in body.limbs],
+        "id": 1, "name": "person", "keypoints": list(skeleton.keypoint_names),
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.limbs],
     }  # fmt: skip
     path = folder / "people.json"
     path.write_text(json.dumps({"images": listed, "annotations": annotations, "categories": [category]}))
     return path
 
 
-def _joints(box: list[float], body: Skeleton) -> list[tuple[float, float]]:
-    places = [STANDING.get(joint, (0.5, 0.15)) for joint in body.joints]
+def _keypoints(box: list[float], skeleton: Skeleton) -> list[tuple[float, float]]:
+    places = [STANDING.get(keypoint, (0.5, 0.15)) for keypoint in skeleton.keypoint_names]
     return [(box[0] + x * box[2], box[1] + y * box[3]) for x, y in places]

@@ -21,11 +21,11 @@ from rsn.serving.run import open_port, server_of
 class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    skeleton: bytes
 
     @property
     def json(self) -> Any:
-        return json.loads(self.body)
+        return json.loads(self.skeleton)
 
 
 class Client(NamedTuple):
@@ -38,11 +38,11 @@ class Client(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, skeleton: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, body, dict(headers or {}))
+            connection.request(method, path, skeleton, dict(headers or {}))
             answer = connection.getresponse()
             lower = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, lower, answer.read())
@@ -52,13 +52,13 @@ class Client(NamedTuple):
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
 
-    def post(self, path: str, picture: bytes, kind: str = "image/jpeg", **query: str) -> Answer:
-        """A picture to /api/people or /api/heatmaps."""
-        return self.ask("POST", f"{path}?{urlencode(query)}", picture, {"Content-Type": kind})
+    def post(self, path: str, image: bytes, kind: str = "image/jpeg", **query: str) -> Answer:
+        """An image to /api/people or /api/heatmaps."""
+        return self.ask("POST", f"{path}?{urlencode(query)}", image, {"Content-Type": kind})
 
-    def people(self, picture: bytes, boxes: Any = None, **query: str) -> Answer:
+    def people(self, image: bytes, boxes: Any = None, **query: str) -> Answer:
         given = {} if boxes is None else {"boxes": json.dumps(boxes)}
-        return self.post("/api/people", picture, **given, **query)
+        return self.post("/api/people", image, **given, **query)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The benchmark command: every stage, engines side by side, and sentences for mistakes."""
+"""The benchmark command: every stage, backends side by side, and sentences for mistakes."""
 
 import json
 import subprocess
@@ -10,10 +10,10 @@ from command import rsn
 from rsn.benchmark import Times, take_turns
 
 
-def test_engines_are_compared_stage_by_stage(random_weights: Path, tmp_path: Path) -> None:
+def test_backends_are_compared_stage_by_stage(random_weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "times.json"
     done = rsn(
-        "benchmark", random_weights, "--engine", "torch", "torch-bf16", "--device", "cpu",
+        "benchmark", random_weights, "--backend", "torch", "torch-bf16", "--device", "cpu",
         "--batch-size", 3, "--repeats", 2, "--flip", "--json", out,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -21,17 +21,17 @@ def test_engines_are_compared_stage_by_stage(random_weights: Path, tmp_path: Pat
     for stage in ("read", "crop", "decode"):
         assert 0 < document[stage]["median"] <= document[stage]["p90"] <= document[stage]["p99"]
         assert stage in done.stdout
-    assert [entry["engine"] for entry in document["engines"]] == ["torch", "torch-bf16"]
-    for entry in document["engines"]:
+    assert [entry["backend"] for entry in document["backends"]] == ["torch", "torch-bf16"]
+    for entry in document["backends"]:
         assert entry["throughput"] * entry["infer"]["median"] > 999
-        assert entry["engine"] in done.stdout
+        assert entry["backend"] in done.stdout
     assert document["peak_memory"] > 50
     assert "peak memory" in done.stdout
 
 
 def test_benchmark_runs_without_the_module_resource(random_weights: Path) -> None:
     """Windows does not have it."""
-    options = ["benchmark", str(random_weights), "--engine", "torch", "--device", "cpu", "--repeats", "1"]
+    options = ["benchmark", str(random_weights), "--backend", "torch", "--device", "cpu", "--repeats", "1"]
     code = (
         f"import sys; sys.modules['resource'] = None; from rsn.cli import main; sys.argv += {options}; main()"
     )

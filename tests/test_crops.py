@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsn.crops import Crop, Region, Shrink
+from rsn.geometry import Crop, Downscale, Region
 
 SIZE = (256, 192)
 
@@ -15,8 +15,8 @@ def test_matrices_are_the_references(oracles: Path) -> None:
     for box, rotation, expected in zip(
         oracle["coco_boxes"], oracle["coco_rot"], oracle["coco_affine"], strict=True
     ):
-        region = Region.of_box(box).grown(1.09, 1.135).fitted(SIZE)
-        matrix = Crop.of_region(region, SIZE, rotation=rotation).matrix
+        region = Region.from_box(box).scaled(1.09, 1.135).fit_aspect(SIZE)
+        matrix = Crop.from_region(region, SIZE, rotation=rotation).matrix
         corners = np.array([[0, 0, 1], [*(box[:2] + box[2:]), 1], [*box[:2], 1]])
         np.testing.assert_allclose(corners @ matrix.T, corners @ expected.T, atol=2e-3)
 
@@ -31,23 +31,23 @@ def test_mpii_matrices_are_the_references(oracles: Path) -> None:
         strict=True,
     ):
         region = Region(tuple(center), tuple(200 * scale))
-        matrix = Crop.of_region(region, (256, 256), rotation=rotation).matrix
+        matrix = Crop.from_region(region, (256, 256), rotation=rotation).matrix
         point = np.array([*center, 1.0])
         np.testing.assert_allclose(matrix[:, :2], expected[:, :2], atol=1e-5)
         np.testing.assert_allclose(matrix @ point, expected @ point, atol=1e-2)
 
 
 @pytest.mark.parametrize("rotation", [0.0, 37.0, -90.0, 180.0])
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_there_and_back(rotation: float, mirrored: bool) -> None:
-    crop = Crop.of_region(Region((50.0, 80.0), (30.0, 40.0)), SIZE, rotation=rotation)
-    crop = crop.mirrored() if mirrored else crop
+@pytest.mark.parametrize("flipped", [False, True])
+def test_there_and_back(rotation: float, flipped: bool) -> None:
+    crop = Crop.from_region(Region((50.0, 80.0), (30.0, 40.0)), SIZE, rotation=rotation)
+    crop = crop.flipped() if flipped else crop
     points = np.random.default_rng(0).uniform(-100, 200, (20, 2))
     np.testing.assert_allclose(crop.to_image(crop.to_input(points)), points, atol=1e-9)
 
 
 def test_box_is_extended_and_brought_to_the_aspect_ratio() -> None:
-    crop = Crop.of_box([10, 20, 30, 100], SIZE, (1.1, 1.2))
+    crop = Crop.from_box([10, 20, 30, 100], SIZE, (1.1, 1.2))
     top, bottom = crop.to_image([[96, 0], [96, 256]])
     assert top == pytest.approx([25, 20 - 10])
     assert bottom == pytest.approx([25, 120 + 10])
@@ -55,48 +55,50 @@ def test_box_is_extended_and_brought_to_the_aspect_ratio() -> None:
     assert right[0] - left[0] == pytest.approx(120 * 192 / 256)
 
 
-def test_mirroring_exchanges_left_and_right_around_the_middle() -> None:
-    crop = Crop.of_box([10, 20, 30, 40], SIZE, (1.0, 1.0))
+def test_flipping_exchanges_left_and_right_around_the_middle() -> None:
+    crop = Crop.from_box([10, 20, 30, 40], SIZE, (1.0, 1.0))
     x, y = crop.to_input([12.0, 33.0])
-    assert crop.mirrored().to_input([12.0, 33.0]) == pytest.approx([192 - x, y])
+    assert crop.flipped().to_input([12.0, 33.0]) == pytest.approx([192 - x, y])
 
 
 def test_cut_shows_the_pixels_of_the_region() -> None:
     image = np.zeros((64, 48, 3), np.uint8)
     image[20, 10] = 255
-    crop = Crop.of_box([0, 0, 48, 64], SIZE, (1.0, 1.0))
+    crop = Crop.from_box([0, 0, 48, 64], SIZE, (1.0, 1.0))
     y, x = np.unravel_index(crop.cut(image)[..., 0].argmax(), SIZE)
     assert (x, y) == pytest.approx(crop.to_input([10, 20]), abs=1)
 
 
 def test_outside_the_image_is_black() -> None:
     image = np.full((64, 48, 3), 255, np.uint8)
-    pixels = Crop.of_box([-48, 0, 48, 64], SIZE, (1.0, 1.0)).cut(image)
+    pixels = Crop.from_box([-48, 0, 48, 64], SIZE, (1.0, 1.0)).cut(image)
     assert pixels[:, :180].max() == 0
 
 
 @pytest.mark.parametrize("times", [1, 2, 4, 8])
-def test_a_crop_of_a_shrunk_image_shows_the_same(times: Shrink) -> None:
-    crop = Crop.of_region(Region((500.0, 300.0), (480.0, 640.0)), SIZE, rotation=30.0)
+def test_a_crop_of_a_shrunk_image_shows_the_same(times: Downscale) -> None:
+    crop = Crop.from_region(Region((500.0, 300.0), (480.0, 640.0)), SIZE, rotation=30.0)
     in_whole = np.array([[480.0, 320.0], [8.0, 0.0]])
     in_shrunk = (
         in_whole + 0.5
     ) / times - 0.5  # edges are where both coordinates are zero, half a pixel up and left
-    np.testing.assert_allclose(crop.of_shrunk(times).to_input(in_shrunk), crop.to_input(in_whole), atol=1e-9)
+    np.testing.assert_allclose(
+        crop.for_downscaled(times).to_input(in_shrunk), crop.to_input(in_whole), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(
     ("height", "shrink"), [(300, 1), (1020, 1), (1030, 2), (2040, 2), (2050, 4), (4100, 8), (90000, 8)]
 )
-def test_an_image_shrinks_until_two_pixels_are_left_for_one(height: int, shrink: int) -> None:
+def test_an_image_shrinks_until_two_pixels_are_left_for_one(height: int, downscale: int) -> None:
     region = Region((0.0, 0.0), (0.75 * height, height))
-    assert Crop.of_region(region, SIZE, rotation=20.0).shrink == shrink
+    assert Crop.from_region(region, SIZE, rotation=20.0).downscale == downscale
 
 
 def test_quarters_cut_what_the_whole_shows() -> None:
     image = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
-    crop = Crop.of_region(Region((50.0, 40.0), (70.0, 60.0)), (64, 48), rotation=20.0).mirrored()
-    parts = [quarter.cut(image) for quarter in crop.quarters()]
+    crop = Crop.from_region(Region((50.0, 40.0), (70.0, 60.0)), (64, 48), rotation=20.0).flipped()
+    parts = [quarter.cut(image) for quarter in crop.split_quadrants()]
     assert [part.shape[:2] for part in parts] == [(32, 24)] * 4
-    together = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])]).astype(int)
-    assert np.abs(together - crop.cut(image)).max() <= 2  # OpenCV may round positions to 1/32 of a pixel
+    process_group = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])]).astype(int)
+    assert np.abs(process_group - crop.cut(image)).max() <= 2  # OpenCV may round positions to 1/32 of a pixel

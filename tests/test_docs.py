@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rsn.cli import parse
-from rsn.cli.settings import flat
+from rsn.cli.overrides import flat
 from rsn.cli.train import Train
 from rsn.training.recipe import read_recipe
 
@@ -53,17 +53,17 @@ def asked_of_rsn(page: Path) -> Iterator[list[str]]:
 def test_commands_are_understood(
     page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Verbs and options go through the parser, a training's settings through its recipe; nothing is run."""
+    """Subcommands and options go through the parser, a training's settings through its recipe; nothing is run."""
     monkeypatch.chdir(ROOT)
     for arguments in asked_of_rsn(page):
         try:
-            verb = parse(arguments)
+            subcommand = parse(arguments)
         except SystemExit as stopped:
             if stopped.code:
                 pytest.fail(f"rsn {shlex.join(arguments)}\n{capsys.readouterr().err}")
             continue
-        if isinstance(verb, Train) and verb.recipe.exists():
-            read_recipe(verb.recipe, flat(verb.set))
+        if isinstance(subcommand, Train) and subcommand.recipe.exists():
+            read_recipe(subcommand.recipe, flat(subcommand.set))
 
 
 @pytest.mark.parametrize("page", pages_with("yaml"))

@@ -11,12 +11,12 @@ import pytest
 
 from file_server import FileServer, serving
 from full_disk import nothing_can_be_written
-from rsn.downloads import download
 from rsn.errors import DownloadError, RsnError
+from rsn.io.downloads import download
 
 DATA = bytes(range(256)) * 3000  # several chunks
 SHA256 = hashlib.sha256(DATA).hexdigest()
-PROGRAM = "import sys; from pathlib import Path; from rsn.downloads import download;"
+PROGRAM = "import sys; from pathlib import Path; from rsn.io.downloads import download;"
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from rsn.networks.bottleneck import bottleneck, plain_bottleneck
-from rsn.networks.residual_steps import ResidualStepsBlock, residual_steps
+from rsn.models.bottleneck import bottleneck, plain_bottleneck
+from rsn.models.residual_steps import ResidualStepsBlock, residual_steps
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "docs" / f"{name}.md" for name in ("how-it-works", "coordinates", "speed")]
@@ -41,17 +41,17 @@ def test_tables_of_speed_are_those_of_the_benchmarks(monkeypatch: pytest.MonkeyP
     assert [name for name, table in tables.items() if table not in page] == []
 
 
-def test_pages_hold_the_tables_that_lie_beside_the_figures() -> None:
+def test_pages_hold_the_tables_that_lie_beside_the_metrics() -> None:
     measured = json.loads((ROOT / "docs" / "figures" / "measured.json").read_text())
     text = "\n".join(page.read_text() for page in PAGES)
     assert [name for name, table in measured.items() if table not in text] == []
 
 
 def test_every_figure_is_on_a_page_and_all_are_small() -> None:
-    pictures = [path for path in (ROOT / "docs" / "figures").iterdir() if path.suffix != ".json"]
+    images = [path for path in (ROOT / "docs" / "figures").iterdir() if path.suffix != ".json"]
     text = "\n".join(page.read_text() for page in PAGES)
-    assert [path.name for path in pictures if f"figures/{path.name}" not in text] == []
-    assert sum(path.stat().st_size for path in pictures) < 1_000_000
+    assert [path.name for path in images if f"figures/{path.name}" not in text] == []
+    assert sum(path.stat().st_size for path in images) < 1_000_000
 
 
 def test_field_of_a_path_is_two_cells_a_step(probes: ModuleType) -> None:
@@ -70,8 +70,8 @@ def test_wires_follow_the_module(probes: ModuleType) -> None:
         """Branches that do not hear from each other."""
 
         @staticmethod
-        def _walk(chunk, steps, above):  # type: ignore[no-untyped-def]
-            return ResidualStepsBlock._walk(chunk, steps, above=[])
+        def _run_branch(chunk, steps, above):  # type: ignore[no-untyped-def]
+            return ResidualStepsBlock._run_branch(chunk, steps, above=[])
 
     def found(block: ResidualStepsBlock) -> set[tuple[str, str]]:
         probe = probes.evenly_weighted(block)

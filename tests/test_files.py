@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rsn.errors import RsnError
-from rsn.files import write_atomically
+from rsn.io.files import write_atomically
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:

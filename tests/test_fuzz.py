@@ -18,21 +18,21 @@ from safetensors.torch import save_file
 
 from fuzzing import THINGS, Amount, amounts, damaged_bytes, damaged_document, fuzz
 from people_on_disk import write_people
-from rsn.datasets.checks import check_dataset
-from rsn.datasets.coco import read_coco
+from rsn.data.checks import check_dataset
+from rsn.data.coco import read_coco
 from rsn.errors import AnnotationError, RsnError
+from rsn.evaluation.body_parts import evaluate_parts
 from rsn.evaluation.coco import GroundTruth, evaluate_keypoints
-from rsn.evaluation.parts import evaluate_parts
-from rsn.evaluation.submission import check_testdev, write_testdev
-from rsn.images import decode_image
-from rsn.inference.boxes import BoxFile
-from rsn.inference.estimator import Scene
-from rsn.networks.card import Card
-from rsn.networks.weights import load_card, load_model
+from rsn.evaluation.coco_submission import check_testdev, write_testdev
+from rsn.inference.box_sources import BoxFile
+from rsn.inference.estimator import ImageWithBoxes
+from rsn.io.images import decode_image
 from rsn.skeleton_files import read_skeleton
 from rsn.skeletons import COCO_17
+from rsn.weights.loading import load_metadata, load_model
+from rsn.weights.metadata import ModelMetadata
 
-GREY = np.zeros((120, 160, 3), np.uint8)
+GRAY = np.zeros((120, 160, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +76,12 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 @amounts(1500, 40_000)
 def test_damaged_images(encoded: list[bytes], amount: Amount, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "rsn.images.MOST_PIXELS", 10**6
+        "rsn.io.images.MOST_PIXELS", 10**6
     )  # what a damaged header asks for takes seconds beyond
 
     def trial(random: Random) -> None:
         data = damaged_bytes(random.choice(encoded), random)
-        image = decode_image(data, "image", shrink=random.choice((1, 1, 2, 8)))
+        image = decode_image(data, "image", downscale=random.choice((1, 1, 2, 8)))
         assert image.dtype == np.uint8
         assert image.ndim == 3
         assert image.shape[2] == 3
@@ -174,9 +174,9 @@ def test_damaged_boxes(annotations: Path, tmp_path: Path, amount: Amount) -> Non
         for name in ("1.png", "000000000001.png", 1, 2, "2"):
             found = boxes.of_image(name)
             if found is not None:
-                scene, notes = Scene.within(GREY, *found)
-                assert np.isfinite(scene.boxes).all()
-                assert len(scene.boxes) + sum(notes.left_out.values()) == len(found[0])
+                image_with_boxes, notes = ImageWithBoxes.within(GRAY, *found)
+                assert np.isfinite(image_with_boxes.boxes).all()
+                assert len(image_with_boxes.boxes) + sum(notes.skipped.values()) == len(found[0])
 
     fuzz("boxes", amount, trial)
 
@@ -194,8 +194,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @amounts(300, 5000)
 def test_damaged_weights(checkpoint: bytes, tmp_path: Path, amount: Amount) -> None:
     path = tmp_path / "damaged.safetensors"
-    card = Card("rsn18", input_size=(64, 64))
-    save_file({"a.weight": torch.zeros(2, 3), "a.bias": torch.zeros(2)}, path, card.to_metadata())
+    metadata = ModelMetadata("rsn18", input_size=(64, 64))
+    save_file({"a.weight": torch.zeros(2, 3), "a.bias": torch.zeros(2)}, path, metadata.to_metadata())
     data = path.read_bytes()
     header = int.from_bytes(data[:8], "little")
     described = json.loads(data[8 : 8 + header])
@@ -217,9 +217,9 @@ def test_damaged_weights(checkpoint: bytes, tmp_path: Path, amount: Amount) -> N
 
     def trial(random: Random) -> None:
         path.write_bytes(damaged(random))
-        with pytest.raises(RsnError):  # whatever the card says, these tensors are no network's
+        with pytest.raises(RsnError):  # whatever the metadata says, these tensors are no network's
             load_model(path)
-        load_card(path)
+        load_metadata(path)
 
     fuzz("weights", amount, trial)
 
@@ -235,8 +235,8 @@ def test_damaged_recipes_and_skeleton_files(recipe_file: Path, tmp_path: Path, a
         "decoder": "rsn",
     }
     skeleton = {
-        "name": "cat", "joints": ["nose", "left_paw", "right_paw"], "limbs": [["nose", "left_paw"]],
-        "mirror": [["left_paw", "right_paw"]], "sigmas": {"nose": 0.1, "left_paw": 0.1, "right_paw": 0.1},
+        "name": "cat", "keypoints": ["nose", "left_paw", "right_paw"], "limbs": [["nose", "left_paw"]],
+        "flip": [["left_paw", "right_paw"]], "sigmas": {"nose": 0.1, "left_paw": 0.1, "right_paw": 0.1},
     }  # fmt: skip
     path = tmp_path / "damaged.yaml"
 

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image as Pillow
 
 from people_on_disk import write_people
-from rsn.crops import Image
-from rsn.datasets import findings as kinds
-from rsn.datasets.checks import check_dataset
-from rsn.datasets.findings import Report
+from rsn.data import issues as kinds
+from rsn.data.checks import check_dataset
+from rsn.data.issues import Report
 from rsn.errors import ImageError, RsnWarning
-from rsn.image_formats import orientation_of
-from rsn.images import decode_image, find_images
+from rsn.geometry import Image
+from rsn.io.image_formats import orientation_of
+from rsn.io.images import decode_image, find_images
 
 # What an orientation does to stored pixels, in NumPy's words.
 TURNS: dict[int, Any] = {
@@ -86,7 +86,7 @@ def test_decode_image_honors_the_orientation(
 
 
 @pytest.mark.parametrize("mode", ["LA", "P"])
-def test_decode_image_turns_grey_and_palette_images_with_transparency(mode: str) -> None:
+def test_decode_image_turns_gray_and_palette_images_with_transparency(mode: str) -> None:
     image = Pillow.fromarray(stored(transparent=True))
     image = image.convert("LA") if mode == "LA" else image.quantize(8)
     exif, file = Pillow.Exif(), io.BytesIO()
@@ -99,7 +99,7 @@ def test_decode_image_turns_grey_and_palette_images_with_transparency(mode: str)
 
 def test_a_shrunk_image_is_turned_too() -> None:
     data = encoded(stored(transparent=False), "PNG", 6)
-    assert decode_image(data, "p", shrink=4).shape == (12, 8, 3)
+    assert decode_image(data, "p", downscale=4).shape == (12, 8, 3)
 
 
 @pytest.mark.parametrize("orientation", TURNS)
@@ -113,7 +113,7 @@ def test_decode_image_reads_heic_upright_where_its_reader_is_installed(orientati
 
 
 def test_heic_without_a_reader_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rsn.image_formats._HEIF_READER", "no_such_reader")
+    monkeypatch.setattr("rsn.io.image_formats._HEIF_READER", "no_such_reader")
     with pytest.raises(ImageError, match=r"a\.heic is a HEIF image.*pip install pillow-heif, or convert it"):
         decode_image(HEIC, "a.heic")
 
@@ -184,18 +184,18 @@ def checked(folder: Path, *, orientation: int, turned: Any, size: tuple[int, int
     ("orientation", "turned", "size", "kind"),
     [
         (6, lambda a: np.rot90(a), (160, 120), None),  # stored on its side, labeled upright
-        (6, lambda a: a, (160, 120), kinds.UNROTATED),  # labeled as stored, where that lies on its side
-        (5, lambda a: a, (160, 120), kinds.UNROTATED),
-        (8, lambda a: a, None, kinds.UNROTATED),  # by the keypoints
-        (3, lambda a: a[::-1, ::-1], (160, 120), kinds.ROTATED),  # the size does not tell
-        (6, lambda a: np.rot90(a), (200, 120), kinds.OTHER_SIZE),
-        (1, lambda a: a, (120, 160), kinds.OTHER_SIZE),
+        (6, lambda a: a, (160, 120), kinds.EXIF_IGNORED),  # labeled as stored, where that lies on its side
+        (5, lambda a: a, (160, 120), kinds.EXIF_IGNORED),
+        (8, lambda a: a, None, kinds.EXIF_IGNORED),  # by the keypoints
+        (3, lambda a: a[::-1, ::-1], (160, 120), kinds.EXIF_ROTATED),  # the size does not tell
+        (6, lambda a: np.rot90(a), (200, 120), kinds.SIZE_MISMATCH),
+        (1, lambda a: a, (120, 160), kinds.SIZE_MISMATCH),
     ],
 )
 def test_data_check_recognizes_labels_of_the_unrotated_image(
     tmp_path: Path, orientation: int, turned: Any, size: tuple[int, int] | None, kind: Any
 ) -> None:
     report = checked(tmp_path, orientation=orientation, turned=turned, size=size)
-    of_size = {kinds.UNROTATED, kinds.ROTATED, kinds.OTHER_SIZE} & report.findings.keys()
+    of_size = {kinds.EXIF_IGNORED, kinds.EXIF_ROTATED, kinds.SIZE_MISMATCH} & report.issues.keys()
     assert of_size == ({kind} if kind else set())
-    assert kind is None or report.findings[kind] == [1]
+    assert kind is None or report.issues[kind] == [1]

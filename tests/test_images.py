@@ -1,4 +1,4 @@
-"""Every kind of picture comes out as upright RGB; every broken one as a sentence."""
+"""Every kind of image comes out as upright RGB; every broken one as a sentence."""
 
 import io
 import struct
@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from rsn.crops import Image, Shrink
 from rsn.errors import ImageError
-from rsn.image_formats import declared_size
-from rsn.images import decode_image, find_images, read_image, write_image
+from rsn.geometry import Downscale, Image
+from rsn.io.image_formats import declared_size
+from rsn.io.images import decode_image, find_images, read_image, write_image
 
 HEIGHT, WIDTH = 40, 60
 
 
 @pytest.fixture
-def picture() -> Image:
+def pixels() -> Image:
     """Four flat quarters, so that lossy formats keep their middles; no two channels or quarters are alike."""
     image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     image[:20, :30], image[:20, 30:] = (200, 100, 50), (30, 180, 90)
@@ -35,7 +35,7 @@ def encoded(image: Any, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def read(folder: Path, data: bytes, name: str = "picture") -> Image:
+def read(folder: Path, data: bytes, name: str = "image") -> Image:
     path = folder / name
     path.write_bytes(data)
     image = read_image(path)
@@ -44,15 +44,15 @@ def read(folder: Path, data: bytes, name: str = "picture") -> Image:
     return image
 
 
-def quarters(image: Image) -> list[list[int]]:
-    """The colours in the middles of the four quarters, row by row."""
+def split_quadrants(image: Image) -> list[list[int]]:
+    """The colors in the middles of the four quarters, row by row."""
     height, width = image.shape[:2]
     return [image[y * height // 4, x * width // 4].tolist() for y in (1, 3) for x in (1, 3)]
 
 
 def assert_alike(image: Image, expected: Image, tolerance: int = 0) -> None:
     assert image.shape == expected.shape
-    np.testing.assert_allclose(quarters(image), quarters(expected), atol=tolerance)
+    np.testing.assert_allclose(split_quadrants(image), split_quadrants(expected), atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -67,106 +67,106 @@ def assert_alike(image: Image, expected: Image, tolerance: int = 0) -> None:
         ("JPEG", {"quality": 95, "progressive": True}, 4),
     ],
 )
-def test_formats(tmp_path: Path, picture: Image, kind: str, options: dict[str, Any], tolerance: int) -> None:
-    assert_alike(read(tmp_path, encoded(picture, kind, **options)), picture, tolerance)
+def test_formats(tmp_path: Path, pixels: Image, kind: str, options: dict[str, Any], tolerance: int) -> None:
+    assert_alike(read(tmp_path, encoded(pixels, kind, **options)), pixels, tolerance)
 
 
-def test_cmyk_jpeg(tmp_path: Path, picture: Image) -> None:
-    data = encoded(Pillow.fromarray(picture).convert("CMYK"), "JPEG", quality=95)
-    assert_alike(read(tmp_path, data), picture, 6)
+def test_cmyk_jpeg(tmp_path: Path, pixels: Image) -> None:
+    data = encoded(Pillow.fromarray(pixels).convert("CMYK"), "JPEG", quality=95)
+    assert_alike(read(tmp_path, data), pixels, 6)
 
 
-def test_grey_and_palette(tmp_path: Path, picture: Image) -> None:
-    grey = picture[..., 0]
-    assert_alike(read(tmp_path, encoded(grey, "PNG")), np.dstack([grey] * 3))
-    palette = Pillow.fromarray(picture).quantize(4)
+def test_gray_and_palette(tmp_path: Path, pixels: Image) -> None:
+    gray = pixels[..., 0]
+    assert_alike(read(tmp_path, encoded(gray, "PNG")), np.dstack([gray] * 3))
+    palette = Pillow.fromarray(pixels).quantize(4)
     assert palette.mode == "P"
     assert_alike(read(tmp_path, encoded(palette, "PNG")), np.asarray(palette.convert("RGB")))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_sixteen_bits(tmp_path: Path, picture: Image, suffix: str) -> None:
-    deep = picture[..., ::-1].astype(np.uint16) << 8 | 0x7F
-    assert_alike(read(tmp_path, cv2.imencode(suffix, deep)[1].tobytes()), picture)
+def test_sixteen_bits(tmp_path: Path, pixels: Image, suffix: str) -> None:
+    deep = pixels[..., ::-1].astype(np.uint16) << 8 | 0x7F
+    assert_alike(read(tmp_path, cv2.imencode(suffix, deep)[1].tobytes()), pixels)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
-def test_decode_image_keeps_the_upper_half_of_16_bits_of_grey(picture: Image, suffix: str) -> None:
-    deep = picture[..., 0].astype(np.uint16) << 8 | 0x7F
-    image = decode_image(cv2.imencode(suffix, deep)[1].tobytes(), "grey")
-    assert np.array_equal(image, np.dstack([picture[..., 0]] * 3))
+def test_decode_image_keeps_the_upper_half_of_16_bits_of_gray(pixels: Image, suffix: str) -> None:
+    deep = pixels[..., 0].astype(np.uint16) << 8 | 0x7F
+    image = decode_image(cv2.imencode(suffix, deep)[1].tobytes(), "gray")
+    assert np.array_equal(image, np.dstack([pixels[..., 0]] * 3))
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_transparency_lies_on_white(tmp_path: Path, picture: Image, deep: bool) -> None:
+def test_transparency_lies_on_white(tmp_path: Path, pixels: Image, deep: bool) -> None:
     alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
     alpha[:20, :30], alpha[:20, 30:] = 0, 51
-    layers = np.dstack([picture[..., ::-1], alpha])
+    layers = np.dstack([pixels[..., ::-1], alpha])
     stored = layers.astype(np.uint16) * 257 if deep else layers
     image = read(tmp_path, cv2.imencode(".png", stored)[1].tobytes())
-    faint = [round(0.2 * value + 0.8 * 255) for value in picture[10, 45].tolist()]
-    assert quarters(image) == [[255, 255, 255], faint, *quarters(picture)[2:]]
+    faint = [round(0.2 * value + 0.8 * 255) for value in pixels[10, 45].tolist()]
+    assert split_quadrants(image) == [[255, 255, 255], faint, *split_quadrants(pixels)[2:]]
 
 
-def test_transparent_palette_and_webp(tmp_path: Path, picture: Image) -> None:
-    palette = Pillow.fromarray(picture).quantize(4)
+def test_transparent_palette_and_webp(tmp_path: Path, pixels: Image) -> None:
+    palette = Pillow.fromarray(pixels).quantize(4)
     hidden = palette.getpixel((15, 10))
     image = read(tmp_path, encoded(palette, "PNG", transparency=hidden))
-    assert quarters(image)[0] == [255, 255, 255]
-    assert quarters(image)[1:] == quarters(np.asarray(palette.convert("RGB")))[1:]
+    assert split_quadrants(image)[0] == [255, 255, 255]
+    assert split_quadrants(image)[1:] == split_quadrants(np.asarray(palette.convert("RGB")))[1:]
     alpha = np.where(np.arange(WIDTH) < 30, 0, 255) * np.ones((HEIGHT, 1))
-    layers = np.dstack([picture, alpha.astype(np.uint8)])
+    layers = np.dstack([pixels, alpha.astype(np.uint8)])
     image = read(tmp_path, encoded(layers, "WEBP", lossless=True))
-    assert quarters(image)[0] == quarters(image)[2] == [255, 255, 255]
-    assert quarters(image)[1] == quarters(picture)[1]
+    assert split_quadrants(image)[0] == split_quadrants(image)[2] == [255, 255, 255]
+    assert split_quadrants(image)[1] == split_quadrants(pixels)[1]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, 3), (8, 1)])
-def test_exif_rotation(tmp_path: Path, picture: Image, kind: str, orientation: int, turn: int) -> None:
+def test_exif_rotation(tmp_path: Path, pixels: Image, kind: str, orientation: int, turn: int) -> None:
     if kind == "WEBP" and tuple(int(part) for part in cv2.__version__.split(".")[:2]) < (4, 13):
         pytest.skip("older OpenCV does not look for EXIF data in a WebP file")
     exif = Pillow.Exif()
     exif[0x112] = orientation
-    image = read(tmp_path, encoded(picture, kind, exif=exif, quality=95))
-    assert_alike(image, np.rot90(picture, turn), 6)
+    image = read(tmp_path, encoded(pixels, kind, exif=exif, quality=95))
+    assert_alike(image, np.rot90(pixels, turn), 6)
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 95, "subsampling": 0})])
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("size", [(104, 64), (101, 67)])  # with and without pixels that are left over
 @pytest.mark.parametrize("times", [2, 4, 8])
-def test_a_shrunk_picture_is_means(
-    kind: str, options: dict[str, Any], orientation: int, size: tuple[int, int], times: Shrink
+def test_a_shrunk_image_is_means(
+    kind: str, options: dict[str, Any], orientation: int, size: tuple[int, int], times: Downscale
 ) -> None:
     columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     slopes = np.stack([columns * 2, rows * 3, columns + rows], -1).astype(np.uint8)
     exif = Pillow.Exif()
     exif[0x0112] = orientation
     data = encoded(slopes, kind, exif=exif.tobytes(), **options)
-    whole, shrunk = decode_image(data, "picture"), decode_image(data, "picture", shrink=times)
+    whole, downscale_image = decode_image(data, "image"), decode_image(data, "image", downscale=times)
     height, width = whole.shape[0] // times, whole.shape[1] // times
     means = whole[: height * times, : width * times].reshape(height, times, width, times, 3).mean((1, 3))
-    assert shrunk.shape[:2] == (-(-whole.shape[0] // times), -(-whole.shape[1] // times))
-    assert np.abs(shrunk[:height, :width] - means).max() < 4
+    assert downscale_image.shape[:2] == (-(-whole.shape[0] // times), -(-whole.shape[1] // times))
+    assert np.abs(downscale_image[:height, :width] - means).max() < 4
 
 
-def test_long_thin_picture(tmp_path: Path) -> None:
+def test_long_thin_image(tmp_path: Path) -> None:
     strip = np.zeros((10, 20_000, 3), np.uint8)
     assert read(tmp_path, encoded(strip, "PNG")).shape == strip.shape
 
 
-def test_what_cameras_append_or_embed(tmp_path: Path, picture: Image) -> None:
-    """A film after the picture (motion photos), a second picture after it, a thumbnail inside it."""
-    data = encoded(picture, "JPEG", quality=95)
-    assert_alike(read(tmp_path, data + b"film\xff\xda\x00\x00\xff\xc0" * 9), picture, 4)
-    assert_alike(read(tmp_path, data + data[:-40]), picture, 4)
+def test_what_cameras_append_or_embed(tmp_path: Path, pixels: Image) -> None:
+    """A film after the image (motion images), a second image after it, a thumbnail inside it."""
+    data = encoded(pixels, "JPEG", quality=95)
+    assert_alike(read(tmp_path, data + b"film\xff\xda\x00\x00\xff\xc0" * 9), pixels, 4)
+    assert_alike(read(tmp_path, data + data[:-40]), pixels, 4)
     segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
     with_thumbnail = data[:2] + segment + data[2:]
-    assert_alike(read(tmp_path, with_thumbnail), picture, 4)
-    with pytest.raises(ImageError, match="is not a picture"):
+    assert_alike(read(tmp_path, with_thumbnail), pixels, 4)
+    with pytest.raises(ImageError, match="is not an image"):
         read(tmp_path, with_thumbnail[: len(segment) + 20])
-    with pytest.raises(ImageError, match="in the middle of the picture"):
+    with pytest.raises(ImageError, match="in the middle of the image"):
         read(tmp_path, with_thumbnail[:-20])
 
 
@@ -178,7 +178,7 @@ def test_truncated(tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str,
     kept = min(int(part * len(data)), len(data) - 2)
     if kind == "GIF" and part > 0.9:
         pytest.skip("only the mark of the end is missing, the pixels are all there")
-    with pytest.raises(ImageError, match=r"broken\.jpg (ends in the middle|is not a picture)"):
+    with pytest.raises(ImageError, match=r"broken\.jpg (ends in the middle|is not an image)"):
         read(tmp_path, data[:kept], "broken.jpg")
     assert capfd.readouterr().err == ""
 
@@ -187,13 +187,13 @@ def test_truncated(tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str,
     ("data", "message"),
     [
         (b"", "is an empty file"),
-        (b"This is no picture.\n" * 40, "is not a picture"),
-        (b"\xff\xd8\xff", "is not a picture"),
-        (b"\x89PNG\r\n\x1a\n", "is not a picture"),
-        (b"GIF89a", "is not a picture"),
+        (b"This is no image.\n" * 40, "is not an image"),
+        (b"\xff\xd8\xff", "is not an image"),
+        (b"\x89PNG\r\n\x1a\n", "is not an image"),
+        (b"GIF89a", "is not an image"),
     ],
 )
-def test_no_picture(tmp_path: Path, data: bytes, message: str) -> None:
+def test_no_image(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(ImageError, match=message) as caught:
         read(tmp_path, data, "text.jpg")
     problem, advice = str(caught.value).split("; ")
@@ -227,11 +227,11 @@ def png_of_size(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
 
 
-def test_pixel_bombs(tmp_path: Path, picture: Image) -> None:
-    jpeg = bytearray(encoded(picture, "JPEG"))
+def test_pixel_bombs(tmp_path: Path, pixels: Image) -> None:
+    jpeg = bytearray(encoded(pixels, "JPEG"))
     frame = jpeg.index(b"\xff\xc0") + 5
     jpeg[frame : frame + 4] = struct.pack(">HH", 30_000, 20_000)
-    gif = b"GIF89a" + struct.pack("<HH", 20_000, 30_000) + encoded(picture, "GIF")[10:]
+    gif = b"GIF89a" + struct.pack("<HH", 20_000, 30_000) + encoded(pixels, "GIF")[10:]
     for data in (png_of_size(20_000, 30_000), bytes(jpeg), gif):
         with pytest.raises(ImageError, match="20000 x 30000 pixels; scale it down to at most 180 megapixels"):
             read(tmp_path, data)
@@ -248,29 +248,29 @@ def test_unreadable_pixels(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     ("kind", "options"),
     [("JPEG", {}), ("PNG", {}), ("GIF", {}), ("BMP", {}), ("WEBP", {}), ("WEBP", {"lossless": True})],
 )
-def test_the_size_is_known_before_decoding(picture: Image, kind: str, options: dict[str, Any]) -> None:
-    data = encoded(picture, kind, **options)
+def test_the_size_is_known_before_decoding(pixels: Image, kind: str, options: dict[str, Any]) -> None:
+    data = encoded(pixels, kind, **options)
     assert declared_size(data) == (WIDTH, HEIGHT)
-    assert decode_image(data, "picture").shape == (HEIGHT, WIDTH, 3)
+    assert decode_image(data, "image").shape == (HEIGHT, WIDTH, 3)
     for length in range(64):
         declared_size(data[:length])  # whatever is missing, it is no error
 
 
-def test_the_size_of_a_webp_animation_and_of_no_picture(picture: Image) -> None:
-    frames = [Pillow.fromarray(picture), Pillow.fromarray(255 - picture)]
+def test_the_size_of_a_webp_animation_and_of_no_image(pixels: Image) -> None:
+    frames = [Pillow.fromarray(pixels), Pillow.fromarray(255 - pixels)]
     animation = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:])
     assert animation[12:16] == b"VP8X"
     assert declared_size(animation) == (WIDTH, HEIGHT)
-    for data in (b"", b"BM and other text that is long enough", b"<svg/>", encoded(picture, "TIFF")):
+    for data in (b"", b"BM and other text that is long enough", b"<svg/>", encoded(pixels, "TIFF")):
         assert declared_size(data) is None
 
 
-def test_images_are_decoded_by_many_threads(picture: Image) -> None:
+def test_images_are_decoded_by_many_threads(pixels: Image) -> None:
     limit = Pillow.MAX_IMAGE_PIXELS
-    data = encoded(picture, "PNG")
+    data = encoded(pixels, "PNG")
     with ThreadPoolExecutor(8) as pool:
-        images = list(pool.map(decode_image, [data] * 200, ["picture"] * 200))
-    assert all(np.array_equal(image, picture) for image in images)
+        images = list(pool.map(decode_image, [data] * 200, ["image"] * 200))
+    assert all(np.array_equal(image, pixels) for image in images)
     assert limit == Pillow.MAX_IMAGE_PIXELS
 
 
@@ -285,23 +285,23 @@ def test_find_images(tmp_path: Path) -> None:
     assert find_images([]) == []
 
 
-def test_folder_without_pictures(tmp_path: Path) -> None:
+def test_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ImageError, match="no image directly in"):
         find_images([tmp_path])
 
 
 @pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 0), (".jpg", 6), (".JPEG", 6), (".webp", 8)])
-def test_write_and_read(tmp_path: Path, picture: Image, suffix: str, tolerance: int) -> None:
+def test_write_and_read(tmp_path: Path, pixels: Image, suffix: str, tolerance: int) -> None:
     path = tmp_path / f"größe 人{suffix}"
-    write_image(path, picture)
-    assert_alike(read_image(path), picture, tolerance)
+    write_image(path, pixels)
+    assert_alike(read_image(path), pixels, tolerance)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_be_written(tmp_path: Path, picture: Image) -> None:
+def test_what_cannot_be_written(tmp_path: Path, pixels: Image) -> None:
     with pytest.raises(ImageError, match=r"must end in one of \.jpeg, \.jpg, \.png, \.webp"):
-        write_image(tmp_path / "picture.txt", picture)
+        write_image(tmp_path / "image.txt", pixels)
     with pytest.raises(ImageError, match=r"16400 x 8 pixels are too many for \.webp"):
         write_image(tmp_path / "wide.webp", np.zeros((8, 16_400, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
@@ -312,8 +312,8 @@ def test_png_chunk_longer_than_the_file_is_refused_before_memory_is_taken_for_it
     place = whole.index(b"IDAT") - 4
     longer = whole[:place] + (2**31).to_bytes(4, "big") + whole[place + 4 :]
     with pytest.raises(ImageError, match="ends in the middle"):
-        decode_image(longer, "photo.png")
-    assert decode_image(whole, "photo.png").shape == (20, 20, 3)
+        decode_image(longer, "image.png")
+    assert decode_image(whole, "image.png").shape == (20, 20, 3)
 
 
 @pytest.mark.parametrize("name", ["é" * 300 + ".png", "a\0b.png"])

@@ -5,8 +5,8 @@ import unicodedata
 import pytest
 
 from rsn.errors import AnnotationError
-from rsn.keypoint_names import plain_name, plain_names
-from rsn.skeletons import COCO_17, LSP_14, MPII_16, from_joint_names
+from rsn.keypoint_names import normalize_name, normalize_names
+from rsn.skeletons import COCO_17, LSP_14, MPII_16, skeleton_from_names
 
 
 @pytest.mark.parametrize(
@@ -18,15 +18,15 @@ from rsn.skeletons import COCO_17, LSP_14, MPII_16, from_joint_names
     ],
 )  # fmt: skip
 def test_every_spelling_of_a_side_gives_one_plain_name(name: str) -> None:
-    assert plain_name(name) == "left_wrist"
+    assert normalize_name(name) == "left_wrist"
 
 
 @pytest.mark.parametrize(
     "name", ["nose", "neck", "lip", "rear", "l", "cleft", "level_1", "upright", "rib", "left"]
 )
 def test_plain_name_finds_no_side_where_there_is_none(name: str) -> None:
-    assert plain_name(name) == name
-    assert from_joint_names("odd", [name, "other"]).sides == ("middle", "middle")
+    assert normalize_name(name) == name
+    assert skeleton_from_names("odd", [name, "other"]).sides == ("middle", "middle")
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_plain_name_finds_no_side_where_there_is_none(name: str) -> None:
     ],
 )  # fmt: skip
 def test_pairs_are_found_wherever_the_side_stands(left: str, right: str) -> None:
-    assert from_joint_names("odd", ["nose", right, "tail", left]).pairs == ((3, 1),)
-    assert from_joint_names("odd", [left, right]).unpaired == ()
+    assert skeleton_from_names("odd", ["nose", right, "tail", left]).pairs == ((3, 1),)
+    assert skeleton_from_names("odd", [left, right]).unpaired == ()
 
 
 @pytest.mark.parametrize(
@@ -63,21 +63,23 @@ def test_pairs_are_found_wherever_the_side_stands(left: str, right: str) -> None
 def test_pairs_of_names_that_could_be_read_in_several_ways(
     names: list[str], pairs: tuple[tuple[int, int], ...]
 ) -> None:
-    assert from_joint_names("odd", names).pairs == pairs
+    assert skeleton_from_names("odd", names).pairs == pairs
 
 
 def test_given_pairs_are_put_left_first_where_the_names_tell() -> None:
-    body = from_joint_names(
-        "odd", ["right_fin", "left_fin", "port", "starboard"], mirror_pairs=((0, 1), (2, 3))
+    skeleton = skeleton_from_names(
+        "odd", ["right_fin", "left_fin", "port", "starboard"], flip_pairs=((0, 1), (2, 3))
     )
-    assert body.pairs == ((1, 0), (2, 3))
-    assert body.sides == ("right", "left", "left", "right")
+    assert skeleton.pairs == ((1, 0), (2, 3))
+    assert skeleton.sides == ("right", "left", "left", "right")
 
 
 def test_sides_without_counterpart_are_known() -> None:
-    body = from_joint_names("odd", ["nose", "left_hand", "right_hand", "left_foot", "hoof.R", "lkne", "rear"])
-    assert body.unpaired == ("left_foot", "hoof.R", "lkne")
-    given = from_joint_names("odd", ["left_hand", "right_foot"], mirror_pairs=((0, 1),))
+    skeleton = skeleton_from_names(
+        "odd", ["nose", "left_hand", "right_hand", "left_foot", "hoof.R", "lkne", "rear"]
+    )
+    assert skeleton.unpaired == ("left_foot", "hoof.R", "lkne")
+    given = skeleton_from_names("odd", ["left_hand", "right_foot"], flip_pairs=((0, 1),))
     assert given.unpaired == ()
 
 
@@ -95,30 +97,32 @@ def test_sides_without_counterpart_are_known() -> None:
 )  # fmt: skip
 def test_the_keypoints_of_coco_are_known_in_every_spelling(spelled: object) -> None:
     assert callable(spelled)
-    assert from_joint_names("person", [spelled(name) for name in COCO_17.joints]) is COCO_17
+    assert skeleton_from_names("person", [spelled(name) for name in COCO_17.keypoint_names]) is COCO_17
 
 
 def test_names_are_matched_with_accents_composed_or_not() -> None:
-    composed = from_joint_names("odd", ["épaule_l", "épaule_r", "nez"])
-    apart = from_joint_names(
+    composed = skeleton_from_names("odd", ["épaule_l", "épaule_r", "nez"])
+    apart = skeleton_from_names(
         "odd", [unicodedata.normalize("NFD", name) for name in ("nez", "épaule_l", "épaule_r")]
     )
     assert apart.order_in(composed) == (1, 2, 0)
-    with pytest.raises(AnnotationError, match="joint names repeat"):
-        from_joint_names("odd", ["é", "e\N{COMBINING ACUTE ACCENT}"])
+    with pytest.raises(AnnotationError, match="keypoint names repeat"):
+        skeleton_from_names("odd", ["é", "e\N{COMBINING ACUTE ACCENT}"])
 
 
 def test_order_is_told_between_skeletons_of_the_same_keypoints_only() -> None:
-    backwards = from_joint_names("backwards", COCO_17.joints[::-1])
+    backwards = skeleton_from_names("backwards", COCO_17.keypoint_names[::-1])
     assert backwards.order_in(COCO_17) == tuple(range(16, -1, -1))
     assert COCO_17.order_in(COCO_17) == tuple(range(17))
     assert MPII_16.order_in(COCO_17) is None
-    assert from_joint_names("a", ["nose", "tail"]).order_in(from_joint_names("b", ["nose", "ear"])) is None
-    assert from_joint_names("a", ["headtop"]).order_in(from_joint_names("b", ["head_top"])) == (0,)
+    assert (
+        skeleton_from_names("a", ["nose", "tail"]).order_in(skeleton_from_names("b", ["nose", "ear"])) is None
+    )
+    assert skeleton_from_names("a", ["headtop"]).order_in(skeleton_from_names("b", ["head_top"])) == (0,)
 
 
 def test_plain_names_fall_back_where_two_would_be_one() -> None:
-    assert plain_names(["lwing", "rwing", "left_wing", "tail"]) == (
+    assert normalize_names(["lwing", "rwing", "left_wing", "tail"]) == (
         "lwing",
         "right_wing",
         "left_wing",
@@ -127,9 +131,9 @@ def test_plain_names_fall_back_where_two_would_be_one() -> None:
 
 
 def test_skeletons_of_the_package_keep_their_names() -> None:
-    for body in (COCO_17, MPII_16, LSP_14):
-        assert body.plain_joints == body.joints
-        assert body.unpaired == ()
+    for skeleton in (COCO_17, MPII_16, LSP_14):
+        assert skeleton.normalized_names == skeleton.keypoint_names
+        assert skeleton.unpaired == ()
 
 
 @pytest.mark.parametrize(
@@ -143,10 +147,10 @@ def test_skeletons_of_the_package_keep_their_names() -> None:
         ("hip rhip rkne rank lhip lkne lank spine neck lsho rsho lear rear", 5, ()),  # Panoptic, Human3.6M
         ("Nose Neck MidHip RBigToe LBigToe RHeel LHeel REar LEar", 3, ()),  # OpenPose
         ("upper_arm.L upper_arm.R mixamorig:LeftArm mixamorig:RightArm", 2, ()),  # rigs
-        ("front_left_light front_right_light wheel_RL wheel_RR mirrorL mirrorR", 3, ()),
+        ("front_left_light front_right_light wheel_RL wheel_RR flipL flipR", 3, ()),
     ],
 )
 def test_pairs_in_names_that_data_sets_have(names: str, pairs: int, unpaired: tuple[str, ...]) -> None:
-    body = from_joint_names("odd", names.split())
-    assert len(body.pairs) == pairs
-    assert body.unpaired == unpaired
+    skeleton = skeleton_from_names("odd", names.split())
+    assert len(skeleton.pairs) == pairs
+    assert skeleton.unpaired == unpaired

@@ -7,7 +7,7 @@ import pytest
 
 from rsn.errors import AnnotationError
 from rsn.oks import Nms, Poses, deduplicate, oks_nms, soft_oks_nms
-from rsn.people import Person
+from rsn.results import Person
 from rsn.skeletons import COCO_17, MPII_16
 
 THRESHOLDS = ("0.3", "0.5", "0.7", "0.9")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from rsn.errors import AnnotationError
-from rsn.people import Person, to_raw
+from rsn.results import Person, to_raw
 
 
 def test_there_and_back() -> None:
-    joints = np.random.default_rng(0).uniform(0, 100, (17, 2)).round(2)
-    person = Person.from_joints([1, 2, 3, 4], joints, np.linspace(0, 1, 17).round(3), box_score=0.8)
+    keypoints = np.random.default_rng(0).uniform(0, 100, (17, 2)).round(2)
+    person = Person.from_keypoints([1, 2, 3, 4], keypoints, np.linspace(0, 1, 17).round(3), box_score=0.8)
     back = Person.from_dict(person.to_coco(7, raw=True))
     assert person.raw_score == pytest.approx(0.4)
     np.testing.assert_allclose(back.keypoints, person.keypoints)
@@ -18,20 +18,20 @@ def test_there_and_back() -> None:
 
 
 def test_a_person_is_read_as_it_was_written() -> None:
-    person = Person.from_joints([1, 2, 3, 4], [[5, 6], [7, 8]], [1.25, 0.75], box_score=0.8)
+    person = Person.from_keypoints([1, 2, 3, 4], [[5, 6], [7, 8]], [1.25, 0.75], box_score=0.8)
     back = Person.from_dict(person.to_dict())
     assert back.to_dict() == person.to_dict()
     assert back.box.tolist() == [1, 2, 3, 4]
 
 
 def test_an_entry_has_what_evaluators_read() -> None:
-    entry = Person.from_joints([0, 0, 9, 9], [[1, 2], [3, 4]], [1, 0.5]).to_coco("a", raw=True)
+    entry = Person.from_keypoints([0, 0, 9, 9], [[1, 2], [3, 4]], [1, 0.5]).to_coco("a", raw=True)
     assert entry == {
         "image_id": "a", "category_id": 1, "keypoints": [1, 2, 1, 3, 4, 0.5], "score": 0.75, "box": [0, 0, 9, 9],
     }  # fmt: skip
 
 
-def test_without_a_box_it_is_drawn_around_the_joints() -> None:
+def test_without_a_box_it_is_drawn_around_the_keypoints() -> None:
     person = Person.from_dict({"keypoints": [1, 2, 1, 4, 8, 1], "score": 1})
     assert person.box.tolist() == [1, 2, 3, 6]
 
@@ -50,22 +50,22 @@ def test_other_entries_are_refused(entry: dict) -> None:
         Person.from_dict(entry)
 
 
-def test_mmposes_rule_counts_the_joints_above() -> None:
-    joints = [0.1, 0.4, 0.8, float("nan")]
-    person = Person.from_joints([0, 0, 9, 9], np.zeros((4, 2)), joints, box_score=0.5, above=0.2)
+def test_mmposes_rule_counts_the_keypoints_above() -> None:
+    keypoints = [0.1, 0.4, 0.8, float("nan")]
+    person = Person.from_keypoints([0, 0, 9, 9], np.zeros((4, 2)), keypoints, box_score=0.5, above=0.2)
     assert person.raw_score == pytest.approx(0.5 * 0.6)
-    assert Person.from_joints([0, 0, 9, 9], np.zeros((4, 2)), [0.1] * 4, above=0.2).raw_score == 0
+    assert Person.from_keypoints([0, 0, 9, 9], np.zeros((4, 2)), [0.1] * 4, above=0.2).raw_score == 0
 
 
 def test_scores_are_between_0_and_1() -> None:
-    person = Person.from_joints([0, 0, 9, 9], np.zeros((4, 2)), [0.3, 0.5, 1.1, 1.7], box_score=0.5)
+    person = Person.from_keypoints([0, 0, 9, 9], np.zeros((4, 2)), [0.3, 0.5, 1.1, 1.7], box_score=0.5)
     np.testing.assert_allclose(person.scores, [0, 0, 0.6, 1])
     assert person.score == pytest.approx(0.5 * 1.6 / 4)
     assert person.raw_score == pytest.approx(0.5 * 3.6 / 4)
 
 
 def test_entries_with_scores_between_0_and_1_are_read_as_raw() -> None:
-    person = Person.from_joints([0, 0, 9, 9], [[1, 2], [3, 4]], [1.25, 0.75], box_score=0.8)
+    person = Person.from_keypoints([0, 0, 9, 9], [[1, 2], [3, 4]], [1.25, 0.75], box_score=0.8)
     entry = person.to_coco("a")
     assert entry["keypoints"] == [1, 2, 0.75, 3, 4, 0.25]
     assert (entry["score"], entry["box_score"], entry["score_type"]) == (0.4, 0.8, "0 to 1")

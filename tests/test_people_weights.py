@@ -1,4 +1,4 @@
-"""rsn18.people: the weights of the detector in the package, on real photos and where nobody is."""
+"""rsn18.people: the weights of the detector in the package, on real images and where nobody is."""
 
 import json
 import runpy
@@ -9,17 +9,17 @@ import pytest
 
 from command import rsn
 from rsn import PoseEstimator
-from rsn.crops import Image
-from rsn.datasets.coco import read_json
+from rsn.codecs.box import PERSON_BOX
+from rsn.data.coco import read_json
+from rsn.detection import open_detector
+from rsn.detection.loading import default_box_threshold
+from rsn.detection.postprocessing import Detector
 from rsn.errors import WeightsError
-from rsn.evaluation.boxes import measure_detector
-from rsn.exporting.run import export_model
-from rsn.heatmaps.boxes import PERSON_BOX
-from rsn.images import write_image
-from rsn.inference.detection import open_detector
-from rsn.inference.detection.boxes import Detector
-from rsn.inference.detection.opening import default_box_threshold
-from rsn.networks.weights import load_card, weights_path
+from rsn.evaluation.detection import measure_detector
+from rsn.export.run import export_model
+from rsn.geometry import Image
+from rsn.io.images import write_image
+from rsn.weights.loading import load_metadata, weights_path
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -31,20 +31,20 @@ def detector() -> Detector:
 
 @pytest.fixture(scope="module")
 def portraits() -> Image:
-    """Two people, side by side: the photo of the demo."""
+    """Two people, side by side: the image of the demo."""
     pytest.importorskip("skimage")
     pytest.importorskip("matplotlib")
-    return runpy.run_path(str(SCRIPTS / "demo_photos.py"))["portraits"]()
+    return runpy.run_path(str(SCRIPTS / "demo_images.py"))["portraits"]()
 
 
-def test_the_card_says_what_it_is() -> None:
-    card = load_card("rsn18.people")
-    assert card.model == "rsn18"
-    assert card.skeleton == PERSON_BOX
-    assert card.trained_on
-    assert card.license
-    assert card.notes
-    assert 0 < card.figures["AP"] < card.figures["AP50"] < 1
+def test_the_metadata_says_what_it_is() -> None:
+    metadata = load_metadata("rsn18.people")
+    assert metadata.model == "rsn18"
+    assert metadata.skeleton == PERSON_BOX
+    assert metadata.trained_on
+    assert metadata.license
+    assert metadata.notes
+    assert 0 < metadata.metrics["AP"] < metadata.metrics["AP50"] < 1
 
 
 def test_it_is_small_enough_to_ship() -> None:
@@ -52,8 +52,8 @@ def test_it_is_small_enough_to_ship() -> None:
 
 
 def test_it_is_no_pose_network(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="find people, not their joints"):
-        PoseEstimator("rsn18.people", engine="torch")
+    with pytest.raises(WeightsError, match="find people, not their keypoints"):
+        PoseEstimator("rsn18.people", backend="torch")
     with pytest.raises(WeightsError, match="leave out --decode"):
         export_model("rsn18.people", tmp_path / "p.pt2", format="torch-export", decode=True)
 
@@ -72,7 +72,7 @@ def test_both_of_the_portraits_are_found(detector: Detector, portraits: Image) -
 def test_nobody_is_invented(detector: Detector, kind: str) -> None:
     random = np.random.default_rng(0)
     ramp = np.linspace(0, 255, 320).astype(np.uint8)
-    pictures = {
+    images = {
         "black": np.zeros((240, 320, 3), np.uint8),
         "white": np.full((240, 320, 3), 255, np.uint8),
         "noise": random.integers(0, 255, (240, 320, 3)).astype(np.uint8),
@@ -80,7 +80,7 @@ def test_nobody_is_invented(detector: Detector, kind: str) -> None:
         "stripes": np.broadcast_to((np.arange(320) // 8 % 2 * 255)[:, None], (240, 320, 3)).astype(np.uint8),
         "gradient": np.broadcast_to(ramp[:, None], (240, 320, 3)).astype(np.uint8),
     }
-    boxes, scores = detector(pictures[kind])
+    boxes, scores = detector(images[kind])
     assert (boxes.shape, scores.shape) == ((0, 4), (0,))
 
 
@@ -100,19 +100,19 @@ def test_predict_needs_no_boxes_and_says_once_who_looks(portraits: Image, tmp_pa
     told, summary = done.stderr.splitlines()
     assert "starter, the small detector in the package" in told
     assert "--detector dfine finds more" in told
-    assert "people: 2, photos: 2" in summary
+    assert "people: 2, images: 2" in summary
     entries = json.loads((tmp_path / "out/poses.json").read_text())
     assert [Path(entry["file_name"]).name for entry in entries] == ["a.png", "a.png"]
 
 
 @pytest.mark.slow
-def test_its_figures_are_those_of_its_card(shared_dir: Path) -> None:
+def test_its_metrics_are_those_of_its_metadata(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "coco"
     document = read_json(folder / "person_keypoints_val2017.json")
     detector = open_detector("starter", device="cpu", box_threshold=0.02)
     scores = measure_detector(detector, document, folder / "val2017")
-    figures = load_card("rsn18.people").figures
-    assert (scores.ap, scores.ap50) == pytest.approx((figures["AP"], figures["AP50"]), abs=0.01)
+    metrics = load_metadata("rsn18.people").metrics
+    assert (scores.ap, scores.ap50) == pytest.approx((metrics["AP"], metrics["AP50"]), abs=0.01)
     precision, recall = scores.precision_and_recall(default_box_threshold("starter"))
-    assert (precision, recall) == pytest.approx((figures["precision"], figures["recall"]), abs=0.01)
+    assert (precision, recall) == pytest.approx((metrics["precision"], metrics["recall"]), abs=0.01)
     assert precision >= 0.7

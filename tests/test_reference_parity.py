@@ -9,11 +9,11 @@ from torch import Tensor
 
 from reference_weights import filled
 from rsn import COCO_17, create_model, load_weights
+from rsn.codecs import decode, encode
 from rsn.evaluation.mpii import pckh
-from rsn.heatmaps import decode, encode
-from rsn.networks.card import Decoder
 from rsn.oks import Poses, oks_nms, soft_oks_nms
 from rsn.training.losses import PoseLoss
+from rsn.weights.metadata import Decoder
 
 ORACLES = Path(__file__).parent / "oracles"
 SIZE = (256, 192)
@@ -50,18 +50,18 @@ def network_output(stages: int) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("stages", "hard_joints", "coarse_to_fine"), [(1, 8, True), (1, None, True), (1, 8, False), (2, 8, True)]
+    ("stages", "ohkm_topk", "coarse_to_fine"), [(1, 8, True), (1, None, True), (1, 8, False), (2, 8, True)]
 )
 def test_loss_and_gradients_are_those_of_rsn(
-    stages: int, hard_joints: int | None, coarse_to_fine: bool
+    stages: int, ohkm_topk: int | None, coarse_to_fine: bool
 ) -> None:
     oracle = tensors("loss")
     targets = encode(oracle["joints"], oracle["visibility"], SIZE)
     output = network_output(stages).requires_grad_()
-    compare = PoseLoss(hard_joints=hard_joints, coarse_to_fine=coarse_to_fine)
+    compare = PoseLoss(ohkm_topk=ohkm_topk, coarse_to_fine=coarse_to_fine)
     loss = compare(output, targets, oracle["visibility"])
     loss.backward()
-    name = f"s{stages}_ohkm{int(hard_joints is not None)}_ctf{int(coarse_to_fine)}"
+    name = f"s{stages}_ohkm{int(ohkm_topk is not None)}_ctf{int(coarse_to_fine)}"
     assert loss.item() == pytest.approx(oracle[f"loss_{name}"].item(), rel=1e-5)
     norms = output.grad.flatten(2).norm(dim=2)
     torch.testing.assert_close(norms.double(), oracle[f"gradnorm_{name}"], rtol=1e-4, atol=0)
@@ -70,7 +70,7 @@ def test_loss_and_gradients_are_those_of_rsn(
 def test_loss_under_the_mmpose_convention_is_that_of_mmpose() -> None:
     oracle = tensors("loss")
     targets = encode(oracle["joints"], oracle["visibility"], SIZE, decoder="mmpose")
-    loss = PoseLoss(convention="mmpose")(network_output(1), targets, oracle["visibility"])
+    loss = PoseLoss(target_weighting="mmpose")(network_output(1), targets, oracle["visibility"])
     assert loss.item() == pytest.approx(oracle["mmpose_loss_s1"].item(), rel=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_soft_oks_nms_keeps_the_poses_that_mmpose_keeps() -> None:
 
 def test_pckh_is_that_of_hrnet() -> None:
     oracle = load("pckh")
-    scores = pckh(oracle["found"], oracle["labelled"], oracle["present"], oracle["head_sizes"]).as_dict()
+    scores = pckh(oracle["found"], oracle["labeled"], oracle["present"], oracle["head_sizes"]).as_dict()
     scores["Mean@0.1"] = scores.pop("Mean@0.11")  # HRNet takes the 0.11 by this name
     expected = dict(zip(map(str, oracle["columns"]), oracle["percent"], strict=True))
     assert {name: 100 * score for name, score in scores.items()} == pytest.approx(expected, abs=1e-9)

@@ -1,4 +1,4 @@
-"""Bodies from YAML files and COCO categories, and what a mistake in one gets."""
+"""Skeletons from YAML files and COCO categories, and what a mistake in one gets."""
 
 from pathlib import Path
 from typing import Any
@@ -6,54 +6,54 @@ from typing import Any
 import pytest
 
 from rsn.errors import AnnotationError
-from rsn.skeleton_files import from_category, read_skeleton
+from rsn.skeleton_files import read_skeleton, skeleton_from_category
 from rsn.skeletons import COCO_17
 
 CLIMBER = """
 name: climber
-joints: [head, hand_a, hand_b, left_foot, right_foot]
+keypoints: [head, hand_a, hand_b, left_foot, right_foot]
 limbs: [[head, hand_a], [head, hand_b]]
-mirror: [[hand_a, hand_b], [left_foot, right_foot]]
+flip: [[hand_a, hand_b], [left_foot, right_foot]]
 upper_body: [head, hand_a, hand_b]
 sigmas: {head: 0.05, hand_a: 0.06, hand_b: 0.06, right_foot: 0.08, left_foot: 0.09}
 """
 
 
 def write(folder: Path, text: str) -> Path:
-    (folder / "body.yaml").write_text(text)
-    return folder / "body.yaml"
+    (folder / "skeleton.yaml").write_text(text)
+    return folder / "skeleton.yaml"
 
 
 def test_a_skeleton_file(tmp_path: Path) -> None:
-    body = read_skeleton(write(tmp_path, CLIMBER))
-    assert body.name == "climber"
-    assert body.limbs == ((0, 1), (0, 2))
-    assert body.mirror == (0, 2, 1, 4, 3)
-    assert body.upper_body == {0, 1, 2}
-    assert body.sigmas == (0.05, 0.06, 0.06, 0.09, 0.08)
+    skeleton = read_skeleton(write(tmp_path, CLIMBER))
+    assert skeleton.name == "climber"
+    assert skeleton.limbs == ((0, 1), (0, 2))
+    assert skeleton.flip == (0, 2, 1, 4, 3)
+    assert skeleton.upper_body == {0, 1, 2}
+    assert skeleton.sigmas == (0.05, 0.06, 0.06, 0.09, 0.08)
 
 
 def test_names_alone_are_enough(tmp_path: Path) -> None:
-    body = read_skeleton(write(tmp_path, "name: small\njoints: [Nose, L_Knee, R_Knee]"))
-    assert (body.mirror, body.upper_body, body.sigmas) == ((0, 2, 1), {0}, None)
+    skeleton = read_skeleton(write(tmp_path, "name: small\njoints: [Nose, L_Knee, R_Knee]"))
+    assert (skeleton.flip, skeleton.upper_body, skeleton.sigmas) == ((0, 2, 1), {0}, None)
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "says"),
     [
-        ("limbs: [[head, hand_a]", "limbs: [[hed, hand_a]", "limbs: there is no joint 'hed'; did you mean head"),
+        ("limbs: [[head, hand_a]", "limbs: [[hed, hand_a]", "limbs: there is no keypoint 'hed'; did you mean head"),
         ("limbs:", "limb:", "Unknown key: 'limb'. Did you mean 'limbs'"),
         ("name: climber", "", "Missing key: 'name'"),
-        ("head: 0.05, ", "", "sigmas: none for head; give one to each joint"),
+        ("head: 0.05, ", "", "sigmas: none for head; give one to each keypoint"),
         ("head: 0.05", "head: -1", "sigmas must be 5 positive numbers"),
-        ("{head: 0.05", "{tail: 1, head: 0.05", "sigmas: there is no joint 'tail'; there are head"),
-        ("[[hand_a, hand_b]", "[[hand_a, hand_a]", "two mirror pairs, or mirrors itself"),
-        ("[head, hand_a, hand_b, left_foot, right_foot]", "[]", "there is no joint|no joints"),
+        ("{head: 0.05", "{tail: 1, head: 0.05", "sigmas: there is no keypoint 'tail'; there are head"),
+        ("[[hand_a, hand_b]", "[[hand_a, hand_a]", "two flip pairs, or flips itself"),
+        ("[head, hand_a, hand_b, left_foot, right_foot]", "[]", "there is no keypoint|no keypoints"),
         ("left_foot, right_foot]\nlimbs", "left_foot, LFoot]\nlimbs", "none for LFoot"),
         ("[[head, hand_a], ", "[[head], ", "limbs.0"),
         (CLIMBER, "- head", "a skeleton file is a YAML mapping"),
         (CLIMBER, "[", "not valid YAML"),
-        (CLIMBER, "name: a\njoints: [left_foot, LFoot]", r"joint names repeat \(left_foot, LFoot\)"),
+        (CLIMBER, "name: a\njoints: [left_foot, LFoot]", r"keypoint names repeat \(left_foot, LFoot\)"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_sentence(tmp_path: Path, right: str, wrong: str, says: str) -> None:
@@ -74,15 +74,15 @@ PORT = {"id": 1, "name": "crab", "keypoints": ["port", "starboard", "tail"], "sk
 
 @pytest.mark.parametrize("pairs", [[[0, 1]], [["port", "starboard"]]])
 def test_a_category_with_what_others_add(pairs: list[Any]) -> None:
-    body = from_category(PORT | {"flip_pairs": pairs, "sigmas": [0.1, 0.1, 0.2]}, "crabs.json")
-    assert body.limbs == ((0, 2), (1, 2))
-    assert body.mirror == (1, 0, 2)
-    assert body.sigmas == (0.1, 0.1, 0.2)
+    skeleton = skeleton_from_category(PORT | {"flip_pairs": pairs, "sigmas": [0.1, 0.1, 0.2]}, "crabs.json")
+    assert skeleton.limbs == ((0, 2), (1, 2))
+    assert skeleton.flip == (1, 0, 2)
+    assert skeleton.sigmas == (0.1, 0.1, 0.2)
 
 
 def test_flip_idx_of_ultralytics_gives_the_pairs() -> None:
-    assert from_category(PORT | {"flip_idx": [1, 0, 2]}, "crabs.json").mirror == (1, 0, 2)
-    assert from_category(PORT | {"flip_idx": [0, 1, 2]}, "crabs.json").pairs == ()
+    assert skeleton_from_category(PORT | {"flip_idx": [1, 0, 2]}, "crabs.json").flip == (1, 0, 2)
+    assert skeleton_from_category(PORT | {"flip_idx": [0, 1, 2]}, "crabs.json").pairs == ()
 
 
 @pytest.mark.parametrize(
@@ -105,37 +105,40 @@ def test_limbs_that_cannot_be_are_told_and_the_rest_is_drawn(
     skeleton: Any, limbs: Any, says: str | None
 ) -> None:
     remarks: list[str] = []
-    assert from_category(PORT | {"skeleton": skeleton}, "crabs.json", remarks).limbs == limbs
+    assert skeleton_from_category(PORT | {"skeleton": skeleton}, "crabs.json", remarks).limbs == limbs
     assert len(remarks) == (says is not None)
     assert all(says in remark and "'crab'" in remark for remark in remarks if says)
 
 
 def test_a_category_without_limbs() -> None:
-    assert from_category({"name": "person", "keypoints": list(COCO_17.joints)}, "a.json") is COCO_17
-    assert from_category(PORT | {"skeleton": None}, "a.json").limbs == ()
+    assert (
+        skeleton_from_category({"name": "person", "keypoints": list(COCO_17.keypoint_names)}, "a.json")
+        is COCO_17
+    )
+    assert skeleton_from_category(PORT | {"skeleton": None}, "a.json").limbs == ()
 
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"flip_pairs": [["prt", "tail"]]}, "flip_pairs: there is no joint 'prt'; did you mean port"),
-        ({"flip_pairs": [[0, 3]]}, "a mirror pair names a joint beyond"),
+        ({"flip_pairs": [["prt", "tail"]]}, "flip_pairs: there is no keypoint 'prt'; did you mean port"),
+        ({"flip_pairs": [[0, 3]]}, "a flip pair names a keypoint beyond"),
         ({"sigmas": [0.1]}, "sigmas must be 3 positive numbers"),
         ({"sigmas": ["a"]}, "numbers as sigmas"),
-        ({"keypoints": 3}, "needs a list of joint names"),
-        ({"keypoints": "port, starboard"}, "needs a list of joint names"),
-        ({"flip_idx": [1, 2, 0]}, "flip_idx needs for each of the 3 joints the index of its counterpart"),
-        ({"flip_idx": [1, 0]}, "flip_idx needs for each of the 3 joints"),
+        ({"keypoints": 3}, "needs a list of keypoint names"),
+        ({"keypoints": "port, starboard"}, "needs a list of keypoint names"),
+        ({"flip_idx": [1, 2, 0]}, "flip_idx needs for each of the 3 keypoints the index of its counterpart"),
+        ({"flip_idx": [1, 0]}, "flip_idx needs for each of the 3 keypoints"),
     ],
 )
 def test_a_category_that_cannot_be(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(AnnotationError, match=rf"^crabs\.json: .*{says}"):
-        from_category(PORT | wrong, "crabs.json")
+        skeleton_from_category(PORT | wrong, "crabs.json")
 
 
-def test_a_joint_that_is_named_twice_is_a_sentence_with_sigmas_too(tmp_path: Path) -> None:
+def test_a_keypoint_that_is_named_twice_is_a_sentence_with_sigmas_too(tmp_path: Path) -> None:
     (tmp_path / "cat.yaml").write_text(
         "name: cat\njoints: [nose, tail, nose]\nsigmas: {nose: 0.1, tail: 0.1}\n"
     )
-    with pytest.raises(AnnotationError, match="joint names repeat"):
+    with pytest.raises(AnnotationError, match="keypoint names repeat"):
         read_skeleton(tmp_path / "cat.yaml")

@@ -5,11 +5,11 @@ import subprocess
 from pathlib import Path
 
 from command import WHOLE, rsn
-from rsn.inference.boxes import BoxSource, whole_image
+from rsn.inference.box_sources import BoxSource, whole_image_boxes
 from rsn.inference.estimator import PoseEstimator
-from rsn.inference.video.reading import open_frames
-from rsn.inference.video.run import Moment, predict_video
-from rsn.inference.video.settings import VideoSettings
+from rsn.video.reading import open_frames
+from rsn.video.run import FrameResult, predict_video
+from rsn.video.settings import VideoSettings
 
 SECOND = [i / 25 for i in range(25)]  # when the frames of a second are shown
 
@@ -27,7 +27,7 @@ def follow(
     source: object,
     folder: Path,
     settings: VideoSettings | None = None,
-    boxes: BoxSource = whole_image,
-) -> list[Moment]:
+    boxes: BoxSource = whole_image_boxes,
+) -> list[FrameResult]:
     settings = settings or VideoSettings()
     return list(predict_video(estimator, open_frames(str(source), settings), boxes, folder, "out", settings))

@@ -4,25 +4,25 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-HARD_JOINTS = 8
+HARD_KEYPOINTS = 8
 
 
 class SampleLoss(nn.Module):
     """Mean squared error of a batch's maps (N, K, h, w), averaged over a loop over its samples."""
 
-    def __init__(self, *, hard_joints: bool) -> None:
+    def __init__(self, *, ohkm_topk: bool) -> None:
         super().__init__()
-        self.hard_joints = hard_joints
-        self.errors = nn.MSELoss(reduction="none" if hard_joints else "mean")
+        self.ohkm_topk = ohkm_topk
+        self.errors = nn.MSELoss(reduction="none" if ohkm_topk else "mean")
 
     def forward(self, maps: Tensor, targets: Tensor, visibility: Tensor) -> Tensor:
         total = maps.new_zeros(())
         for sample in range(len(maps)):
             # Each time that autograd meets such an index it makes a gradient for the whole batch.
             prediction, target, visible = maps[sample], targets[sample], visibility[sample]
-            if self.hard_joints:
+            if self.ohkm_topk:
                 errors = self.errors(prediction, target).mean(dim=(1, 2)) * (visible > 0).float()
-                total = total + errors.topk(HARD_JOINTS).values.mean()
+                total = total + errors.topk(HARD_KEYPOINTS).values.mean()
             else:
                 drawn = (visible > 1).float()
                 total = total + self.errors(prediction, target * drawn[:, None, None])
@@ -31,7 +31,7 @@ class SampleLoss(nn.Module):
 
 def loss(predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor) -> Tensor:
     """Stages of levels (N, K, h, w), targets (N, 5, K, h, w), visibility (N, K) -> the sum of all terms."""
-    plain, hard = SampleLoss(hard_joints=False), SampleLoss(hard_joints=True)
+    plain, hard = SampleLoss(ohkm_topk=False), SampleLoss(ohkm_topk=True)
     total = targets.new_zeros(())
     for stage, levels in enumerate(predictions):
         first = int(stage == len(predictions) - 1)

@@ -9,12 +9,12 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from rsn.networks.network import PoseNetwork
-from rsn.networks.stages import UpLevel, resize
+from rsn.models.network import PoseNetwork
+from rsn.models.stages import UpsamplingLevel, resize
 
 
 class ReferenceNetwork(nn.Module):
-    """Crops, normalised, (N, 3, H, W) -> stages of levels of heatmaps, each (N, K, H/4, W/4)."""
+    """Crops, normalized, (N, 3, H, W) -> stages of levels of heatmaps, each (N, K, H/4, W/4)."""
 
     def __init__(self, network: PoseNetwork) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class ReferenceNetwork(nn.Module):
         for module in self.network.modules():
             if isinstance(module, nn.Conv2d):
                 module.bias = nn.Parameter(torch.zeros(module.out_channels))
-            if isinstance(module, UpLevel):
+            if isinstance(module, UpsamplingLevel):
                 module._upsampled = _resized_first  # type: ignore[method-assign]
 
     def forward(self, inputs: Tensor) -> list[list[Tensor]]:

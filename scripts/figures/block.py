@@ -6,16 +6,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from metrics.probes import block_field, block_units, evenly_weighted, extent, layer_fields, step_views, wires
+from metrics.style import BLUE, BRANCHES, GRAY, INK, ORANGE, PINK, Point, arrow, box, canvas, plus, save
+from metrics.tables import Table
 
-from figures.probes import block_field, block_units, evenly_weighted, extent, layer_fields, step_views, wires
-from figures.style import BLUE, BRANCHES, GREY, INK, ORANGE, PINK, Point, arrow, box, canvas, plus, save
-from figures.tables import Table
-from rsn.networks.bottleneck import bottleneck, plain_bottleneck
-from rsn.networks.complexity import MEASURED
-from rsn.networks.residual_steps import ResidualStepsBlock, residual_steps
+from rsn.models.bottleneck import bottleneck, plain_bottleneck
+from rsn.models.complexity import MEASURED
+from rsn.models.residual_steps import ResidualStepsBlock, residual_steps
 
 CHANNELS = 64  # the blocks of the first layer are drawn
-NETWORKS = {"res18": GREY, "rsn18": BLUE, "mspn50": ORANGE, "rsn50": PINK}
+NETWORKS = {"res18": GRAY, "rsn18": BLUE, "mspn50": ORANGE, "rsn50": PINK}
 
 
 def draw(folder: Path) -> dict[str, Table]:
@@ -90,9 +90,9 @@ def _draw_block(folder: Path, block: ResidualStepsBlock, views: dict[str, list[i
     identity = isinstance(block.shortcut, torch.nn.Identity)
     box(axes, _place("shortcut"), (2.2, 0.5), "shortcut" + (": identity" if identity else ": 1×1"))
     for name, fields in views.items():
-        colour = BRANCHES[int(name[0]) - 1]
+        color = BRANCHES[int(name[0]) - 1]
         seen = " ".join(str(field) for field in sorted(filter(None, fields)))
-        box(axes, _place(name), (1.12, 0.66), f"3×3\n{seen}", colour, strong=name[0] == name[2])
+        box(axes, _place(name), (1.12, 0.66), f"3×3\n{seen}", color, strong=name[0] == name[2])
     axes.text(0.0, 5.83, f"{CHANNELS} channels", fontsize=11)
     plus(axes, (10.1, 2.8))
     axes.text(10.45, 2.95, "ReLU", fontsize=11)
@@ -101,7 +101,7 @@ def _draw_block(folder: Path, block: ResidualStepsBlock, views: dict[str, list[i
         0.12,
         "second line of a step: how many cells it sees of the chunks that reach it",
         ha="center",
-        color=GREY,
+        color=GRAY,
     )
     save(figure, folder, "block")
 
@@ -124,7 +124,7 @@ def _wire(axes: Axes, source: str, target: str, channels: slice) -> None:
     elif source == "split":
         number = channels.start // (channels.stop - channels.start)
         arrow(axes, (x0 + 0.375, y1), (x1 - 0.56, y1), BRANCHES[number])
-        axes.text(x0 + 0.46, y1 + 0.07, f"{channels.start}-{channels.stop - 1}", fontsize=9, color=GREY)
+        axes.text(x0 + 0.46, y1 + 0.07, f"{channels.start}-{channels.stop - 1}", fontsize=9, color=GRAY)
     elif target == "merge":
         arrow(axes, (x0 + 0.56, y0), (x1 - 0.375, y0), BRANCHES[int(source[0]) - 1])
     elif source[0] == target[0]:
@@ -146,15 +146,15 @@ def _draw_fields(folder: Path, views: dict[str, list[int]]) -> None:
         ("res18", plain_bottleneck(CHANNELS, CHANNELS)),
         ("mspn50", bottleneck(4 * CHANNELS, CHANNELS)),
     ):
-        groups.append((f"block of {name}", [("all", block_field(block), GREY)]))
+        groups.append((f"block of {name}", [("all", block_field(block), GRAY)]))
     rows = [(title if first == 0 else "", *bar) for title, bars in groups for first, bar in enumerate(bars)]
     figure, axes = plt.subplots(figsize=(9, 5.2))
     y = 0.0
-    for title, source, field, colour in rows:
+    for title, source, field, color in rows:
         y -= 1.7 if title else 1.0
-        axes.barh(y, field, 0.8, left=-field / 2, color=colour)
+        axes.barh(y, field, 0.8, left=-field / 2, color=color)
         axes.text(0, y, str(field), ha="center", va="center", color="white", fontweight="bold")
-        axes.text(-field / 2 - 0.25, y, source, ha="right", va="center", fontsize=11, color=colour)
+        axes.text(-field / 2 - 0.25, y, source, ha="right", va="center", fontsize=11, color=color)
         axes.text(-16.5, y, title, va="center", fontsize=12)
     axes.set(xlim=(-16.7, 8), yticks=[], xticks=range(-7, 8), xlabel="cells from the one that looks")
     axes.xaxis.set_label_coords(0.675, -0.08)

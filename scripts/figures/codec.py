@@ -1,16 +1,16 @@
-"""The codec: target heatmaps, and how exactly joints come back from them."""
+"""The codec: target heatmaps, and how exactly keypoints come back from them."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from metrics.style import DECODERS, GRAY, INK, save
+from metrics.tables import Table
 from torch import Tensor
 
-from figures.style import DECODERS, GREY, INK, save
-from figures.tables import Table
-from rsn.heatmaps import CELL_MIDDLE, decode, encode, mirror_back
-from rsn.networks.card import Decoder
+from rsn.codecs import CELL_CENTER, decode, encode, flip_back
+from rsn.weights.metadata import Decoder
 
 SIZE = (256, 192)
 KERNELS = {5: "COCO", 9: "MPII"}  # of the decoder, and whose weights have it
@@ -25,39 +25,39 @@ def draw(folder: Path) -> dict[str, Table]:
 
 
 def positions() -> Tensor:
-    """(STEPS², 1, 2): a joint at every place within one cell, in input pixels."""
+    """(STEPS², 1, 2): a keypoint at every place within one cell, in input pixels."""
     steps = FIRST + (torch.arange(STEPS, dtype=torch.float32) + 0.5) * 4 / STEPS
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     return torch.stack([x, y], dim=-1).reshape(-1, 1, 2)
 
 
-def targets(joints: Tensor, decoder: Decoder) -> Tensor:
+def targets(keypoints: Tensor, decoder: Decoder) -> Tensor:
     """The target that is decoded: the finest level's, (N, K, h, w)."""
-    seen = torch.full(joints.shape[:2], 2)
-    return encode(joints, seen, SIZE, kernels=(5,), decoder=decoder)[:, 0]
+    seen = torch.full(keypoints.shape[:2], 2)
+    return encode(keypoints, seen, SIZE, kernels=(5,), decoder=decoder)[:, 0]
 
 
-def between_cells(joints: Tensor, decoder: Decoder) -> Tensor:
-    """Gaussians that stand where the joints are, as a network's answer would that knows more than its targets.
+def between_cells(keypoints: Tensor, decoder: Decoder) -> Tensor:
+    """Gaussians that stand where the keypoints are, as a network's answer would that knows more than its targets.
 
-    Where a joint is on the map, its decoder says.
+    Where a keypoint is on the map, its decoder says.
     """
-    return targets(joints - CELL_MIDDLE[decoder] + CELL_MIDDLE["unbiased"], "unbiased")
+    return targets(keypoints - CELL_CENTER[decoder] + CELL_CENTER["unbiased"], "unbiased")
 
 
-def _errors(maps: Tensor, joints: Tensor, decoder: Decoder, kernel: int) -> Tensor:
+def _errors(maps: Tensor, keypoints: Tensor, decoder: Decoder, kernel: int) -> Tensor:
     found, _ = decode(maps.double(), kernel=kernel, decoder=decoder)
-    return (found - joints)[:, 0]
+    return (found - keypoints)[:, 0]
 
 
 def _round_trip_table() -> Table:
-    joints = positions()
+    keypoints = positions()
     rows = []
     for name, render in (("its own target", targets), ("a Gaussian between the cells", between_cells)):
         for decoder in DECODERS:
             row = [name, f"`{decoder}`"]
             for kernel in KERNELS:
-                errors = _errors(render(joints, decoder), joints, decoder, kernel)
+                errors = _errors(render(keypoints, decoder), keypoints, decoder, kernel)
                 distances = errors.norm(dim=-1)
                 mean_x, mean_y = (
                     f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00")
@@ -73,37 +73,37 @@ def _round_trip_table() -> Table:
 
 def _flip_table() -> Table:
     """Mean error along x of the flip test, where a network answers with ideal Gaussians."""
-    joints = positions()
-    mirrored = torch.stack([SIZE[1] - 1 - joints[..., 0], joints[..., 1]], dim=-1)
+    keypoints = positions()
+    flipped = torch.stack([SIZE[1] - 1 - keypoints[..., 0], keypoints[..., 1]], dim=-1)
     rows = []
     for decoder in DECODERS:
-        straight = between_cells(joints, decoder)
-        back = mirror_back(between_cells(mirrored, decoder), [0])
+        straight = between_cells(keypoints, decoder)
+        back = flip_back(between_cells(flipped, decoder), [0])
         answers = (straight, back, (straight + back) / 2, (straight + back.roll(1, dims=-1)) / 2)
-        errors = [_errors(maps, joints, decoder, 5)[:, 0].mean().item() for maps in answers]
+        errors = [_errors(maps, keypoints, decoder, 5)[:, 0].mean().item() for maps in answers]
         rows.append([f"`{decoder}`", *(f"{error:.2f}".replace("-0.00", "0.00") for error in errors)])
-    return [["decoder", "the crop", "its mirror image", "averaged", "averaged, shifted by one cell"], *rows]
+    return [["decoder", "the crop", "its flip image", "averaged", "averaged, shifted by one cell"], *rows]
 
 
 def _draw_round_trip(folder: Path) -> None:
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.2))
     _draw_targets(panels[0])
-    joints = positions().view(STEPS, STEPS, 1, 2)[STEPS // 2 - 1]  # one row: x over the cell
+    keypoints = positions().view(STEPS, STEPS, 1, 2)[STEPS // 2 - 1]  # one row: x over the cell
     for panel, title, render in (
         (panels[1], "off its own target", targets),
         (panels[2], "off a Gaussian between cells", between_cells),
     ):
-        for decoder, colour in DECODERS.items():
-            errors = _errors(render(joints, decoder), joints, decoder, 5)[:, 0]
-            x = joints[:, 0, 0] - FIRST
+        for decoder, color in DECODERS.items():
+            errors = _errors(render(keypoints, decoder), keypoints, decoder, 5)[:, 0]
+            x = keypoints[:, 0, 0] - FIRST
             jumps = np.abs(np.diff(errors)) > 0.5
             shown = np.where(np.append(jumps, False), np.nan, errors)
             dashes = {"rsn": (0, ()), "mmpose": (0, (4, 2)), "unbiased": (0, ())}[decoder]
-            panel.plot(x, shown, color=colour, lw=2.5, ls=dashes, label=decoder)
-        panel.axhline(0, color=GREY, lw=0.8, zorder=0)
+            panel.plot(x, shown, color=color, lw=2.5, ls=dashes, label=decoder)
+        panel.axhline(0, color=GRAY, lw=0.8, zorder=0)
         panel.set(
             title=title,
-            xlabel="where in its cell the joint is, input pixels",
+            xlabel="where in its cell the keypoint is, input pixels",
             ylim=(-2.3, 2.3),
             xticks=range(5),
         )
@@ -116,9 +116,9 @@ def _draw_round_trip(folder: Path) -> None:
 def _draw_targets(panel: plt.Axes) -> None:
     cell = int(FIRST) // 4
     for offset, dash in ((0.5, "-"), (3.5, "--")):
-        joint = torch.tensor([[[FIRST + offset, FIRST]]])
+        keypoint = torch.tensor([[[FIRST + offset, FIRST]]])
         for decoder in ("rsn", "unbiased"):
-            row = targets(joint, decoder)[0, 0].amax(0)[cell - 4 : cell + 5]
+            row = targets(keypoint, decoder)[0, 0].amax(0)[cell - 4 : cell + 5]
             panel.plot(
                 range(-4, 5),
                 row,
@@ -126,10 +126,13 @@ def _draw_targets(panel: plt.Axes) -> None:
                 color=DECODERS[decoder],
                 marker="o",
                 ms=5,
-                label=f"{decoder}, joint at {offset} of 4",
+                label=f"{decoder}, keypoint at {offset} of 4",
             )
     panel.set(
-        title="a row of the target", xlabel="cells from the joint's own", yticks=[0, 255], xticks=range(-4, 5)
+        title="a row of the target",
+        xlabel="cells from the keypoint's own",
+        yticks=[0, 255],
+        xticks=range(-4, 5),
     )
     panel.set_ylim(0, 420)
     panel.legend(loc="upper left", fontsize=11, handlelength=2.2)

@@ -1,15 +1,15 @@
-"""Where coordinates begin and what lies at whole numbers, from the photo to the heatmap."""
+"""Where coordinates begin and what lies at whole numbers, from the image to the heatmap."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from metrics.style import BLUE, GRAY, GREEN, INK, ORANGE, PALE, PINK, save
+from metrics.tables import Table
 
-from figures.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PINK, save
-from figures.tables import Table
-from rsn.crops import Crop, Region
-from rsn.heatmaps import CELL_MIDDLE
-from rsn.networks.network import STRIDE
+from rsn.codecs import CELL_CENTER
+from rsn.geometry import Crop, Region
+from rsn.models.network import STRIDE
 
 IMAGE = (480, 640)  # height, width of the drawn example
 BOX = (380.0, 120.0, 150.0, 300.0)
@@ -20,9 +20,9 @@ def draw(folder: Path) -> dict[str, Table]:
     """pixels.svg, crop.svg, flip.svg, and the table of the example's crop."""
     _draw_pixels(folder)
     regions = {
-        "box": Region.of_box(BOX),
-        "extended": Region.of_box(BOX).grown(*EXTENSION),
-        "at the input's aspect ratio": Region.of_box(BOX).grown(*EXTENSION).fitted(SIZE),
+        "box": Region.from_box(BOX),
+        "extended": Region.from_box(BOX).scaled(*EXTENSION),
+        "at the input's aspect ratio": Region.from_box(BOX).scaled(*EXTENSION).fit_aspect(SIZE),
     }
     _draw_crop(folder, regions)
     _draw_flip(folder)
@@ -34,7 +34,7 @@ def draw(folder: Path) -> dict[str, Table]:
         ]
         for name, region in regions.items()
     ]
-    return {"crop": [["region", "centre", "width × height"], *rows]}
+    return {"crop": [["region", "center", "width × height"], *rows]}
 
 
 def _draw_pixels(folder: Path) -> None:
@@ -42,21 +42,21 @@ def _draw_pixels(folder: Path) -> None:
     figure, axes = plt.subplots(figsize=(11, 3.4))
     cells = 3
     for pixel in range(cells * STRIDE):
-        axes.add_patch(plt.Rectangle((pixel - 0.5, 0), 1, 1, facecolor="white", edgecolor=GREY))
+        axes.add_patch(plt.Rectangle((pixel - 0.5, 0), 1, 1, facecolor="white", edgecolor=GRAY))
         axes.plot(pixel, 0.5, "o", color=INK, ms=4)
         axes.text(pixel, -0.45, str(pixel), ha="center", fontsize=12)
     for cell in range(cells):
         left = cell * STRIDE - 0.5
-        axes.add_patch(plt.Rectangle((left, 1.3), STRIDE, 0.9, facecolor=PALE, edgecolor=GREY))
+        axes.add_patch(plt.Rectangle((left, 1.3), STRIDE, 0.9, facecolor=PALE, edgecolor=GRAY))
         axes.text(left + 0.15, 2.02, f"cell {cell}", fontsize=11, va="top")
-        for decoder, colour, height in (("unbiased", GREEN, 1.75), ("rsn", BLUE, 1.5)):
-            x = cell * STRIDE + CELL_MIDDLE[decoder]  # type: ignore[index]
-            axes.plot([x, x], [0.5, height], color=colour, lw=1.2, ls=":")
-            axes.plot(x, height, "D", color=colour, ms=9)
+        for decoder, color, height in (("unbiased", GREEN, 1.75), ("rsn", BLUE, 1.5)):
+            x = cell * STRIDE + CELL_CENTER[decoder]  # type: ignore[index]
+            axes.plot([x, x], [0.5, height], color=color, lw=1.2, ls=":")
+            axes.plot(x, height, "D", color=color, ms=9)
             if cell == cells - 1:
                 text = {"unbiased": "unbiased", "rsn": "rsn, mmpose"}[decoder]
                 axes.text(
-                    11.8, height, f"{text}: {STRIDE}j + {CELL_MIDDLE[decoder]:g}", color=colour, va="center"
+                    11.8, height, f"{text}: {STRIDE}j + {CELL_CENTER[decoder]:g}", color=color, va="center"
                 )  # type: ignore[index]
     axes.text(11.8, 0.5, "pixels of the input", va="center")
     axes.text(11.8, -0.37, "coordinate x", va="center")
@@ -66,21 +66,21 @@ def _draw_pixels(folder: Path) -> None:
 
 
 def _draw_crop(folder: Path, regions: dict[str, Region]) -> None:
-    figure, (photo, crop_axes) = plt.subplots(1, 2, figsize=(11, 5), width_ratios=[2.1, 1])
-    _frame(photo, IMAGE, "photo, pixels")
-    for (name, region), colour in zip(regions.items(), (ORANGE, GREY, BLUE), strict=True):
+    figure, (image, crop_axes) = plt.subplots(1, 2, figsize=(11, 5), width_ratios=[2.1, 1])
+    _frame(image, IMAGE, "image, pixels")
+    for (name, region), color in zip(regions.items(), (ORANGE, GRAY, BLUE), strict=True):
         width, height = region.extent
         corner = (region.center[0] - width / 2, region.center[1] - height / 2)
         dash = ":" if name == "extended" else "-"
-        photo.add_patch(
-            plt.Rectangle(corner, width, height, fill=False, ec=colour, lw=2.2, ls=dash, label=name)
+        image.add_patch(
+            plt.Rectangle(corner, width, height, fill=False, ec=color, lw=2.2, ls=dash, label=name)
         )
     center = regions["box"].center
-    photo.plot(*center, "+", color=INK, ms=14, mew=2)
-    photo.text(center[0], center[1] + 36, f"({center[0]:g}, {center[1]:g})", fontsize=11, ha="center")
-    photo.legend(loc="upper left", fontsize=12)
+    image.plot(*center, "+", color=INK, ms=14, mew=2)
+    image.text(center[0], center[1] + 36, f"({center[0]:g}, {center[1]:g})", fontsize=11, ha="center")
+    image.legend(loc="upper left", fontsize=12)
     _frame(crop_axes, SIZE, "input, pixels")
-    crop = Crop.of_box(BOX, SIZE, EXTENSION)
+    crop = Crop.from_box(BOX, SIZE, EXTENSION)
     (x0, y0), (x1, y1) = crop.to_input([[BOX[0], BOX[1]], [BOX[0] + BOX[2], BOX[1] + BOX[3]]])
     crop_axes.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=ORANGE, lw=2.2))
     middle = crop.to_input(center)
@@ -100,23 +100,23 @@ def _frame(axes: Axes, size: tuple[int, int], title: str) -> None:
 
 
 def _draw_flip(folder: Path) -> None:
-    """Sixteen pixels, mirrored: where a cell's answer comes to lie."""
+    """Sixteen pixels, flipped: where a cell's answer comes to lie."""
     pixels, cell = 16, 1
     last = pixels // STRIDE - 1
     figure, panels = plt.subplots(2, 1, figsize=(10, 4.6))
-    for panel, decoder, colour in zip(panels, ("rsn", "unbiased"), (BLUE, GREEN), strict=True):
-        middle = CELL_MIDDLE[decoder]  # type: ignore[index]
+    for panel, decoder, color in zip(panels, ("rsn", "unbiased"), (BLUE, GREEN), strict=True):
+        middle = CELL_CENTER[decoder]  # type: ignore[index]
         for pixel in range(pixels):
-            panel.add_patch(plt.Rectangle((pixel - 0.5, 0), 1, 0.6, facecolor="white", edgecolor=GREY))
-            panel.text(pixel, 0.3, str(pixel), ha="center", va="center", fontsize=10, color=GREY)
-        joint = STRIDE * cell + middle
-        mirrored = pixels - 1 - joint
-        back = STRIDE * (last - (mirrored - middle) / STRIDE) + middle
+            panel.add_patch(plt.Rectangle((pixel - 0.5, 0), 1, 0.6, facecolor="white", edgecolor=GRAY))
+            panel.text(pixel, 0.3, str(pixel), ha="center", va="center", fontsize=10, color=GRAY)
+        keypoint = STRIDE * cell + middle
+        flipped = pixels - 1 - keypoint
+        back = STRIDE * (last - (flipped - middle) / STRIDE) + middle
         shifted = back + STRIDE
         marks = (
-            (joint, "the crop", colour, 0.72),
-            (back, "its mirror image", PINK, 1.12),
-            (shifted, "shifted by one cell", GREY, 0.72),
+            (keypoint, "the crop", color, 0.72),
+            (back, "its flip image", PINK, 1.12),
+            (shifted, "shifted by one cell", GRAY, 0.72),
         )
         for x, text, shade, y in marks:
             panel.plot([x, x], [0.6, y + 0.05], color=shade, lw=1.6)
@@ -131,7 +131,7 @@ def _draw_flip(folder: Path) -> None:
                 ha="right" if left else "left",
             )
         panel.set(xlim=(-0.7, 16), ylim=(-0.1, 1.4))
-        panel.set_title(f"{decoder}: cell j at {STRIDE}j + {middle:g}, joint at {joint:g}")
+        panel.set_title(f"{decoder}: cell j at {STRIDE}j + {middle:g}, keypoint at {keypoint:g}")
         panel.axis("off")
     figure.tight_layout()
     save(figure, folder, "flip")

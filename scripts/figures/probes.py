@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rsn.networks.catalog import create_model
-from rsn.networks.network import PoseNetwork
-from rsn.networks.residual_steps import ResidualStepsBlock
-from rsn.networks.stages import Down, Stage
+from rsn.models.catalog import create_model
+from rsn.models.network import PoseNetwork
+from rsn.models.residual_steps import ResidualStepsBlock
+from rsn.models.stages import DownsamplingPath, Stage
 
 Wires = dict[tuple[str, str], slice]  # (from, to) -> which channels of the first
 
@@ -191,7 +191,7 @@ def layer_fields(name: str) -> list[int]:
     """
     model = create_model(name)
     down = model.stages[0].down
-    assert isinstance(down, Down)
+    assert isinstance(down, DownsamplingPath)
     stem, down = upright(model.stem), upright(down)
     # A maximum passes on one of its cells only; for the field all of them count.
     stem.pool = nn.AvgPool2d((3, 1), stride=(2, 1), padding=(1, 0))

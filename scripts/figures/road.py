@@ -1,4 +1,4 @@
-"""From a photo to joints, with the weights that come with the package."""
+"""From an image to keypoints, with the weights that come with the package."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,62 +8,62 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from metrics.style import GRAY, ORANGE
+from metrics.tables import Table
 from numpy.typing import NDArray
 from skimage.data import astronaut
 from torch import Tensor
 
-from figures.style import GREY, ORANGE
-from figures.tables import Table
 from rsn import PoseEstimator
-from rsn.crops import Crop, Image
-from rsn.heatmaps import decode
-from rsn.inference.drawing import draw_people
+from rsn.codecs import decode
+from rsn.geometry import Crop, Image
 from rsn.skeletons import COCO_17
+from rsn.visualization.drawing import draw_people
 
-BOX = (50, 0, 300, 440)  # around Eileen Collins, in pixels of scikit-image's photo
-JOINT = COCO_17.joints.index("left_shoulder")
+BOX = (50, 0, 300, 440)  # around Eileen Collins, in pixels of scikit-image's image
+KEYPOINT = COCO_17.keypoint_names.index("left_shoulder")
 
 
 @lru_cache
 def estimator() -> PoseEstimator:
     """The starter weights, in PyTorch: the same answers on every machine."""
-    return PoseEstimator("rsn18.starter", engine="torch", device="cpu")
+    return PoseEstimator("rsn18.starter", backend="torch", device="cpu")
 
 
 @lru_cache
 def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
-    """(K, 2) joints in input pixels as the flip test finds them, and the heatmaps (1, K, h, w) without it."""
-    card = estimator().card
-    crop = Crop.of_box(BOX, card.input_size, card.extension)
+    """(K, 2) keypoints in input pixels as the flip test finds them, and the heatmaps (1, K, h, w) without it."""
+    metadata = estimator().metadata
+    crop = Crop.from_box(BOX, metadata.input_size, metadata.bbox_padding)
     pixels = torch.from_numpy(crop.cut(astronaut())).permute(2, 0, 1)[None]
     maps = estimator().heatmaps(pixels).clone()
-    flipping = PoseEstimator("rsn18.starter", engine="torch", device="cpu", flip=True)
-    joints, _ = decode(flipping.heatmaps(pixels), kernel=card.blur, decoder=card.decoder)
-    return joints[0].double().numpy(), maps
+    flipping = PoseEstimator("rsn18.starter", backend="torch", device="cpu", flip=True)
+    keypoints, _ = decode(flipping.heatmaps(pixels), kernel=metadata.blur, decoder=metadata.decoder)
+    return keypoints[0].double().numpy(), maps
 
 
 def draw(folder: Path) -> dict[str, Table]:
-    """road.jpg: photos make large SVGs."""
+    """road.jpg: images make large SVGs."""
     image = astronaut()
-    card = estimator().card
-    crop = Crop.of_box(BOX, card.input_size, card.extension)
+    metadata = estimator().metadata
+    crop = Crop.from_box(BOX, metadata.input_size, metadata.bbox_padding)
     people = estimator()(image, [BOX])
     _, maps = person_and_maps()
-    height, width = card.input_size
+    height, width = metadata.input_size
     figure, panels = plt.subplots(1, 5, figsize=(14, 4.1), width_ratios=[4, 3, 3, 3, 4])
     panels[0].imshow(_small(image, 300), extent=(-0.5, 511.5, 511.5, -0.5))
     panels[0].add_patch(plt.Rectangle(BOX[:2], *BOX[2:], fill=False, color=ORANGE, lw=3))
     pixels = crop.cut(image)
     panels[1].imshow(pixels)
-    _heat(panels[2], maps[0, JOINT].numpy())
+    _heat(panels[2], maps[0, KEYPOINT].numpy())
     _heat(panels[3], maps[0].amax(0).numpy())
-    panels[4].imshow(_small(draw_people(image, people, card.skeleton), 420))
+    panels[4].imshow(_small(draw_people(image, people, metadata.skeleton), 420))
     titles = (
-        "1 photo and box", f"2 crop, {height}×{width}", "3 a heatmap a joint", f"all {len(card.skeleton)} of them",
-        "4 joints",
+        "1 image and box", f"2 crop, {height}×{width}", "3 a heatmap a keypoint", f"all {len(metadata.skeleton)} of them",
+        "4 keypoints",
     )  # fmt: skip
     notes = (
-        "a detector's, or labelled",
+        "a detector's, or labeled",
         "one affine map",
         f"left shoulder, {height // 4}×{width // 4}",
         "largest value at each cell",
@@ -73,7 +73,7 @@ def draw(folder: Path) -> dict[str, Table]:
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(False)
         panel.set_title(title, loc="left", fontsize=14)
-        panel.set_xlabel(note, fontsize=12, color=GREY, loc="left")
+        panel.set_xlabel(note, fontsize=12, color=GRAY, loc="left")
     figure.tight_layout(w_pad=1.2)
     figure.savefig(folder / "road.jpg", dpi=90, bbox_inches="tight", pil_kwargs={"quality": 88})
     plt.close(figure)

@@ -4,9 +4,8 @@ import csv
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-
-from figures.style import BLUE, GREY, ORANGE, save
-from figures.tables import Table
+from metrics.style import BLUE, GRAY, ORANGE, save
+from metrics.tables import Table
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 REFERENCES = ("reference", "pycocotools")
@@ -22,8 +21,8 @@ def draw(folder: Path) -> dict[str, Table]:
 
 def tables() -> dict[str, Table]:
     """All tables of the page; nothing is measured here."""
-    predict = {people: _of(f"predict, {people} a photo") for people in (1, 3)}
-    stages = _of("stages of predict, 3 a photo")
+    predict = {people: _of(f"predict, {people} an image") for people in (1, 3)}
+    stages = _of("stages of predict, 3 an image")
     sample = _of("stages of a training sample")
     steps = {side: _of(f"operations of a train step, {side}") for side in ("reference", "rsn")}
     return {
@@ -34,26 +33,26 @@ def tables() -> dict[str, Table]:
                 for row in _compared()
             ),
         ],
-        "speed, engines": _engines("forward"),
-        "speed, engines on CUDA": _engines("forward on CUDA"),
+        "speed, backends": _backends("forward"),
+        "speed, backends on CUDA": _backends("forward on CUDA"),
         "speed, predict": [
-            ["photos of", *(row["way"] for row in predict[1]), "engine's share of the whole"],
+            ["images of", *(row["way"] for row in predict[1]), "backend's share of the whole"],
             *(
                 [f"{people}", *(row["ms"] for row in rows), f"{100 * float(rows[-1]['ratio']):.0f} %"]
                 for people, rows in predict.items()
             ),
         ],
-        "speed, AP": _milliseconds("the figures of val2017", _of("COCO AP")),
+        "speed, AP": _milliseconds("the metrics of val2017", _of("COCO AP")),
         "speed, decode": _milliseconds("32 crops", _of("decode")),
-        "speed, stages of predict": _milliseconds("a photo of three people", stages),
+        "speed, stages of predict": _milliseconds("an image of three people", stages),
         "speed, stages of a sample": _milliseconds("a training sample", sample),
         "speed, train step": [
             ["ms a crop", *(row["way"] for row in steps["reference"])],
             *([side, *(row["ms"] for row in rows)] for side, rows in steps.items()),
         ],
         "speed, memory": [
-            ["photos", "most memory held, MiB"],
-            *([row["photos"], row["peak_mib"]] for row in _rows(BENCHMARKS / "memory.csv")),
+            ["images", "most memory held, MiB"],
+            *([row["images"], row["peak_mib"]] for row in _rows(BENCHMARKS / "memory.csv")),
         ],
         "speed, runs": [
             ["command", "repeats", "load", "machine"],
@@ -62,9 +61,9 @@ def tables() -> dict[str, Table]:
     }
 
 
-def _engines(step: str) -> Table:
+def _backends(step: str) -> Table:
     return [
-        ["engine", "ms a crop", "times as fast", "largest difference, of the highest peak"],
+        ["backend", "ms a crop", "times as fast", "largest difference, of the highest peak"],
         *([f"`{row['way']}`", row["ms"], row["ratio"], row["difference"] or "-"] for row in _of(step)),
     ]
 
@@ -126,7 +125,7 @@ def _draw_ratios(folder: Path, rows: list[Row]) -> None:
         if row["asked"]:
             asked = float(row["asked"])
             axes.plot([asked, asked], [place - 0.42, place + 0.42], color=ORANGE, lw=2.5)
-    axes.axvline(1, color=GREY, lw=1)
+    axes.axvline(1, color=GRAY, lw=1)
     axes.set(xscale="log", title="times as fast as the reference's way (orange: aimed at)")
     axes.set_xticks([1, 2, 5, 10, 20, 50, 100, 200], [1, 2, 5, 10, 20, 50, 100, 200])
     axes.minorticks_off()

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from matplotlib.axes import Axes
-
-from figures.probes import Wires, network_sizes_and_wires
-from figures.style import BLUE, GREEN, GREY, ORANGE, PINK, Point, arrow, box, canvas, save
-from figures.tables import Table
+from metrics.probes import Wires, network_sizes_and_wires
+from metrics.style import BLUE, GRAY, GREEN, ORANGE, PINK, Point, arrow, box, canvas, save
+from metrics.tables import Table
 
 SIZE = (256, 192)
 Sizes = dict[str, tuple[int, int, int]]
@@ -37,7 +36,7 @@ def _text(size: tuple[int, int, int] | None) -> str:
 
 def _draw_stage(folder: Path, sizes: Sizes, wires: Wires) -> None:
     places: dict[str, Point] = {"1 stem": (1.2, 5.9)}
-    colours = {"layer": BLUE, "up": GREEN, "head": ORANGE, "stem": GREY}
+    colors = {"layer": BLUE, "up": GREEN, "head": ORANGE, "stem": GRAY}
     for level in range(4):
         y = 0.9 + 1.2 * level
         places |= {f"1 layer {4 - level}": (4.0, y), f"1 up {level}": (6.7, y), f"1 head {level}": (9.4, y)}
@@ -45,12 +44,12 @@ def _draw_stage(folder: Path, sizes: Sizes, wires: Wires) -> None:
     axes.text(0.2, 6.45, f"input 3 of {SIZE[0]}×{SIZE[1]}", fontsize=11)
     for name, place in places.items():
         part = name.split(" ", 1)[1]
-        box(axes, place, (1.9, 0.72), f"{part}\n{_text(sizes[name])}", colours[part.split()[0]])
+        box(axes, place, (1.9, 0.72), f"{part}\n{_text(sizes[name])}", colors[part.split()[0]])
     for source, target in wires:
         if source in places and target in places:
             _wire(axes, places[source], places[target], (1.9, 0.72))
     for level in range(4):
-        axes.text(0.2, 0.9 + 1.2 * level, f"1/{32 // 2**level} of the input", va="center", color=GREY)
+        axes.text(0.2, 0.9 + 1.2 * level, f"1/{32 // 2**level} of the input", va="center", color=GRAY)
     for x, text in ((4.0, "way down: blocks"), (6.7, "way up"), (9.4, "heatmaps, all at 1/4")):
         axes.text(x, 5.15, text, ha="center", fontweight="bold")
     save(figure, folder, "stage")
@@ -74,7 +73,7 @@ def _draw_stages(folder: Path, sizes: Sizes, wires: Wires) -> None:
         axes.text(left + 0.85, 4.95, f"stage {stage}", ha="center", fontweight="bold")
     looks = {
         "layer": (BLUE, (0.66, 0.46)), "up": (GREEN, (0.66, 0.46)), "head": (ORANGE, (0.4, 0.26)),
-        "skip": (PINK, (0.56, 0.3)), "stem": (GREY, (0.62, 0.4)), "start": (PINK, (0.56, 0.3)),
+        "skip": (PINK, (0.56, 0.3)), "stem": (GRAY, (0.62, 0.4)), "start": (PINK, (0.56, 0.3)),
     }  # fmt: skip
     for source, target in sorted(_merged(wires)):
         if source in places and target in places:
@@ -83,11 +82,11 @@ def _draw_stages(folder: Path, sizes: Sizes, wires: Wires) -> None:
             _short_wire(axes, places[source], places[target], size, looks[end][1], part, end)
     for name, place in places.items():
         if name in sizes:
-            colour, size = looks[name.split()[1]]
-            box(axes, place, size, str(sizes[name][0]), colour, fontsize=9.5)
+            color, size = looks[name.split()[1]]
+            box(axes, place, size, str(sizes[name][0]), color, fontsize=9.5)
     for level in range(4):
         _, height, width = sizes[f"1 up {level}"]
-        axes.text(0.05, 0.5 + 1.0 * level, f"{height}×{width}", va="center", color=GREY)
+        axes.text(0.05, 0.5 + 1.0 * level, f"{height}×{width}", va="center", color=GRAY)
     legend = (
         ("layer", "layers of blocks"),
         ("up", "way up"),

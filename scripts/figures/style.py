@@ -1,4 +1,4 @@
-"""How the figures look: one size of letters, few colours, a white ground that reads in a light and a dark page."""
+"""How the metrics look: one size of letters, few colors, a white ground that reads in a light and a dark page."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-INK, GREY, PALE = "#1b2733", "#7b8794", "#e4e8ec"
-# Told apart with every common kind of colour blindness (Okabe and Ito's).
+INK, GRAY, PALE = "#1b2733", "#7b8794", "#e4e8ec"
+# Told apart with every common kind of color blindness (Okabe and Ito's).
 BLUE, GREEN, ORANGE, PINK, SKY = "#0072b2", "#009e73", "#d55e00", "#b8528c", "#56b4e9"
 BRANCHES = (BLUE, GREEN, ORANGE, PINK)
 DECODERS = {"rsn": BLUE, "mmpose": ORANGE, "unbiased": GREEN}
@@ -25,7 +25,7 @@ plt.rcParams.update(
         "font.size": 12,
         "font.family": "DejaVu Sans",  # matplotlib brings it along
         "text.color": INK,
-        "axes.edgecolor": GREY,
+        "axes.edgecolor": GRAY,
         "axes.labelcolor": INK,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -61,22 +61,22 @@ def box(
     middle: Point,
     size: Point,
     text: str = "",
-    colour: str = GREY,
+    color: str = GRAY,
     *,
     fontsize: float = 11,
     rotation: float = 0,
     strong: bool = False,
 ) -> None:
-    """A rounded box with text in it; a strong one is filled with its colour."""
+    """A rounded box with text in it; a strong one is filled with its color."""
     corner = (middle[0] - size[0] / 2, middle[1] - size[1] / 2)
-    face = colour if strong else _tint(colour)
+    face = color if strong else _tint(color)
     axes.add_patch(
         FancyBboxPatch(
             corner,
             *size,
             boxstyle="round,pad=0,rounding_size=0.07",
             facecolor=face,
-            edgecolor=colour,
+            edgecolor=color,
             linewidth=1.4,
         )
     )
@@ -96,7 +96,7 @@ def arrow(
     axes: Axes,
     start: Point,
     end: Point,
-    colour: str = INK,
+    color: str = INK,
     *,
     bend: float = 0.0,
     width: float = 1.4,
@@ -109,7 +109,7 @@ def arrow(
             end,
             arrowstyle="-|>",
             mutation_scale=11,
-            color=colour,
+            color=color,
             linewidth=width,
             connectionstyle=f"arc3,rad={bend}",
             shrinkA=0,
@@ -119,12 +119,12 @@ def arrow(
     )
 
 
-def plus(axes: Axes, middle: Point, colour: str = INK) -> None:
+def plus(axes: Axes, middle: Point, color: str = INK) -> None:
     """A sum."""
-    axes.plot(*middle, marker="o", markersize=14, markerfacecolor="white", markeredgecolor=colour)
-    axes.text(*middle, "+", ha="center", va="center_baseline", fontsize=13, color=colour)
+    axes.plot(*middle, marker="o", markersize=14, markerfacecolor="white", markeredgecolor=color)
+    axes.text(*middle, "+", ha="center", va="center_baseline", fontsize=13, color=color)
 
 
-def _tint(colour: str) -> tuple[float, float, float]:
-    red, green, blue = matplotlib.colors.to_rgb(colour)
+def _tint(color: str) -> tuple[float, float, float]:
+    red, green, blue = matplotlib.colors.to_rgb(color)
     return (0.86 + 0.14 * red, 0.86 + 0.14 * green, 0.86 + 0.14 * blue)

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from metrics.probes import outputs
+from metrics.road import person_and_maps
+from metrics.style import BLUE, GRAY, INK, ORANGE, PALE, arrow, box, canvas, save
+from metrics.tables import Table
 from torch import Tensor, nn
 
-from figures.probes import outputs
-from figures.road import person_and_maps
-from figures.style import BLUE, GREY, INK, ORANGE, PALE, arrow, box, canvas, save
-from figures.tables import Table
-from rsn.heatmaps import KERNELS, encode
-from rsn.networks.refine import PoseRefine
+from rsn.codecs import KERNELS, encode
+from rsn.models.prm import PoseRefineMachine
 from rsn.skeletons import COCO_17
 from rsn.training.losses import PoseLoss
 
-STAGES, LEVELS, JOINTS, SIZE = 3, 4, 17, (256, 192)
+STAGES, LEVELS, KEYPOINTS, SIZE = 3, 4, 17, (256, 192)
 MACHINES = 100
 
 
@@ -23,7 +23,7 @@ def draw(folder: Path) -> dict[str, Table]:
     """supervision.svg, hard_joints.svg, refine.svg and their tables."""
     used, weights = taught()
     _draw_supervision(folder, used, weights)
-    _draw_hard_joints(folder)
+    _draw_hard_keypoints(folder)
     _draw_refine(folder)
     header = ["", *(f"level {level}" for level in range(LEVELS))]
     rows = [
@@ -44,15 +44,15 @@ def draw(folder: Path) -> dict[str, Table]:
 
 def taught() -> tuple[list[list[int]], list[list[float]]]:
     """[stage][level]: which target the loss compares the prediction with, and the weight of their distance."""
-    targets = torch.rand(2, len(KERNELS), JOINTS, 8, 6)
-    visible = torch.full((2, JOINTS), 2)
+    targets = torch.rand(2, len(KERNELS), KEYPOINTS, 8, 6)
+    visible = torch.full((2, KEYPOINTS), 2)
     # Every map predicted as one of the targets: the loss is nought where it compares with that one.
     distances = [
         PoseLoss().terms([[target] * LEVELS] * STAGES, targets, visible) for target in targets.unbind(1)
     ]
     used = torch.stack(distances).argmin(0).tolist()
-    off_by_one = [[torch.ones(2, JOINTS, 8, 6)] * LEVELS] * STAGES
-    terms = PoseLoss().terms(off_by_one, torch.zeros(2, len(KERNELS), JOINTS, 8, 6), visible)
+    off_by_one = [[torch.ones(2, KEYPOINTS, 8, 6)] * LEVELS] * STAGES
+    terms = PoseLoss().terms(off_by_one, torch.zeros(2, len(KERNELS), KEYPOINTS, 8, 6), visible)
     return used, terms.tolist()
 
 
@@ -61,13 +61,13 @@ def gain() -> tuple[float, float]:
     torch.manual_seed(0)
     lowest, highest = torch.inf, 0.0
     for _ in range(MACHINES):
-        machine = PoseRefine(JOINTS, one_map=False)
+        machine = PoseRefineMachine(KEYPOINTS, shared_spatial_attention=False)
         for norm in (layer for layer in machine.modules() if isinstance(layer, nn.BatchNorm2d)):
             nn.init.normal_(norm.weight, std=4.0)
             nn.init.normal_(norm.bias, std=4.0)
         units: dict[str, nn.Module] = {"transform": machine.transform}
         with torch.inference_mode(), outputs(units) as seen:
-            out = machine(torch.randn(4, JOINTS, 16, 12))
+            out = machine(torch.randn(4, KEYPOINTS, 16, 12))
         given = seen["transform"]
         factors = out[given > 1e-3] / given[given > 1e-3]
         lowest, highest = min(lowest, factors.min().item()), max(highest, factors.max().item())
@@ -75,8 +75,8 @@ def gain() -> tuple[float, float]:
 
 
 def _draw_supervision(folder: Path, used: list[list[int]], weights: list[list[float]]) -> None:
-    joint, seen = torch.tensor([[[94.0, 94.0]]]), torch.tensor([[2]])
-    maps = encode(joint, seen, (192, 192))[0, :, 0, 12:36, 12:36]
+    keypoint, seen = torch.tensor([[[94.0, 94.0]]]), torch.tensor([[2]])
+    maps = encode(keypoint, seen, (192, 192))[0, :, 0, 12:36, 12:36]
     figure, panels = plt.subplots(STAGES, LEVELS, figsize=(9, 7.6))
     for stage, row in enumerate(panels):
         for level, panel in enumerate(row):
@@ -87,7 +87,7 @@ def _draw_supervision(folder: Path, used: list[list[int]], weights: list[list[fl
             panel.spines[:].set_color(PALE)
             panel.set_title(f"kernel {KERNELS[index]}", fontsize=12, fontweight="normal", loc="center")
             hard = level == LEVELS - 1
-            text = f"weight {weight:g}" + (", hard joints" if hard else "")
+            text = f"weight {weight:g}" + (", hard keypoints" if hard else "")
             panel.set_xlabel(text, fontsize=11, color=ORANGE if hard else INK)
         name = "last stage" if stage == STAGES - 1 else f"stage {stage + 1}"
         row[0].set_ylabel(name, fontsize=13, fontweight="bold")
@@ -103,38 +103,41 @@ def _draw_supervision(folder: Path, used: list[list[int]], weights: list[list[fl
     save(figure, folder, "supervision")
 
 
-def _draw_hard_joints(folder: Path) -> None:
-    """The finest level's error joint by joint, and which of them have a gradient."""
+def _draw_hard_keypoints(folder: Path) -> None:
+    """The finest level's error keypoint by keypoint, and which of them have a gradient."""
     person, maps = person_and_maps()
-    joints = torch.from_numpy(person).float()[None]
-    target = encode(joints, torch.full((1, JOINTS), 2), SIZE)
+    keypoints = torch.from_numpy(person).float()[None]
+    target = encode(keypoints, torch.full((1, KEYPOINTS), 2), SIZE)
     prediction = maps.clone().requires_grad_()
-    PoseLoss().terms([[prediction] * LEVELS], target, torch.full((1, JOINTS), 2))[0, -1].backward()
+    PoseLoss().terms([[prediction] * LEVELS], target, torch.full((1, KEYPOINTS), 2))[0, -1].backward()
     assert prediction.grad is not None
     counted = prediction.grad.flatten(2).any(-1)[0]
     errors = (maps - target[:, -1]).square().mean((-2, -1))[0]
     order: Tensor = errors.argsort(descending=True)
     figure, axes = plt.subplots(figsize=(9, 3.8))
-    colours = [ORANGE if counted[joint] else PALE for joint in order]
-    axes.bar(range(JOINTS), errors[order], color=colours)
+    colors = [ORANGE if counted[keypoint] else PALE for keypoint in order]
+    axes.bar(range(KEYPOINTS), errors[order], color=colors)
     axes.set_xticks(
-        range(JOINTS), [COCO_17.joints[joint].replace("_", " ") for joint in order], rotation=40, ha="right"
+        range(KEYPOINTS),
+        [COCO_17.keypoint_names[keypoint].replace("_", " ") for keypoint in order],
+        rotation=40,
+        ha="right",
     )
     axes.set_ylabel("mean squared error")
     axes.text(
         0.98,
         0.9,
-        f"{int(counted.sum())} of {JOINTS} joints are taught in this step",
+        f"{int(counted.sum())} of {KEYPOINTS} keypoints are taught in this step",
         ha="right",
         transform=axes.transAxes,
         color=ORANGE,
         fontsize=13,
     )
-    save(figure, folder, "hard_joints")
+    save(figure, folder, "ohkm_topk")
 
 
 def _draw_refine(folder: Path) -> None:
-    machine = PoseRefine(JOINTS, one_map=False)
+    machine = PoseRefineMachine(KEYPOINTS, shared_spatial_attention=False)
     figure, axes = canvas(11.3, 4.0)
 
     def layer(unit: nn.Module) -> str:
@@ -142,11 +145,11 @@ def _draw_refine(folder: Path) -> None:
         kernel = conv.kernel_size[0]
         return f"{kernel}×{kernel}" + (" depthwise" if conv.groups > 1 else "")
 
-    box(axes, (0.8, 2.0), (1.3, 0.8), f"heatmaps\n{JOINTS}", ORANGE)
+    box(axes, (0.8, 2.0), (1.3, 0.8), f"heatmaps\n{KEYPOINTS}", ORANGE)
     box(axes, (2.75, 2.0), (1.2, 0.8), f"{layer(machine.transform)}", BLUE)
     paths = (
-        (3.3, "mean over places", machine.channel, f"{JOINTS} numbers"),
-        (0.7, "", machine.spatial, f"{JOINTS} maps"),
+        (3.3, "mean over places", machine.channel, f"{KEYPOINTS} numbers"),
+        (0.7, "", machine.spatial, f"{KEYPOINTS} maps"),
     )
     for y, first, unit, result in paths:
         parts = [first] * bool(first) + [layer(part) for part in unit] + ["sigmoid"]
@@ -154,12 +157,12 @@ def _draw_refine(folder: Path) -> None:
         arrow(axes, (3.35, 2.0 + (0.2 if y > 2 else -0.2)), (x, y))
         for part in parts:
             size = 0.34 + 0.1 * len(part)
-            box(axes, (x + size / 2, y), (size, 0.56), part, GREY, fontsize=10)
+            box(axes, (x + size / 2, y), (size, 0.56), part, GRAY, fontsize=10)
             x += size
             if part != parts[-1]:
                 arrow(axes, (x, y), (x + 0.3, y))
                 x += 0.3
-        axes.text(9.9, y + (0.12 if y > 2 else -0.3), result, fontsize=11, color=GREY)
+        axes.text(9.9, y + (0.12 if y > 2 else -0.3), result, fontsize=11, color=GRAY)
         axes.plot([x, 9.7], [y, y], color=INK, lw=1.4)
         arrow(axes, (9.7, y), (9.7, 2.0 + (0.4 if y > 2 else -0.4)))
     arrow(axes, (1.45, 2.0), (2.15, 2.0))

@@ -1,4 +1,4 @@
-"""Residual Steps Networks and Multi-Stage Pose Networks: people in pictures and where their joints are.
+"""Residual Steps Networks and Multi-Stage Pose Networks: people in images and where their keypoints are.
 
 What is named here is imported at its first use, so that `import rsn` costs nothing by itself.
 """
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from rsn import evaluation, heatmaps, training
     from rsn.errors import RsnError
     from rsn.inference.estimator import PoseEstimator
-    from rsn.networks.catalog import create_model, list_models
-    from rsn.networks.weights import load_weights
-    from rsn.people import Person
+    from rsn.models.catalog import create_model, list_models
+    from rsn.results import Person
     from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
+    from rsn.weights.loading import load_weights
 
 __version__ = "0.1.0"
 
@@ -22,13 +22,13 @@ _HOMES = {
     "COCO_17": "rsn.skeletons",
     "LSP_14": "rsn.skeletons",
     "MPII_16": "rsn.skeletons",
-    "Person": "rsn.people",
+    "Person": "rsn.results",
     "PoseEstimator": "rsn.inference.estimator",
     "RsnError": "rsn.errors",
     "Skeleton": "rsn.skeletons",
-    "create_model": "rsn.networks.catalog",
-    "list_models": "rsn.networks.catalog",
-    "load_weights": "rsn.networks.weights",
+    "create_model": "rsn.models.catalog",
+    "list_models": "rsn.models.catalog",
+    "load_weights": "rsn.weights.loading",
 }
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""How long prediction takes here, stage by stage, by one engine or several beside each other."""
+"""How long prediction takes here, stage by stage, by one backend or several beside each other."""
 
 import platform
 import sys
@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsn.crops import Image
+from rsn.codecs import decode
 from rsn.errors import RsnError
-from rsn.heatmaps import decode
-from rsn.images import read_image, write_image
-from rsn.inference.engines import Engine, build_engine, choose
-from rsn.inference.ensemble import heatmaps_of
-from rsn.inference.estimator import Scene
-from rsn.networks.card import Card
-from rsn.networks.weights import load_model
+from rsn.geometry import Image
+from rsn.inference.backends import Backend, build_backend, choose
+from rsn.inference.ensemble import run_with_flip
+from rsn.inference.estimator import ImageWithBoxes
+from rsn.io.images import read_image, write_image
+from rsn.weights.loading import load_model
+from rsn.weights.metadata import ModelMetadata
 
-PEOPLE = 4  # in the photo that is read and cropped
-PHOTO_SIZE = (480, 640)  # height, width: COCO's most frequent
+PEOPLE = 4  # in the image that is read and cropped
+IMAGE_SIZE = (480, 640)  # height, width: COCO's most frequent
 WARM_UP = 2  # runs that are not counted
 
 
@@ -45,14 +45,14 @@ class Times:
 
 
 @dataclass(frozen=True)
-class EngineTimes:
-    """What an engine takes.
+class BackendTimes:
+    """What a backend takes.
 
     start: seconds until it was ready, with the conversion where the cache had none.
     infer: for a crop, in whole batches. single: for a crop by itself, which is the latency.
     """
 
-    engine: str
+    backend: str
     device: str
     start: float
     infer: Times
@@ -68,8 +68,8 @@ class EngineTimes:
 class Report:
     """All stages of prediction.
 
-    read: for a photo of 640 x 480 pixels, JPEG. crop, decode: for a person.
-    peak_memory: the most MiB that this process has held, None where the system does not say; of one engine where only
+    read: for an image of 640 x 480 pixels, JPEG. crop, decode: for a person.
+    peak_memory: the most MiB that this process has held, None where the system does not say; of one backend where only
     one ran.
     """
 
@@ -80,18 +80,18 @@ class Report:
     read: Times
     crop: Times
     decode: Times
-    engines: list[EngineTimes]
+    backends: list[BackendTimes]
     peak_memory: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         document = asdict(self)
-        for entry, engine in zip(document["engines"], self.engines, strict=True):
-            entry["throughput"] = engine.throughput
+        for entry, backend in zip(document["backends"], self.backends, strict=True):
+            entry["throughput"] = backend.throughput
         return document
 
     def table(self) -> str:
-        """For people: stages as rows, then engines."""
+        """For people: stages as rows, then backends."""
         head = f"{'ms':<16}{'median':>9}{'p90':>9}{'p99':>9}"
         stages = [(name, getattr(self, name)) for name in ("read", "crop", "decode")]
         lines = [
@@ -100,21 +100,21 @@ class Report:
         ]
         lines += [_line(name, times) for name, times in stages]
         lines += ["", f"{head}{'single':>9}{'crops/s':>9}{'start, s':>9}"]
-        for engine in self.engines:
-            more = f"{engine.single.median:9.2f}{engine.throughput:9.1f}{engine.start:9.1f}"
-            lines.append(_line(engine.engine, engine.infer) + more)
+        for backend in self.backends:
+            more = f"{backend.single.median:9.2f}{backend.throughput:9.1f}{backend.start:9.1f}"
+            lines.append(_line(backend.backend, backend.infer) + more)
         peak = "unknown" if self.peak_memory is None else f"{self.peak_memory:.0f} MiB"
         return "\n".join([*lines, "", f"peak memory: {peak}"])
 
 
 def benchmark(
-    model: str, engines: Sequence[str], *, device: str, batch_size: int, flip: bool, repeats: int
+    model: str, backends: Sequence[str], *, device: str, batch_size: int, flip: bool, repeats: int
 ) -> Report:
-    """Time a model's stages and engines on noise; they take turns, so that a busy machine is as busy for each.
+    """Time a model's stages and backends on noise; they take turns, so that a busy machine is as busy for each.
 
     Args:
         model: a weight's name or file.
-        engines: as `engines.choose` takes them. device: for all of them.
+        backends: as `backends.choose` takes them. device: for all of them.
         batch_size: crops in one run. flip: with the flip test. repeats: runs that count.
 
     Raises:
@@ -122,26 +122,28 @@ def benchmark(
     """
     if batch_size < 1 or repeats < 1:
         raise RsnError(f"a benchmark needs at least 1 crop and 1 run, not {batch_size} and {repeats}")
-    choices = dict.fromkeys(choose(engine, device) for engine in engines)
-    network, card = load_model(model)
-    scene = Scene.of(_photo(), [[40 + 130 * person, 60, 120, 360] for person in range(PEOPLE)])
-    crops = _crops(scene, card, batch_size)
+    choices = dict.fromkeys(choose(backend, device) for backend in backends)
+    network, metadata = load_model(model)
+    image_with_boxes = ImageWithBoxes.of(
+        _image(), [[40 + 130 * person, 60, 120, 360] for person in range(PEOPLE)]
+    )
+    crops = _crops(image_with_boxes, metadata, batch_size)
     starts, runs = {}, {}
     for choice in choices:
         begun = perf_counter()
-        runs[choice] = build_engine(choice[0], network, card, choice[1])
+        runs[choice] = build_backend(choice[0], network, metadata, choice[1])
         starts[choice] = perf_counter() - begun
-    maps = heatmaps_of(next(iter(runs.values())), card, crops, flip=flip)
+    maps = run_with_flip(next(iter(runs.values())), metadata, crops, flip=flip)
     with TemporaryDirectory() as folder:
-        file = _written(scene.image, Path(folder))
+        file = _written(image_with_boxes.image, Path(folder))
         tasks: dict[Any, Callable[[], object]] = {
             "read": partial(read_image, file),
-            "crop": partial(scene.views, [card]),
-            "decode": partial(_decoded, maps, card),
+            "crop": partial(image_with_boxes.views, [metadata]),
+            "decode": partial(_decoded, maps, metadata),
         }
         for choice, run in runs.items():
-            tasks[choice, "infer"] = partial(_inferred, run, card, crops, flip)
-            tasks[choice, "single"] = partial(_inferred, run, card, crops[:1], flip)
+            tasks[choice, "infer"] = partial(_inferred, run, metadata, crops, flip)
+            tasks[choice, "single"] = partial(_inferred, run, metadata, crops[:1], flip)
         times = take_turns(tasks, repeats)
     return Report(
         machine=machine(),
@@ -151,9 +153,9 @@ def benchmark(
         read=Times.of(times["read"]),
         crop=Times.of(times["crop"], PEOPLE),
         decode=Times.of(times["decode"], batch_size),
-        engines=[
-            EngineTimes(
-                engine=choice[0],
+        backends=[
+            BackendTimes(
+                backend=choice[0],
                 device=str(choice[1]),
                 start=starts[choice],
                 infer=Times.of(times[choice, "infer"], batch_size),
@@ -194,30 +196,30 @@ def peak_memory() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _photo() -> Image:
-    """Soft noise: it takes a JPEG about as long as a photo, which pure noise does not."""
-    coarse = np.random.default_rng(0).integers(0, 256, (PHOTO_SIZE[0] // 8, PHOTO_SIZE[1] // 8, 3))
-    return cv2.resize(coarse.astype(np.uint8), PHOTO_SIZE[::-1], interpolation=cv2.INTER_CUBIC).astype(
+def _image() -> Image:
+    """Soft noise: it takes a JPEG about as long as an image, which pure noise does not."""
+    coarse = np.random.default_rng(0).integers(0, 256, (IMAGE_SIZE[0] // 8, IMAGE_SIZE[1] // 8, 3))
+    return cv2.resize(coarse.astype(np.uint8), IMAGE_SIZE[::-1], interpolation=cv2.INTER_CUBIC).astype(
         np.uint8
     )
 
 
-def _crops(scene: Scene, card: Card, count: int) -> Tensor:
-    pixels = torch.from_numpy(np.stack([view.pixels[0] for view in scene.views([card])]))
+def _crops(image_with_boxes: ImageWithBoxes, metadata: ModelMetadata, count: int) -> Tensor:
+    pixels = torch.from_numpy(np.stack([view.pixels[0] for view in image_with_boxes.views([metadata])]))
     return pixels.repeat(-(-count // PEOPLE), 1, 1, 1)[:count].permute(0, 3, 1, 2)
 
 
-def _written(photo: Image, folder: Path) -> Path:
-    write_image(folder / "photo.jpg", photo)
-    return folder / "photo.jpg"
+def _written(image: Image, folder: Path) -> Path:
+    write_image(folder / "image.jpg", image)
+    return folder / "image.jpg"
 
 
-def _inferred(engine: Engine, card: Card, crops: Tensor, flip: bool) -> None:
-    _wait_for(heatmaps_of(engine, card, crops, flip=flip))
+def _inferred(backend: Backend, metadata: ModelMetadata, crops: Tensor, flip: bool) -> None:
+    _wait_for(run_with_flip(backend, metadata, crops, flip=flip))
 
 
-def _decoded(maps: Tensor, card: Card) -> None:
-    _wait_for(decode(maps, kernel=card.blur, decoder=card.decoder)[0])
+def _decoded(maps: Tensor, metadata: ModelMetadata) -> None:
+    _wait_for(decode(maps, kernel=metadata.blur, decoder=metadata.decoder)[0])
 
 
 def _wait_for(result: Tensor) -> None:

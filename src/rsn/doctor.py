@@ -11,26 +11,26 @@ from importlib.util import find_spec
 import torch
 
 from rsn import __version__
-from rsn.inference.engines import ENGINES, choose
-from rsn.networks.zoo import cache_folder
+from rsn.inference.backends import BACKENDS, choose
+from rsn.weights.pretrained import cache_folder
 
 DISTRIBUTION = "rsn-pose"
 # What each extra of pyproject.toml adds; a test compares the names.
 EXTRAS = {
     "train": "train networks, measure them on COCO and MPII, write submissions",
-    "engines": "run networks faster on CPUs; ONNX files",
+    "backends": "run networks faster on CPUs; ONNX files",
     "int8": "make INT8 files for CPUs",
     "detect": "find the people: RT-DETR, D-FINE, ONNX files of detectors",
     "video": "read and write videos, follow people over time",
     "serve": "the page and the HTTP service",
-    "bulk": "very many photos, on one machine or a Ray cluster",
-    "demo": "the photos of `make demo`",
+    "bulk": "very many images, on one machine or a Ray cluster",
+    "demo": "the images of `make demo`",
 }
 _REQUIREMENT = re.compile(r"(?P<library>[\w.-]+).*extra == ['\"](?P<extra>[\w-]+)['\"]")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Issue:
     """One line of the report. Without `ok` something can be had that is not there; nothing is broken by that."""
 
     topic: str
@@ -38,45 +38,45 @@ class Finding:
     ok: bool = True
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[Issue]:
     """Everything worth knowing before asking why something does not work; nothing is changed or fetched."""
-    yield Finding("rsn", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    yield Issue("rsn", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     libraries = ("torch", "numpy", "opencv-python-headless")
-    yield Finding("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
+    yield Issue("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
     yield from _devices()
     there = [
-        engine for engine in ENGINES if find_spec(engine.partition("-")[0])
+        backend for backend in BACKENDS if find_spec(backend.partition("-")[0])
     ]  # named as their libraries are
-    engine, device = choose("auto", "auto")
-    yield Finding("engines", f"{', '.join(there)}; auto takes {engine} on {device}")
+    backend, device = choose("auto", "auto")
+    yield Issue("backends", f"{', '.join(there)}; auto takes {backend} on {device}")
     yield from _extras()
     folder = cache_folder()
-    yield Finding("cache", f"{folder} ({'there' if folder.is_dir() else 'made at the first fetch'})")
+    yield Issue("cache", f"{folder} ({'there' if folder.is_dir() else 'made at the first fetch'})")
 
 
-def _devices() -> Iterator[Finding]:
-    yield Finding("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
+def _devices() -> Iterator[Issue]:
+    yield Issue("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
     if not torch.cuda.is_available():
         built = torch.version.cuda
         why = (
             "no GPU, or no driver, that it can use" if built else "this build of PyTorch is for the CPU only"
         )
-        yield Finding("cuda", f"none: {why}", ok=False)
+        yield Issue("cuda", f"none: {why}", ok=False)
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)
-        yield Finding(f"cuda:{number}", f"{about.name}, {about.total_memory / 2**30:.0f} GiB")
+        yield Issue(f"cuda:{number}", f"{about.name}, {about.total_memory / 2**30:.0f} GiB")
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[Issue]:
     if _version(DISTRIBUTION) is None:
-        yield Finding(
+        yield Issue(
             "extras", "unknown: rsn runs from a folder and was never installed; pip install .", ok=False
         )
         return
     for extra, adds in EXTRAS.items():
         missing = [library for library in libraries_of(extra) if _version(library) is None]
         how = f"; pip install '{DISTRIBUTION}[{extra}]' adds {', '.join(missing)}" if missing else ""
-        yield Finding(f"[{extra}]", adds + how, ok=not missing)
+        yield Issue(f"[{extra}]", adds + how, ok=not missing)
 
 
 def libraries_of(extra: str) -> list[str]:

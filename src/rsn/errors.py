@@ -18,7 +18,7 @@ class RsnWarning(UserWarning):
 
 
 class ImageError(RsnError):
-    """A picture that cannot be read or used."""
+    """An image that cannot be read or used."""
 
 
 class AnnotationError(RsnError):
@@ -42,7 +42,7 @@ class DownloadError(RsnError):
 
 
 class DeviceError(RsnError):
-    """A device or engine that was asked for and is not there."""
+    """A device or backend that was asked for and is not there."""
 
 
 class MissingDependencyError(RsnError, ImportError):

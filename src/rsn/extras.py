@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from rsn.errors import MissingDependencyError
 
 
-def require(*libraries: str, extra: str, for_what: str) -> None:
+def require(*libraries: str, extra: str, feature: str) -> None:
     """Check that libraries of an extra are installed, without importing them.
 
     Raises:
@@ -13,6 +13,4 @@ def require(*libraries: str, extra: str, for_what: str) -> None:
     """
     missing = [library for library in libraries if find_spec(library) is None]
     if missing:
-        raise MissingDependencyError(
-            f"{for_what} needs {', '.join(missing)}: pip install 'rsn-pose[{extra}]'"
-        )
+        raise MissingDependencyError(f"{feature} needs {', '.join(missing)}: pip install 'rsn-pose[{extra}]'")

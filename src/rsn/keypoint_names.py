@@ -37,7 +37,7 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def plain_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """A keypoint's name in small letters with underscores, its side in front: wrist.L, LWrist, "Left Wrist", lwri.
 
     All of these are left_wrist. The side may stand anywhere: front_left_paw is left_front_paw.
@@ -69,23 +69,23 @@ def counterparts(names: Sequence[str]) -> list[Counterparts]:
     return sorted(found)
 
 
-def plain_names(names: Sequence[str]) -> tuple[str, ...]:
+def normalize_names(names: Sequence[str]) -> tuple[str, ...]:
     """The plain names of keypoints that belong together.
 
-    Their counterparts tell more sides than a single name does (see `plain_name`): lear beside rear is left_ear.
+    Their counterparts tell more sides than a single name does (see `normalize_name`): lear beside rear is left_ear.
     """
-    alone = [plain_name(name) for name in names]
-    together = list(alone)
+    alone = [normalize_name(name) for name in names]
+    process_group = list(alone)
     for left, right, shared in counterparts(names):
-        together[left], together[right] = _joined("left", shared), _joined("right", shared)
-    repeated = Counter(together)
+        process_group[left], process_group[right] = _joined("left", shared), _joined("right", shared)
+    repeated = Counter(process_group)
     return tuple(
-        plain if repeated[plain] == 1 else single for plain, single in zip(together, alone, strict=True)
+        plain if repeated[plain] == 1 else single for plain, single in zip(process_group, alone, strict=True)
     )
 
 
 def _words(name: str) -> Words:
-    """The words of a name in small letters; those that say a side are left and right, joints are spelled out."""
+    """The words of a name in small letters; those that say a side are left and right, keypoints are spelled out."""
     words = [part for word in _WORD.findall(composed(name)) for part in _divided(word.lower())]
     if len(words) > 1:
         words = [_SIDE_WORDS.get(word, word) for word in words]
@@ -93,7 +93,7 @@ def _words(name: str) -> Words:
 
 
 def _divided(word: str) -> list[str]:
-    """A word, or the side and the joint that are glued together in it."""
+    """A word, or the side and the keypoint that are glued together in it."""
     for side in ("left", "right"):
         if word.startswith(side) and word != side:
             return [side, word.removeprefix(side)]

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsn.crops import FloatArray, overlaps
 from rsn.errors import AnnotationError
-from rsn.people import Person
+from rsn.geometry import FloatArray, box_iou
+from rsn.results import Person
 from rsn.skeletons import Skeleton
 
 Nms = Literal["none", "oks", "soft-oks"]
@@ -17,15 +17,15 @@ Nms = Literal["none", "oks", "soft-oks"]
 THRESHOLD = 0.9  # OKS from which two poses are duplicates, as in MMPose
 IOU_THRESHOLD = 0.7  # box overlap from which two people are duplicates, where a skeleton has no sigmas
 MOST_PEOPLE = 20  # that soft-OKS-NMS leaves of an image: COCO's evaluation counts no more
-TINY = 1e-12  # square pixels; people without area still have a scale
+EPSILON = 1e-12  # square pixels; people without area still have a scale
 
 
 @dataclass(frozen=True, eq=False)
 class Poses:
     """Poses of one image, laid out so that one of them is quickly compared with many.
 
-    places: (2, N, K) float32, all x and then all y, in pixels over the spread of each joint (twice its sigma). counted:
-    (N, K), which joints count; None where all do. areas: (N,) square pixels.
+    places: (2, N, K) float32, all x and then all y, in pixels over the spread of each keypoint (twice its sigma). counted:
+    (N, K), which keypoints count; None where all do. areas: (N,) square pixels.
     """
 
     places: NDArray[np.float32]
@@ -36,30 +36,32 @@ class Poses:
     def of(
         cls, keypoints: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, *, above: float | None = None
     ) -> "Poses":
-        """Poses from joints.
+        """Poses from keypoints.
 
         keypoints: (N, K, 3) x, y, score; pixels of the image. areas: (N,) of the people, in square pixels. sigmas:
-        (K,), of the skeleton. above: only joints with a score above this count; without it all do.
+        (K,), of the skeleton. above: only keypoints with a score above this count; without it all do.
         """
-        joints = np.asarray(keypoints, np.float64)
+        keypoints = np.asarray(keypoints, np.float64)
         spread = 2 * np.asarray(sigmas, np.float64)
-        counted = None if above is None else joints[..., 2] > above
-        places = np.moveaxis(joints[..., :2], -1, 0) / spread
-        return cls(places.astype(np.float32, order="C"), counted, np.maximum(areas, TINY, dtype=np.float32))
+        counted = None if above is None else keypoints[..., 2] > above
+        places = np.moveaxis(keypoints[..., :2], -1, 0) / spread
+        return cls(
+            places.astype(np.float32, order="C"), counted, np.maximum(areas, EPSILON, dtype=np.float32)
+        )
 
     def oks(self, one: int, others: NDArray[np.intp]) -> NDArray[np.float32]:
         """OKS of one pose with others, (len(others),), from 0 (far) to 1 (the same).
 
-        The scale is the mean of the two areas. Only joints that count in both poses do; where there is none, OKS is
+        The scale is the mean of the two areas. Only keypoints that count in both poses do; where there is none, OKS is
         0. Equal to `oks_iou` of MMPose and HRNet.
         """
         steps = self.places[:, others] - self.places[:, one, None]
         scales = (self.areas[others] + self.areas[one])[:, None]
-        likeness = np.exp(-np.square(steps).sum(0) / scales)
+        oks = np.exp(-np.square(steps).sum(0) / scales)
         if self.counted is None:
-            return np.asarray(likeness.mean(1))
+            return np.asarray(oks.mean(1))
         counted = self.counted[others] & self.counted[one]
-        return np.asarray((likeness * counted).sum(1) / np.maximum(counted.sum(1), 1))
+        return np.asarray((oks * counted).sum(1) / np.maximum(counted.sum(1), 1))
 
 
 def oks_nms(poses: Poses, scores: ArrayLike, threshold: float = THRESHOLD) -> NDArray[np.intp]:
@@ -75,7 +77,7 @@ def box_nms(boxes: FloatArray, scores: ArrayLike, threshold: float = IOU_THRESHO
 
     scores: (N,). Returns the indices of those that stay, best first.
     """
-    iou = overlaps(boxes, boxes)
+    iou = box_iou(boxes, boxes)
     return _suppress(scores, lambda one, others: iou[one, others], threshold)
 
 
@@ -122,8 +124,8 @@ def deduplicate(
                 f"Invalid nms: soft-oks needs the sigmas that skeleton {skeleton.name!r} does not have; take oks"
             )
         return [people[i] for i in box_nms(boxes, scores)]
-    joints = [np.column_stack([person.keypoints, person.raw_scores]) for person in people]
-    poses = Poses.of(joints, boxes[:, 2:].prod(1), skeleton.sigmas)
+    keypoints = [np.column_stack([person.keypoints, person.raw_scores]) for person in people]
+    poses = Poses.of(keypoints, boxes[:, 2:].prod(1), skeleton.sigmas)
     if nms == "oks":
         return [people[i] for i in oks_nms(poses, scores, threshold)]
     indices, lowered = soft_oks_nms(poses, scores, threshold)

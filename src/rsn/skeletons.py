@@ -1,6 +1,6 @@
-"""What a body is: its joints, which of them mirror each other, how they are joined, how precisely people mark them.
+"""What a skeleton is: its keypoints, which of them flip each other, how they are joined, how precisely people mark them.
 
-A number that belongs to a body stands here and nowhere else. Joints are matched between bodies by name.
+A number that belongs to a skeleton stands here and nowhere else. Keypoints are matched between skeletons by name.
 """
 
 import warnings
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.errors import AnnotationError, RsnWarning, UnknownNameError
-from rsn.keypoint_names import counterparts, plain_names, says_side
+from rsn.keypoint_names import counterparts, normalize_names, says_side
 
-NOT_ANNOTATED = -1  # visibility of a joint that the data set does not know (0 absent, 1 occluded, 2 visible)
+NOT_ANNOTATED = (
+    -1
+)  # visibility of a keypoint that the data set does not know (0 absent, 1 occluded, 2 visible)
 
 Side = Literal["left", "middle", "right"]
 Pairs = tuple[tuple[int, int], ...]
@@ -24,108 +26,112 @@ Pairs = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A body.
+    """A skeleton.
 
-    joints: names in the order of keypoints and heatmaps.
-    limbs: pairs of joint indices to draw.
-    upper_body: joint indices of the upper half, for the half-body augmentation.
-    sigmas: per-joint spread of human annotators as a fraction of the object's scale (COCO's OKS); None where
+    keypoints: names in the order of keypoints and heatmaps.
+    limbs: pairs of keypoint indices to draw.
+    upper_body: keypoint indices of the upper half, for the half-body augmentation.
+    sigmas: per-keypoint spread of human annotators as a fraction of the object's scale (COCO's OKS); None where
         nobody has measured them, and then OKS can only be computed `with_sigmas` that are assumed.
-    mirror_pairs: (left, right) joint indices; None where the joints' names tell them, as left_wrist and right_wrist,
+    flip_pairs: (left, right) keypoint indices; None where the keypoints' names tell them, as left_wrist and right_wrist,
         front_left_paw and front_right_paw, LWrist and RWrist or FL and FR do (see `keypoint_names`).
 
     Raises:
-        AnnotationError: no joints, names that repeat, limbs or other joints which are not there, a joint in two pairs,
-            sigmas that are not one positive number a joint.
+        AnnotationError: no keypoints, names that repeat, limbs or other keypoints which are not there, a keypoint in two pairs,
+            sigmas that are not one positive number a keypoint.
     """
 
     name: str
-    joints: tuple[str, ...]
+    keypoint_names: tuple[str, ...]
     limbs: Pairs
     upper_body: frozenset[int]
     sigmas: tuple[float, ...] | None = None
-    mirror_pairs: Pairs | None = None
+    flip_pairs: Pairs | None = None
 
     def __post_init__(self) -> None:
-        if not self.joints:
-            raise AnnotationError(f"skeleton {self.name!r} has no joints")
+        if not self.keypoint_names:
+            raise AnnotationError(f"skeleton {self.name!r} has no keypoints")
         first: dict[str, str] = {}
-        for joint, spelling in zip(self.joints, self.plain_joints, strict=True):
+        for keypoint, spelling in zip(self.keypoint_names, self.normalized_names, strict=True):
             if spelling in first:
                 self._refuse(
-                    f"joint names repeat ({first[spelling]}, {joint}); each joint needs its own name"
+                    f"keypoint names repeat ({first[spelling]}, {keypoint}); each keypoint needs its own name"
                 )
-            first[spelling] = joint
-        mirrored = [joint for pair in self.mirror_pairs or () for joint in pair]
-        limbs = [joint for limb in self.limbs for joint in limb]
-        parts = {"a limb": limbs, "a mirror pair": mirrored, "the upper body": self.upper_body}
-        for what, joints in parts.items():
-            if any(not 0 <= joint < len(self) for joint in joints):
-                self._refuse(f"{what} names a joint beyond the {len(self)} that are listed")
-        if len(set(mirrored)) < len(mirrored):
-            self._refuse("a joint stands in two mirror pairs, or mirrors itself")
+            first[spelling] = keypoint
+        flipped = [keypoint for pair in self.flip_pairs or () for keypoint in pair]
+        limbs = [keypoint for limb in self.limbs for keypoint in limb]
+        parts = {"a limb": limbs, "a flip pair": flipped, "the upper body": self.upper_body}
+        for what, keypoint_names in parts.items():
+            if any(not 0 <= keypoint < len(self) for keypoint in keypoint_names):
+                self._refuse(f"{what} names a keypoint beyond the {len(self)} that are listed")
+        if len(set(flipped)) < len(flipped):
+            self._refuse("a keypoint stands in two flip pairs, or flips itself")
         sigmas = self.sigmas
         if sigmas is not None and (
             len(sigmas) != len(self) or not all(0 < sigma < np.inf for sigma in sigmas)
         ):
             self._refuse(
-                f"sigmas must be {len(self)} positive numbers, one a joint, not {shortened(list(sigmas))}"
+                f"sigmas must be {len(self)} positive numbers, one a keypoint, not {shortened(list(sigmas))}"
             )
 
     def _refuse(self, problem: str) -> NoReturn:
         raise AnnotationError(f"skeleton {self.name!r}: {problem}")
 
     def __len__(self) -> int:
-        return len(self.joints)
+        return len(self.keypoint_names)
 
     @cached_property
-    def plain_joints(self) -> tuple[str, ...]:
-        """The names in one spelling, by which joints of different bodies are compared: LWrist is left_wrist."""
-        return plain_names(self.joints)
+    def normalized_names(self) -> tuple[str, ...]:
+        """The names in one spelling, by which keypoints of different skeletons are compared: LWrist is left_wrist."""
+        return normalize_names(self.keypoint_names)
 
     @cached_property
     def pairs(self) -> Pairs:
-        """(left, right) indices of the joints that mirror each other: those given, else those that the names tell."""
-        if self.mirror_pairs is None:
-            return tuple(pair[:2] for pair in counterparts(self.joints))
-        names = self.plain_joints
+        """(left, right) indices of the keypoints that flip each other: those given, else those that the names tell."""
+        if self.flip_pairs is None:
+            return tuple(pair[:2] for pair in counterparts(self.keypoint_names))
+        names = self.normalized_names
         return tuple(
             (b, a) if names[a].startswith("right_") or names[b].startswith("left_") else (a, b)
-            for a, b in self.mirror_pairs
+            for a, b in self.flip_pairs
         )
 
     @cached_property
     def unpaired(self) -> tuple[str, ...]:
         """The keypoints whose names say left or right and that have no counterpart on the other side."""
-        paired = {joint for pair in self.pairs for joint in pair}
+        paired = {keypoint for pair in self.pairs for keypoint in pair}
         return tuple(
-            joint for place, joint in enumerate(self.joints) if place not in paired and says_side(joint)
+            keypoint
+            for place, keypoint in enumerate(self.keypoint_names)
+            if place not in paired and says_side(keypoint)
         )
 
     @cached_property
-    def mirror(self) -> tuple[int, ...]:
-        """For each joint the index of its mirror image (itself on the body's axis)."""
-        mirror = list(range(len(self)))
+    def flip(self) -> tuple[int, ...]:
+        """For each keypoint the index of its flip image (itself on the skeleton's axis)."""
+        flip = list(range(len(self)))
         for left, right in self.pairs:
-            mirror[left], mirror[right] = right, left
-        return tuple(mirror)
+            flip[left], flip[right] = right, left
+        return tuple(flip)
 
     @cached_property
     def sides(self) -> tuple[Side, ...]:
-        """For each joint the side of the body that it is on, in the person's own sense."""
+        """For each keypoint the side of the skeleton that it is on, in the person's own sense."""
         sides: list[Side] = ["middle"] * len(self)
         for left, right in self.pairs:
             sides[left], sides[right] = "left", "right"
         return tuple(sides)
 
     def positions_in(self, other: "Skeleton") -> list[tuple[int, int]]:
-        """Pairs (index here, index in `other`) of the joints that both bodies have, by name."""
-        places = {_squeezed(joint): place for place, joint in enumerate(other.plain_joints)}
-        shared = ((here, places.get(_squeezed(joint))) for here, joint in enumerate(self.plain_joints))
+        """Pairs (index here, index in `other`) of the keypoints that both skeletons have, by name."""
+        places = {_squeezed(keypoint): place for place, keypoint in enumerate(other.normalized_names)}
+        shared = (
+            (here, places.get(_squeezed(keypoint))) for here, keypoint in enumerate(self.normalized_names)
+        )
         return [(here, there) for here, there in shared if there is not None]
 
     def order_in(self, other: "Skeleton") -> tuple[int, ...] | None:
-        """For each joint of `other` its index here, where both have the same joints by name, in whatever order."""
+        """For each keypoint of `other` its index here, where both have the same keypoints by name, in whatever order."""
         here = {there: place for place, there in self.positions_in(other)}
         if len(self) != len(other) or len(here) != len(other):
             return None
@@ -137,15 +143,15 @@ def _squeezed(plain: str) -> str:
     return plain.replace("_", "")
 
 
-def convert(
+def remap_keypoints(
     keypoints: NDArray[np.float32], visibility: NDArray[np.int64], source: Skeleton, target: Skeleton
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Joints of one body as joints of another, by name.
+    """Keypoints of one skeleton as keypoints of another, by name.
 
-    keypoints (N, K, 2) and visibility (N, K) in `source` order -> the same in `target` order. Joints that
+    keypoints (N, K, 2) and visibility (N, K) in `source` order -> the same in `target` order. Keypoints that
     `source` lacks get visibility `NOT_ANNOTATED` and position 0.
     """
-    if source.plain_joints == target.plain_joints:
+    if source.normalized_names == target.normalized_names:
         return keypoints, visibility
     people = len(keypoints)
     points = np.zeros((people, len(target), 2), np.float32)
@@ -157,16 +163,20 @@ def convert(
 
 
 def matches_in_words(source: Skeleton, target: Skeleton) -> str:
-    """What becomes of the joints of one body in another, in words.
+    """What becomes of the keypoints of one skeleton in another, in words.
 
-    Names are compared as `convert` does. Told are how many match, which are spelled otherwise, and which only one body
+    Names are compared as `remap_keypoints` does. Told are how many match, which are spelled otherwise, and which only one skeleton
     has.
     """
-    pairs = [(source.joints[a], target.joints[b]) for a, b in source.positions_in(target)]
+    pairs = [(source.keypoint_names[a], target.keypoint_names[b]) for a, b in source.positions_in(target)]
     respelled = [f"{here} is {there}" for here, there in pairs if here != there]
-    unmatched = [joint for joint in source.joints if joint not in {here for here, _ in pairs}]
-    lacking = [joint for joint in target.joints if joint not in {there for _, there in pairs}]
-    said = [f"{len(pairs)} of the {len(target)} joints of {target.name} are matched by name"]
+    unmatched = [
+        keypoint for keypoint in source.keypoint_names if keypoint not in {here for here, _ in pairs}
+    ]
+    lacking = [
+        keypoint for keypoint in target.keypoint_names if keypoint not in {there for _, there in pairs}
+    ]
+    said = [f"{len(pairs)} of the {len(target)} keypoints of {target.name} are matched by name"]
     said[0] += f" ({_few(respelled)})" if respelled else ""
     said += [f"no match for its {', '.join(unmatched)}"] if unmatched else []
     said += [f"it lacks {', '.join(lacking)}, which are left out of its loss"] if lacking else []
@@ -179,68 +189,71 @@ def _few(names: Sequence[str], most: int = 4) -> str:
 
 
 DEFAULT_SIGMA = (
-    0.05  # between COCO's joints of the face (0.025 to 0.035) and those of the limbs (0.062 to 0.107)
+    0.05  # between COCO's keypoints of the face (0.025 to 0.035) and those of the limbs (0.062 to 0.107)
 )
 
 
-def with_sigmas(body: Skeleton) -> Skeleton:
-    """The body itself where it has sigmas; otherwise with assumed ones, and an RsnWarning that says which.
+def with_sigmas(skeleton: Skeleton) -> Skeleton:
+    """The skeleton itself where it has sigmas; otherwise with assumed ones, and an RsnWarning that says which.
 
-    Joints that COCO has too, by name, get COCO's; all others `DEFAULT_SIGMA`, which is strict for limbs.
+    Keypoints that COCO has too, by name, get COCO's; all others `DEFAULT_SIGMA`, which is strict for limbs.
     """
-    if body.sigmas is not None:
-        return body
+    if skeleton.sigmas is not None:
+        return skeleton
     assert COCO_17.sigmas is not None
-    measured = dict(zip(COCO_17.joints, COCO_17.sigmas, strict=True))
-    others = [joint for joint in body.plain_joints if joint not in measured]
-    of_coco = len(body) - len(others)
-    assumed = [f"COCO's for {of_coco} joints of the same name"] if of_coco else []
+    measured = dict(zip(COCO_17.keypoint_names, COCO_17.sigmas, strict=True))
+    others = [keypoint for keypoint in skeleton.normalized_names if keypoint not in measured]
+    of_coco = len(skeleton) - len(others)
+    assumed = [f"COCO's for {of_coco} keypoints of the same name"] if of_coco else []
     assumed += [f"{DEFAULT_SIGMA} for {', '.join(others)}"] if others else []
     warnings.warn(
-        f"skeleton {body.name!r} has no sigmas, which OKS and AP depend on; assumed {' and '.join(assumed)}:"
-        " give your own in a skeleton file, or compare these figures only with each other",
+        f"skeleton {skeleton.name!r} has no sigmas, which OKS and AP depend on; assumed {' and '.join(assumed)}:"
+        " give your own in a skeleton file, or compare these metrics only with each other",
         RsnWarning,
         stacklevel=2,
     )
-    return replace(body, sigmas=tuple(measured.get(joint, DEFAULT_SIGMA) for joint in body.plain_joints))
+    return replace(
+        skeleton,
+        sigmas=tuple(measured.get(keypoint, DEFAULT_SIGMA) for keypoint in skeleton.normalized_names),
+    )
 
 
-def with_sigmas_of(body: Skeleton, other: Skeleton) -> Skeleton:
-    """A body without sigmas with those of another that has the same joints, in whatever order; else as it is."""
-    order = other.order_in(body)
-    if body.sigmas is not None or other.sigmas is None or order is None:
-        return body
-    return replace(body, sigmas=tuple(other.sigmas[place] for place in order))
+def with_sigmas_of(skeleton: Skeleton, other: Skeleton) -> Skeleton:
+    """A skeleton without sigmas with those of another that has the same keypoints, in whatever order; else as it is."""
+    order = other.order_in(skeleton)
+    if skeleton.sigmas is not None or other.sigmas is None or order is None:
+        return skeleton
+    return replace(skeleton, sigmas=tuple(other.sigmas[place] for place in order))
 
 
-def from_joint_names(
+def skeleton_from_names(
     name: str,
-    joints: Sequence[str],
+    keypoint_names: Sequence[str],
     limbs: Sequence[tuple[int, int]] = (),
     *,
     upper_body: frozenset[int] | None = None,
     sigmas: Sequence[float] | None = None,
-    mirror_pairs: Pairs | None = None,
+    flip_pairs: Pairs | None = None,
 ) -> Skeleton:
-    """A body read from a file: one of ours where the joint names agree and nothing else is given, or a new one.
+    """A skeleton read from a file: one of ours where the keypoint names agree and nothing else is given, or a new one.
 
-    upper_body: by default the joints whose names do not speak of legs.
+    upper_body: by default the keypoints whose names do not speak of legs.
 
     Raises:
-        AnnotationError: a body that cannot be, see `Skeleton`.
+        AnnotationError: a skeleton that cannot be, see `Skeleton`.
     """
-    names = plain_names(joints)
-    if upper_body is None and sigmas is None and mirror_pairs is None:
+    names = normalize_names(keypoint_names)
+    if upper_body is None and sigmas is None and flip_pairs is None:
         for known in (COCO_17, MPII_16, LSP_14):
-            if known.joints == names:
+            if known.keypoint_names == names:
                 return known
     return Skeleton(
         name,
-        tuple(joints),
+        tuple(keypoint_names),
         tuple((a, b) for a, b in limbs),
         upper_body=_above_the_legs(names) if upper_body is None else upper_body,
         sigmas=None if sigmas is None else tuple(sigmas),
-        mirror_pairs=mirror_pairs,
+        flip_pairs=flip_pairs,
     )
 
 
@@ -248,12 +261,14 @@ _LEGS = ("hip", "thigh", "knee", "shin", "calf", "leg", "ankle", "foot", "toe", 
 
 
 def _above_the_legs(names: Sequence[str]) -> frozenset[int]:
-    return frozenset(place for place, joint in enumerate(names) if not any(leg in joint for leg in _LEGS))
+    return frozenset(
+        place for place, keypoint in enumerate(names) if not any(leg in keypoint for leg in _LEGS)
+    )
 
 
 COCO_17 = Skeleton(
     name="coco_17",
-    joints=(
+    keypoint_names=(
         "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
         "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
         "right_knee", "left_ankle", "right_ankle",
@@ -271,7 +286,7 @@ COCO_17 = Skeleton(
 
 MPII_16 = Skeleton(
     name="mpii_16",
-    joints=(
+    keypoint_names=(
         "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
         "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder",
         "left_elbow", "left_wrist",
@@ -285,7 +300,7 @@ MPII_16 = Skeleton(
 
 LSP_14 = Skeleton(
     name="lsp_14",
-    joints=(
+    keypoint_names=(
         "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
         "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
     ),
@@ -296,14 +311,14 @@ LSP_14 = Skeleton(
     upper_body=frozenset((2, 3, *range(6, 14))),
 )  # fmt: skip
 
-_KNOWN = {body.name: body for body in (COCO_17, MPII_16, LSP_14)}
+_KNOWN = {skeleton.name: skeleton for skeleton in (COCO_17, MPII_16, LSP_14)}
 
 
 def by_name(name: str) -> Skeleton:
-    """A body of this module by its name: coco_17, mpii_16 or lsp_14.
+    """A skeleton of this module by its name: coco_17, mpii_16 or lsp_14.
 
     Raises:
-        UnknownNameError: no body of that name; the message has the nearest ones.
+        UnknownNameError: no skeleton of that name; the message has the nearest ones.
     """
     if name not in _KNOWN:
         raise UnknownNameError("skeleton", name, _KNOWN)

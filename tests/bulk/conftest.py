@@ -14,7 +14,7 @@ def bulk(random_weights: Path) -> Callable[..., CompletedProcess[str]]:
     """The command, with a network that is quick and one worker."""
 
     def run(*arguments: object, workers: int = 1, **options: object) -> CompletedProcess[str]:
-        given = ["--model", random_weights, "--device", "cpu", "--engine", "torch", "--workers", workers]
+        given = ["--model", random_weights, "--device", "cpu", "--backend", "torch", "--workers", workers]
         return rsn_process("bulk", *arguments, *WHOLE, *given, **options)
 
     return run

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from bulk_photos import picture, rows_in, unreadable_in, write_parquet, write_pictures, write_shard
+from bulk_images import image, rows_in, unreadable_in, write_images, write_parquet, write_shard
 from command import WHOLE
 from rsn.bulk.run import Tally
-from rsn.bulk.worker import Done
+from rsn.bulk.worker import PartResult
 from rsn.cli.bulk import Bulk
 from rsn.errors import RsnError
 
@@ -28,13 +28,13 @@ Command = Callable[..., CompletedProcess[str]]
 
 def without_ray(*inputs: object, output: object, weights: Path, **options: Any) -> int:
     """The command in this process, for what ends before Ray would start."""
-    given = {"model": str(weights), "boxes": "whole", "device": "cpu", "engine": "torch", "workers": 1}
+    given = {"model": str(weights), "boxes": "whole", "device": "cpu", "backend": "torch", "workers": 1}
     settings = given | options
     return Bulk(tuple(map(str, inputs)), str(output), **settings).run()
 
 
 def test_an_address_where_nobody_listens_is_a_sentence(tmp_path: Path, random_weights: Path) -> None:
-    write_pictures(tmp_path / "in", 1)
+    write_images(tmp_path / "in", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     for address in (f"127.0.0.1:{port}", "127.0.0.1", "127.0.0.1:many"):
@@ -58,31 +58,31 @@ def test_an_address_where_nobody_listens_is_a_sentence(tmp_path: Path, random_we
 def test_options_that_cannot_be_are_a_sentence(
     tmp_path: Path, random_weights: Path, options: dict[str, Any], text: str
 ) -> None:
-    write_pictures(tmp_path / "in", 1)
+    write_images(tmp_path / "in", 1)
     with pytest.raises(RsnError, match=text):
         without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights, **options)
     assert not (tmp_path / "out").exists()
 
 
-def test_inputs_without_photos_leave_no_mark(tmp_path: Path, random_weights: Path) -> None:
+def test_inputs_without_images_leave_no_mark(tmp_path: Path, random_weights: Path) -> None:
     (tmp_path / "in").mkdir()
     write_parquet(tmp_path / "a.parquet", {"other": [b"1"]})
     for given in (tmp_path / "in", tmp_path / "a.parquet"):
-        with pytest.raises(RsnError, match=r"there is no picture|no column of"):
+        with pytest.raises(RsnError, match=r"there is no image|no column of"):
             without_ray(given, output=tmp_path / "out", weights=random_weights)
     assert not (tmp_path / "out" / "settings.json").exists()
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_to_is_a_sentence(tmp_path: Path, random_weights: Path) -> None:
-    write_pictures(tmp_path / "in", 1)
+    write_images(tmp_path / "in", 1)
     (tmp_path / "out").mkdir(mode=0o555)
     with pytest.raises(RsnError, match="choose a folder that can be written to"):
         without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights)
 
 
 def test_a_file_is_no_folder(tmp_path: Path, random_weights: Path) -> None:
-    write_pictures(tmp_path / "in", 1)
+    write_images(tmp_path / "in", 1)
     (tmp_path / "out").write_text("a file")
     with pytest.raises(RsnError, match="cannot make the folder"):
         without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights)
@@ -90,11 +90,11 @@ def test_a_file_is_no_folder(tmp_path: Path, random_weights: Path) -> None:
 
 def test_ray_that_does_not_start_is_a_sentence(tmp_path: Path, random_weights: Path) -> None:
     """In a process of its own: Ray's libraries stay out of this one."""
-    write_pictures(tmp_path / "in", 1)
+    write_images(tmp_path / "in", 1)
     a_byte = "from rsn.bulk import cluster; cluster.OBJECT_STORE = 1"  # Ray wants megabytes
     command = [
         sys.executable, "-c", f"{a_byte}; from rsn.cli import main; main()", "bulk", tmp_path / "in",
-        *WHOLE, "--output", tmp_path / "out", "--model", random_weights, "--device", "cpu", "--engine", "torch",
+        *WHOLE, "--output", tmp_path / "out", "--model", random_weights, "--device", "cpu", "--backend", "torch",
     ]  # fmt: skip
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
@@ -121,11 +121,11 @@ def descendants(process: int) -> dict[int, str]:
 
 @pytest.fixture
 def begun(tmp_path: Path, random_weights: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run of two workers over 160 photos in parts of 16, of which the first is done."""
-    write_pictures(tmp_path / "in", 160)
+    """A run of two workers over 160 images in parts of 16, of which the first is done."""
+    write_images(tmp_path / "in", 160)
     command = [
         sys.executable, "-m", "rsn", "bulk", tmp_path / "in", *WHOLE, "--output", tmp_path / "out",
-        "--workers", "2", "--model", random_weights, "--device", "cpu", "--engine", "torch", "--photos-per-part", "16",
+        "--workers", "2", "--model", random_weights, "--device", "cpu", "--backend", "torch", "--images-per-part", "16",
     ]  # fmt: skip
     told = ""
     for _ in range(3):
@@ -144,11 +144,11 @@ def begun(tmp_path: Path, random_weights: Path) -> Iterator[subprocess.Popen[str
     pytest.fail(told)
 
 
-def photos_of(rows: list[dict[str, Any]]) -> Counter[str]:
-    return Counter(Path(row["photo"]).name for row in rows)
+def images_of(rows: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(Path(row["image"]).name for row in rows)
 
 
-EVERY_PHOTO_ONCE = Counter(f"{number:04d}.png" for number in range(160))
+EVERY_IMAGE_ONCE = Counter(f"{number:04d}.png" for number in range(160))
 
 
 def test_a_worker_that_is_killed_costs_nothing(
@@ -160,9 +160,9 @@ def test_a_worker_that_is_killed_costs_nothing(
     _, told = begun.communicate(timeout=280)
     assert begun.returncode == 0, told
     assert re.search(
-        r"parts: 10 of 10, .*, \d+% of the time waiting for photos; people: \d+, by torch on cpu; ", told
+        r"parts: 10 of 10, .*, \d+% of the time waiting for images; people: \d+, by torch on cpu; ", told
     )
-    assert photos_of(rows_in(tmp_path / "out")) == EVERY_PHOTO_ONCE
+    assert images_of(rows_in(tmp_path / "out")) == EVERY_IMAGE_ONCE
     assert without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights) == 0
     assert "all 10 parts were done before" in capsys.readouterr().err
 
@@ -170,9 +170,9 @@ def test_a_worker_that_is_killed_costs_nothing(
 def test_progress_tells_throughput_waiting_and_how_long_it_takes() -> None:
     tally = Tally(parts=10, before=2, started=time.monotonic() - 100)
     for number in range(2):
-        tally.add(Done(number, photos=50, people=60, seconds=40.0, waiting=10.0))
+        tally.add(PartResult(number, images=50, people=60, seconds=40.0, waiting=10.0))
     assert tally.progress() == (
-        "parts: 4 of 10, photos: 100, 1.0 photos/s, 25% of the time waiting for photos, 5 min left"
+        "parts: 4 of 10, images: 100, 1.0 images/s, 25% of the time waiting for images, 5 min left"
     )
 
 
@@ -188,36 +188,36 @@ def test_a_run_that_is_killed_goes_on_where_it_stopped(
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "people").glob("*.parquet")}
     assert 1 <= len(before) < 10
     (tmp_path / "out" / "people" / ".0123.part").write_bytes(b"half of a file")
-    write_pictures(tmp_path / "in" / "new", 0)
-    (tmp_path / "in" / "new" / "late.png").write_bytes(picture(0))
+    write_images(tmp_path / "in" / "new", 0)
+    (tmp_path / "in" / "new" / "late.png").write_bytes(image(0))
     done = bulk(tmp_path / "in", "--output", tmp_path / "out", workers=2)
     assert done.returncode == 0, done.stderr
-    assert f"parts: 11 of 11, photos: {161 - 16 * len(before)}" in done.stderr
-    assert photos_of(rows_in(tmp_path / "out")) == EVERY_PHOTO_ONCE + Counter(["late.png"])
+    assert f"parts: 11 of 11, images: {161 - 16 * len(before)}" in done.stderr
+    assert images_of(rows_in(tmp_path / "out")) == EVERY_IMAGE_ONCE + Counter(["late.png"])
     assert all(path.stat().st_mtime_ns == time_ for path, time_ in before.items())
     assert not list((tmp_path / "out" / "people").glob(".*"))
 
 
 @pytest.mark.slow
 def test_every_kind_of_input_in_one_run(bulk: Command, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "in", 3)
-    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
-    write_shard(tmp_path / "in" / "shard.tar", {f"{number}.png": picture(number) for number in range(4)})
-    table = {"image": [picture(number) for number in range(5)], "id": list("abcde")}
+    write_images(tmp_path / "in", 3)
+    (tmp_path / "in" / "broken.png").write_bytes(b"no image")
+    write_shard(tmp_path / "in" / "shard.tar", {f"{number}.png": image(number) for number in range(4)})
+    table = {"image": [image(number) for number in range(5)], "id": list("abcde")}
     write_parquet(tmp_path / "table.parquet", table)
     inputs = [tmp_path / "in", tmp_path / "*.parquet", "--output", tmp_path / "out", "--name-column", "id"]
     done = bulk(*inputs)
     assert done.returncode == 1
     assert all(line.startswith("rsn: ") for line in done.stderr.splitlines()), done.stderr
-    assert "parts: 3 of 3, photos: 12," in done.stderr
-    assert done.stderr.count("% of the time waiting for photos; people: 12, by torch on cpu; ") == 1
-    assert "1 photos could not be done" in done.stderr
+    assert "parts: 3 of 3, images: 12," in done.stderr
+    assert done.stderr.count("% of the time waiting for images; people: 12, by torch on cpu; ") == 1
+    assert "1 images could not be done" in done.stderr
     folder = f"{tmp_path}/in"
-    assert sorted(row["photo"] for row in rows_in(tmp_path / "out")) == sorted(
+    assert sorted(row["image"] for row in rows_in(tmp_path / "out")) == sorted(
         [*(f"{folder}/{number:04d}.png" for number in range(3)), *"abcde"]
         + [f"{folder}/shard.tar/{number}.png" for number in range(4)]
     )
-    assert [entry["photo"] for entry in unreadable_in(tmp_path / "out")] == [f"{folder}/broken.png"]
+    assert [entry["image"] for entry in unreadable_in(tmp_path / "out")] == [f"{folder}/broken.png"]
     again = bulk(*inputs)
     assert (again.returncode, again.stderr) == (
         0,
@@ -233,7 +233,7 @@ def test_every_kind_of_input_in_one_run(bulk: Command, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cluster_does_the_work(bulk: Command, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "in", 20)
+    write_images(tmp_path / "in", 20)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     head = [

@@ -1,4 +1,4 @@
-"""What inputs mean, how they are cut, and the photos in the parts; no Ray."""
+"""What inputs mean, how they are cut, and the images in the parts; no Ray."""
 
 import gzip
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from bulk_photos import picture, write_parquet, write_pictures, write_shard
+from bulk_images import image, write_images, write_parquet, write_shard
 from rsn.bulk.output import Output
-from rsn.bulk.parts import Columns, Part, pictures_of
+from rsn.bulk.parts import Columns, Part, images_of
 from rsn.bulk.sources import SMALLEST, cut, find_sources
 from rsn.errors import ImageError, RsnError
 
-PHOTOS = {f"{number}.png": picture(number) for number in range(5)}
+IMAGES = {f"{number}.png": image(number) for number in range(5)}
 
 
 def sources_of(*inputs: object, outside: str = "/nowhere", columns: Columns = Columns()) -> list[Part]:  # noqa: B008
@@ -20,21 +20,21 @@ def sources_of(*inputs: object, outside: str = "/nowhere", columns: Columns = Co
 
 
 def read(part: Part, columns: Columns = Columns()) -> dict[str, bytes | str]:  # noqa: B008
-    """Names and bytes of photos, or what was wrong with one."""
+    """Names and bytes of images, or what was wrong with one."""
     found: dict[str, bytes | str] = {}
-    for photo in pictures_of(part, columns):
+    for image in images_of(part, columns):
         try:
-            found[photo.name] = photo.read()
+            found[image.name] = image.read()
         except ImageError as error:
-            found[photo.name] = str(error)
+            found[image.name] = str(error)
     return found
 
 
 def test_folders_are_searched_and_the_rest_is_left(tmp_path: Path) -> None:
-    paths = write_pictures(tmp_path / "in" / "deep", 3)
-    (tmp_path / "in" / "notes.txt").write_text("no photo")
-    (tmp_path / "in" / ".hidden.png").write_bytes(picture(0))
-    write_pictures(tmp_path / "in" / "out" / "people", 1)
+    paths = write_images(tmp_path / "in" / "deep", 3)
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    (tmp_path / "in" / ".hidden.png").write_bytes(image(0))
+    write_images(tmp_path / "in" / "out" / "people", 1)
     folder, glob, url = tmp_path / "in", tmp_path / "in" / "deep" / "*1.png", f"file://{tmp_path}/in/deep"
     found = sources_of(folder, glob, url, outside=Output(f"file://{tmp_path}/in/out").name())
     assert [source.urls[0] for source in found] == [str(path) for path in paths]
@@ -42,21 +42,21 @@ def test_folders_are_searched_and_the_rest_is_left(tmp_path: Path) -> None:
 
 def test_names_with_brackets_are_names_first(tmp_path: Path) -> None:
     path = tmp_path / "a[1].png"
-    path.write_bytes(picture(0))
+    path.write_bytes(image(0))
     assert [source.urls[0] for source in sources_of(path)] == [str(path)]
 
 
 @pytest.mark.parametrize("name", ["", "missing.png", "missing/", "*.png"])
 def test_nothing_there_is_a_sentence(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ImageError, match="there is no picture, tar shard or Parquet file at"):
+    with pytest.raises(ImageError, match="there is no image, tar shard or Parquet file at"):
         sources_of(f"{tmp_path}/{name}")
 
 
-def test_parts_hold_every_photo_once() -> None:
-    sources = [Part("photos", (f"{number}.png",)) for number in range(50)]
+def test_parts_hold_every_image_once() -> None:
+    sources = [Part("images", (f"{number}.png",)) for number in range(50)]
     sources += [Part("tar", ("a.tar",)), Part("parquet", ("a.parquet",), stop=45)]
     parts = cut(sources, size=20, workers=1)
-    files = [url for part in parts if part.kind == "photos" for url in part.urls]
+    files = [url for part in parts if part.kind == "images" for url in part.urls]
     rows = [row for part in parts if part.kind == "parquet" for row in range(part.start, part.stop)]
     assert files == [f"{number}.png" for number in range(50)]
     assert rows == list(range(45))
@@ -64,67 +64,67 @@ def test_parts_hold_every_photo_once() -> None:
     assert all(Part.from_json(part.to_json()) == part for part in parts)
 
 
-def test_few_photos_are_shared_by_many_workers() -> None:
-    sources = [Part("photos", (f"{number}.png",)) for number in range(200)]
+def test_few_images_are_shared_by_many_workers() -> None:
+    sources = [Part("images", (f"{number}.png",)) for number in range(200)]
     assert len(cut(sources, size=1000, workers=2)) == 8
     assert len(cut(sources[: SMALLEST + 1], size=1000, workers=100)) == 2
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_shards_give_their_pictures(tmp_path: Path, packed: bool) -> None:
-    members = {"a.json": b"{}", "./sub/a.png": PHOTOS["0.png"], "b.cls": b"7", "b.jpg": PHOTOS["1.png"]}
+def test_shards_give_their_images(tmp_path: Path, packed: bool) -> None:
+    members = {"a.json": b"{}", "./sub/a.png": IMAGES["0.png"], "b.cls": b"7", "b.jpg": IMAGES["1.png"]}
     path = write_shard(tmp_path / "shard.tar", members)
     if packed:
         path = tmp_path / "shard.tar.gz"
         path.write_bytes(gzip.compress((tmp_path / "shard.tar").read_bytes()))
     assert read(Part("tar", (str(path),))) == {
-        f"{path}/sub/a.png": PHOTOS["0.png"],
-        f"{path}/b.jpg": PHOTOS["1.png"],
+        f"{path}/sub/a.png": IMAGES["0.png"],
+        f"{path}/b.jpg": IMAGES["1.png"],
     }
 
 
 @pytest.mark.parametrize("kept", [0.5, "between two members", 0.0])
 def test_a_shard_that_is_cut_short_says_so(tmp_path: Path, kept: float | str) -> None:
-    path = write_shard(tmp_path / "shard.tar", PHOTOS)
+    path = write_shard(tmp_path / "shard.tar", IMAGES)
     data = path.read_bytes()
-    first = 512 + -(-len(PHOTOS["0.png"]) // 512) * 512  # a header, and blocks of 512 bytes
+    first = 512 + -(-len(IMAGES["0.png"]) // 512) * 512  # a header, and blocks of 512 bytes
     data = data[: first if isinstance(kept, str) else int(kept * len(data))]
     path.write_bytes(data)
     found = read(Part("tar", (str(path),)))
     assert "broken or ends in the middle" in str(found.pop(str(path)))
-    assert all(found[f"{path}/{name}"] == PHOTOS[name] for name in list(PHOTOS)[: len(found)])
+    assert all(found[f"{path}/{name}"] == IMAGES[name] for name in list(IMAGES)[: len(found)])
     assert bool(found) == bool(kept)
 
 
 def test_parquet_of_bytes_is_read_in_slices(tmp_path: Path) -> None:
-    path = write_parquet(tmp_path / "a.parquet", {"image": list(PHOTOS.values()), "id": [7, 8, None, 10, 11]})
+    path = write_parquet(tmp_path / "a.parquet", {"image": list(IMAGES.values()), "id": [7, 8, None, 10, 11]})
     (source,) = sources_of(path)
     assert source.stop == 5
     parts = [Part("parquet", (str(path),), *ends) for ends in [(0, 2), (2, 4), (4, 5)]]
     found = {name: data for part in parts for name, data in read(part, Columns(name="id")).items()}
     assert list(found) == ["7", "8", f"{path}#2", "10", "11"]
-    assert list(found.values()) == list(PHOTOS.values())
+    assert list(found.values()) == list(IMAGES.values())
 
 
 def test_parquet_of_paths_and_of_structs(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "photos", 2)
-    paths = ["photos/0000.png", str(tmp_path / "photos" / "0001.png"), None, "photos/gone.png"]
+    write_images(tmp_path / "images", 2)
+    paths = ["images/0000.png", str(tmp_path / "images" / "0001.png"), None, "images/gone.png"]
     path = write_parquet(tmp_path / "paths.parquet", {"where": paths})
     found = list(read(Part("parquet", (str(path),), 0, 4), Columns("where")).values())
-    assert found[:2] == [picture(0), picture(1)]
+    assert found[:2] == [image(0), image(1)]
     assert "is empty" in str(found[2])
     assert "there is no image" in str(found[3])
-    structs = [{"bytes": PHOTOS["0.png"], "path": "a.png"}]
+    structs = [{"bytes": IMAGES["0.png"], "path": "a.png"}]
     path = write_parquet(tmp_path / "structs.parquet", {"image": structs})
     sources_of(path)
-    assert list(read(Part("parquet", (str(path),), 0, 1)).values()) == [PHOTOS["0.png"]]
+    assert list(read(Part("parquet", (str(path),), 0, 1)).values()) == [IMAGES["0.png"]]
 
 
 @pytest.mark.parametrize(
     ("columns", "text"),
     [
         ({"imagee": [b"a"]}, r"no column of .*a.parquet named 'image'; did you mean imagee"),
-        ({"image": [1.5]}, "column 'image' holds double; photos are bytes"),
+        ({"image": [1.5]}, "column 'image' holds double; images are bytes"),
     ],
 )
 def test_parquet_without_the_column_is_a_sentence(
@@ -152,13 +152,13 @@ def test_urls_that_nobody_can_open_are_a_sentence(url: str, text: str) -> None:
 def test_stores_are_read_and_written_by_url() -> None:
     """fsspec's memory, which is a store that knows folders and globs as S3 does."""
     store = fsspec.filesystem("memory")
-    for name, data in PHOTOS.items():
-        store.pipe_file(f"/bucket/photos/{name}", data)
-    for given in ("memory://bucket/photos", "memory://bucket/*/*.png"):
+    for name, data in IMAGES.items():
+        store.pipe_file(f"/bucket/images/{name}", data)
+    for given in ("memory://bucket/images", "memory://bucket/*/*.png"):
         found = sources_of(given, outside="memory://bucket/out")
-        assert [source.urls[0] for source in found] == [f"memory:///bucket/photos/{name}" for name in PHOTOS]
-    assert list(read(Part("photos", tuple(source.urls[0] for source in found))).values()) == list(
-        PHOTOS.values()
+        assert [source.urls[0] for source in found] == [f"memory:///bucket/images/{name}" for name in IMAGES]
+    assert list(read(Part("images", tuple(source.urls[0] for source in found))).values()) == list(
+        IMAGES.values()
     )
     folder = Output("memory://bucket/out")
     assert (folder.names("people"), folder.read("people/a")) == ([], b"")

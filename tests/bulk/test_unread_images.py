@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bulk_photos import picture, write_shard
-from rsn.bulk.parts import Columns, Part, pictures_of
+from bulk_images import image, write_shard
+from rsn.bulk.parts import Columns, Part, images_of
 from rsn.bulk.sources import find_sources
 from rsn.errors import ImageError, RsnWarning
 
@@ -16,7 +16,7 @@ LEFT_OUT = r"2 files that look like images are left out: b\.jxl, d\.CR2;"
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "deep").mkdir()
     for name in ("a.png", "b.jxl", "c.HEIC", "deep/d.CR2", "e.jfif", "notes.txt", ".f.jxl"):
-        (tmp_path / name).write_bytes(picture(0))
+        (tmp_path / name).write_bytes(image(0))
     return tmp_path
 
 
@@ -30,16 +30,16 @@ def test_a_folder_names_what_is_not_read(folder: Path, pattern: str) -> None:
 def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").touch()
     with pytest.raises(
-        ImageError, match=r"there is no picture.*, but 1 file that looks like an image is left out: a.jxl"
+        ImageError, match=r"there is no image.*, but 1 file that looks like an image is left out: a.jxl"
     ):
         find_sources([str(tmp_path)], Columns(), outside="/nowhere")
 
 
 def test_a_shard_has_a_row_for_every_image_that_is_not_read(tmp_path: Path) -> None:
-    members = {"a.png": picture(0), "b.jxl": b"x", "b.json": b"{}", "c.heic": b"x", "._d.jxl": b"x"}
+    members = {"a.png": image(0), "b.jxl": b"x", "b.json": b"{}", "c.heic": b"x", "._d.jxl": b"x"}
     shard = write_shard(tmp_path / "s.tar", members)
-    found = {Path(one.name).name: one for one in pictures_of(Part("tar", (str(shard),)), Columns())}
+    found = {Path(one.name).name: one for one in images_of(Part("tar", (str(shard),)), Columns())}
     assert list(found) == ["a.png", "b.jxl", "c.heic"]
-    assert found["a.png"].read() == picture(0)
+    assert found["a.png"].read() == image(0)
     with pytest.raises(ImageError, match=r"s\.tar/b\.jxl is an image of a kind that is not read; convert it"):
         found["b.jxl"].read()

@@ -34,12 +34,12 @@ def given(folder: Path, boxes: str = "boxes.json") -> list[object]:
 def test_evaluate_does_the_others_and_counts_bad_boxes(
     folder: Path, random_weights: Path, tmp_path: Path
 ) -> None:
-    files = ["--json", tmp_path / "figures.json", "--results", tmp_path / "results.json"]
+    files = ["--json", tmp_path / "metrics.json", "--results", tmp_path / "results.json"]
     done = rsn("evaluate", random_weights, *given(folder), *files)
     assert done.returncode == 0, done.stderr
     assert "left out: 1 with a score that is no finite number" in done.stderr
     assert "rsn: boxes left out: 1 outside the image" in done.stderr
-    assert json.loads((tmp_path / "figures.json").read_text())["left_out"] == {
+    assert json.loads((tmp_path / "metrics.json").read_text())["skipped"] == {
         "with a score that is no finite number": 1,
         "outside the image": 1,
     }
@@ -135,7 +135,7 @@ def test_nobody_annotated_is_a_sentence_before_the_network_runs(
         done = rsn(*command, *options)
         assert done.returncode == 1
         assert says in done.stderr
-        assert "engine:" not in done.stderr
+        assert "backend:" not in done.stderr
         assert done.stdout == ""
 
 
@@ -168,17 +168,17 @@ def test_score_leaves_bad_results_out_and_counts_them(folder: Path, tmp_path: Pa
         results[0] | {"category_id": 2},
     ]
     name = write(folder, "mixed.json", [*results, *bad])
-    files = ["--annotations", folder / "people.json", "--json", tmp_path / "figures.json", "--parts"]
+    files = ["--annotations", folder / "people.json", "--json", tmp_path / "metrics.json", "--parts"]
     done = rsn("score", folder / name, *files)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("left out") == 1
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert figures["figures"]["AP"] == pytest.approx(1)
-    assert sum(figures["results_left_out"].values()) == 3
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["metrics"]["AP"] == pytest.approx(1)
+    assert sum(metrics["results_left_out"].values()) == 3
 
 
 def test_an_empty_submission_is_not_in_order(tmp_path: Path) -> None:
-    from rsn.evaluation.submission import write_testdev
+    from rsn.evaluation.coco_submission import write_testdev
 
     write_testdev([], tmp_path / "out.zip", algorithm="rsn")
     done = rsn("submit", "check", tmp_path / "out.zip")

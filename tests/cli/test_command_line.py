@@ -16,18 +16,18 @@ from PIL import Image as Pillow
 
 from command import WHOLE, rsn, rsn_process
 from rsn import create_model
-from rsn.networks.card import Card
-from rsn.networks.weights import save_weights
 from rsn.skeletons import MPII_16
+from rsn.weights.loading import save_weights
+from rsn.weights.metadata import ModelMetadata
 
 
-def test_help_lists_the_verbs() -> None:
+def test_help_lists_the_subcommands() -> None:
     done = rsn("--help")
     assert done.returncode == 0
-    assert all(verb in done.stdout for verb in ("predict", "evaluate", "train", "models", "data"))
+    assert all(subcommand in done.stdout for subcommand in ("predict", "evaluate", "train", "models", "data"))
 
 
-def test_the_command_line_starts_without_what_only_its_verbs_need() -> None:
+def test_the_command_line_starts_without_what_only_its_subcommands_need() -> None:
     """What keeps `rsn --help` fast."""
     assert not imported_by("rsn.cli") & {"torch", "numpy", "cv2", "lightning", "pydantic"}
 
@@ -45,27 +45,27 @@ def imported_by(module: str) -> set[str]:
     )
 
 
-def test_predict_writes_pictures_and_results(photo: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_predict_writes_images_and_results(image: Path, random_weights: Path, tmp_path: Path) -> None:
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"good.png": [[5, 5, 40, 60], [20, 10, 45, 70, 0.5]]}))
     out = tmp_path / "new" / "out"
-    done = rsn("predict", photo, "--model", random_weights, "--boxes", boxes, "--output", out, "--json")
+    done = rsn("predict", image, "--model", random_weights, "--boxes", boxes, "--output", out, "--json")
     assert done.returncode == 0, done.stderr
     entries = json.loads((out / "poses.json").read_text())
     assert json.loads(done.stdout) == entries
     assert [entry["bbox"] for entry in entries] == [[5, 5, 40, 60], [20, 10, 45, 70]]
     assert [len(entry["keypoints"]) for entry in entries] == [51, 51]
-    assert entries[0]["file_name"] == str(photo)
-    assert entries[0]["joint_names"][9] == "left_wrist"
-    drawn, original = cv2.imread(str(out / "good_poses.jpg")), cv2.imread(str(photo))
+    assert entries[0]["file_name"] == str(image)
+    assert entries[0]["keypoint_names"][9] == "left_wrist"
+    drawn, original = cv2.imread(str(out / "good_poses.jpg")), cv2.imread(str(image))
     assert drawn.shape == original.shape
-    assert "people: 2, photos: 1" in done.stderr
+    assert "people: 2, images: 1" in done.stderr
 
 
-def test_a_folder_and_photos_of_one_name(photo: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_a_folder_and_images_of_one_name(image: Path, random_weights: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "same.png").write_bytes(photo.read_bytes())
+        (tmp_path / folder / "same.png").write_bytes(image.read_bytes())
     done = rsn(
         "predict",
         tmp_path / "a",
@@ -80,17 +80,17 @@ def test_a_folder_and_photos_of_one_name(photo: Path, random_weights: Path, tmp_
     assert {path.name for path in tmp_path.glob("*.jpg")} == {"same_poses.jpg", "same_poses_2.jpg"}
 
 
-def test_evaluate_prints_and_writes_the_ten_figures(
+def test_evaluate_prints_and_writes_the_ten_metrics(
     people_json: Path, random_weights: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "figures.json"
+    out = tmp_path / "metrics.json"
     done = rsn(
         "evaluate", random_weights, "--dataset", "coco", "--annotations", people_json,
         "--images", people_json.parent / "images", "--boxes", "gt", "--flip", "--json", out,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     document = json.loads(out.read_text())
-    assert list(document["figures"]) == [
+    assert list(document["metrics"]) == [
         "AP",
         "AP50",
         "AP75",
@@ -104,7 +104,7 @@ def test_evaluate_prints_and_writes_the_ten_figures(
     ]
     assert document["boxes"] == "gt"
     assert "AP" in done.stdout
-    assert "boxes: the labelled ones" in done.stderr
+    assert "boxes: the labeled ones" in done.stderr
 
 
 def test_train_and_preview_from_a_recipe(people_json: Path, tmp_path: Path) -> None:
@@ -119,10 +119,10 @@ def test_train_and_preview_from_a_recipe(people_json: Path, tmp_path: Path) -> N
     settings = [
         "--set",
         "compute.workers=0",
-        "validate_every=1",
+        "val_interval=1",
         "--set",
-        "optimisation.steps=1",
-        "optimisation.batch_size=2",
+        "optimization.steps=1",
+        "optimization.batch_size=2",
     ]
     trained = rsn("train", recipe, *settings)
     assert trained.returncode == 0, trained.stderr
@@ -145,7 +145,7 @@ def _missing(folder: Path) -> Path:
 
 def _text(folder: Path) -> Path:
     path = folder / "text.jpg"
-    path.write_text("not a photo")
+    path.write_text("not an image")
     return path
 
 
@@ -174,27 +174,27 @@ def _empty(folder: Path) -> Path:
     ("bad", "says"),
     [
         (_missing, "no image at"),
-        (_text, "not a picture"),
+        (_text, "not an image"),
         (_truncated, "ends in the middle"),
         (_one_pixel, "only 1 x 1 pixels"),
         (_empty, "empty file"),
     ],
 )
-def test_a_bad_photo_is_one_sentence_and_the_others_are_done(
-    photo: Path, random_weights: Path, tmp_path: Path, bad: Callable[[Path], Path], says: str
+def test_a_bad_image_is_one_sentence_and_the_others_are_done(
+    image: Path, random_weights: Path, tmp_path: Path, bad: Callable[[Path], Path], says: str
 ) -> None:
     out = tmp_path / "out"
-    done = rsn("predict", bad(tmp_path), photo, *WHOLE, "--model", random_weights, "--output", out)
+    done = rsn("predict", bad(tmp_path), image, *WHOLE, "--model", random_weights, "--output", out)
     assert done.returncode == 1
     about = [line for line in done.stderr.splitlines() if says in line]
     assert len(about) == 1
     assert len(done.stderr.splitlines()) == 3  # the sentence, what was done, how many were not
     assert "Traceback" not in done.stderr
-    assert [entry["file_name"] for entry in json.loads((out / "poses.json").read_text())] == [str(photo)]
+    assert [entry["file_name"] for entry in json.loads((out / "poses.json").read_text())] == [str(image)]
     assert [path.name for path in out.iterdir() if path.suffix != ".json"] == ["good_poses.jpg"]
 
 
-def _grey(folder: Path) -> Path:
+def _gray(folder: Path) -> Path:
     cv2.imwrite(str(folder / "p.png"), np.full((60, 50), 90, np.uint8))
     return folder / "p.png"
 
@@ -234,7 +234,7 @@ def _turned(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("unusual", "shape"),
     [
-        (_grey, (60, 50)),
+        (_gray, (60, 50)),
         (_sixteen_bit, (60, 50)),
         (_alpha, (60, 50)),
         (_palette, (60, 50)),
@@ -243,7 +243,7 @@ def _turned(folder: Path) -> Path:
         (_turned, (60, 50)),
     ],
 )
-def test_unusual_photos_are_done(
+def test_unusual_images_are_done(
     random_weights: Path, tmp_path: Path, unusual: Callable[[Path], Path], shape: tuple[int, int]
 ) -> None:
     done = rsn("predict", unusual(tmp_path), *WHOLE, "--model", random_weights, "--output", tmp_path)
@@ -291,12 +291,12 @@ def _no_sources(folder: Path) -> list[object]:
     ],
 )
 def test_a_mistake_is_one_sentence(
-    photo: Path, random_weights: Path, tmp_path: Path, arguments: Callable[[Path], list[object]], says: str
+    image: Path, random_weights: Path, tmp_path: Path, arguments: Callable[[Path], list[object]], says: str
 ) -> None:
     out = tmp_path / "out"
     given = arguments(tmp_path)
     model = [] if "--model" in given else ["--model", random_weights]
-    done = rsn("predict", photo, *given, *model, "--output", out)
+    done = rsn("predict", image, *given, *model, "--output", out)
     assert done.returncode == 1
     assert says in done.stderr
     assert len(done.stderr.splitlines()) <= 2
@@ -325,10 +325,10 @@ def test_bad_annotations_are_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_weights_of_another_body_are_one_sentence(people_json: Path, tmp_path: Path) -> None:
+def test_weights_of_another_skeleton_are_one_sentence(people_json: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    card = Card("res18", skeleton=MPII_16, input_size=(64, 64))
-    save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_joints=16), card, half=True)
+    metadata = ModelMetadata("res18", skeleton=MPII_16, input_size=(64, 64))
+    save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_keypoints=16), metadata, half=True)
     images = people_json.parent / "images"
     done = rsn("evaluate", tmp_path / "mpii.safetensors", "--annotations", people_json, "--images", images)
     assert done.returncode == 1
@@ -337,7 +337,7 @@ def test_weights_of_another_body_are_one_sentence(people_json: Path, tmp_path: P
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_full_disk_leaves_nothing_half_written(photo: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_half_written(image: Path, random_weights: Path, tmp_path: Path) -> None:
     def no_room() -> None:
         import signal
 
@@ -347,7 +347,7 @@ def test_a_full_disk_leaves_nothing_half_written(photo: Path, random_weights: Pa
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 
     given = [*WHOLE, "--model", random_weights, "--output", tmp_path / "out"]
-    done = rsn_process("predict", photo, *given, preexec_fn=no_room)
+    done = rsn_process("predict", image, *given, preexec_fn=no_room)
     assert done.returncode == 1
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr
@@ -355,8 +355,8 @@ def test_a_full_disk_leaves_nothing_half_written(photo: Path, random_weights: Pa
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_to(photo: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_to(image: Path, random_weights: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    done = rsn("predict", photo, "--model", random_weights, "--output", tmp_path / "out")
+    done = rsn("predict", image, "--model", random_weights, "--output", tmp_path / "out")
     assert done.returncode == 1
     assert "cannot make the folder" in done.stderr

@@ -14,7 +14,7 @@ INSTALL = Path(__file__).parents[2] / "docs" / "install.md"
 BASH = """
 source ~/.local/share/bash-completion/completions/rsn
 complete -p rsn
-for line in 'rsn ex' 'rsn export m --for' 'rsn predict --engine openv' 'rsn models sh' 'rsn predict pho'; do
+for line in 'rsn ex' 'rsn export m --for' 'rsn predict --backend openv' 'rsn models sh' 'rsn predict pho'; do
     COMP_WORDS=($line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
     _tyro_rsn
     echo "${#COMPREPLY[@]} ${COMPREPLY[*]}"
@@ -26,7 +26,7 @@ zpty shell "PS1= zsh -f"
 zpty -w shell 'fpath=(~/.zfunc $fpath); autoload -Uz compinit; compinit -u; bindkey "^I" complete-word'
 zpty -w shell 'show() { print -r "<$BUFFER>"; BUFFER= }; zle -N show; bindkey "^X" show; echo "re"ady'
 zpty -r shell answer '*ready*'
-for line in 'rsn ex' 'rsn export m --for' 'rsn predict --engine openvino-' 'rsn models sh' 'rsn predict pho'; do
+for line in 'rsn ex' 'rsn export m --for' 'rsn predict --backend openvino-' 'rsn models sh' 'rsn predict pho'; do
     zpty -w -n shell "$line"$'\t\x18'
     zpty -r shell answer '*<*>*'
     print -r - "${${answer##*<}%%>*}"
@@ -34,7 +34,7 @@ done
 zpty -d shell
 """
 FISH = """
-for line in 'rsn ex' 'rsn export m --for' 'rsn predict --engine openvino-' 'rsn models sh' 'rsn predict pho'
+for line in 'rsn ex' 'rsn export m --for' 'rsn predict --backend openvino-' 'rsn models sh' 'rsn predict pho'
     complete -C $line
 end
 """
@@ -49,7 +49,7 @@ def ask(folder: Path, shell: str, question: str) -> list[str]:
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m rsn "$@"\n')
     command.chmod(0o755)
-    (folder / "photo.jpg").touch()
+    (folder / "image.jpg").touch()
     path = f"{command.parent}:{os.environ['PATH']}"
     environment = os.environ | {"HOME": str(folder), "PATH": path}
     environment.pop("XDG_CONFIG_HOME", None)
@@ -65,7 +65,7 @@ def ask(folder: Path, shell: str, question: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_bash_completes_verbs_options_and_choices_and_leaves_files_to_itself(tmp_path: Path) -> None:
+def test_bash_completes_subcommands_options_and_choices_and_leaves_files_to_itself(tmp_path: Path) -> None:
     assert ask(tmp_path, "bash", BASH) == [
         "complete -o default -F _tyro_rsn rsn",  # default: where it has no answer, names of files
         "1 export",
@@ -76,16 +76,16 @@ def test_bash_completes_verbs_options_and_choices_and_leaves_files_to_itself(tmp
     ]
 
 
-def test_zsh_completes_verbs_options_choices_and_files(tmp_path: Path) -> None:
+def test_zsh_completes_subcommands_options_choices_and_files(tmp_path: Path) -> None:
     assert [line.strip() for line in ask(tmp_path, "zsh", ZSH)] == [
         "rsn export",
         "rsn export m --format",
-        "rsn predict --engine openvino-bf16",
+        "rsn predict --backend openvino-bf16",
         "rsn models show",
-        "rsn predict photo.jpg",
+        "rsn predict image.jpg",
     ]
 
 
-def test_fish_completes_verbs_options_choices_and_files(tmp_path: Path) -> None:
+def test_fish_completes_subcommands_options_choices_and_files(tmp_path: Path) -> None:
     answers = [line.partition("\t")[0] for line in ask(tmp_path, "fish", FISH)]  # a description follows
-    assert answers == ["export", "--format", "openvino-bf16", "show", "photo.jpg"]
+    assert answers == ["export", "--format", "openvino-bf16", "show", "image.jpg"]

@@ -1,4 +1,4 @@
-"""rsn data check and preview, and people's own bodies from data to figures, through the real command."""
+"""rsn data check and preview, and people's own skeletons from data to metrics, through the real command."""
 
 import base64
 import json
@@ -13,13 +13,13 @@ import yaml
 
 from command import rsn
 from people_on_disk import write_people
-from rsn.networks.weights import load_card
-from rsn.skeletons import from_joint_names
+from rsn.skeletons import skeleton_from_names
+from rsn.weights.loading import load_metadata
 
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """Four pictures, of which one is absent; one person has a joint outside."""
+    """Four images, of which one is absent; one person has a keypoint outside."""
     path = write_people(tmp_path / "broken")
     document = json.loads(path.read_text())
     document["annotations"][0]["keypoints"][:2] = [500, 500]
@@ -38,7 +38,7 @@ def test_check_exits_with_1_where_there_are_errors(broken: Path, people_json: Pa
     assert "image 2 (<b>gone.png)" in done.stdout
     report = json.loads((tmp_path / "new/report.json").read_text())
     assert report["errors"] == 2
-    assert [finding["ids"] for finding in report["findings"] if finding["level"] == "error"] == [[2], [1]]
+    assert [issue["ids"] for issue in report["findings"] if issue["level"] == "error"] == [[2], [1]]
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_how_it_cannot_be_asked(tmp_path: Path, arguments: tuple[str, ...], says
 
 
 class Page(HTMLParser):
-    """What a page loads, its pictures, and its text."""
+    """What a page loads, its images, and its text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.tags: list[str] = []
-        self.pictures: list[np.ndarray] = []
+        self.images: list[np.ndarray] = []
         self.loads: list[str] = []
         self.text = ""
         self.feed(path.read_text())
@@ -77,7 +77,7 @@ class Page(HTMLParser):
         address = given.get("src") or given.get("href") or ""
         if address.startswith("data:image/jpeg;base64,"):
             data = base64.b64decode(address.partition(",")[2])
-            self.pictures.append(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+            self.images.append(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
         elif address:
             self.loads.append(address)
 
@@ -92,14 +92,14 @@ def test_the_page_shows_what_was_found(broken: Path, tmp_path: Path) -> None:
     page = Page(tmp_path / "out/page.html")
     assert page.loads == []
     assert not {"script", "link", "iframe", "b>gone.png"} & set(page.tags)
-    assert "pictures that are not in the folder" in page.text
+    assert "images that are not in the folder" in page.text
     assert "<b>gone.png" in page.text
-    assert "joints marked visible that lie outside the picture: annotation 1" in page.text
-    assert len(page.pictures) in (
+    assert "keypoints marked visible that lie outside the image: annotation 1" in page.text
+    assert len(page.images) in (
         3,
         4,
     )  # one of those with findings is absent, and may be among the three at random
-    assert {picture.shape for picture in page.pictures} == {(360, 480, 3)}
+    assert {image.shape for image in page.images} == {(360, 480, 3)}
     again = rsn("data", "preview", broken, *given[:-1], tmp_path / "again.html")
     assert again.returncode == 0
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "out/page.html").read_bytes()
@@ -110,30 +110,30 @@ def test_the_page_of_a_recipe(recipe_file: Path, broken: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     page = Page(tmp_path / "page.html")
     assert page.text.count("people.json: 8 people") == 1  # trained on and validated with: one set
-    assert page.pictures[0].shape == (64, 6 * 2 * 64, 3)
-    assert len(page.pictures) == 3
+    assert page.images[0].shape == (64, 6 * 2 * 64, 3)
+    assert len(page.images) == 3
     stops = ("--set", f"train=[{{annotations: {broken}, images: {broken.parent / 'images'}}}]")
     done = rsn("data", "preview", recipe_file, *stops, "--output", tmp_path / "stops.html")
     assert done.returncode == 0, done.stderr
     text = Page(tmp_path / "stops.html").text
     assert "Training stops: " in text
-    assert "1 of 4 pictures are missing" in text
+    assert "1 of 4 images are missing" in text
     assert "8 people in 4 images (coco_17); 2 errors" in text
 
 
 CLIMBER = """
 name: climber
-joints: [Head, LWrist, RWrist, "Left Ankle", "Right Ankle"]
+keypoints: [Head, LWrist, RWrist, "Left Ankle", "Right Ankle"]
 limbs: [[Head, LWrist], [Head, RWrist], [Left Ankle, Right Ankle]]
 """
 
 
 @pytest.fixture
 def climbers(tmp_path: Path) -> Path:
-    """People of a body of their own: nothing but numbers in the annotations, the names in climber.yaml beside them."""
-    joints = ["head", "left_wrist", "right_wrist", "left_ankle", "right_ankle"]
-    body = from_joint_names("climber", joints, [(0, 1), (0, 2), (3, 4)])
-    path = write_people(tmp_path / "climbers", body=body, seed=1)
+    """People of a skeleton of their own: nothing but numbers in the annotations, the names in climber.yaml beside them."""
+    keypoints = ["head", "left_wrist", "right_wrist", "left_ankle", "right_ankle"]
+    skeleton = skeleton_from_names("climber", keypoints, [(0, 1), (0, 2), (3, 4)])
+    path = write_people(tmp_path / "climbers", skeleton=skeleton, seed=1)
     document = json.loads(path.read_text())
     document["categories"] = [{"id": 7, "name": "climber"}]
     for entry in document["annotations"]:
@@ -144,7 +144,7 @@ def climbers(tmp_path: Path) -> Path:
     return path
 
 
-def test_two_bodies_train_together_and_are_measured(
+def test_two_skeletons_train_together_and_are_measured(
     climbers: Path, people_json: Path, recipe_file: Path, tmp_path: Path
 ) -> None:
     own = {
@@ -157,14 +157,14 @@ def test_two_bodies_train_together_and_are_measured(
     trained = rsn("train", tmp_path / "both.yaml")
     assert trained.returncode == 0, trained.stderr
     assert "training   16 people in 8 images (climber)" in trained.stderr
-    assert "8 people without a box, who get one around their joints" in trained.stderr
+    assert "8 people without a box, who get one around their keypoints" in trained.stderr
     assert "8 people without an area, who get 0.53 x that of the box" in trained.stderr
     assert "has no sigmas" in trained.stderr
-    assert "COCO's for 4 joints of the same name and 0.05 for head" in trained.stderr
+    assert "COCO's for 4 keypoints of the same name and 0.05 for head" in trained.stderr
     weights = tmp_path / "run/best.safetensors"
-    card = load_card(weights)
-    assert card.skeleton.joints == ("Head", "LWrist", "RWrist", "Left Ankle", "Right Ankle")
-    assert card.skeleton.mirror == (0, 2, 1, 4, 3)
+    metadata = load_metadata(weights)
+    assert metadata.skeleton.keypoint_names == ("Head", "LWrist", "RWrist", "Left Ankle", "Right Ankle")
+    assert metadata.skeleton.flip == (0, 2, 1, 4, 3)
     given = ("--annotations", climbers, "--skeleton", climbers.parent / "climber.yaml")
     files = ("--json", tmp_path / "a.json", "--results", tmp_path / "results.json")
     measured = rsn("evaluate", weights, *given, "--images", climbers.parent / "images", "--parts", *files)
@@ -174,23 +174,25 @@ def test_two_bodies_train_together_and_are_measured(
     scored = rsn("score", tmp_path / "results.json", *given, "--parts", "--json", tmp_path / "b.json")
     assert scored.returncode == 0, scored.stderr
     ours, anybodys = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
-    assert ours["figures"] == anybodys["figures"]
+    assert ours["metrics"] == anybodys["metrics"]
     assert set(ours["parts"]) == {"head", "wrists", "ankles"}
 
 
-def test_a_body_that_shares_no_joint_is_refused(people_json: Path, recipe_file: Path, tmp_path: Path) -> None:
-    dogs = write_people(tmp_path / "dogs", body=from_joint_names("dog", ["paw", "tail"], [(0, 1)]))
+def test_a_skeleton_that_shares_no_keypoint_is_refused(
+    people_json: Path, recipe_file: Path, tmp_path: Path
+) -> None:
+    dogs = write_people(tmp_path / "dogs", skeleton=skeleton_from_names("dog", ["paw", "tail"], [(0, 1)]))
     source = f"{{annotations: {dogs}, images: {dogs.parent / 'images'}}}"
     done = rsn("train", recipe_file, "--set", f"train=[{source}]", f"output={tmp_path / 'run'}")
     assert done.returncode == 1
-    assert "have no joint of the same name; are these annotations of another data set?" in done.stderr
+    assert "have no keypoint of the same name; are these annotations of another data set?" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_a_skeleton_with_a_mistake_is_a_sentence(climbers: Path, tmp_path: Path) -> None:
-    body = climbers.parent / "climber.yaml"
-    body.write_text(CLIMBER.replace("[[Head, LWrist]", "[[Heda, LWrist]"))
-    done = rsn("data", "check", climbers, "--images", climbers.parent / "images", "--skeleton", body)
+    skeleton = climbers.parent / "climber.yaml"
+    skeleton.write_text(CLIMBER.replace("[[Head, LWrist]", "[[Heda, LWrist]"))
+    done = rsn("data", "check", climbers, "--images", climbers.parent / "images", "--skeleton", skeleton)
     assert done.returncode == 1
-    assert done.stderr == f"rsn: {body}: limbs: there is no joint 'Heda'; did you mean Head?\n"
+    assert done.stderr == f"rsn: {skeleton}: limbs: there is no keypoint 'Heda'; did you mean Head?\n"

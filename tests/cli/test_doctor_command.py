@@ -15,14 +15,14 @@ from rsn.doctor import EXTRAS, examine, libraries_of
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-def test_it_tells_versions_devices_engines_and_extras() -> None:
+def test_it_tells_versions_devices_backends_and_extras() -> None:
     done = rsn("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"+ rsn          {__version__}, Python 3.")
-    for topic in ("libraries", "cpu", "cuda", "engines", "cache"):
+    for topic in ("libraries", "cpu", "cuda", "backends", "cache"):
         assert any(line[2:].startswith(topic) for line in lines), topic
-    assert "auto takes" in next(line for line in lines if "engines" in line)
+    assert "auto takes" in next(line for line in lines if "backends" in line)
 
 
 def test_extras_are_those_of_the_package() -> None:
@@ -49,7 +49,7 @@ def test_what_an_extra_would_add_is_named(tmp_path: Path) -> None:
 
 def test_nothing_is_known_of_extras_of_what_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rsn.doctor.DISTRIBUTION", "surely-not-installed")
-    told = {finding.topic: finding for finding in examine()}
+    told = {issue.topic: issue for issue in examine()}
     assert not told["extras"].ok
     with pytest.raises(ModuleNotFoundError):
         libraries_of("train")

@@ -16,7 +16,7 @@ pytest.importorskip("hotcoco")
 
 
 def detections(people: dict[str, Any]) -> list[dict[str, Any]]:
-    """A detector's file: everybody once, a weak box, a dog, and a box in a picture of another set."""
+    """A detector's file: everybody once, a weak box, a dog, and a box in an image of another set."""
     found = [
         {"image_id": person["image_id"], "category_id": 1, "bbox": person["bbox"], "score": 0.9}
         for person in people["annotations"]
@@ -50,12 +50,12 @@ def given(crowd: Path) -> list[object]:
 
 
 def test_what_is_left_out_is_told(crowd: Path, random_weights: Path, tmp_path: Path) -> None:
-    files = ["--json", tmp_path / "figures.json", "--results", tmp_path / "results.json"]
+    files = ["--json", tmp_path / "metrics.json", "--results", tmp_path / "results.json"]
     options = ["--box-threshold", 0.1, "--parts", "--nms", "oks"]
     done = rsn("evaluate", random_weights, *given(crowd), *options, *files)
     assert done.returncode == 0, done.stderr
-    document = json.loads((tmp_path / "figures.json").read_text())
-    assert document["left_out"] == {
+    document = json.loads((tmp_path / "metrics.json").read_text())
+    assert document["skipped"] == {
         "of another category": 1, "with a score below 0.1": 1,
         "less than a pixel wide or high": 1,
         "of images that are not in the data set": 1,
@@ -101,7 +101,7 @@ def test_several_processes_find_what_one_finds(
     assert done.stderr.count("rsn: boxes:") == 1
 
 
-def test_a_category_by_another_number_and_pictures_by_their_other_name(
+def test_a_category_by_another_number_and_images_by_their_other_name(
     crowd: Path, random_weights: Path, tmp_path: Path
 ) -> None:
     document = json.loads(crowd.read_text())

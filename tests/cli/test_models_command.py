@@ -38,17 +38,17 @@ def test_a_model_is_described(name: str, says: list[str], tmp_path: Path) -> Non
     assert [text for text in says if text not in done.stdout] == []
 
 
-def test_convert_then_predict(photo: Path, tmp_path: Path) -> None:
+def test_convert_then_predict(image: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.save({"state_dict": create_model("rsn18", refine="last").state_dict()}, tmp_path / "w.pth")
     converted = tmp_path / "w.safetensors"
     done = rsn("models", "convert", tmp_path / "w.pth", converted, "--input-size", 64, 64, "--half")
     assert done.returncode == 0, done.stderr
-    assert "rsn18 with refine machines (last), coco_17 (17 joints), input 64x64" in done.stderr
+    assert "rsn18 with refine machines (last), coco_17 (17 keypoints), input 64x64" in done.stderr
     for model in (converted, tmp_path / "w.pth"):
-        done = rsn("predict", photo, *WHOLE, "--model", model, "--engine", "torch", "--output", tmp_path)
+        done = rsn("predict", image, *WHOLE, "--model", model, "--backend", "torch", "--output", tmp_path)
         assert done.returncode == 0, done.stderr
-        assert ("has no model card" in done.stderr) == (model.suffix == ".pth")
+        assert ("has no model metadata" in done.stderr) == (model.suffix == ".pth")
         assert "Warning" not in done.stderr
 
 
@@ -59,7 +59,7 @@ def test_an_ensemble_is_evaluated(people_json: Path, random_weights: Path, tmp_p
     twice = rsn("evaluate", random_weights, random_weights, *options, *arguments, tmp_path / "twice.json")
     assert twice.returncode == 0, twice.stderr
     documents = [json.loads((tmp_path / name).read_text()) for name in ("alone.json", "twice.json")]
-    assert documents[0]["figures"] == documents[1]["figures"]
+    assert documents[0]["metrics"] == documents[1]["metrics"]
     assert documents[1]["models"] == [str(random_weights)] * 2
     assert alone.stdout == twice.stdout
 
@@ -78,7 +78,7 @@ def test_an_ensemble_is_evaluated(people_json: Path, random_weights: Path, tmp_p
         (["convert", "page.pth", "out.safetensors"], "page.pth: is a web page"),
         (["convert", "cut.pth", "out.safetensors"], "cut.pth: holds no weights that can be read"),
         (["convert", "hostile.pth", "out.safetensors"], "hostile.pth: holds more than tensors"),
-        (["convert", "resnet.pth", "out.safetensors"], "finds no joints by itself"),
+        (["convert", "resnet.pth", "out.safetensors"], "finds no keypoints by itself"),
     ],
 )
 def test_a_mistake_about_models_is_one_sentence(

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from command import rsn
-from drawn_detectors import BOXES, Graph, picture, yolox
-from rsn.images import write_image
+from drawn_detectors import BOXES, Graph, image, yolox
+from rsn.io.images import write_image
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     """Two people, and nobody."""
-    folder = tmp_path / "photos"
+    folder = tmp_path / "images"
     folder.mkdir()
-    write_image(folder / "two.png", picture(2))
+    write_image(folder / "two.png", image(2))
     write_image(folder / "nobody.png", np.zeros((50, 60, 3), np.uint8))
     return folder
 
 
-def test_people_are_found_and_nobody_is_nobody(photos: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_people_are_found_and_nobody_is_nobody(images: Path, random_weights: Path, tmp_path: Path) -> None:
     out, detector = tmp_path / "out", yolox(tmp_path / "yolox.onnx")
     given = [
         "--boxes",
@@ -36,21 +36,21 @@ def test_people_are_found_and_nobody_is_nobody(photos: Path, random_weights: Pat
         "--device",
         "cpu",
     ]
-    done = rsn("predict", photos, *given)
+    done = rsn("predict", images, *given)
     assert done.returncode == 0, done.stderr
-    assert "people: 2, photos: 2" in done.stderr
+    assert "people: 2, images: 2" in done.stderr
     entries = json.loads((out / "poses.json").read_text())
     assert {Path(entry["file_name"]).name for entry in entries} == {"two.png"}
     found = sorted(entry["bbox"] for entry in entries)
     np.testing.assert_allclose(found, 2 * BOXES, atol=0.01)
     for entry in entries:
-        joints = np.mean(entry["keypoints"][2::3])
+        keypoints = np.mean(entry["keypoints"][2::3])
         box_score = 0.9 if entry["bbox"][0] < 20 else 0.7
-        assert entry["score"] == pytest.approx(box_score * joints, abs=5e-4)
+        assert entry["score"] == pytest.approx(box_score * keypoints, abs=5e-4)
     assert {path.name for path in out.glob("*.jpg")} == {"two_poses.jpg", "nobody_poses.jpg"}
 
 
-def test_boxes_below_the_least_score_are_left_out(photos: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_boxes_below_the_least_score_are_left_out(images: Path, random_weights: Path, tmp_path: Path) -> None:
     detector = yolox(tmp_path / "yolox.onnx")
     given = [
         "--boxes",
@@ -62,26 +62,26 @@ def test_boxes_below_the_least_score_are_left_out(photos: Path, random_weights: 
         "--output",
         tmp_path / "out",
     ]
-    done = rsn("predict", photos / "two.png", *given, "--box-threshold", 0.8, "--device", "cpu")
-    assert "people: 1, photos: 1" in done.stderr, done.stderr
+    done = rsn("predict", images / "two.png", *given, "--box-threshold", 0.8, "--device", "cpu")
+    assert "people: 1, images: 1" in done.stderr, done.stderr
 
 
-def test_an_unknown_file_is_one_sentence(photos: Path, tmp_path: Path) -> None:
+def test_an_unknown_file_is_one_sentence(images: Path, tmp_path: Path) -> None:
     graph = Graph()
     graph.node("GlobalAveragePool", "images", output="pooled")
     detector = graph.save(tmp_path / "other.onnx", ["pooled"])
-    done = rsn("predict", photos, "--boxes", "detect", "--detector", detector, "--output", tmp_path / "out")
+    done = rsn("predict", images, "--boxes", "detect", "--detector", detector, "--output", tmp_path / "out")
     assert done.returncode == 1
     assert "other.onnx: its outputs" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_a_hub_that_cannot_be_reached_is_one_sentence(photos: Path, tmp_path: Path) -> None:
+def test_a_hub_that_cannot_be_reached_is_one_sentence(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
     given = ["--boxes", "detect", "--detector", "dfine", "--output", tmp_path / "out"]
-    done = rsn("predict", photos, *given, env=offline)
+    done = rsn("predict", images, *given, env=offline)
     assert done.returncode == 1
     fetched, failed = done.stderr.splitlines()
     assert "ustc-community/dfine-small-coco: is fetched from the Hugging Face hub, once" in fetched
@@ -89,8 +89,8 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(photos: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("option", ["--person-threshold", "--box-threshold"])
-def test_predict_rejects_a_threshold_above_1(photos: Path, tmp_path: Path, option: str) -> None:
-    done = rsn("predict", photos / "two.png", option, 3, "--output", tmp_path / "out", "--device", "cpu")
+def test_predict_rejects_a_threshold_above_1(images: Path, tmp_path: Path, option: str) -> None:
+    done = rsn("predict", images / "two.png", option, 3, "--output", tmp_path / "out", "--device", "cpu")
     assert done.returncode == 1
     name = option[2:].replace("-", "_")
     assert done.stderr.splitlines()[-1] == f"rsn: Invalid {name}: expected a number from 0 to 1, got 3"
@@ -99,13 +99,13 @@ def test_predict_rejects_a_threshold_above_1(photos: Path, tmp_path: Path, optio
 
 @pytest.mark.parametrize("boxes", ["whole", "file"])
 def test_person_threshold_applies_to_given_boxes(
-    photos: Path, random_weights: Path, tmp_path: Path, boxes: str
+    images: Path, random_weights: Path, tmp_path: Path, boxes: str
 ) -> None:
     given = tmp_path / "boxes.json"
     given.write_text('{"two.png": [[0, 0, 40, 40]], "nobody.png": []}')
     options = ["--boxes", boxes if boxes == "whole" else given, "--model", random_weights, "--device", "cpu"]
     for threshold, people in ((0, 1), (1, 0)):
         out = tmp_path / f"out-{threshold}"
-        done = rsn("predict", photos / "two.png", *options, "--person-threshold", threshold, "--output", out)
+        done = rsn("predict", images / "two.png", *options, "--person-threshold", threshold, "--output", out)
         assert done.returncode == 0, done.stderr
         assert len(json.loads((out / "poses.json").read_text())) == people

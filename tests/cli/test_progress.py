@@ -24,5 +24,5 @@ def test_a_terminal_is_told_how_long_it_will_take(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_is_told_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(track(range(3), total=None, unit="photo")) == [0, 1, 2]
+    assert list(track(range(3), total=None, unit="image")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from command import rsn
-from rsn.people import Person
+from rsn.results import Person
 
 
 def test_score_reads_scores_between_0_and_1_as_it_reads_raw_ones(people_json: Path, tmp_path: Path) -> None:
@@ -15,11 +15,11 @@ def test_score_reads_scores_between_0_and_1_as_it_reads_raw_ones(people_json: Pa
     random = np.random.default_rng(0)
     people = []
     for entry in json.loads(people_json.read_text())["annotations"]:
-        joints = np.array(entry["keypoints"], float).reshape(-1, 3)[:, :2]
-        scores, box_score = random.uniform(0.5, 1.5, len(joints)), float(random.uniform(0.2, 1))
-        moved = joints + random.normal(0, 4, joints.shape)
+        keypoints = np.array(entry["keypoints"], float).reshape(-1, 3)[:, :2]
+        scores, box_score = random.uniform(0.5, 1.5, len(keypoints)), float(random.uniform(0.2, 1))
+        moved = keypoints + random.normal(0, 4, keypoints.shape)
         people.append(
-            (entry["image_id"], Person.from_joints(entry["bbox"], moved, scores, box_score=box_score))
+            (entry["image_id"], Person.from_keypoints(entry["bbox"], moved, scores, box_score=box_score))
         )
     printed = []
     for raw in (True, False):

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from command import WHOLE, rsn
-from drawn_detectors import BOXES, picture, yolox
+from drawn_detectors import BOXES, yolox
 from pose_service import Client
 from rsn.cli.serve import Serve
 from rsn.errors import RsnError
 from rsn.serving.limits import Limits
 
 
-def test_it_serves_until_it_is_stopped(random_weights: Path, photo: Path, tmp_path: Path) -> None:
+def test_it_serves_until_it_is_stopped(random_weights: Path, image_file: Path, tmp_path: Path) -> None:
     """The uploads leave no file behind, the working and temporary folders stay empty."""
     code = "from rsn.cli import main; main()"
     places = os.environ | {"TMPDIR": str(tmp_path)}
@@ -41,8 +41,8 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, photo: Path, tmp_pa
             line,
         )
         assert found, line
-        picture = Request(f"{found[1]}/api/people", photo.read_bytes(), {"Content-Type": "image/png"})
-        with urlopen(picture, timeout=60) as answer:
+        request = Request(f"{found[1]}/api/people", image_file.read_bytes(), {"Content-Type": "image/png"})
+        with urlopen(request, timeout=60) as answer:
             assert len(json.load(answer)["people"]) == 1
         with urlopen(found[1], timeout=60) as answer:
             assert b"<title>rsn" in answer.read()
@@ -52,7 +52,7 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, photo: Path, tmp_pa
     assert process.wait(20) == 130
     lines = process.stderr.read().splitlines()
     assert len(lines) == 2
-    assert "a photo is taken as one person; --boxes detect" in lines[0]
+    assert "an image is taken as one person; --boxes detect" in lines[0]
     assert lines[1] == "rsn: stopped"
 
 
@@ -66,8 +66,8 @@ def test_a_detector_finds_the_people(random_weights: Path, tmp_path: Path) -> No
             port = re.search(rb":(\d+);", process.stderr.readline())
             assert port
             client = Client(int(port[1]))
-            assert client.get("/api/models").json["models"][0]["finds_people"] is True
-            found = client.people(png_of(picture(2))).json["people"]
+            assert client.get("/api/models").json["models"][0]["has_detector"] is True
+            found = client.people(png_of(image(2))).json["people"]
             np.testing.assert_allclose(sorted(person["bbox"] for person in found), 2 * BOXES, atol=0.01)
             assert client.people(png_of(np.zeros((50, 60, 3), np.uint8))).json["people"] == []
         finally:
@@ -99,7 +99,7 @@ def test_a_port_in_use(random_weights: Path) -> None:
         (Serve(port=0, detector="none.onnx"), "none.onnx: there is no such detector"),
         (Serve(port=0, boxes="whole", detector="dfine"), "of no use with --boxes whole"),
         (
-            Serve(port=0, engine="torch", limits=Limits(megabytes=-1)),
+            Serve(port=0, backend="torch", limits=Limits(megabytes=-1)),
             "the limit of megabytes must be above 0, not -1",
         ),
     ],

@@ -12,10 +12,10 @@ import torch
 from command import rsn
 from rsn import create_model
 from rsn.errors import AnnotationError
-from rsn.evaluation.submission import check_testdev, write_testdev
-from rsn.networks.card import Card
-from rsn.networks.weights import save_weights
+from rsn.evaluation.coco_submission import check_testdev, write_testdev
 from rsn.skeletons import MPII_16
+from rsn.weights.loading import save_weights
+from rsn.weights.metadata import ModelMetadata
 
 NAME = "person_keypoints_test-dev2017_my-rsn_results"
 PERSON = {"image_id": 7, "category_id": 1, "keypoints": [1.5] * 51, "score": 0.5}
@@ -67,10 +67,10 @@ def test_a_zip_by_another_name_is_written_and_told(
     assert "named person_keypoints_test-dev2017_rsn_results.zip" in done.stderr
 
 
-def _of_another_body(folder: Path) -> Path:
+def _of_another_skeleton(folder: Path) -> Path:
     torch.manual_seed(0)
-    card = Card("res18", skeleton=MPII_16, input_size=(64, 64))
-    save_weights(folder / "mpii.safetensors", create_model("res18", num_joints=16), card, half=True)
+    metadata = ModelMetadata("res18", skeleton=MPII_16, input_size=(64, 64))
+    save_weights(folder / "mpii.safetensors", create_model("res18", num_keypoints=16), metadata, half=True)
     return folder / "mpii.safetensors"
 
 
@@ -90,10 +90,10 @@ def test_a_mistake_is_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_model_of_another_body_is_one_sentence(testdev: list[object], tmp_path: Path) -> None:
-    done = rsn("submit", "coco-testdev", _of_another_body(tmp_path), *testdev, cwd=tmp_path)
+def test_a_model_of_another_skeleton_is_one_sentence(testdev: list[object], tmp_path: Path) -> None:
+    done = rsn("submit", "coco-testdev", _of_another_skeleton(tmp_path), *testdev, cwd=tmp_path)
     assert done.returncode == 1
-    assert "the model finds the 16 joints of mpii_16" in done.stderr
+    assert "the model finds the 16 keypoints of mpii_16" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

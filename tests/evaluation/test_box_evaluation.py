@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from rsn.errors import AnnotationError
-from rsn.evaluation.boxes import evaluate_boxes, measure_detector
+from rsn.evaluation.detection import evaluate_boxes, measure_detector
 
 
 def _pycocotools(document: dict, results: list[dict]) -> tuple[float, float]:
@@ -26,7 +26,7 @@ def _pycocotools(document: dict, results: list[dict]) -> tuple[float, float]:
     return evaluation.stats[0], evaluation.stats[1]
 
 
-def test_figures_are_those_of_pycocotools(people_json: Path) -> None:
+def test_metrics_are_those_of_pycocotools(people_json: Path) -> None:
     document = json.loads(people_json.read_text()) | {"info": {}}
     random = np.random.default_rng(0)
     results = []
@@ -47,7 +47,7 @@ def test_nobody_found_is_zero(people_json: Path) -> None:
 
 
 @pytest.mark.parametrize("area", [None, 0, -500, 0.2, "large"])
-def test_areas_that_cannot_be_right_do_not_change_the_figures(people_json: Path, area: object) -> None:
+def test_areas_that_cannot_be_right_do_not_change_the_metrics(people_json: Path, area: object) -> None:
     document = json.loads(people_json.read_text())
     results = [
         {"image_id": one["image_id"], "category_id": 1, "bbox": one["bbox"], "score": 0.9}

@@ -1,4 +1,4 @@
-"""The ten COCO figures: equal to pycocotools', and an error where they would silently be 0."""
+"""The ten COCO metrics: equal to pycocotools', and an error where they would silently be 0."""
 
 import copy
 import dataclasses
@@ -17,7 +17,7 @@ from rsn.skeletons import COCO_17, MPII_16
 pytest.importorskip("hotcoco")
 
 
-def figures(scores: KeypointScores) -> list[float]:
+def metrics(scores: KeypointScores) -> list[float]:
     return list(scores.as_dict().values())
 
 
@@ -33,20 +33,20 @@ def results(annotations: Entry) -> list[Entry]:
 
 @pytest.mark.parametrize("with_boxes", [False, True])
 @pytest.mark.parametrize("seed", range(6))
-def test_figures_equal_pycocotools(seed: int, with_boxes: bool) -> None:
+def test_metrics_equal_pycocotools(seed: int, with_boxes: bool) -> None:
     annotations = crowd_of_people(seed=seed)
     results = noisy_results(annotations, seed, with_boxes=with_boxes)
     scores = evaluate_keypoints(annotations, results, COCO_17)
-    assert figures(scores) == pytest.approx(by_pycocotools(annotations, results, COCO_17), abs=1e-6)
+    assert metrics(scores) == pytest.approx(by_pycocotools(annotations, results, COCO_17), abs=1e-6)
     assert 0.05 < scores.ap < 0.95
 
 
-def test_sigmas_of_another_body_are_used() -> None:
+def test_sigmas_of_another_skeleton_are_used() -> None:
     spread = dataclasses.replace(MPII_16, sigmas=tuple(np.linspace(0.02, 0.2, 16)))
     annotations = crowd_of_people(spread)
     results = noisy_results(annotations)
     scores = evaluate_keypoints(annotations, results, spread)
-    assert figures(scores) == pytest.approx(by_pycocotools(annotations, results, spread), abs=1e-6)
+    assert metrics(scores) == pytest.approx(by_pycocotools(annotations, results, spread), abs=1e-6)
 
 
 @pytest.mark.parametrize("with_boxes", [False, True])
@@ -55,20 +55,20 @@ def test_noisy_val2017_equals_pycocotools(shared_dir: Path, with_boxes: bool) ->
     annotations = json.loads(path.read_text())
     results = noisy_results(annotations, with_boxes=with_boxes)
     scores = evaluate_keypoints(path, results, COCO_17)
-    assert figures(scores) == pytest.approx(by_pycocotools(annotations, results, COCO_17), abs=1e-6)
+    assert metrics(scores) == pytest.approx(by_pycocotools(annotations, results, COCO_17), abs=1e-6)
 
 
-def test_recorded_figures(shared_dir: Path) -> None:
+def test_recorded_metrics(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "evaluator"
     results = json.loads((folder / "faster_coco_eval_kp_dt_dataset.json").read_text())
     expected = json.loads((folder / "expected.json").read_text())["expected_stats"]
     scores = evaluate_keypoints(folder / "faster_coco_eval_kp_gt_dataset.json", results, COCO_17)
-    assert figures(scores) == pytest.approx(expected, abs=1e-6)
+    assert metrics(scores) == pytest.approx(expected, abs=1e-6)
 
 
 def test_perfect_results_score_one(annotations: Entry) -> None:
     found = [person | {"score": 1.0} for person in annotations["annotations"] if person["num_keypoints"]]
-    assert figures(evaluate_keypoints(annotations, found, COCO_17)) == pytest.approx([1.0] * 10)
+    assert metrics(evaluate_keypoints(annotations, found, COCO_17)) == pytest.approx([1.0] * 10)
 
 
 def test_no_results_are_an_error_and_no_figure(annotations: Entry) -> None:
@@ -79,9 +79,9 @@ def test_no_results_are_an_error_and_no_figure(annotations: Entry) -> None:
 def test_image_ids_may_be_texts(annotations: Entry, results: list[Entry]) -> None:
     expected = evaluate_keypoints(annotations, results, COCO_17)
     for image in annotations["images"]:
-        image["id"] = f"photo {image['id']:02}"
+        image["id"] = f"image {image['id']:02}"
     for entry in (*annotations["annotations"], *results):
-        entry["image_id"] = f"photo {entry['image_id']:02}"
+        entry["image_id"] = f"image {entry['image_id']:02}"
     assert evaluate_keypoints(annotations, results, COCO_17) == expected
 
 
@@ -160,10 +160,10 @@ def test_results_whose_numbers_are_written_otherwise_count_alike(
 ) -> None:
     expected = evaluate_keypoints(annotations, results, COCO_17)
     for result in results:
-        joints = result["keypoints"]
+        keypoints = result["keypoints"]
         result |= {
             "image_id": f"{result['image_id']:012}", "category_id": "1", "score": str(result["score"]),
-            "keypoints": [joints[place : place + 3] for place in range(0, 51, 3)],
+            "keypoints": [keypoints[place : place + 3] for place in range(0, 51, 3)],
         }  # fmt: skip
     for image in annotations["images"]:
         image["id"] = float(image["id"])
@@ -210,7 +210,7 @@ def test_image_id_that_is_no_plain_value_is_a_sentence(annotations: Entry, wrong
     [
         (
             {"keypoints": [1, 1, 2] * 16},
-            "1 joints that are not x, y, visibility .*annotation 2 \\(48 numbers, not 51\\)",
+            "1 keypoints that are not x, y, visibility .*annotation 2 \\(48 numbers, not 51\\)",
         ),
         ({"bbox": [1, 2, float("nan"), 4]}, "1 boxes that are not x, y, width, height .*: annotation 2"),
         ({"image_id": 99}, "people of images that the file does not list .*annotation 2 \\(image 99\\)"),
@@ -231,7 +231,7 @@ def test_what_is_no_annotation_file_is_refused(annotations: Entry, field: str) -
         evaluate_keypoints(annotations, [], COCO_17)
 
 
-def test_annotations_without_joints_are_refused(annotations: Entry) -> None:
+def test_annotations_without_keypoints_are_refused(annotations: Entry) -> None:
     for person in annotations["annotations"]:
         person |= {"keypoints": [0] * 51, "num_keypoints": 0}
     with pytest.raises(AnnotationError, match="nobody with keypoints"):
@@ -255,7 +255,7 @@ def test_list_instead_of_annotations_is_refused(tmp_path: Path) -> None:
         evaluate_keypoints(tmp_path / "results.json", [], COCO_17)
 
 
-def test_body_without_sigmas_is_refused() -> None:
+def test_skeleton_without_sigmas_is_refused() -> None:
     with pytest.raises(AnnotationError, match="'mpii_16' has no sigmas"):
         evaluate_keypoints(crowd_of_people(MPII_16), [], MPII_16)
 

@@ -10,24 +10,24 @@ import pytest
 from command import rsn
 from people_on_disk import write_people
 from rsn import PoseEstimator
-from rsn.datasets.coco import read_coco
+from rsn.data.coco import read_coco
 from rsn.errors import AnnotationError
-from rsn.evaluation.run import check_same_body, estimate_boxes, labelled_boxes
-from rsn.skeletons import COCO_17, LSP_14, from_joint_names, with_sigmas_of
+from rsn.evaluation.estimation import check_same_skeleton, estimate_boxes, labeled_boxes
+from rsn.skeletons import COCO_17, LSP_14, skeleton_from_names, with_sigmas_of
 
 pytest.importorskip("hotcoco")
 
-BACKWARDS = from_joint_names("backwards", COCO_17.joints[::-1])
+BACKWARDS = skeleton_from_names("backwards", COCO_17.keypoint_names[::-1])
 
 
 @pytest.fixture(scope="module")
 def estimator(random_weights: Path) -> PoseEstimator:
-    return PoseEstimator(random_weights, engine="torch", detector=None)
+    return PoseEstimator(random_weights, backend="torch", detector=None)
 
 
 def backwards(path: Path) -> Path:
     document = json.loads(path.read_text())
-    document["categories"][0] |= {"keypoints": list(BACKWARDS.joints), "skeleton": []}
+    document["categories"][0] |= {"keypoints": list(BACKWARDS.keypoint_names), "skeleton": []}
     for person in document["annotations"]:
         person["keypoints"] = np.reshape(person["keypoints"], (-1, 3))[::-1].ravel().tolist()
     other = path.with_name("backwards.json")
@@ -36,7 +36,7 @@ def backwards(path: Path) -> Path:
 
 
 def test_results_have_the_order_of_the_annotations(estimator: PoseEstimator, people_json: Path) -> None:
-    boxes = labelled_boxes(read_coco(people_json, people_json.parent / "images"))[:1]
+    boxes = labeled_boxes(read_coco(people_json, people_json.parent / "images"))[:1]
     ((first, *_),) = estimate_boxes(estimator, boxes)
     ((turned, *_),) = estimate_boxes(estimator, boxes, skeleton=BACKWARDS)
     np.testing.assert_array_equal(
@@ -51,7 +51,7 @@ def test_evaluation_gives_the_same_metrics_in_any_order(
     path = write_people(tmp_path, images=2)
     document = json.loads(path.read_text())
     people = read_coco(path, tmp_path / "images")
-    found = [entry for entries in estimate_boxes(estimator, labelled_boxes(people)) for entry in entries]
+    found = [entry for entries in estimate_boxes(estimator, labeled_boxes(people)) for entry in entries]
     for person, entry in zip(document["annotations"], found, strict=True):  # labeled as the model finds them
         person["keypoints"] = [
             2 if place % 3 == 2 else value for place, value in enumerate(entry["keypoints"])
@@ -65,7 +65,7 @@ def test_evaluation_gives_the_same_metrics_in_any_order(
             name,
             "--images",
             tmp_path / "images",
-            "--engine",
+            "--backend",
             "torch",
             "--results",
             results,
@@ -83,12 +83,12 @@ def test_what_differs_between_model_and_annotations_is_named(
     estimator: PoseEstimator, people_json: Path
 ) -> None:
     people = read_coco(people_json, people_json.parent / "images")
-    check_same_body(estimator, replace(people, skeleton=BACKWARDS))
+    check_same_skeleton(estimator, replace(people, skeleton=BACKWARDS))
     with pytest.raises(
         AnnotationError,
         match=r"the 14 of lsp_14 \(not annotated are nose.*; the model does not know neck, head_top\)",
     ):
-        check_same_body(estimator, replace(people, skeleton=LSP_14))
+        check_same_skeleton(estimator, replace(people, skeleton=LSP_14))
 
 
 def test_sigmas_of_another_order_are_put_in_order() -> None:

@@ -1,4 +1,4 @@
-"""PCKh: the reference's figures; and the file for MPII's test, read back as MATLAB's evaluation would."""
+"""PCKh: the reference's metrics; and the file for MPII's test, read back as MATLAB's evaluation would."""
 
 import json
 import math
@@ -17,23 +17,23 @@ import scipy.io
 
 from command import rsn
 from mpii_on_disk import write_release
-from rsn.datasets.labelled import LabelledPerson, PoseDataset
-from rsn.datasets.mpii import read_mpii
+from rsn.data.annotations import PersonAnnotation, PoseDataset
+from rsn.data.mpii import read_mpii
 from rsn.errors import AnnotationError, RsnError, RsnWarning
+from rsn.evaluation.estimation import estimate_boxes, labeled_boxes
 from rsn.evaluation.mpii import PckhScores, check_head_sizes, evaluate_pckh, pckh, results_of
 from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
-from rsn.evaluation.run import estimate_boxes, labelled_boxes
-from rsn.images import read_image
 from rsn.inference.estimator import PoseEstimator
-from rsn.networks.card import Card
-from rsn.networks.catalog import create_model
-from rsn.networks.weights import save_weights
-from rsn.people import Person
+from rsn.io.images import read_image
+from rsn.models.catalog import create_model
+from rsn.results import Person
 from rsn.skeletons import MPII_16
+from rsn.weights.loading import save_weights
+from rsn.weights.metadata import ModelMetadata
 
-HEAD = MPII_16.joints.index("head_top")
-LEFT_KNEE, RIGHT_KNEE = (MPII_16.joints.index(f"{side}_knee") for side in ("left", "right"))
-PELVIS = MPII_16.joints.index("pelvis")
+HEAD = MPII_16.keypoint_names.index("head_top")
+LEFT_KNEE, RIGHT_KNEE = (MPII_16.keypoint_names.index(f"{side}_knee") for side in ("left", "right"))
+PELVIS = MPII_16.keypoint_names.index("pelvis")
 
 
 @pytest.fixture(scope="module")
@@ -43,66 +43,68 @@ def mat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mpii_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network that finds MPII's joints."""
+    """An untrained network that finds MPII's keypoints."""
     path = tmp_path_factory.mktemp("weights") / "mpii.safetensors"
-    card = Card("res18", skeleton=MPII_16, input_size=(64, 64), extension=(1.25, 1.25), blur=9)
-    save_weights(path, create_model("res18", num_joints=16), card, half=True)
+    metadata = ModelMetadata(
+        "res18", skeleton=MPII_16, input_size=(64, 64), bbox_padding=(1.25, 1.25), blur=9
+    )
+    save_weights(path, create_model("res18", num_keypoints=16), metadata, half=True)
     return path
 
 
 @pytest.mark.parametrize("whose", ["ours", "example"])
-def test_figures_of_the_reference(oracles: Path, whose: str) -> None:
+def test_metrics_of_the_reference(oracles: Path, whose: str) -> None:
     given = np.load(oracles / "pckh.npz")
     expected = json.loads((oracles / "pckh.json").read_text())[f"valid-{whose}"]
     arrays = (given[f"preds_{whose}"], given["part"], given["present"], given["normalize"])
-    figures = pckh(*arrays).as_dict()
-    true = figures.pop("Mean@0.1")
-    assert figures.pop("Mean@0.11") * 100 == pytest.approx(expected.pop("Mean@0.1"), abs=1e-9)
-    assert {name: 100 * figure for name, figure in figures.items()} == pytest.approx(expected, abs=1e-9)
+    metrics = pckh(*arrays).as_dict()
+    true = metrics.pop("Mean@0.1")
+    assert metrics.pop("Mean@0.11") * 100 == pytest.approx(expected.pop("Mean@0.1"), abs=1e-9)
+    assert {name: 100 * figure for name, figure in metrics.items()} == pytest.approx(expected, abs=1e-9)
     within = np.linalg.norm(arrays[0] - arrays[1], axis=2) <= 0.1 * arrays[3][:, None]
     counted = given["present"] & ~np.isin(np.arange(16), (6, 7))
     assert true == pytest.approx(within[counted].mean(), abs=1e-12)
 
 
 def some_people(count: int = 4) -> tuple[Any, ...]:
-    labelled = np.random.default_rng(0).uniform(0, 100, (count, 16, 2))
-    return labelled.copy(), labelled, np.ones((count, 16), bool), np.full(count, 10.0)
+    labeled = np.random.default_rng(0).uniform(0, 100, (count, 16, 2))
+    return labeled.copy(), labeled, np.ones((count, 16), bool), np.full(count, 10.0)
 
 
 def test_half_a_head_is_still_a_hit() -> None:
-    found, labelled, marked, sizes = some_people()
-    labelled = np.round(labelled)
-    found = np.add(labelled, (0, 5.0))
-    assert pckh(found, labelled, marked, sizes).mean == 1
+    found, labeled, marked, sizes = some_people()
+    labeled = np.round(labeled)
+    found = np.add(labeled, (0, 5.0))
+    assert pckh(found, labeled, marked, sizes).mean == 1
     found[..., 1] += 1e-3
-    assert pckh(found, labelled, marked, sizes).mean == 0
+    assert pckh(found, labeled, marked, sizes).mean == 0
 
 
 def test_columns_are_the_mean_of_both_sides_however_often_each_is_marked() -> None:
-    found, labelled, marked, sizes = some_people()
+    found, labeled, marked, sizes = some_people()
     marked[1:, LEFT_KNEE] = False
     found[0, LEFT_KNEE] += 50
     found[:2, RIGHT_KNEE] += 50
-    scores = pckh(found, labelled, marked, sizes)
+    scores = pckh(found, labeled, marked, sizes)
     assert scores.knee == pytest.approx((0 / 1 + 2 / 4) / 2)
     assert scores.mean == pytest.approx(1 - 3 / (14 * 4 - 3))
     assert scores.head == scores.ankle == 1
 
 
-def test_pelvis_and_absent_joints_do_not_count() -> None:
-    found, labelled, marked, sizes = some_people()
+def test_pelvis_and_absent_keypoints_do_not_count() -> None:
+    found, labeled, marked, sizes = some_people()
     found[:, PELVIS] += 99
     marked[:, HEAD] = False
-    labelled[:, HEAD] = np.nan
-    scores = pckh(found, labelled, marked, sizes)
+    labeled[:, HEAD] = np.nan
+    scores = pckh(found, labeled, marked, sizes)
     assert (scores.mean, scores.head) == (1, -1)
     assert " -" in scores.table()
 
 
-def test_people_without_joints_need_no_head() -> None:
-    found, labelled, marked, sizes = some_people()
+def test_people_without_keypoints_need_no_head() -> None:
+    found, labeled, marked, sizes = some_people()
     marked[2], sizes[2] = False, np.nan
-    assert pckh(found, labelled, marked, sizes).mean == 1
+    assert pckh(found, labeled, marked, sizes).mean == 1
 
 
 def test_table() -> None:
@@ -121,7 +123,7 @@ def test_table() -> None:
         (0, np.zeros((4, 17, 2)), r"not \(4, 17, 2\)"),
         (0, np.full((4, 16, 2), np.nan), "not a finite number"),
         (1, np.full((4, 16, 2), np.inf), "not a finite number"),
-        (2, np.zeros((4, 16), bool), "nobody with marked joints"),
+        (2, np.zeros((4, 16), bool), "nobody with marked keypoints"),
         (3, [10, 0, 10, 10], "1 of 4 people have no head size"),
         (3, [10, np.nan, np.nan, 10], "2 of 4 people have no head size"),
         (3, [10, 10], "PCKh compares 2 people"),
@@ -134,9 +136,9 @@ def test_what_cannot_be_measured_is_refused(place: int, value: Any, says: str) -
         pckh(*arrays)
 
 
-def found_at(people: Iterable[LabelledPerson], shift: float) -> list[dict[str, Any]]:
+def found_at(people: Iterable[PersonAnnotation], shift: float) -> list[dict[str, Any]]:
     return [
-        Person.from_joints(person.box, np.add(person.keypoints, (shift, 0)), np.ones(16)).to_coco(
+        Person.from_keypoints(person.box, np.add(person.keypoints, (shift, 0)), np.ones(16)).to_coco(
             person.image.id, raw=True
         )
         for person in people
@@ -144,13 +146,13 @@ def found_at(people: Iterable[LabelledPerson], shift: float) -> list[dict[str, A
 
 
 def test_somebody_without_a_result_counts_as_missed_aloud(mat: Path) -> None:
-    people = read_mpii(mat, mat.parent / "images").with_joints().people
+    people = read_mpii(mat, mat.parent / "images").filter_valid().people
     with pytest.warns(RsnWarning, match="1 of 4 people have no result and count as missed"):
         assert 0 < evaluate_pckh(people, found_at(people, 1)[1:]).mean < 1
 
 
-def test_results_are_recognised_by_image_and_box(mat: Path) -> None:
-    people = read_mpii(mat, mat.parent / "images").with_joints().people
+def test_results_are_recognized_by_image_and_box(mat: Path) -> None:
+    people = read_mpii(mat, mat.parent / "images").filter_valid().people
     results = found_at(people, 1)
     assert evaluate_pckh(people, reversed(results)).mean == 1
     assert evaluate_pckh(people, found_at(people, 17)).mean < 1
@@ -159,14 +161,14 @@ def test_results_are_recognised_by_image_and_box(mat: Path) -> None:
         AnnotationError, match=r"4 of 4 people have no result, first someone in image 000000001\.jpg"
     ):
         evaluate_pckh(people, [])
-    with pytest.raises(AnnotationError, match="keypoints of 16 joints"):
+    with pytest.raises(AnnotationError, match="keypoints of 16 keypoints"):
         evaluate_pckh(people, [results[0] | {"keypoints": [1] * 51}])
     with pytest.raises(AnnotationError, match="'box'"):
         evaluate_pckh(people, [{"image_id": 1, "keypoints": [1] * 48}])
 
 
 def test_people_whose_head_is_unknown_are_told(mat: Path) -> None:
-    people = read_mpii(mat, mat.parent / "images").with_joints().people
+    people = read_mpii(mat, mat.parent / "images").filter_valid().people
     headless = [replace(people[0], head_size=None), *people[1:]]
     with pytest.raises(AnnotationError, match="1 of 4 people have no head size"):
         check_head_sizes(headless)
@@ -180,15 +182,15 @@ def test_everyone_gets_what_was_found_in_their_box(mat: Path, mpii_weights: Path
     people = read_mpii(mat, mat.parent / "images").people
     mixed = [people[2], people[0], people[3], people[1]]  # two of one image, apart
     estimator = PoseEstimator(mpii_weights)
-    boxes = labelled_boxes(PoseDataset(MPII_16, tuple(mixed)))
+    boxes = labeled_boxes(PoseDataset(MPII_16, tuple(mixed)))
     found = results_of(mixed, chain.from_iterable(estimate_boxes(estimator, boxes)))
-    for person, joints in zip(mixed, found, strict=True):
+    for person, keypoints in zip(mixed, found, strict=True):
         (alone,) = estimator(read_image(person.image.path), [person.box])
-        np.testing.assert_allclose(joints, alone.keypoints, atol=0.01)
+        np.testing.assert_allclose(keypoints, alone.keypoints, atol=0.01)
 
 
-def joints_in(path: Path) -> dict[tuple[int, int], np.ndarray]:
-    """Joints in a submission by image and person, as MATLAB's evaluation finds them: by their id."""
+def keypoints_in(path: Path) -> dict[tuple[int, int], np.ndarray]:
+    """Keypoints in a submission by image and person, as MATLAB's evaluation finds them: by their id."""
     found = {}
     for number, image in enumerate(scipy.io.loadmat(path)["pred"][0]):
         for rect, person in enumerate(image["annorect"].reshape(-1)):
@@ -202,9 +204,9 @@ def joints_in(path: Path) -> dict[tuple[int, int], np.ndarray]:
 def test_the_submission_is_what_the_evaluation_reads(mat: Path, tmp_path: Path) -> None:
     test = SinglePersonTest.read(mat, mat.parent / "images")
     assert set(test.places.values()) == {(0, 1), (2, 0)}
-    joints = np.arange(32.0).reshape(16, 2)
+    keypoints = np.arange(32.0).reshape(16, 2)
     found = [
-        Person.from_joints(person.box, joints + image, np.ones(16)).to_coco(person.image.id, raw=True)
+        Person.from_keypoints(person.box, keypoints + image, np.ones(16)).to_coco(person.image.id, raw=True)
         for person, (image, _) in test.places.items()
     ]
     path = tmp_path / "pred_keypoints_mpii.mat"
@@ -225,17 +227,17 @@ def test_the_submission_is_what_the_evaluation_reads(mat: Path, tmp_path: Path) 
     assert points.shape == (1, 16)
     assert [point["id"].item() for point in points[0]] == list(range(16))
     assert [(point["x"].item(), point["y"].item()) for point in points[0]] == [
-        (x + 1, y + 1) for x, y in joints
+        (x + 1, y + 1) for x, y in keypoints
     ]
     assert written["annorect"][0, 1].size == 0
-    np.testing.assert_array_equal(joints_in(path)[2, 0], joints + 3)
+    np.testing.assert_array_equal(keypoints_in(path)[2, 0], keypoints + 3)
 
 
 def test_an_incomplete_submission_is_not_written(mat: Path, tmp_path: Path) -> None:
     test = SinglePersonTest.read(mat, mat.parent / "images")
     path = tmp_path / "pred.mat"
     found = [
-        Person.from_joints(person.box, np.ones((16, 2)), np.ones(16)).to_coco(person.image.id, raw=True)
+        Person.from_keypoints(person.box, np.ones((16, 2)), np.ones(16)).to_coco(person.image.id, raw=True)
         for person in test.places
     ]
     with pytest.raises(AnnotationError, match="1 of 2 people have no result"):
@@ -262,16 +264,16 @@ def test_evaluate_command(mat: Path, mpii_weights: Path, tmp_path: Path) -> None
     given = ("--annotations", mat, "--images", mat.parent / "images")
     done = evaluate(mpii_weights, *given, "--flip", "--json", tmp_path / "a" / "out.json")
     assert done.returncode == 0, done.stderr
-    assert "1 no joint marked" in done.stderr
+    assert "1 no keypoint marked" in done.stderr
     assert done.stdout.split()[:2] == ["%", "Head"]
     document = json.loads((tmp_path / "a" / "out.json").read_text())
-    assert list(document["figures"])[-2:] == ["Mean@0.1", "Mean@0.11"]
-    assert 0 <= document["figures"]["Mean"] <= 1
+    assert list(document["metrics"])[-2:] == ["Mean@0.1", "Mean@0.11"]
+    assert 0 <= document["metrics"]["Mean"] <= 1
 
 
 def test_evaluate_command_on_a_list(mpii_weights: Path, tmp_path: Path) -> None:
-    joints = [[10.0 + i, 20.0 + i] for i in range(16)]
-    entry = {"image": "a.png", "center": [40, 40], "scale": 0.3, "joints": joints, "joints_vis": [1] * 16}
+    keypoints = [[10.0 + i, 20.0 + i] for i in range(16)]
+    entry = {"image": "a.png", "center": [40, 40], "scale": 0.3, "joints": keypoints, "joints_vis": [1] * 16}
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((80, 80, 3), np.uint8))
     (tmp_path / "valid.json").write_text(json.dumps([entry]))
     given = ("--annotations", tmp_path / "valid.json", "--images", tmp_path)
@@ -283,7 +285,7 @@ def test_evaluate_command_on_a_list(mpii_weights: Path, tmp_path: Path) -> None:
         tmp_path / "gt_valid.mat",
         {
             "headboxes_src": np.array([[[1.0], [1.0]], [[31.0], [41.0]]]),
-            "pos_gt_src": np.array(joints)[:, :, None],
+            "pos_gt_src": np.array(keypoints)[:, :, None],
             "jnt_missing": np.zeros((16, 1)),
         },
     )
@@ -298,7 +300,7 @@ def test_submit_command(mat: Path, mpii_weights: Path, tmp_path: Path) -> None:
     done = rsn("submit", "mpii-test", mpii_weights, *given)
     assert done.returncode == 0, done.stderr
     assert "2 people in 3 test images" in done.stderr
-    assert set(joints_in(output)) == {(0, 1), (2, 0)}
+    assert set(keypoints_in(output)) == {(0, 1), (2, 0)}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""COCO figures by part of the body: those of pycocotools on annotations that know no other joints."""
+"""COCO metrics by part of the body: those of pycocotools on annotations that know no other keypoints."""
 
 import copy
 import json
@@ -9,32 +9,34 @@ import pytest
 
 from coco_crowd import by_pycocotools, crowd_of_people, noisy_results, val2017
 from rsn.errors import AnnotationError
+from rsn.evaluation.body_parts import body_parts, evaluate_parts, parts_table
 from rsn.evaluation.coco import evaluate_keypoints
-from rsn.evaluation.parts import body_parts, evaluate_parts, parts_table
 from rsn.skeletons import COCO_17, MPII_16
 
 pytest.importorskip("hotcoco")
 
 
-def test_parts_of_a_body_follow_from_its_joint_names() -> None:
+def test_parts_of_a_skeleton_follow_from_its_keypoint_names() -> None:
     assert body_parts(COCO_17) == {
         "head": (0, 1, 2, 3, 4), "shoulders": (5, 6), "elbows": (7, 8), "wrists": (9, 10), "hips": (11, 12),
         "knees": (13, 14), "ankles": (15, 16),
     }  # fmt: skip
     assert body_parts(MPII_16)["upper_neck"] == (8,)
-    assert sorted(joint for joints in body_parts(MPII_16).values() for joint in joints) == list(range(16))
+    assert sorted(keypoint for keypoints in body_parts(MPII_16).values() for keypoint in keypoints) == list(
+        range(16)
+    )
 
 
 @pytest.mark.parametrize("part", body_parts(COCO_17))
-def test_figures_of_a_part_equal_pycocotools(part: str) -> None:
+def test_metrics_of_a_part_equal_pycocotools(part: str) -> None:
     annotations = crowd_of_people(seed=3)
     results = noisy_results(annotations, seed=3)
     alone = copy.deepcopy(annotations)
     for person in alone["annotations"]:
-        joints = np.reshape(person["keypoints"], (-1, 3))
-        joints[[joint for joint in range(17) if joint not in body_parts(COCO_17)[part]], 2] = 0
-        person["keypoints"] = joints.ravel().tolist()
-        person["num_keypoints"] = int((joints[:, 2] > 0).sum())
+        keypoints = np.reshape(person["keypoints"], (-1, 3))
+        keypoints[[keypoint for keypoint in range(17) if keypoint not in body_parts(COCO_17)[part]], 2] = 0
+        person["keypoints"] = keypoints.ravel().tolist()
+        person["num_keypoints"] = int((keypoints[:, 2] > 0).sum())
     scores = evaluate_parts(annotations, results, COCO_17)[part]
     expected = by_pycocotools(alone, results, COCO_17)
     assert list(scores.as_dict().values()) == pytest.approx(expected, abs=1e-6)
@@ -73,7 +75,7 @@ def test_a_part_that_nobody_has() -> None:
     assert parts_table(scores).splitlines()[-1].split() == ["ankles", *"------"]
 
 
-def test_annotations_of_another_body_are_refused() -> None:
+def test_annotations_of_another_skeleton_are_refused() -> None:
     with pytest.raises(AnnotationError, match="48 numbers, not 51"):
         evaluate_parts(crowd_of_people(MPII_16), [], COCO_17)
 

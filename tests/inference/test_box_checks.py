@@ -11,8 +11,8 @@ from command import rsn
 from rsn.errors import AnnotationError
 from rsn.inference.box_categories import chosen_categories
 from rsn.inference.box_checks import BoxNotes, usable_boxes
-from rsn.inference.boxes import BoxFile
-from rsn.inference.estimator import PoseEstimator, Scene
+from rsn.inference.box_sources import BoxFile
+from rsn.inference.estimator import ImageWithBoxes, PoseEstimator
 
 IMAGE = np.zeros((90, 70, 3), np.uint8)
 GOOD = [5, 5, 40, 60]
@@ -34,22 +34,24 @@ BAD: list[tuple[list[float], float, str]] = [
 def test_box_that_cannot_be_looked_at_is_left_out_and_counted(
     box: list[float], score: float, reason: str
 ) -> None:
-    scene, notes = Scene.within(IMAGE, [GOOD, box, GOOD, box], [0.5, score, 0.4, score])
-    assert scene.boxes.tolist() == [GOOD, GOOD]
-    assert scene.box_scores.tolist() == [0.5, 0.4]
-    assert notes.left_out == {reason: 2}
+    image_with_boxes, notes = ImageWithBoxes.within(IMAGE, [GOOD, box, GOOD, box], [0.5, score, 0.4, score])
+    assert image_with_boxes.boxes.tolist() == [GOOD, GOOD]
+    assert image_with_boxes.box_scores.tolist() == [0.5, 0.4]
+    assert notes.skipped == {reason: 2}
     assert f"boxes left out: 2 {reason}" in notes.sentence()
 
 
 @pytest.mark.parametrize(("box", "score", "reason"), BAD)
 def test_box_that_a_caller_gives_is_refused(box: list[float], score: float, reason: str) -> None:
     with pytest.raises(AnnotationError, match=r"outside|less than a pixel|finite"):
-        Scene.of(IMAGE, [GOOD, box], [0.5, score])
+        ImageWithBoxes.of(IMAGE, [GOOD, box], [0.5, score])
 
 
 def test_box_over_the_edge_is_looked_at_and_one_that_reaches_far_beyond_it_is_told() -> None:
-    scene, notes = Scene.within(IMAGE, [[-2, -2, 60, 80], [10, 20, 60, 60], [10, 20, 80, 120]])
-    assert len(scene.boxes) == 3
+    image_with_boxes, notes = ImageWithBoxes.within(
+        IMAGE, [[-2, -2, 60, 80], [10, 20, 60, 60], [10, 20, 80, 120]]
+    )
+    assert len(image_with_boxes.boxes) == 3
     assert notes.sentence().startswith(
         "boxes: 1 reach far beyond the image; boxes are x, y, width, height in pix"
     )
@@ -104,7 +106,7 @@ def test_bad_entry_of_results_is_left_out_and_counted(tmp_path: Path, bad: Any, 
     assert found[0][0].tolist() == found[0][-1].tolist() == GOOD
     if reason is not None:
         assert len(found[0]) == 2
-        assert boxes.left_out == {reason: 2}
+        assert boxes.skipped == {reason: 2}
         assert boxes.summary() == f"2 boxes of 1 images; left out: 2 {reason}"
 
 
@@ -113,7 +115,7 @@ def test_bad_row_and_bad_annotation_are_left_out_and_counted(tmp_path: Path) -> 
     found = rows.of_image("a.jpg")
     assert found is not None
     assert found[1].tolist() == [1, 0.3]
-    assert rows.left_out == {
+    assert rows.skipped == {
         "that are not x, y, width, height": 2,
         "with a score that is no finite number": 1,
     }
@@ -121,7 +123,7 @@ def test_bad_row_and_bad_annotation_are_left_out_and_counted(tmp_path: Path) -> 
     people = [{"image_id": 7, "bbox": GOOD}, {"image_id": 8, "bbox": GOOD}, {"image_id": 7, "bbox": [1, 2]}]
     listed = read(tmp_path, {"images": [image], "annotations": people})
     assert len(listed) == 1
-    assert listed.left_out == {"of images that are not listed": 1, "that are not x, y, width, height": 1}
+    assert listed.skipped == {"of images that are not listed": 1, "that are not x, y, width, height": 1}
 
 
 def test_results_without_any_score_count_fully(tmp_path: Path) -> None:
@@ -129,21 +131,21 @@ def test_results_without_any_score_count_fully(tmp_path: Path) -> None:
     found = read(tmp_path, unscored).of_image(7)
     assert found is not None
     assert found[1].tolist() == [1, 1]
-    assert read(tmp_path, [entry(), *unscored]).left_out == {}
+    assert read(tmp_path, [entry(), *unscored]).skipped == {}
 
 
 def test_entry_that_is_none_does_not_keep_others_from_being_read(tmp_path: Path) -> None:
     image = {"id": 7, "file_name": "a.jpg"}
     listed = read(tmp_path, {"images": [image], "annotations": [None, 3, {"image_id": 7, "bbox": GOOD}]})
-    assert (len(listed), listed.left_out) == (1, {"of images that are not listed": 2})
+    assert (len(listed), listed.skipped) == (1, {"of images that are not listed": 2})
     rows = read(tmp_path, {"a.jpg": [GOOD], "b.jpg": None})
-    assert (len(rows), rows.left_out) == (1, {"that are not x, y, width, height": 1})
+    assert (len(rows), rows.skipped) == (1, {"that are not x, y, width, height": 1})
     assert rows.of_image("b.jpg") is None
 
 
 def test_categories_that_entries_name_are_known_by_name(tmp_path: Path) -> None:
     named = [entry(category_id=one, category_name=name) for one, name in ((0, "person"), (1, "bicycle"))]
-    assert read(tmp_path, named).left_out == {"of another category": 1}
+    assert read(tmp_path, named).skipped == {"of another category": 1}
     assert len(read(tmp_path, named, category="bicycle")) == 1
 
 
@@ -177,7 +179,7 @@ def test_people_alone_are_looked_at_unless_another_category_is_asked_for(
     }  # fmt: skip
     boxes = read(tmp_path, document if listed else document["annotations"], **options)
     assert len(boxes) == sum(float(one) in chosen for one in used)
-    assert boxes.left_out["of another category"] == len(used) - len(boxes)
+    assert boxes.skipped["of another category"] == len(used) - len(boxes)
 
 
 @pytest.mark.parametrize(
@@ -202,60 +204,60 @@ def test_categories_of_which_people_cannot_be_told_are_a_sentence(
         chosen_categories(used, names, "file", **options)
 
 
-def predict(folder: Path, weights: Path, photo: Path, boxes: Any, *options: object) -> tuple[int, int, str]:
+def predict(folder: Path, weights: Path, image: Path, boxes: Any, *options: object) -> tuple[int, int, str]:
     """Exit status, people found, and what was said."""
     (folder / "boxes.json").write_text(json.dumps(boxes))
     out = folder / "out"
     done = rsn(
-        "predict", photo, "--boxes", folder / "boxes.json", "--model", weights, "--output", out, *options
+        "predict", image, "--boxes", folder / "boxes.json", "--model", weights, "--output", out, *options
     )
     people = json.loads((out / "poses.json").read_text()) if (out / "poses.json").is_file() else []
     return done.returncode, len(people), done.stderr
 
 
 def test_predict_does_the_other_boxes_and_tells_how_many_it_left_out(
-    tmp_path: Path, random_weights: Path, photo: Path
+    tmp_path: Path, random_weights: Path, image: Path
 ) -> None:
     boxes = {"good.png": [GOOD, *(box for box, _, _ in BAD[:4])]}
-    status, people, said = predict(tmp_path, random_weights, photo, boxes)
+    status, people, said = predict(tmp_path, random_weights, image, boxes)
     assert (status, people) == (0, 1)
     assert "boxes left out: 1 less than a pixel wide or high, 3 outside the image" in said
 
 
-def test_predict_looks_at_people_alone_unless_told(tmp_path: Path, random_weights: Path, photo: Path) -> None:
+def test_predict_looks_at_people_alone_unless_told(tmp_path: Path, random_weights: Path, image: Path) -> None:
     boxes = [entry(image_id="good.png"), entry(image_id="good.png", category_id=48)]
-    status, people, said = predict(tmp_path, random_weights, photo, boxes)
+    status, people, said = predict(tmp_path, random_weights, image, boxes)
     assert (status, people) == (0, 1)
     assert "left out: 1 of another category (--box-category takes others)" in said
-    status, people, _ = predict(tmp_path, random_weights, photo, boxes, "--box-category", "any")
+    status, people, _ = predict(tmp_path, random_weights, image, boxes, "--box-category", "any")
     assert (status, people) == (0, 2)
 
 
 def test_predict_refuses_boxes_in_shares_of_the_image(
-    tmp_path: Path, random_weights: Path, photo: Path
+    tmp_path: Path, random_weights: Path, image: Path
 ) -> None:
-    status, people, said = predict(tmp_path, random_weights, photo, {"good.png": [[0.1, 0.1, 0.5, 0.6]] * 2})
+    status, people, said = predict(tmp_path, random_weights, image, {"good.png": [[0.1, 0.1, 0.5, 0.6]] * 2})
     assert (status, people) == (1, 0)
     assert "no box can be looked at" in said
     assert "in pixels of the image" in said
 
 
 def test_predict_refuses_boxes_of_an_image_of_another_size(
-    tmp_path: Path, random_weights: Path, photo: Path
+    tmp_path: Path, random_weights: Path, image: Path
 ) -> None:
     document = {
         "images": [{"id": 1, "file_name": "good.png", "width": 140, "height": 180}],
         "annotations": [{"image_id": 1, "bbox": GOOD}],
     }
-    status, people, said = predict(tmp_path, random_weights, photo, document)
+    status, people, said = predict(tmp_path, random_weights, image, document)
     assert (status, people) == (1, 0)
     assert "it has 70 x 90 pixels, and" in said
     assert "has the boxes of an image of 140 x 180" in said
     document["images"][0] |= {"width": 70, "height": 91}
-    assert predict(tmp_path, random_weights, photo, document)[:2] == (0, 1)
+    assert predict(tmp_path, random_weights, image, document)[:2] == (0, 1)
 
 
-def test_box_category_without_a_file_of_boxes_is_a_sentence(photo: Path) -> None:
-    done = rsn("predict", photo, "--boxes", "whole", "--box-category", "any")
+def test_box_category_without_a_file_of_boxes_is_a_sentence(image: Path) -> None:
+    done = rsn("predict", image, "--boxes", "whole", "--box-category", "any")
     assert done.returncode == 1
     assert "--box-category goes with a file of boxes" in done.stderr

@@ -11,10 +11,10 @@ import pytest
 
 from command import WHOLE, rsn
 from people_on_disk import write_people
-from rsn.datasets.labelled import ImageFile
+from rsn.data.annotations import ImageFile
 from rsn.errors import AnnotationError
-from rsn.evaluation.run import read_boxes
-from rsn.inference.boxes import BoxFile
+from rsn.evaluation.estimation import read_boxes
+from rsn.inference.box_sources import BoxFile
 
 IMAGE = np.zeros((30, 20, 3), np.uint8)
 BOX = [1.0, 2.0, 3.0, 4.0]
@@ -68,7 +68,7 @@ def test_accents_of_file_names_may_be_composed_or_not(tmp_path: Path) -> None:
 def test_crowds_are_left_out_in_every_form(tmp_path: Path) -> None:
     entries = [result(1), *(result(1) | {"iscrowd": crowd} for crowd in (1, "1", "true", True))]
     boxes = read(tmp_path, {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": entries})
-    assert boxes.left_out == {"of a crowd": 4}
+    assert boxes.skipped == {"of a crowd": 4}
     assert len(boxes) == 1
 
 
@@ -105,12 +105,12 @@ def test_categories_of_one_skeleton_all_count(tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(json.dumps(found))
     boxes = read_boxes(tmp_path / "boxes.json", images, category_ids=("1", 2, 3))
     assert len(boxes.images[0].boxes) == 3
-    assert boxes.left_out == {"of another category": 1}
+    assert boxes.skipped == {"of another category": 1}
 
 
 def test_poses_of_rsn_predict_are_boxes_for_another_run(tmp_path: Path, random_weights: Path) -> None:
     write_people(tmp_path, images=2)
-    options = ("--model", random_weights, "--engine", "torch", "--output")
+    options = ("--model", random_weights, "--backend", "torch", "--output")
     first = rsn("predict", tmp_path / "images", *WHOLE, *options, tmp_path / "one")
     assert first.returncode == 0, first.stderr
     again = rsn("predict", "images", "--boxes", "one/poses.json", *options, tmp_path / "two", cwd=tmp_path)
@@ -121,13 +121,13 @@ def test_poses_of_rsn_predict_are_boxes_for_another_run(tmp_path: Path, random_w
 
 
 def test_predict_refuses_boxes_of_one_name_for_two_images_before_it_starts(
-    tmp_path: Path, photo: Path, random_weights: Path
+    tmp_path: Path, image: Path, random_weights: Path
 ) -> None:
     for folder in ("cam0", "cam1"):
         (tmp_path / folder).mkdir()
-        shutil.copy(photo, tmp_path / folder / "1.png")
+        shutil.copy(image, tmp_path / folder / "1.png")
     (tmp_path / "boxes.json").write_text(json.dumps({"1.png": [BOX]}))
-    options = ("--model", random_weights, "--engine", "torch", "--output", tmp_path / "out")
+    options = ("--model", random_weights, "--backend", "torch", "--output", tmp_path / "out")
     done = rsn("predict", "cam0", "cam1", "--boxes", "boxes.json", *options, cwd=tmp_path)
     assert done.returncode == 1
     assert "the boxes of 1.png could be those of cam0/1.png and of cam1/1.png" in done.stderr

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsn.errors import AnnotationError
-from rsn.inference.boxes import BoxFile, whole_image
+from rsn.inference.box_sources import BoxFile, whole_image_boxes
 
 IMAGE = np.zeros((30, 20, 3), np.uint8)
 
@@ -58,7 +58,7 @@ def test_other_categories_and_crowds_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps({"images": [{"id": 7, "file_name": "a.jpg"}], "annotations": entries}))
     boxes = BoxFile.read(path, category_ids=[1])
-    assert boxes.left_out == {"of a crowd": 1, "of another category": 1}
+    assert boxes.skipped == {"of a crowd": 1, "of another category": 1}
     assert len(boxes) == 2
 
 
@@ -109,6 +109,6 @@ def test_whatever_json_a_file_has_it_is_boxes_or_refused(tmp_path: Path) -> None
 
 
 def test_the_whole_image_is_one_box() -> None:
-    boxes, scores = whole_image(Path("a.jpg"), IMAGE)
+    boxes, scores = whole_image_boxes(Path("a.jpg"), IMAGE)
     assert boxes.tolist() == [[0, 0, 20, 30]]
     assert scores.tolist() == [1]

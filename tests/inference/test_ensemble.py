@@ -9,17 +9,16 @@ import pytest
 import torch
 
 from rsn import MPII_16, PoseEstimator, create_model
-from rsn.crops import Crop
+from rsn.codecs import decode, encode
 from rsn.errors import RsnError
-from rsn.heatmaps import decode, encode
-from rsn.inference.ensemble import on_crops
-from rsn.inference.estimator import Scene
-from rsn.networks import weights
-from rsn.networks.card import Card
-from rsn.networks.deployment import Deployment
-from rsn.networks.weights import save_weights
+from rsn.geometry import Crop
+from rsn.inference.ensemble import resample_heatmaps
+from rsn.inference.estimator import ImageWithBoxes
+from rsn.models.inference_graph import InferenceGraph
+from rsn.weights.loading import save_weights
+from rsn.weights.metadata import ModelMetadata
 
-estimate = partial(PoseEstimator, engine="torch")
+estimate = partial(PoseEstimator, backend="torch")
 BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [20.0, 10.0, 90.0, 60.0]]
 
 
@@ -34,12 +33,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed in range(3):
         torch.manual_seed(seed)
         save_weights(
-            folder / f"{seed}.safetensors", create_model("res18"), Card("res18", input_size=(64, 64))
+            folder / f"{seed}.safetensors", create_model("res18"), ModelMetadata("res18", input_size=(64, 64))
         )
     return [folder / f"{seed}.safetensors" for seed in range(3)]
 
 
-def joints(estimator: PoseEstimator, image: np.ndarray) -> np.ndarray:
+def keypoints(estimator: PoseEstimator, image: np.ndarray) -> np.ndarray:
     return np.array(
         [np.column_stack([person.keypoints, person.raw_scores]) for person in estimator(image, BOXES)]
     )
@@ -47,16 +46,16 @@ def joints(estimator: PoseEstimator, image: np.ndarray) -> np.ndarray:
 
 def test_a_model_with_itself_is_that_model(models: list[Path], image: np.ndarray) -> None:
     alone, twice = estimate(models[0]), estimate([models[0], models[0]])
-    np.testing.assert_allclose(joints(twice, image), joints(alone, image), atol=1e-6)
+    np.testing.assert_allclose(keypoints(twice, image), keypoints(alone, image), atol=1e-6)
 
 
 def test_heatmaps_are_averaged_by_weight(models: list[Path], image: np.ndarray) -> None:
     apart = [estimate(path) for path in models[:2]]
-    crops = [Crop.of_box(box, (64, 64), apart[0].card.extension) for box in BOXES]
+    crops = [Crop.from_box(box, (64, 64), apart[0].metadata.bbox_padding) for box in BOXES]
     pixels = torch.from_numpy(np.stack([crop.cut(image) for crop in crops])).permute(0, 3, 1, 2)
     maps = [estimator.heatmaps(pixels) for estimator in apart]
     expected, scores = decode(0.75 * maps[0] + 0.25 * maps[1])
-    found = joints(estimate(models[:2], weights=[3, 1]), image)
+    found = keypoints(estimate(models[:2], weights=[3, 1]), image)
     for crop, points, values, person in zip(crops, expected, scores, found, strict=True):
         np.testing.assert_allclose(person[:, :2], crop.to_image(points.numpy()), atol=1e-3)
         np.testing.assert_allclose(person[:, 2], values.numpy(), atol=1e-4)
@@ -66,30 +65,33 @@ def test_one_at_a_time_gives_the_same_answers_and_holds_one(
     models: list[Path], image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = models[:2]
-    together = joints(estimate(models, batch_size=2), image)
+    process_group = keypoints(estimate(models, batch_size=2), image)
     alive: list[int] = []
-    build = weights.create_model
+    build = loading.create_model
 
     def counted(*args, **options):
         gc.collect()
-        alive.append(sum(type(thing) is Deployment for thing in gc.get_objects()))
+        alive.append(sum(type(thing) is InferenceGraph for thing in gc.get_objects()))
         return build(*args, **options)
 
     monkeypatch.setattr(weights, "create_model", counted)
-    apart = joints(estimate(models, one_at_a_time=True, batch_size=2), image)
-    np.testing.assert_allclose(apart, together, atol=1e-5)
+    apart = keypoints(estimate(models, low_memory=True, batch_size=2), image)
+    np.testing.assert_allclose(apart, process_group, atol=1e-5)
     assert set(alive) == {0}  # when the next is read
     assert len(alive) > len(models)
 
 
 def test_models_of_other_inputs_see_the_same_boxes() -> None:
-    """Joints drawn on each model's own crops lie on each other on the crops of the first."""
-    cards = [
-        Card("rsn18", input_size=(256, 192)),
-        Card("rsn18", input_size=(384, 288), extension=(1.25, 1.25)),
-        Card("rsn18", input_size=(256, 256), extension=(1.25, 1.25)),
+    """Keypoints drawn on each model's own crops lie on each other on the crops of the first."""
+    all_metadata = [
+        ModelMetadata("rsn18", input_size=(256, 192)),
+        ModelMetadata("rsn18", input_size=(384, 288), bbox_padding=(1.25, 1.25)),
+        ModelMetadata("rsn18", input_size=(256, 256), bbox_padding=(1.25, 1.25)),
     ]
-    crops = [[Crop.of_box(box, card.input_size, card.extension) for box in BOXES] for card in cards]
+    crops = [
+        [Crop.from_box(box, metadata.input_size, metadata.bbox_padding) for box in BOXES]
+        for metadata in all_metadata
+    ]
     points = np.array(
         [
             [[x + width * a, y + height * b] for a, b in ((0.5, 0.2), (0.3, 0.7))]
@@ -97,31 +99,31 @@ def test_models_of_other_inputs_see_the_same_boxes() -> None:
         ]
     )
     first = None
-    for card, theirs in zip(cards, crops, strict=True):
+    for metadata, theirs in zip(all_metadata, crops, strict=True):
         inside = torch.from_numpy(
             np.stack([crop.to_input(at) for crop, at in zip(theirs, points, strict=True)])
         )
         first = inside if first is None else first
-        maps = encode(inside, torch.full(inside.shape[:2], 2), card.input_size, decoder="unbiased")[:, 0]
-        moved = on_crops(maps, theirs, crops[0], decoders=("unbiased", "unbiased"))
+        maps = encode(inside, torch.full(inside.shape[:2], 2), metadata.input_size, decoder="unbiased")[:, 0]
+        moved = resample_heatmaps(maps, theirs, crops[0], decoders=("unbiased", "unbiased"))
         assert tuple(moved.shape) == (3, 2, 64, 48)
         found, _ = decode(moved, decoder="unbiased")
         assert (found - first).abs().max() < 0.5  # input pixels
 
 
 def test_equal_crops_are_passed_through_untouched() -> None:
-    crops = [Crop.of_box(box, (64, 64), (1.0, 1.0)) for box in BOXES]
+    crops = [Crop.from_box(box, (64, 64), (1.0, 1.0)) for box in BOXES]
     maps = torch.randn(3, 17, 16, 16)
-    assert on_crops(maps, crops, list(crops), decoders=("rsn", "mmpose")) is maps
+    assert resample_heatmaps(maps, crops, list(crops), decoders=("rsn", "mmpose")) is maps
 
 
 def test_maps_of_another_codec_move_by_what_their_cells_lie_apart() -> None:
-    """A joint encoded without rounding is read by the reference's decoder where it is."""
-    card = Card("rsn18", input_size=(256, 192))
-    crops = [Crop.of_box(box, card.input_size, card.extension) for box in BOXES]
+    """A keypoint encoded without rounding is read by the reference's decoder where it is."""
+    metadata = ModelMetadata("rsn18", input_size=(256, 192))
+    crops = [Crop.from_box(box, metadata.input_size, metadata.bbox_padding) for box in BOXES]
     points = torch.tensor([[[80.0, 120.0], [61.0, 90.0]]] * 3)  # 80 = 4 * 19.625 + 1.5
-    maps = encode(points, torch.full((3, 2), 2), card.input_size, decoder="unbiased")[:, 0]
-    moved = on_crops(maps, crops, crops, decoders=("unbiased", "rsn"))
+    maps = encode(points, torch.full((3, 2), 2), metadata.input_size, decoder="unbiased")[:, 0]
+    moved = resample_heatmaps(maps, crops, crops, decoders=("unbiased", "rsn"))
     read, _ = decode(
         moved, decoder="unbiased"
     )  # off the cells' true middles, half a pixel before the reference's
@@ -129,19 +131,19 @@ def test_maps_of_another_codec_move_by_what_their_cells_lie_apart() -> None:
 
 
 def test_ensembles_of_different_inputs_run(models: list[Path], image: np.ndarray, tmp_path: Path) -> None:
-    wide = Card("res18", input_size=(96, 64), extension=(1.25, 1.25), decoder="mmpose")
+    wide = ModelMetadata("res18", input_size=(96, 64), bbox_padding=(1.25, 1.25), decoder="mmpose")
     save_weights(tmp_path / "wide.safetensors", create_model("res18"), wide)
     estimator = estimate([tmp_path / "wide.safetensors", models[0]], flip=True)
-    assert estimator.card.decoder == "mmpose"
-    assert np.isfinite(joints(estimator, image)).all()
+    assert estimator.metadata.decoder == "mmpose"
+    assert np.isfinite(keypoints(estimator, image)).all()
 
 
-def test_networks_bring_their_cards(image: np.ndarray) -> None:
-    cards = [Card("res18", input_size=(64, 64)), Card("rsn18", input_size=(64, 64))]
-    networks = [create_model(card.model) for card in cards]
-    assert len(estimate(networks, card=cards)(image, BOXES)) == 3
-    with pytest.raises(TypeError, match="needs its card"):
-        estimate(networks, card=cards[0])
+def test_networks_bring_their_metadata(image: np.ndarray) -> None:
+    all_metadata = [ModelMetadata("res18", input_size=(64, 64)), ModelMetadata("rsn18", input_size=(64, 64))]
+    networks = [create_model(metadata.model) for metadata in all_metadata]
+    assert len(estimate(networks, metadata=all_metadata)(image, BOXES)) == 3
+    with pytest.raises(TypeError, match="needs its metadata"):
+        estimate(networks, metadata=all_metadata[0])
 
 
 @pytest.mark.parametrize("odd", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("inf")]])
@@ -150,9 +152,9 @@ def test_weights_that_cannot_be(models: list[Path], odd: list[float]) -> None:
         estimate(models[:2], weights=odd)
 
 
-def test_models_of_other_bodies_are_refused(models: list[Path], tmp_path: Path) -> None:
-    mpii = Card("res18", skeleton=MPII_16, input_size=(64, 64))
-    save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_joints=16), mpii)
+def test_models_of_other_skeletons_are_refused(models: list[Path], tmp_path: Path) -> None:
+    mpii = ModelMetadata("res18", skeleton=MPII_16, input_size=(64, 64))
+    save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_keypoints=16), mpii)
     with pytest.raises(
         RsnError, match=r"first finds the 17 of coco_17, .*mpii\.safetensors the 16 of mpii_16"
     ):
@@ -167,10 +169,10 @@ def test_nobody_is_no_estimator() -> None:
 def test_an_ensemble_has_the_three_steps_of_a_single_model(models: list[Path], image: np.ndarray) -> None:
     for sources in (models[:1], models):
         estimator = estimate(sources, batch_size=2)
-        views = estimator.preprocess(Scene.of(image, BOXES))
+        views = estimator.preprocess(ImageWithBoxes.of(image, BOXES))
         heatmaps = estimator.forward(views)
         assert heatmaps.shape[:2] == (3, 17)
         found = estimator.postprocess(views, heatmaps)
         np.testing.assert_array_equal(
-            [person.keypoints for person in found], joints(estimator, image)[..., :2]
+            [person.keypoints for person in found], keypoints(estimator, image)[..., :2]
         )

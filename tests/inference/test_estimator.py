@@ -8,22 +8,22 @@ import torch
 from torch import Tensor
 
 from rsn import PoseEstimator, heatmaps
-from rsn.crops import Crop
 from rsn.errors import AnnotationError, DeviceError, UnknownNameError
-from rsn.inference.ensemble import heatmaps_of
-from rsn.inference.estimator import Scene
-from rsn.networks.card import Card
-from rsn.networks.catalog import create_model
-from rsn.networks.weights import load_model
-from rsn.people import Person
+from rsn.geometry import Crop
+from rsn.inference.ensemble import run_with_flip
+from rsn.inference.estimator import ImageWithBoxes
+from rsn.models.catalog import create_model
+from rsn.results import Person
 from rsn.skeletons import MPII_16
+from rsn.weights.loading import load_model
+from rsn.weights.metadata import ModelMetadata
 
 BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [-20.0, -10.0, 90.0, 60.0]]
 
 
 @pytest.fixture(scope="module")
 def estimator(random_weights: Path) -> PoseEstimator:
-    return PoseEstimator(random_weights, engine="torch", batch_size=2)
+    return PoseEstimator(random_weights, backend="torch", batch_size=2)
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +36,25 @@ def close(a: Person, b: Person) -> bool:
 
 
 def test_batches_across_images_do_not_change_the_answers(estimator: PoseEstimator, image: np.ndarray) -> None:
-    scenes = [Scene.of(image, BOXES), Scene.of(image, []), Scene.of(image[::-1].copy(), BOXES[:1])]
-    together = list(estimator.estimate(scenes))
-    assert [len(people) for people in together] == [3, 0, 1]
-    for scene, people in zip(scenes, together, strict=True):
-        alone = [estimator(scene.image, [box])[0] for box in scene.boxes]
+    images_with_boxes = [
+        ImageWithBoxes.of(image, BOXES),
+        ImageWithBoxes.of(image, []),
+        ImageWithBoxes.of(image[::-1].copy(), BOXES[:1]),
+    ]
+    process_group = list(estimator.estimate(images_with_boxes))
+    assert [len(people) for people in process_group] == [3, 0, 1]
+    for image_with_boxes, people in zip(images_with_boxes, process_group, strict=True):
+        alone = [estimator(image_with_boxes.image, [box])[0] for box in image_with_boxes.boxes]
         assert all(close(a, b) for a, b in zip(people, alone, strict=True))
 
 
 def test_the_road_is_crop_network_decode_and_back(
     estimator: PoseEstimator, random_weights: Path, image: np.ndarray
 ) -> None:
-    crop = Crop.of_box(BOXES[0], estimator.card.input_size, estimator.card.extension)
+    crop = Crop.from_box(BOXES[0], estimator.metadata.input_size, estimator.metadata.bbox_padding)
     pixels = torch.from_numpy(crop.cut(image)).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        maps = load_model(random_weights)[0](estimator.card.normalise(pixels))
+        maps = load_model(random_weights)[0](estimator.metadata.normalize(pixels))
     points, scores = heatmaps.decode(maps)
     person = estimator(image, BOXES[:1], [0.5])[0]
     np.testing.assert_allclose(person.keypoints, crop.to_image(points[0].numpy()), atol=1e-3)
@@ -59,14 +63,14 @@ def test_the_road_is_crop_network_decode_and_back(
 
 
 def bright(crops: Tensor) -> Tensor:
-    """An engine that sees the brightness itself, the same for every joint."""
+    """A backend that sees the brightness itself, the same for every keypoint."""
     return torch.nn.functional.avg_pool2d(crops.float(), 4).mean(1, keepdim=True).repeat(1, 17, 1, 1)
 
 
 def test_the_flip_test_averages_both_ways() -> None:
-    card = Card("rsn18", input_size=(64, 64))
+    metadata = ModelMetadata("rsn18", input_size=(64, 64))
     crops = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
-    plain, flipped = (heatmaps_of(bright, card, crops, flip=flip) for flip in (False, True))
+    plain, flipped = (run_with_flip(bright, metadata, crops, flip=flip) for flip in (False, True))
     torch.testing.assert_close(flipped, plain)
 
 
@@ -86,10 +90,10 @@ def test_impossible_boxes_are_refused(
         estimator(image, boxes)
 
 
-def test_photos_with_nobody_are_not_hoarded(estimator: PoseEstimator, image: np.ndarray) -> None:
+def test_images_with_nobody_are_not_hoarded(estimator: PoseEstimator, image: np.ndarray) -> None:
     taken = []
-    scenes = (taken.append(number) or Scene.of(image, []) for number in range(100))
-    assert next(estimator.estimate(scenes)) == []
+    images_with_boxes = (taken.append(number) or ImageWithBoxes.of(image, []) for number in range(100))
+    assert next(estimator.estimate(images_with_boxes)) == []
     assert len(taken) <= estimator.batch_size
 
 
@@ -100,22 +104,22 @@ def test_scores_must_match_boxes(estimator: PoseEstimator, image: np.ndarray) ->
 
 def test_without_boxes_or_detector_nobody_is_invented(random_weights: Path, image: np.ndarray) -> None:
     with pytest.raises(AnnotationError, match="no detector"):
-        PoseEstimator(random_weights, engine="torch", detector=None)(image)
+        PoseEstimator(random_weights, backend="torch", detector=None)(image)
 
 
 def test_a_detector_is_asked_where_no_boxes_are_given(random_weights: Path, image: np.ndarray) -> None:
     detecting = PoseEstimator(
-        random_weights, engine="torch", detector=lambda image: (np.array(BOXES[:1]), np.array([0.25]))
+        random_weights, backend="torch", detector=lambda image: (np.array(BOXES[:1]), np.array([0.25]))
     )
     assert close(detecting(image)[0], detecting(image, BOXES[:1])[0])
     nobody = PoseEstimator(
-        random_weights, engine="torch", detector=lambda image: (np.zeros((0, 4)), np.zeros(0))
+        random_weights, backend="torch", detector=lambda image: (np.zeros((0, 4)), np.zeros(0))
     )
     assert nobody(image) == []
 
 
 def test_a_detector_by_name_is_opened_when_it_is_needed(random_weights: Path, image: np.ndarray) -> None:
-    named = PoseEstimator(random_weights, engine="torch", detector="dfin")
+    named = PoseEstimator(random_weights, backend="torch", detector="dfin")
     assert len(named(image, BOXES)) == len(BOXES)
     with pytest.raises(UnknownNameError, match="did you mean dfine"):
         named(image)
@@ -137,11 +141,11 @@ def test_of_people_whom_a_detector_found_twice_one_stays(random_weights: Path, i
 
 
 def test_estimator_removes_duplicates_of_a_skeleton_without_sigmas(image: np.ndarray) -> None:
-    card = Card("rsn18", input_size=(64, 64), skeleton=MPII_16)
+    metadata = ModelMetadata("rsn18", input_size=(64, 64), skeleton=MPII_16)
     twice = np.array([BOXES[0], BOXES[0], BOXES[1]])
     estimator = PoseEstimator(
-        create_model("rsn18", num_joints=16),
-        card=card,
+        create_model("rsn18", num_keypoints=16),
+        metadata=metadata,
         detector=lambda image: (twice, np.array([0.5, 0.9, 0.7])),
     )
     found = estimator(image)
@@ -153,19 +157,19 @@ def test_estimator_removes_duplicates_of_a_skeleton_without_sigmas(image: np.nda
 def test_a_person_threshold_that_was_given_applies_to_given_boxes(
     random_weights: Path, image: np.ndarray
 ) -> None:
-    everybody = PoseEstimator(random_weights, detector=None, engine="torch")(image, BOXES)
+    everybody = PoseEstimator(random_weights, detector=None, backend="torch")(image, BOXES)
     assert len(everybody) == len(BOXES)
     scores = [person.score for person in everybody]
-    estimator = PoseEstimator(random_weights, detector=None, engine="torch", person_threshold=max(scores))
+    estimator = PoseEstimator(random_weights, detector=None, backend="torch", person_threshold=max(scores))
     assert [person.score for person in estimator(image, BOXES)] == [max(scores)]
 
 
 def test_select_leaves_out_duplicates_and_people_below_the_threshold(random_weights: Path) -> None:
-    estimator = PoseEstimator(random_weights, detector=None, engine="torch", person_threshold=0.3)
+    estimator = PoseEstimator(random_weights, detector=None, backend="torch", person_threshold=0.3)
     pose = np.random.default_rng(0).uniform(0, 100, (17, 2))
 
     def found(step: float, raw: float) -> Person:
-        return Person.from_joints([0, 0, 100, 100], pose + step, np.full(17, raw))
+        return Person.from_keypoints([0, 0, 100, 100], pose + step, np.full(17, raw))
 
     people = [found(0, 0.9), found(0, 1.2), found(500, 1.0), found(900, 0.7)]
     assert [person.score for person in estimator.select(people)] == pytest.approx([0.7, 0.5])

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from rsn import PoseEstimator
 from rsn.errors import AnnotationError, ImageError, RsnError
-from rsn.image_arrays import as_rgb
+from rsn.io.image_arrays import as_rgb
 
 RGB = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
 BOX = [[5.0, 5.0, 50.0, 80.0]]
@@ -18,7 +18,7 @@ BOX = [[5.0, 5.0, 50.0, 80.0]]
 
 @pytest.fixture(scope="module")
 def estimator(random_weights: Path) -> PoseEstimator:
-    return PoseEstimator(random_weights, engine="torch", detector=lambda image: (np.array(BOX), np.ones(1)))
+    return PoseEstimator(random_weights, backend="torch", detector=lambda image: (np.array(BOX), np.ones(1)))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def estimator(random_weights: Path) -> PoseEstimator:
         (np.asfortranarray(RGB), RGB),
     ],
     ids=[
-        "grey",
+        "gray",
         "one channel",
         "opaque",
         "transparent",
@@ -43,7 +43,7 @@ def estimator(random_weights: Path) -> PoseEstimator:
     ],
 )
 @pytest.mark.parametrize("boxes", [BOX, None], ids=["boxes", "detector"])
-def test_an_estimator_takes_grey_transparent_and_strided_arrays(
+def test_an_estimator_takes_gray_transparent_and_strided_arrays(
     estimator: PoseEstimator, image: Any, same_as: Any, boxes: Any
 ) -> None:
     (found,), (expected,) = estimator(image, boxes), estimator(same_as, boxes)
@@ -54,8 +54,8 @@ def test_an_estimator_takes_grey_transparent_and_strided_arrays(
     ("image", "says"),
     [
         (None, "got None, which cv2.imread answers for a file that it cannot read"),
-        ("a.jpg", "got 'a.jpg'; read the file with rsn.images.read_image"),
-        (Path("a.jpg"), "read the file with rsn.images.read_image"),
+        ("a.jpg", "got 'a.jpg'; read the file with rsn.io.images.read_image"),
+        (Path("a.jpg"), "read the file with rsn.io.images.read_image"),
         (b"\xff\xd8", "read the file"),
         ([RGB], "got a list; give one image at a time"),
         ((), "got a tuple"),

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from rsn.inference.pipeline import made_ahead
+from rsn.inference.prefetch import prefetch
 
 
 def test_ahead_keeps_order_bounds_and_failures() -> None:
@@ -16,7 +16,7 @@ def test_ahead_keeps_order_bounds_and_failures() -> None:
             yield i
         raise ValueError("at the end")
 
-    taking = made_ahead(items(), ahead=2)
+    taking = prefetch(items(), ahead=2)
     assert next(taking) == 0
     time.sleep(0.2)
     assert len(made) <= 5
@@ -34,7 +34,7 @@ def test_ahead_closes_what_it_took_from() -> None:
         finally:
             closed.append(True)
 
-    taking = made_ahead(items(), ahead=2)
+    taking = prefetch(items(), ahead=2)
     next(taking)
     taking.close()
     assert closed == [True]

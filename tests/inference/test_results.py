@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from command import WHOLE, rsn
-from rsn.images import find_images
-from rsn.inference.photos import results
-from rsn.people import Person
+from rsn.inference.images import results
+from rsn.io.images import find_images
+from rsn.results import Person
 from rsn.skeletons import COCO_17
 
 SOMEBODY = Person(np.array([0, 0, 9, 9]), np.zeros((17, 2)), np.ones(17), 1.0)
@@ -40,12 +40,12 @@ def test_a_file_that_is_named_twice_comes_once(tmp_path: Path, monkeypatch: pyte
 
 
 def test_predict_keeps_images_of_one_name_in_two_folders_apart(
-    tmp_path: Path, photo: Path, random_weights: Path
+    tmp_path: Path, image: Path, random_weights: Path
 ) -> None:
     for folder in ("cam0", "cam1"):
         (tmp_path / folder).mkdir()
-        shutil.copy(photo, tmp_path / folder / "000001.png")
-    options = ("--model", random_weights, "--engine", "torch", "--output", tmp_path / "out")
+        shutil.copy(image, tmp_path / folder / "000001.png")
+    options = ("--model", random_weights, "--backend", "torch", "--output", tmp_path / "out")
     done = rsn("predict", tmp_path / "cam0", tmp_path / "cam1", *WHOLE, *options)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {

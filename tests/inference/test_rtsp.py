@@ -9,8 +9,8 @@ from time import sleep
 import pytest
 
 from clips import write_clip
-from rsn.inference.video.reading import open_frames
-from rsn.inference.video.settings import VideoSettings
+from rsn.video.reading import open_frames
+from rsn.video.settings import VideoSettings
 
 PYTHON = "/usr/bin/python3"
 LIBRARIES = """

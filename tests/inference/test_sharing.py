@@ -14,11 +14,11 @@ import torch
 
 from rsn import PoseEstimator
 from rsn.errors import ImageError, RsnError, UnknownNameError
-from rsn.inference import sharing
-from rsn.inference.engines import build_engine
-from rsn.inference.video.frames import VideoError
-from rsn.networks.card import Card
-from rsn.serving.admission import Refused
+from rsn.inference import processes as sharing
+from rsn.inference.backends import build_backend
+from rsn.serving.admission import RequestError
+from rsn.video.frames import VideoError
+from rsn.weights.metadata import ModelMetadata
 from small_network import small_network
 
 BOX = [[10.0, 5.0, 60.0, 90.0]]
@@ -44,13 +44,15 @@ def in_fork(work: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("name", ["torch", "openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)])
-def test_an_engine_called_from_many_threads_gives_the_answers_of_one(name: str) -> None:
+def test_an_backend_called_from_many_threads_gives_the_answers_of_one(name: str) -> None:
     torch.manual_seed(0)
-    engine = build_engine(name, small_network(2), Card("mspn50", input_size=(32, 32)), torch.device("cpu"))
+    backend = build_backend(
+        name, small_network(2), ModelMetadata("mspn50", input_size=(32, 32)), torch.device("cpu")
+    )
     batches = [torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8) for count in (1, 2, 3, 5)]
-    alone = [engine(crops) for crops in batches]
+    alone = [backend(crops) for crops in batches]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda turn: engine(batches[turn % 4]), range(32)))
+        answers = list(pool.map(lambda turn: backend(batches[turn % 4]), range(32)))
     for turn, answer in enumerate(answers):
         torch.testing.assert_close(answer, alone[turn % 4])
 
@@ -65,7 +67,7 @@ def test_an_estimator_called_from_many_threads_opens_one_detector(
         return lambda image: (np.array(BOX), np.ones(1))
 
     monkeypatch.setattr("rsn.inference.estimator.open_detector", open_detector)
-    estimator = PoseEstimator(random_weights, engine="torch")
+    estimator = PoseEstimator(random_weights, backend="torch")
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: estimator(IMAGE)[0].keypoints.tolist(), range(8)))
     assert answers == [answers[0]] * 8
@@ -73,12 +75,12 @@ def test_an_estimator_called_from_many_threads_opens_one_detector(
 
 
 def test_a_forked_process_is_refused_in_a_sentence(random_weights: Path) -> None:
-    estimator = PoseEstimator(random_weights, engine="torch", detector=None)
+    estimator = PoseEstimator(random_weights, backend="torch", detector=None)
     says = r"RsnError: this process was forked from one .*get_context\('spawn'\)"
     for work in (
         lambda: estimator(IMAGE, BOX),
         lambda: estimator.heatmaps(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)),
-        lambda: PoseEstimator(random_weights, engine="torch"),
+        lambda: PoseEstimator(random_weights, backend="torch"),
     ):
         assert re.match(says, in_fork(work))
     assert len(estimator(IMAGE, BOX)) == 1  # the parent goes on
@@ -97,17 +99,17 @@ def test_a_process_that_was_forked_before_the_first_network_may_run_one(
 
 
 def test_an_estimator_is_pickled_as_its_arguments(random_weights: Path) -> None:
-    estimator = PoseEstimator(random_weights, engine="torch", detector=None)
+    estimator = PoseEstimator(random_weights, backend="torch", detector=None)
     estimator.flip, estimator.person_threshold = True, 0.0
     again = pickle.loads(pickle.dumps(estimator))
     assert (again.flip, again.person_threshold) == (True, 0.0)
-    assert (again.engine, again.detector) == ("torch", None)
+    assert (again.backend, again.detector) == ("torch", None)
     np.testing.assert_array_equal(again(IMAGE, BOX)[0].keypoints, estimator(IMAGE, BOX)[0].keypoints)
 
 
 @pytest.mark.slow
 def test_an_estimator_works_in_a_spawned_process(random_weights: Path) -> None:
-    estimator = PoseEstimator(random_weights, engine="torch", detector=None)
+    estimator = PoseEstimator(random_weights, backend="torch", detector=None)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         (people,) = pool.apply(estimator, (IMAGE, BOX))
     np.testing.assert_allclose(people.keypoints, estimator(IMAGE, BOX)[0].keypoints, atol=1e-3)
@@ -118,7 +120,7 @@ class Made(sharing.MadeFromArguments):
 
     def __init__(self, model: object, *, detector: object = None) -> None:
         self.model, self.detector, self.changed = model, detector, False
-        self.engine = lambda: None  # which cannot be pickled
+        self.backend = lambda: None  # which cannot be pickled
 
 
 def test_arguments_and_what_may_have_changed_are_pickled() -> None:
@@ -150,8 +152,8 @@ def test_what_cannot_be_pickled_is_refused_in_a_sentence(made: Made, says: str) 
         RsnError("one"),
         ImageError("two"),
         VideoError("three"),
-        UnknownNameError("engine", "trch", ["torch"]),
-        Refused(413, "too much"),
+        UnknownNameError("backend", "trch", ["torch"]),
+        RequestError(413, "too much"),
     ],
 )
 def test_errors_come_back_from_other_processes(error: RsnError) -> None:

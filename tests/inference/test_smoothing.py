@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from moving_people import Camera, Walker, person
-from rsn.inference.smoothing import OneEuro, Smoother
-from rsn.inference.tracking import Tracked
-from rsn.inference.tracking_settings import Smoothing
+from rsn.tracking.settings import Smoothing
+from rsn.tracking.smoothing import OneEuro, Smoother
+from rsn.tracking.tracker import TrackedPerson
 
 HEIGHT = 200.0
 
@@ -15,8 +15,8 @@ def smoothed(walker: Walker, settings: Smoothing) -> tuple[np.ndarray, np.ndarra
     """(T, 17, 2): the truth, what was found, what was made of it; the first second left out."""
     smoother, rows = Smoother(settings), []
     for now, _, people in Camera(noise=0.01).watch([walker], 4.0):
-        after = smoother([Tracked(1, people[0])], now)[0].person.keypoints
-        rows.append((walker.joints(now), people[0].keypoints, after))
+        after = smoother([TrackedPerson(1, people[0])], now)[0].person.keypoints
+        rows.append((walker.keypoints(now), people[0].keypoints, after))
     return tuple(np.array(column)[25:] for column in zip(*rows, strict=True))
 
 
@@ -49,7 +49,7 @@ def test_the_settings_fit_near_and_far_people_alike() -> None:
 
 
 def test_equal_to_the_formula_of_the_paper() -> None:
-    """Second sample of a joint at rest that jumps by 10 pixels in 1/25 s, for a body of 100 pixels."""
+    """Second sample of a keypoint at rest that jumps by 10 pixels in 1/25 s, for a skeleton of 100 pixels."""
     one = OneEuro(Smoothing(min_cutoff=1.0, beta=2.0, speed_cutoff=1.0), 1)
     here = np.array([True])
     one(np.array([[0.0, 0.0]]), here, 0.0, 100.0)
@@ -60,7 +60,7 @@ def test_equal_to_the_formula_of_the_paper() -> None:
     assert after[0, 0] == pytest.approx(10 / (1 + 1 / (2 * np.pi * cutoff * 0.04)))
 
 
-def test_a_joint_that_was_not_found_leaves_no_trace() -> None:
+def test_a_keypoint_that_was_not_found_leaves_no_trace() -> None:
     one = OneEuro(Smoothing(), 1)
     still, astray = np.array([[50.0, 50.0]]), np.array([[400.0, 0.0]])
     one(still, np.array([True]), 0.0, 100.0)
@@ -68,7 +68,7 @@ def test_a_joint_that_was_not_found_leaves_no_trace() -> None:
     assert one(still, np.array([True]), 0.08, 100.0).tolist() == still.tolist()
 
 
-def test_after_half_a_second_a_joint_begins_anew() -> None:
+def test_after_half_a_second_a_keypoint_begins_anew() -> None:
     one = OneEuro(Smoothing(), 1)
     one(np.array([[0.0, 0.0]]), np.array([True]), 0.0, 100.0)
     assert one(np.array([[90.0, 0.0]]), np.array([True]), 0.6, 100.0).tolist() == [[90.0, 0.0]]
@@ -76,8 +76,8 @@ def test_after_half_a_second_a_joint_begins_anew() -> None:
 
 def test_people_do_not_share_their_past() -> None:
     smoother = Smoother()
-    first, second = (person(Walker(x, 0).joints(0)) for x in (0, 500))
-    smoother([Tracked(1, first)], 0.0)
-    after = smoother([Tracked(2, second)], 0.04)[0]
+    first, second = (person(Walker(x, 0).keypoints(0)) for x in (0, 500))
+    smoother([TrackedPerson(1, first)], 0.0)
+    after = smoother([TrackedPerson(2, second)], 0.04)[0]
     assert after.id == 2
     np.testing.assert_array_equal(after.person.keypoints, second.keypoints)

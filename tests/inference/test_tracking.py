@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from moving_people import Camera, Walker, person
-from rsn.inference.tracking import Tracker, similarities
-from rsn.inference.tracking_settings import Tracking
 from rsn.skeletons import COCO_17, MPII_16, Skeleton
+from rsn.tracking.settings import Tracking
+from rsn.tracking.tracker import Tracker, similarity_matrix
 
-BOXES_ONLY = Skeleton("boxes", COCO_17.joints, COCO_17.limbs, COCO_17.upper_body)
+BOXES_ONLY = Skeleton("boxes", COCO_17.keypoint_names, COCO_17.limbs, COCO_17.upper_body)
 
 
 def ids(walkers: list[Walker], camera: Camera, seconds: float, **settings: float) -> list[set[int]]:
@@ -37,8 +37,8 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
     def id_after(gap: float) -> int:
         tracker = Tracker(COCO_17, Tracking(max_gap=0.5))
         for now in np.arange(0, 1 + gap, 0.04):
-            tracker([person(walker.joints(now))] if now < 1 else [], now)
-        return tracker([person(walker.joints(1 + gap))], 1 + gap)[0].id
+            tracker([person(walker.keypoints(now))] if now < 1 else [], now)
+        return tracker([person(walker.keypoints(1 + gap))], 1 + gap)[0].id
 
     assert id_after(0.4) == 1
     assert id_after(0.7) == 2
@@ -46,47 +46,47 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
 
 def test_frames_that_lie_far_apart_are_no_gap() -> None:
     tracker = Tracker(COCO_17, Tracking(max_gap=0.5))
-    still = person(Walker(0, 100, speed=0, steps=0).joints(0))
+    still = person(Walker(0, 100, speed=0, steps=0).keypoints(0))
     assert [tracker([still], now)[0].id for now in (0.0, 2.0, 4.0)] == [1, 1, 1]
 
 
 def test_poses_tell_apart_people_in_one_box() -> None:
-    standing, walking = (Walker(0, 0, speed=0, steps=steps).joints(0.25) for steps in (0, 1))
+    standing, walking = (Walker(0, 0, speed=0, steps=steps).keypoints(0.25) for steps in (0, 1))
     walking[:, 0] += standing[:, 0].mean() - walking[:, 0].mean()
     box = [0, 0, 120, 210]
-    people = [person(joints) for joints in (standing, walking)]
+    people = [person(keypoints) for keypoints in (standing, walking)]
     for one in people:
         one.box[:] = box
-    alike = similarities(people, people, COCO_17)
+    alike = similarity_matrix(people, people, COCO_17)
     np.testing.assert_allclose(np.diag(alike), 1, atol=1e-6)
     assert alike[0, 1] < 0.96
-    np.testing.assert_allclose(similarities(people, people, BOXES_ONLY), 1)
+    np.testing.assert_allclose(similarity_matrix(people, people, BOXES_ONLY), 1)
 
 
-def test_joints_that_were_not_found_do_not_count() -> None:
-    joints = Walker(0, 0).joints(0)
+def test_keypoints_that_were_not_found_do_not_count() -> None:
+    keypoints = Walker(0, 0).keypoints(0)
     scores = np.ones(17)
     scores[9] = 0.5
-    astray = joints.copy()
+    astray = keypoints.copy()
     astray[9] += 500
     boxed = person(astray, scores)
-    boxed.box[:] = person(joints).box
-    assert similarities([person(joints)], [boxed], COCO_17)[0, 0] > 0.999
+    boxed.box[:] = person(keypoints).box
+    assert similarity_matrix([person(keypoints)], [boxed], COCO_17)[0, 0] > 0.999
 
 
 def test_nobody_is_no_trouble_and_ids_are_never_given_twice() -> None:
     tracker = Tracker(COCO_17)
     assert tracker([], 0.0) == []
-    here, there = (person(Walker(x, 0).joints(0)) for x in (0, 900))
+    here, there = (person(Walker(x, 0).keypoints(0)) for x in (0, 900))
     assert [tracked.id for tracked in tracker([here], 0.04)] == [1]
     assert tracker([], 0.08) == []
     assert [tracked.id for tracked in tracker([there, here], 0.12)] == [2, 1]
 
 
-@pytest.mark.parametrize("body", [COCO_17, BOXES_ONLY])
-def test_a_crowd_with_misses_is_followed(body: Skeleton) -> None:
+@pytest.mark.parametrize("skeleton", [COCO_17, BOXES_ONLY])
+def test_a_crowd_with_misses_is_followed(skeleton: Skeleton) -> None:
     walkers = [Walker(150.0 * i, 80.0 + 17 * (i % 3), speed=(-1) ** i * 40.0) for i in range(8)]
-    tracker, last, switches = Tracker(body), dict[int, int](), 0
+    tracker, last, switches = Tracker(skeleton), dict[int, int](), 0
     for now, seen, people in Camera(misses=0.1).watch(walkers, 2.0):
         for who, tracked in zip(seen, tracker(people, now), strict=True):
             switches += last.get(who, tracked.id) != tracked.id
@@ -94,7 +94,7 @@ def test_a_crowd_with_misses_is_followed(body: Skeleton) -> None:
     assert switches == 0
 
 
-def test_a_body_of_other_joints_is_followed_by_its_boxes() -> None:
+def test_a_skeleton_of_other_keypoints_is_followed_by_its_boxes() -> None:
     assert MPII_16.sigmas is None
     tracker = Tracker(MPII_16)
     for step in range(5):

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from pose_service import Client, estimator_of, serving
-from rsn.networks.weights import load_model, save_weights
 from rsn.training.module import set_head_gain
+from rsn.weights.loading import load_model, save_weights
 
 
 @pytest.fixture(scope="session")
 def random_weights(random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with heatmaps that are high enough to be seen on the page."""
-    network, card = load_model(random_weights)
+    network, metadata = load_model(random_weights)
     set_head_gain(network, 100)
     path = tmp_path_factory.mktemp("serving") / "random.safetensors"
-    save_weights(path, network, card)
+    save_weights(path, network, metadata)
     return path
 
 
@@ -25,7 +25,7 @@ def service(random_weights: Path) -> Iterator[Client]:
     """Usual limits; each test leaves it serving."""
     models = {
         "random": estimator_of(random_weights),
-        "mirrored": estimator_of(random_weights, flip=True),
+        "flipped": estimator_of(random_weights, flip=True),
     }
     with serving(models) as client:
         yield client

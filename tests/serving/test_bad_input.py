@@ -35,9 +35,9 @@ def refused(answer: Answer, status: int) -> str:
 
 
 def gif(width: int, height: int, frames: int = 1) -> bytes:
-    pictures = [Pillow.new("P", (16, 16), n % 255) for n in range(frames)]
+    images = [Pillow.new("P", (16, 16), n % 255) for n in range(frames)]
     buffer = io.BytesIO()
-    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:])
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:])
     data = buffer.getvalue()
     return data[:6] + struct.pack("<HH", width, height) + data[10:]
 
@@ -55,7 +55,7 @@ def png(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("picture", "status", "sentence"),
+    ("image", "status", "sentence"),
     [
         (b"", 415, "no JPEG, PNG, WebP, GIF or BMP"),
         (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", 415, "no JPEG, PNG, WebP"),
@@ -68,12 +68,12 @@ def png(width: int, height: int) -> bytes:
     ],
     ids=["nothing", "svg", "html", "program", "png bomb", "long png", "gif bomb", "tiny"],
 )
-def test_what_is_no_picture_or_too_large(service: Client, picture: bytes, status: int, sentence: str) -> None:
+def test_what_is_no_image_or_too_large(service: Client, image: bytes, status: int, sentence: str) -> None:
     for path in ("/api/people", "/api/heatmaps"):
-        assert re.search(sentence, refused(service.post(path, picture), status))
+        assert re.search(sentence, refused(service.post(path, image), status))
 
 
-def test_a_picture_as_long_as_may_be(service: Client) -> None:
+def test_a_image_as_long_as_may_be(service: Client) -> None:
     """Not to be refused, nor to be a crop that cannot be cut."""
     assert service.people(png(32_000, 10)).status == 200
 
@@ -83,12 +83,12 @@ def test_a_gif_of_very_many_frames(service: Client) -> None:
     assert service.people(data).status == 200
 
 
-def test_a_picture_cut_short(service: Client, photo: Path) -> None:
-    jpeg = cv2.imencode(".jpg", cv2.imread(str(photo)))[1].tobytes()
+def test_a_image_cut_short(service: Client, image: Path) -> None:
+    jpeg = cv2.imencode(".jpg", cv2.imread(str(image)))[1].tobytes()
     assert refused(service.people(jpeg[: len(jpeg) // 2]), 422) == (
-        "the picture ends in the middle of the picture or is damaged; copy it again"
+        "the image ends in the middle of the image or is damaged; copy it again"
     )
-    whole = photo.read_bytes()
+    whole = image.read_bytes()
     assert "ends in the middle" in refused(service.people(whole[: len(whole) // 2]), 422)
 
 
@@ -97,7 +97,7 @@ def test_a_picture_cut_short(service: Client, photo: Path) -> None:
 )
 def test_another_content_type(service: Client, kind: str) -> None:
     sentence = refused(service.post("/api/people", MULTIPART, kind), 415)
-    assert "must be one picture file" in sentence
+    assert "must be one image file" in sentence
     bare = service.ask("POST", "/api/people", b"x")
     assert "missing" in refused(bare, 415)
 
@@ -111,19 +111,19 @@ def test_another_content_type(service: Client, kind: str) -> None:
         "[[0, 0, 9, 9]" + ", [0, 0, 9, 9]" * 100 + "]",
     ],
 )  # fmt: skip
-def test_boxes_that_cannot_be(service: Client, photo: Path, boxes: str) -> None:
+def test_boxes_that_cannot_be(service: Client, image: Path, boxes: str) -> None:
     for path in ("/api/people", "/api/heatmaps"):
-        assert "box" in refused(service.post(path, photo.read_bytes(), boxes=boxes), 422)
+        assert "box" in refused(service.post(path, image.read_bytes(), boxes=boxes), 422)
 
 
-def test_heatmaps_of_several_boxes(service: Client, photo: Path) -> None:
-    answer = service.post("/api/heatmaps", photo.read_bytes(), boxes="[[0, 0, 9, 9], [0, 0, 9, 9]]")
+def test_heatmaps_of_several_boxes(service: Client, image: Path) -> None:
+    answer = service.post("/api/heatmaps", image.read_bytes(), boxes="[[0, 0, 9, 9], [0, 0, 9, 9]]")
     assert refused(answer, 422) == "heatmaps are of one box at a time, not of 2"
 
 
-def test_too_many_bytes(random_weights: Path, photo: Path) -> None:
+def test_too_many_bytes(random_weights: Path, image: Path) -> None:
     with serving({"random": estimator_of(random_weights)}, Limits(megabytes=0.05)) as client:
-        assert "0.05 megabytes" in refused(client.people(photo.read_bytes() + bytes(50_000)), 413)
+        assert "0.05 megabytes" in refused(client.people(image.read_bytes() + bytes(50_000)), 413)
         for declared in (b"Content-Length: 99999999\r\n", b"Transfer-Encoding: chunked\r\n"):
             head = b"POST /api/people HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n" + declared
             with socket.create_connection(("127.0.0.1", client.port), timeout=20) as raw:
@@ -131,12 +131,12 @@ def test_too_many_bytes(random_weights: Path, photo: Path) -> None:
                 chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n" if b"chunked" in declared else b""
                 raw.sendall(chunk)
                 assert raw.recv(100).startswith(b"HTTP/1.1 413 ")
-        assert client.people(photo.read_bytes()).status == 200
+        assert client.people(image.read_bytes()).status == 200
 
 
-def test_a_client_that_sends_slowly_or_less_than_it_said(random_weights: Path, photo: Path) -> None:
+def test_a_client_that_sends_slowly_or_less_than_it_said(random_weights: Path, image: Path) -> None:
     with serving({"random": estimator_of(random_weights)}, Limits(seconds=0.5)) as client:
-        client.people(photo.read_bytes())
+        client.people(image.read_bytes())
         with socket.create_connection(("127.0.0.1", client.port), timeout=20) as raw:
             raw.sendall(
                 b"POST /api/people HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 900\r\n\r\nPNG"
@@ -202,36 +202,36 @@ def behind(gate: Gate, weights: Path) -> dict[str, PoseEstimator]:
     return {"random": estimator_of(weights, detector=gate)}
 
 
-def test_no_answer_in_time(random_weights: Path, photo: Path) -> None:
+def test_no_answer_in_time(random_weights: Path, image: Path) -> None:
     gate = Gate()
     with serving(behind(gate, random_weights), Limits(seconds=1)) as client:
-        late = client.people(photo.read_bytes())
+        late = client.people(image.read_bytes())
         assert "within 1 seconds" in refused(late, 503)
         assert late.headers["retry-after"] == "5"
         gate.open.set()
-        assert client.people(photo.read_bytes()).status == 200
+        assert client.people(image.read_bytes()).status == 200
 
 
-def test_more_requests_than_there_is_room_for(random_weights: Path, photo: Path) -> None:
+def test_more_requests_than_there_is_room_for(random_weights: Path, image: Path) -> None:
     gate = Gate()
     with serving(behind(gate, random_weights), Limits(requests=3)) as client, ThreadPoolExecutor(3) as pool:
-        inside = [pool.submit(client.people, photo.read_bytes()) for _ in range(3)]
+        inside = [pool.submit(client.people, image.read_bytes()) for _ in range(3)]
         while b"rsn_requests_inside 3.0" not in client.get("/metrics").body:
             time.sleep(0.01)
-        over = client.people(photo.read_bytes())
+        over = client.people(image.read_bytes())
         assert "3 requests are being served" in refused(over, 429)
         assert over.headers["retry-after"] == "1"
         gate.open.set()
         assert [answer.result().status for answer in inside] == [200] * 3
-        assert client.people(photo.read_bytes()).status == 200
+        assert client.people(image.read_bytes()).status == 200
 
 
-def test_a_network_that_fails(random_weights: Path, photo: Path) -> None:
+def test_a_network_that_fails(random_weights: Path, image: Path) -> None:
     """Memory that is not there, say: those of this batch are told, and the next one goes on."""
     estimator = estimator_of(random_weights)
     working = estimator.model
     with serving({"random": estimator}) as client:
         estimator.model = None
-        assert refused(client.people(photo.read_bytes()), 500).startswith("something went wrong")
+        assert refused(client.people(image.read_bytes()), 500).startswith("something went wrong")
         estimator.model = working
-        assert client.people(photo.read_bytes()).status == 200
+        assert client.people(image.read_bytes()).status == 200

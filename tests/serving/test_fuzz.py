@@ -34,8 +34,8 @@ def check(answer: Answer, allowed: set[int]) -> None:
     assert answer.status in allowed, (answer.status, answer.body)
     found = json.loads(answer.body, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     if answer.status == 200:
-        joints = [number for person in found["people"] for number in person["keypoints"]]
-        assert np.isfinite(joints).all()
+        keypoints = [number for person in found["people"] for number in person["keypoints"]]
+        assert np.isfinite(keypoints).all()
     else:
         assert set(found) == {"detail"}
 
@@ -53,8 +53,8 @@ def test_damaged_images(service: Client, amount: Amount) -> None:
 
 
 @amounts(150, 4000)
-def test_damaged_boxes(service: Client, photo: Path, amount: Amount) -> None:
-    data = photo.read_bytes()
+def test_damaged_boxes(service: Client, image: Path, amount: Amount) -> None:
+    data = image.read_bytes()
 
     def trial(random: Random) -> None:
         rows: Any = [[5, 5, 40, 60], [2, 3, 50.5, 60, 0.5]]
@@ -75,8 +75,8 @@ def test_damaged_boxes(service: Client, photo: Path, amount: Amount) -> None:
 
 
 @amounts(150, 4000)
-def test_odd_queries_and_content_types(service: Client, photo: Path, amount: Amount) -> None:
-    data = photo.read_bytes()
+def test_odd_queries_and_content_types(service: Client, image: Path, amount: Amount) -> None:
+    data = image.read_bytes()
 
     def trial(random: Random) -> None:
         names = [random.choice(("boxes", "model", text_of(random, 3))) for _ in range(random.randrange(5))]

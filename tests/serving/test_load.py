@@ -34,13 +34,13 @@ def batches_of(service: Client) -> tuple[float, float]:
     return numbers["rsn_batch_people_count"], numbers['rsn_batch_people_bucket{le="1.0"}']
 
 
-def test_answers_belong_to_their_requests(service: Client, photo: Path) -> None:
+def test_answers_belong_to_their_requests(service: Client, image_file: Path) -> None:
     """The short form of it: requests of many threads, each with a box that no other has."""
-    picture = photo.read_bytes()
+    pixels = image_file.read_bytes()
     boxes = [[number / 10, 1.0, 40.0, 50.0 + number / 10] for number in range(200)]
     counted = batches_of(service)
     with ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(lambda box: service.people(picture, [box]), boxes))
+        answers = list(pool.map(lambda box: service.people(pixels, [box]), boxes))
     assert [answer.status for answer in answers] == [200] * 200
     assert [answer.json["people"][0]["bbox"] for answer in answers] == boxes
     batches, alone = (after - before for after, before in zip(batches_of(service), counted, strict=True))

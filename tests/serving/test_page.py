@@ -53,9 +53,9 @@ def page(browser: Any, service: Client) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two pictures, 400 x 300 and 300 x 400."""
-    folder, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two images, 400 x 300 and 300 x 400."""
+    folder, random = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     paths = [folder / "wide.png", folder / "high.jpg"]
     for path, shape in zip(paths, ((300, 400, 3), (400, 300, 3)), strict=True):
         cv2.imwrite(str(path), random.integers(0, 255, shape).astype(np.uint8))
@@ -67,24 +67,24 @@ def open_files(page: Page, *paths: Path) -> None:
 
 
 def show_all(page: Page) -> None:
-    """Joints of an untrained network score little."""
-    page.locator("#joint-score").fill("0")
+    """Keypoints of an untrained network score little."""
+    page.locator("#keypoint-score").fill("0")
 
 
 def people(page: Page) -> Any:
     return page.locator("#people button")
 
 
-def test_a_photo_gets_its_skeleton(page: Page, pictures: list[Path], service: Client) -> None:
-    open_files(page, pictures[0])
+def test_a_image_gets_its_skeleton(page: Page, images: list[Path], service: Client) -> None:
+    open_files(page, images[0])
     show_all(page)
     api.expect(page.locator("#status")).to_have_text("wide.png: 1 person, 400 x 300 pixels")
-    api.expect(page.locator("#overlay .joint")).to_have_count(17)
-    found = service.people(pictures[0].read_bytes()).json["people"][0]
-    joint = page.locator('#overlay [data-joint="9"] circle').nth(1)
-    assert [float(joint.get_attribute(name)) for name in ("cx", "cy")] == found["keypoints"][27:29]
-    page.locator("#joint-score").fill("1.2")
-    api.expect(page.locator("#overlay .joint")).to_have_count(
+    api.expect(page.locator("#overlay .keypoint")).to_have_count(17)
+    found = service.people(images[0].read_bytes()).json["people"][0]
+    keypoint = page.locator('#overlay [data-keypoint="9"] circle').nth(1)
+    assert [float(keypoint.get_attribute(name)) for name in ("cx", "cy")] == found["keypoints"][27:29]
+    page.locator("#keypoint-score").fill("1.2")
+    api.expect(page.locator("#overlay .keypoint")).to_have_count(
         sum(score >= 1.2 for score in found["keypoints"][2::3])
     )
     page.locator("#person-score").fill("1.2")
@@ -93,36 +93,36 @@ def test_a_photo_gets_its_skeleton(page: Page, pictures: list[Path], service: Cl
     api.expect(page.locator("#status")).to_have_text("wide.png: no people, 400 x 300 pixels")
 
 
-def test_a_joint_tells_its_name(page: Page, pictures: list[Path], service: Client) -> None:
-    open_files(page, pictures[0])
+def test_a_keypoint_tells_its_name(page: Page, images: list[Path], service: Client) -> None:
+    open_files(page, images[0])
     show_all(page)
-    scores = service.people(pictures[0].read_bytes()).json["people"][0]["keypoints"][2::3]
+    scores = service.people(images[0].read_bytes()).json["people"][0]["keypoints"][2::3]
     tip = page.locator("#tip")
-    page.locator("#joints button").nth(9).hover()
+    page.locator("#keypoints button").nth(9).hover()
     api.expect(tip).to_have_text(f"left wrist · {scores[9]:.2f}")
     page.locator("h1").hover()
     api.expect(tip).to_be_hidden()
-    page.locator('#overlay [data-joint="0"]').dispatch_event("pointerover")
+    page.locator('#overlay [data-keypoint="0"]').dispatch_event("pointerover")
     api.expect(tip).to_have_text(f"nose · {scores[0]:.2f}")
 
 
-def test_photos_are_chosen_from_a_strip(page: Page, pictures: list[Path]) -> None:
-    open_files(page, *pictures)
+def test_images_are_chosen_from_a_strip(page: Page, images: list[Path]) -> None:
+    open_files(page, *images)
     api.expect(page.locator("#status")).to_contain_text("wide.png")
     page.get_by_role("button", name="high.jpg").click()
     api.expect(page.locator("#status")).to_have_text("high.jpg: 1 person, 300 x 400 pixels")
     pressed = page.locator('#strip [aria-pressed="true"]')
     api.expect(pressed).to_have_attribute("title", "high.jpg")
-    page.select_option("#model", "mirrored")
+    page.select_option("#model", "flipped")
     api.expect(page.locator("#busy")).to_be_hidden()
     page.get_by_role("button", name="wide.png").click()
     api.expect(page.locator("#status")).to_contain_text("wide.png: 1 person")
 
 
-def test_boxes_are_drawn_with_the_pointer(page: Page, pictures: list[Path]) -> None:
-    open_files(page, pictures[0])
+def test_boxes_are_drawn_with_the_pointer(page: Page, images: list[Path]) -> None:
+    open_files(page, images[0])
     page.get_by_role("button", name="Draw").click()
-    frame = page.locator("#photo").bounding_box()
+    frame = page.locator("#image").bounding_box()
     for left, right in ((0.1, 0.4), (0.9, 0.5)):
         page.mouse.move(frame["x"] + left * frame["width"], frame["y"] + 0.2 * frame["height"])
         page.mouse.down()
@@ -145,8 +145,8 @@ def box_of(page: Page, number: int) -> list[float]:
     return [float(shape.get_attribute(name)) for name in ("x", "y", "width", "height")]
 
 
-def test_the_keyboard_suffices(page: Page, pictures: list[Path]) -> None:
-    open_files(page, pictures[0])
+def test_the_keyboard_suffices(page: Page, images: list[Path]) -> None:
+    open_files(page, images[0])
     api.expect(people(page)).to_have_count(1)
     page.locator("#add-box").focus()
     page.keyboard.press("Enter")
@@ -168,17 +168,17 @@ def test_the_keyboard_suffices(page: Page, pictures: list[Path]) -> None:
     page.keyboard.press("Tab")
     api.expect(page.locator("#heatmap")).to_be_focused()
     page.keyboard.press("Tab")
-    api.expect(page.locator("#joints button").first).to_be_focused()
+    api.expect(page.locator("#keypoints button").first).to_be_focused()
     api.expect(page.locator("#tip")).to_contain_text("nose")
 
 
-def test_heatmaps_on_demand(page: Page, pictures: list[Path], service: Client) -> None:
-    open_files(page, pictures[0])
+def test_heatmaps_on_demand(page: Page, images: list[Path], service: Client) -> None:
+    open_files(page, images[0])
     page.select_option("#heatmap", label="left wrist")
     glow = page.locator("#overlay image.glow")
     api.expect(glow).to_have_count(1)
     placed = [float(number) for number in glow.get_attribute("transform")[7:-1].split()]
-    heatmaps = service.post("/api/heatmaps", pictures[0].read_bytes()).json
+    heatmaps = service.post("/api/heatmaps", images[0].read_bytes()).json
     np.testing.assert_allclose(placed, heatmaps["matrix"])
     one = glow.get_attribute("href")
     page.select_option("#heatmap", "all")
@@ -187,41 +187,39 @@ def test_heatmaps_on_demand(page: Page, pictures: list[Path], service: Client) -
     api.expect(glow).to_have_count(0)
 
 
-def test_json_and_picture_are_saved(
-    page: Page, pictures: list[Path], service: Client, tmp_path: Path
-) -> None:
-    open_files(page, pictures[0])
+def test_json_and_image_are_saved(page: Page, images: list[Path], service: Client, tmp_path: Path) -> None:
+    open_files(page, images[0])
     show_all(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save JSON").click()
     assert download.value.suggested_filename == "wide_poses.json"
     download.value.save_as(tmp_path / "poses.json")
     saved = json.loads((tmp_path / "poses.json").read_text())
-    assert saved == {"file_name": "wide.png"} | service.people(pictures[0].read_bytes()).json
+    assert saved == {"file_name": "wide.png"} | service.people(images[0].read_bytes()).json
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save picture").click()
-    download.value.save_as(tmp_path / "picture.png")
-    drawn, original = cv2.imread(str(tmp_path / "picture.png")), cv2.imread(str(pictures[0]))
+        page.get_by_role("button", name="Save image").click()
+    download.value.save_as(tmp_path / "image.png")
+    drawn, original = cv2.imread(str(tmp_path / "image.png")), cv2.imread(str(images[0]))
     assert drawn.shape == original.shape
     changed = (np.abs(drawn.astype(int) - original) > 2).any(-1).mean()
-    assert 0.001 < changed < 0.5, "skeletons are on it, and the picture is beneath them"
+    assert 0.001 < changed < 0.5, "skeletons are on it, and the image is beneath them"
 
 
-def test_what_cannot_be_opened_is_said(page: Page, pictures: list[Path], tmp_path: Path) -> None:
+def test_what_cannot_be_opened_is_said(page: Page, images: list[Path], tmp_path: Path) -> None:
     (tmp_path / "notes.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    (tmp_path / "cut.jpg").write_bytes(pictures[1].read_bytes()[:5000])
+    (tmp_path / "cut.jpg").write_bytes(images[1].read_bytes()[:5000])
     status = page.locator("#status.bad")
     open_files(page, tmp_path / "notes.svg")
     api.expect(status).to_contain_text("These bytes are no JPEG, PNG")
     open_files(page, tmp_path / "cut.jpg")
-    api.expect(status).to_contain_text("The picture ends in the middle of the picture")
+    api.expect(status).to_contain_text("The image ends in the middle of the image")
     (tmp_path / "huge.png").write_bytes(bytes(25_000_001))
     open_files(page, tmp_path / "huge.png")
     api.expect(status).to_have_text("huge.png is larger than 25 megabytes; make it smaller.")
     (tmp_path / "film.mp4").write_bytes(b"no film")
     open_files(page, tmp_path / "film.mp4")
     api.expect(status).to_contain_text("Cannot open film.mp4")
-    open_files(page, pictures[0])
+    open_files(page, images[0])
     api.expect(page.locator("#status")).to_have_text("wide.png: 1 person, 400 x 300 pixels")
 
 
@@ -233,16 +231,14 @@ def test_the_camera_frame_by_frame(page: Page) -> None:
         with page.expect_response("**/api/people*") as asked:
             pass
         assert asked.value.status == 200
-    api.expect(page.locator("#overlay .joint")).to_have_count(17)
+    api.expect(page.locator("#overlay .keypoint")).to_have_count(17)
     api.expect(page.locator("#frame canvas")).to_have_count(1)
     page.get_by_role("button", name="Keep this frame").click()
     api.expect(page.locator("#status")).to_contain_text("frame 1.jpg: 1 person")
     api.expect(page.locator("#video")).to_be_hidden()
 
 
-def test_a_camera_that_is_refused_leaves_the_photo(
-    browser: Any, service: Client, pictures: list[Path]
-) -> None:
+def test_a_camera_that_is_refused_leaves_the_image(browser: Any, service: Client, images: list[Path]) -> None:
     refused = browser.new_page(permissions=[])
     refused.goto(service.url)
     refused.evaluate(
@@ -251,11 +247,11 @@ def test_a_camera_that_is_refused_leaves_the_photo(
     refused.get_by_role("button", name="Use the camera").click()
     api.expect(refused.locator("#status.bad")).to_have_text("Cannot open camera: not allowed")
     api.expect(refused.locator("#welcome")).to_be_visible()
-    open_files(refused, pictures[0])
+    open_files(refused, images[0])
     api.expect(people(refused)).to_have_count(1)
     refused.get_by_role("button", name="Camera").click()
     api.expect(refused.locator("#status.bad")).to_have_text("Cannot open camera: not allowed")
-    api.expect(refused.locator("#photo")).to_be_visible()
+    api.expect(refused.locator("#image")).to_be_visible()
     refused.close()
 
 
@@ -271,18 +267,18 @@ def test_a_video_frame_by_frame(page: Page, tmp_path: Path) -> None:
     api.expect(page.locator("#play")).to_have_text("Play")
     show_all(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save picture").click()
+        page.get_by_role("button", name="Save image").click()
     download.value.save_as(tmp_path / "frame.png")
     saved = cv2.imread(str(tmp_path / "frame.png"))
     assert saved.shape == (120, 160, 3)
-    assert np.ptp(saved, axis=2).max() > 50, "the frame is grey, the skeleton on it is not"
+    assert np.ptp(saved, axis=2).max() > 50, "the frame is gray, the skeleton on it is not"
     api.expect(page.locator("#box-tools")).to_be_hidden()
 
 
 def test_the_page_says_whether_people_are_found(
-    page: Page, browser: Any, random_weights: Path, pictures: list[Path]
+    page: Page, browser: Any, random_weights: Path, images: list[Path]
 ) -> None:
-    api.expect(page.locator("#finding")).to_contain_text("A photo is taken as one person")
+    api.expect(page.locator("#finding")).to_contain_text("An image is taken as one person")
 
     def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.array([[10.0, 20, 100, 200], [200.0, 20, 90, 250]]), np.array([0.9, 0.8])
@@ -291,7 +287,7 @@ def test_the_page_says_whether_people_are_found(
         other = browser.new_page()
         other.goto(client.url)
         api.expect(other.locator("#finding")).to_have_text("The people in them are found and get skeletons.")
-        open_files(other, pictures[0])
+        open_files(other, images[0])
         api.expect(people(other)).to_have_count(2)
         api.expect(other.locator("#box-hint")).to_contain_text("People are found by the detector")
         other.get_by_role("button", name="Add one").click()
@@ -302,11 +298,11 @@ def test_the_page_says_whether_people_are_found(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_every_width_and_light(
-    browser: Any, service: Client, pictures: list[Path], scheme: str, width: int
+    browser: Any, service: Client, images: list[Path], scheme: str, width: int
 ) -> None:
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.goto(service.url)
-    open_files(page, *pictures)
+    open_files(page, *images)
     api.expect(people(page)).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "scrolls sideways"
     ground, ink = page.evaluate(
@@ -317,11 +313,11 @@ def test_every_width_and_light(
     page.close()
 
 
-def test_a_service_that_went_away_is_said(browser: Any, random_weights: Path, pictures: list[Path]) -> None:
+def test_a_service_that_went_away_is_said(browser: Any, random_weights: Path, images: list[Path]) -> None:
     with running(create_app({"random": estimator_of(random_weights)})) as client:
         page = browser.new_page()
         page.goto(client.url)
         api.expect(page.locator("#model option")).to_have_count(1)
-    open_files(page, pictures[0])
+    open_files(page, images[0])
     api.expect(page.locator("#status.bad")).to_contain_text("The service does not answer")
     page.close()

@@ -10,15 +10,15 @@ import yaml
 
 from command import rsn
 from people_on_disk import write_people
-from rsn.datasets.checks import check_dataset
-from rsn.datasets.findings import UNREADABLE
+from rsn.data.checks import check_dataset
+from rsn.data.issues import UNREADABLE
 from rsn.errors import AnnotationError, RsnWarning
-from rsn.skeletons import COCO_17, LSP_14, Skeleton, from_joint_names, matches_in_words
+from rsn.skeletons import COCO_17, LSP_14, Skeleton, matches_in_words, skeleton_from_names
 from rsn.training.recipe import Recipe, read_recipe
 from rsn.training.run import train, training_sets
 
-TORCH = ("--engine", "torch")  # takes no time to start
-SPELLED = [name.replace("left_", "l").replace("right_", "r") for name in COCO_17.joints]
+TORCH = ("--backend", "torch")  # takes no time to start
+SPELLED = [name.replace("left_", "l").replace("right_", "r") for name in COCO_17.keypoint_names]
 
 
 def source_of(path: Path) -> dict[str, str]:
@@ -31,8 +31,8 @@ def recipe_of(folder: Path, validation: Path, *train_sets: Path, steps: int = 1)
         "train": [source_of(path) for path in train_sets],
         "validation": source_of(validation),
         "input_size": [64, 64],
-        "optimisation": {"steps": steps, "batch_size": 2, "warmup_steps": 0},
-        "validate_every": steps,
+        "optimization": {"steps": steps, "batch_size": 2, "warmup_steps": 0},
+        "val_interval": steps,
         "compute": {"workers": 0},
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(document))
@@ -61,7 +61,7 @@ def test_validation_images_that_cannot_be_read_are_refused_in_the_words_of_data_
     training, validation = write_people(tmp_path / "a", images=2), write_people(tmp_path / "b", images=2)
     damage(tmp_path / "b/images/000000000002.png")
     report = check_dataset(validation, tmp_path / "b/images")
-    assert report.findings[UNREADABLE] == [2]
+    assert report.issues[UNREADABLE] == [2]
     with pytest.raises(
         AnnotationError, match=f"1 {UNREADABLE.says} .*: image {report.about(UNREADABLE)[0][:1]}"
     ):
@@ -89,20 +89,20 @@ def test_validation_images_of_another_size_than_told_are_said(tmp_path: Path, ra
     path.write_text(json.dumps(document))
     done = rsn("evaluate", random_weights, "--annotations", path, "--images", tmp_path / "images", *TORCH)
     assert done.returncode == 0, done.stderr
-    assert "1 pictures of another size than the file says" in done.stderr
+    assert "1 images of another size than the file says" in done.stderr
     assert "image 1 (320 x 120, really 160 x 120)" in done.stderr
 
 
 def test_keypoints_of_mixed_sets_are_matched_and_the_others_listed(tmp_path: Path) -> None:
     coco, lsp = (
         write_people(tmp_path / "coco", images=1),
-        write_people(tmp_path / "lsp", images=1, body=LSP_14),
+        write_people(tmp_path / "lsp", images=1, skeleton=LSP_14),
     )
     sets = training_sets(recipe_of(tmp_path, coco, with_names(coco, SPELLED), lsp), COCO_17)
     assert [(part.people.people[0].visibility >= 0).sum() for part in sets] == [17, 12]
-    assert sets[0].matched == "17 of the 17 joints of coco_17 are matched by name"
+    assert sets[0].matched == "17 of the 17 keypoints of coco_17 are matched by name"
     assert sets[1].matched == (
-        "12 of the 17 joints of coco_17 are matched by name; no match for its neck, head_top; it lacks nose, left_eye,"
+        "12 of the 17 keypoints of coco_17 are matched by name; no match for its neck, head_top; it lacks nose, left_eye,"
         " right_eye, left_ear, right_ear, which are left out of its loss"
     )
 
@@ -111,14 +111,14 @@ def test_training_prints_how_each_set_is_matched_before_the_first_step(tmp_path:
     pytest.importorskip("hotcoco")
     coco, lsp = (
         write_people(tmp_path / "coco", images=1),
-        write_people(tmp_path / "lsp", images=1, body=LSP_14),
+        write_people(tmp_path / "lsp", images=1, skeleton=LSP_14),
     )
     recipe_of(tmp_path, coco, coco, lsp)
     done = rsn("train", tmp_path / "recipe.yaml")
     assert done.returncode == 0, done.stderr
-    assert f"{coco}: 2 people; 17 of the 17 joints of coco_17 are matched by name\n" in done.stderr
+    assert f"{coco}: 2 people; 17 of the 17 keypoints of coco_17 are matched by name\n" in done.stderr
     assert (
-        f"{lsp}: 2 people; 12 of the 17 joints of coco_17 are matched by name; no match for its"
+        f"{lsp}: 2 people; 12 of the 17 keypoints of coco_17 are matched by name; no match for its"
         in done.stderr
     )
     assert done.stderr.index("no match for its") < done.stderr.index("step 1/1")
@@ -127,22 +127,22 @@ def test_training_prints_how_each_set_is_matched_before_the_first_step(tmp_path:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["a", "b", "lfin", "rfin"], "4 of the 4 joints of fish are matched by name (lfin is left_fin, rfin is"
+        (["a", "b", "lfin", "rfin"], "4 of the 4 keypoints of fish are matched by name (lfin is left_fin, rfin is"
          " right_fin)"),
-        (["a", "tail", "left_fin"], "2 of the 4 joints of fish are matched by name; no match for its tail;"
+        (["a", "tail", "left_fin"], "2 of the 4 keypoints of fish are matched by name; no match for its tail;"
          " it lacks b, right_fin, which are left out of its loss"),
     ],
 )  # fmt: skip
 def test_matches_are_told_in_words(names: list[str], says: str) -> None:
-    fish = from_joint_names("fish", ["a", "b", "left_fin", "right_fin"])
-    assert matches_in_words(from_joint_names("other", names), fish) == says
+    fish = skeleton_from_names("fish", ["a", "b", "left_fin", "right_fin"])
+    assert matches_in_words(skeleton_from_names("other", names), fish) == says
 
 
 @pytest.mark.parametrize("names", [["nose", "left_hand", "tail"], ["left_hand", "right_foot", "L_hip"]])
 def test_sides_without_counterpart_are_said_before_training(tmp_path: Path, names: list[str]) -> None:
-    body: Skeleton = from_joint_names("odd", names)
-    path = write_people(tmp_path, images=1, body=body)
+    skeleton: Skeleton = skeleton_from_names("odd", names)
+    path = write_people(tmp_path, images=1, skeleton=skeleton)
     with pytest.warns(
         RsnWarning, match="keypoints whose names say left or right, and that have no counterpart"
     ):
-        training_sets(recipe_of(tmp_path, path, path), body)
+        training_sets(recipe_of(tmp_path, path, path), skeleton)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rsn.heatmaps.boxes import OFFSET_UNIT, UNIT, corners_of, encode_boxes
-from rsn.training.box_loss import BoxLoss, background_of, generalised_iou, middle_loss
+from rsn.codecs.box import OFFSET_UNIT, UNIT, corners_of, encode_boxes
+from rsn.training.detection_loss import BoxLoss, center_loss, generalized_iou, negative_weight
 
 SIZE = (128, 128)
 PERSON = torch.tensor([[[40.0, 24, 72, 104]]])
@@ -13,8 +13,8 @@ THERE = torch.ones(1, 1, dtype=torch.bool)
 NOWHERE = torch.zeros(1, 1, 4)
 
 
-def _background(unlabelled: float, ignored: Tensor = NOWHERE) -> Tensor:
-    return background_of(PERSON, THERE, ignored, torch.tensor([unlabelled]), SIZE)
+def _background(unlabeled: float, ignored: Tensor = NOWHERE) -> Tensor:
+    return negative_weight(PERSON, THERE, ignored, torch.tensor([unlabeled]), SIZE)
 
 
 def _perfect() -> Tensor:
@@ -23,7 +23,7 @@ def _perfect() -> Tensor:
     y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
     cells = (torch.stack([x, y], -1) + 0.5) * 4
     maps = torch.zeros(1, 5, 32, 32)
-    maps[:, 0] = torch.where(targets.humps == 1, 12.0, -12.0)
+    maps[:, 0] = torch.where(targets.center_heatmap == 1, 12.0, -12.0)
     maps[:, 1], maps[:, 2] = torch.log(torch.tensor(32 / UNIT)), torch.log(torch.tensor(80 / UNIT))
     maps[:, 3:] = ((torch.tensor([56.0, 64.0]) - cells) / OFFSET_UNIT).permute(2, 0, 1)
     return maps
@@ -33,30 +33,30 @@ def test_a_perfect_answer_costs_nothing_and_a_worse_one_more() -> None:
     targets, background = encode_boxes(PERSON, THERE, SIZE), _background(1.0)
     perfect = _perfect()
     assert BoxLoss()([perfect] * 4, targets, background) < 1e-3
-    missed, misfit = perfect.clone(), perfect.clone()
+    missed, box_loss = perfect.clone(), perfect.clone()
     missed[:, 0] = -12
-    misfit[:, 1] += 0.5
+    box_loss[:, 1] += 0.5
     assert BoxLoss()([perfect] * 3 + [missed], targets, background) > 5
-    assert BoxLoss()([perfect] * 3 + [misfit], targets, background) > 1
+    assert BoxLoss()([perfect] * 3 + [box_loss], targets, background) > 1
     coarse = BoxLoss()([missed, perfect, perfect, perfect], targets, background)
     finest = BoxLoss()([perfect, perfect, perfect, missed], targets, background)
     torch.testing.assert_close(finest, 4 * coarse, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("unlabelled", [0.0, 0.25, 1.0])
-def test_finding_somebody_unlabelled_counts_as_much_as_is_known(unlabelled: float) -> None:
+@pytest.mark.parametrize("unlabeled", [0.0, 0.25, 1.0])
+def test_finding_somebody_unlabeled_counts_as_much_as_is_known(unlabeled: float) -> None:
     targets = encode_boxes(PERSON, THERE, SIZE)
     logits = _perfect()[:, 0].clone()
     logits[0, 2, 30] = 3.0  # in the far corner
     logits.requires_grad_()
-    middle_loss(logits, targets.humps, _background(unlabelled)).backward()
+    center_loss(logits, targets.center_heatmap, _background(unlabeled)).backward()
     full = -torch.nn.functional.logsigmoid(torch.tensor(-3.0)) * torch.tensor(3.0).sigmoid() ** 2
-    found = middle_loss(logits, targets.humps, _background(unlabelled))
-    torch.testing.assert_close(found.detach(), unlabelled * full, atol=1e-3, rtol=1e-3)
-    assert (logits.grad[0, 2, 30] != 0) == (unlabelled > 0)
+    found = center_loss(logits, targets.center_heatmap, _background(unlabeled))
+    torch.testing.assert_close(found.detach(), unlabeled * full, atol=1e-3, rtol=1e-3)
+    assert (logits.grad[0, 2, 30] != 0) == (unlabeled > 0)
 
 
-def test_beside_a_labelled_person_it_is_known_who_is_not_there() -> None:
+def test_beside_a_labeled_person_it_is_known_who_is_not_there() -> None:
     background = _background(0.0)
     assert background[0, 16, 17] == 1  # within the box
     assert background[0, 16, 18] == 1  # just beside it, at x = 74
@@ -72,7 +72,7 @@ def test_crowds_count_neither_way() -> None:
 def test_a_batch_without_people_has_a_loss() -> None:
     nobody = torch.zeros(1, 1, dtype=torch.bool)
     targets = encode_boxes(PERSON, nobody, SIZE)
-    background = background_of(PERSON, nobody, NOWHERE, torch.ones(1), SIZE)
+    background = negative_weight(PERSON, nobody, NOWHERE, torch.ones(1), SIZE)
     maps = torch.zeros(1, 5, 32, 32, requires_grad=True)
     loss = BoxLoss()([maps] * 4, targets, background)
     loss.backward()
@@ -81,10 +81,10 @@ def test_a_batch_without_people_has_a_loss() -> None:
     assert maps.grad[:, 1:].abs().max() == 0  # where nobody is, no box can fit or not
 
 
-def test_generalised_iou_of_boxes_that_can_be_counted() -> None:
+def test_generalized_iou_of_boxes_that_can_be_counted() -> None:
     box = torch.tensor([0.0, 0, 2, 2])
     others = torch.tensor([[0.0, 0, 2, 2], [1, 0, 3, 2], [2, 0, 4, 2], [3, 0, 5, 2]])
-    torch.testing.assert_close(generalised_iou(box, others), torch.tensor([1.0, 1 / 3, 0.0, -0.2]))
+    torch.testing.assert_close(generalized_iou(box, others), torch.tensor([1.0, 1 / 3, 0.0, -0.2]))
 
 
 def test_the_maps_of_a_perfect_answer_say_the_box_everywhere() -> None:

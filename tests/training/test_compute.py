@@ -26,7 +26,7 @@ def plain(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[f
     [
         ("compute.images=device", 1e-2),
         pytest.param(
-            "compute.recompute=true", 1e-5, marks=pytest.mark.slow
+            "compute.activation_checkpointing=true", 1e-5, marks=pytest.mark.slow
         ),  # see networks/test_recomputing.py
         ("compute.workers=2", 1e-6),
         # Slow, since many processors emulate these numbers.

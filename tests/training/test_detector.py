@@ -1,4 +1,4 @@
-"""Training of the detector, from start to finish on drawn figures."""
+"""Training of the detector, from start to finish on drawn metrics."""
 
 import csv
 import json
@@ -10,18 +10,18 @@ import pytest
 import torch
 import yaml
 
+from rsn.detection import open_detector
 from rsn.errors import RecipeError, WeightsError
-from rsn.evaluation.boxes import measure_detector
-from rsn.inference.detection import open_detector
-from rsn.networks.card import DetectorSettings
-from rsn.networks.weights import load_model
-from rsn.training.detector import DetectorRecipe, detector_network, train_detector
-from rsn.training.recipe import Compute, read_settings
+from rsn.evaluation.detection import measure_detector
+from rsn.training.detection import DetectorRecipe, detector_network, train_detector
+from rsn.training.recipe import ComputeSettings, read_settings
+from rsn.weights.loading import load_model
+from rsn.weights.metadata import DetectorSettings
 
 
 @pytest.fixture(scope="module")
 def boxed_json(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn figures, all of whom are labelled."""
+    """The drawn metrics, all of whom are labeled."""
     document = json.loads(people_json.read_text())
     for image in document["images"]:
         image["annotations_complete"] = True
@@ -35,9 +35,9 @@ def recipe(boxed_json: Path, people_json: Path, tmp_path_factory: pytest.TempPat
     source = {"annotations": str(boxed_json), "images": str(people_json.parent / "images")}
     folder = tmp_path_factory.mktemp("recipe")
     document = {
-        "output": str(folder / "run"), "train": [source], "validation": source, "start_from": None,
-        "input_size": [64, 64], "detector": {"image_sizes": [64]}, "validate_every": 2,
-        "optimisation": {"steps": 4, "batch_size": 2, "warmup_steps": 1, "average": 0.9},
+        "output": str(folder / "run"), "train": [source], "validation": source, "pretrained": None,
+        "input_size": [64, 64], "detector": {"image_sizes": [64]}, "val_interval": 2,
+        "optimization": {"steps": 4, "batch_size": 2, "warmup_steps": 1, "average": 0.9},
         "compute": {"workers": 0},
     }  # fmt: skip
     (folder / "detector.yaml").write_text(yaml.safe_dump(document))
@@ -52,10 +52,10 @@ def best(recipe: DetectorRecipe) -> Path:
 def test_a_run_leaves_weights_that_open_as_a_detector(best: Path, recipe: DetectorRecipe) -> None:
     boxes, scores = open_detector(best, device="cpu", box_threshold=0.0)(np.zeros((90, 120, 3), np.uint8))
     assert boxes.shape == (len(scores), 4)
-    _, card = load_model(best)
-    assert card.input_size == (64, 64)
-    assert card.steps in (2, 4)
-    assert set(card.figures) == {"AP", "AP50"}
+    _, metadata = load_model(best)
+    assert metadata.input_size == (64, 64)
+    assert metadata.steps in (2, 4)
+    assert set(metadata.metrics) == {"AP", "AP50"}
     assert (recipe.output / "last.ckpt").is_file()
 
 
@@ -65,13 +65,13 @@ def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: Detecto
     last = (recipe.output / "last.safetensors").read_bytes()
     assert train_detector(recipe, resume=True) == best  # it is at its end
     assert (recipe.output / "last.safetensors").read_bytes() == last
-    longer = replace(recipe, optimisation=replace(recipe.optimisation, steps=6))
-    with pytest.raises(RecipeError, match=r"optimisation\.steps was 4 and is 6"):
+    longer = replace(recipe, optimization=replace(recipe.optimization, steps=6))
+    with pytest.raises(RecipeError, match=r"optimization\.steps was 4 and is 6"):
         train_detector(longer, resume=True)
 
 
-def test_pictures_on_the_device_make_the_same_run(best: Path, recipe: DetectorRecipe, tmp_path: Path) -> None:
-    compute = Compute(images="device", workers=0)
+def test_images_on_the_device_make_the_same_run(best: Path, recipe: DetectorRecipe, tmp_path: Path) -> None:
+    compute = ComputeSettings(images="device", workers=0)
     train_detector(replace(recipe, output=tmp_path, compute=compute))
     assert losses(tmp_path) == pytest.approx(losses(recipe.output), rel=1e-2)
 
@@ -91,7 +91,9 @@ def test_a_folder_with_weights_alone_is_not_overwritten(
 
 def test_what_a_detector_cannot_be_trained_with_is_said(recipe: DetectorRecipe, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="divided evenly"):
-        train_detector(replace(recipe, output=tmp_path / "run", compute=Compute(accumulate=3)))
+        train_detector(
+            replace(recipe, output=tmp_path / "run", compute=ComputeSettings(accumulate_grad_batches=3))
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -105,20 +107,20 @@ def test_pose_weights_give_all_but_the_last_layers() -> None:
 
 
 def test_pose_weights_are_no_detector(random_weights: Path) -> None:
-    with pytest.raises(WeightsError, match="find coco_17 joints"):
+    with pytest.raises(WeightsError, match="find coco_17 keypoints"):
         open_detector(random_weights)
 
 
 @pytest.mark.slow
-def test_a_short_run_learns_to_find_drawn_figures(recipe: DetectorRecipe, tmp_path: Path) -> None:
+def test_a_short_run_learns_to_find_drawn_metrics(recipe: DetectorRecipe, tmp_path: Path) -> None:
     longer = replace(
         recipe,
         output=tmp_path / "run",
         input_size=(96, 96),
         detector=DetectorSettings((96, 160)),
-        validate_every=80,
-        optimisation=replace(
-            recipe.optimisation, steps=240, batch_size=4, learning_rate=2e-3, warmup_steps=10, average=None
+        val_interval=80,
+        optimization=replace(
+            recipe.optimization, steps=240, batch_size=4, learning_rate=2e-3, warmup_steps=10, average=None
         ),
     )
     best = train_detector(longer)

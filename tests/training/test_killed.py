@@ -15,14 +15,14 @@ import pytest
 import torch
 
 from rsn.errors import RecipeError, RsnWarning
-from rsn.networks.checkpoints import read_tensors
-from rsn.training import states
+from rsn.training import checkpoints as states
+from rsn.training.checkpoints import STATE, STATE_BEFORE, TwoStates, usable_state
 from rsn.training.recipe import Recipe, read_recipe
 from rsn.training.run import train
-from rsn.training.states import STATE, STATE_BEFORE, TwoStates, usable_state
+from rsn.weights.checkpoints import read_tensors
 
 # Two rounds of two steps, so that there is time to kill the run after the first.
-SETTINGS = ("optimisation.steps=4", "optimisation.average=0.9", "optimisation.schedule=cosine")
+SETTINGS = ("optimization.steps=4", "optimization.average=0.9", "optimization.schedule=cosine")
 
 
 def recipe_in(folder: Path, recipe_file: Path) -> Recipe:
@@ -70,7 +70,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
 def test_a_run_that_is_told_to_stop_has_failed(
     recipe_file: Path, tmp_path: Path, told: signal.Signals
 ) -> None:
-    process = run_with_a_state(recipe_file, tmp_path, "optimisation.steps=200")
+    process = run_with_a_state(recipe_file, tmp_path, "optimization.steps=200")
     process.send_signal(told)
     _, said = process.communicate()
     assert process.returncode == 1

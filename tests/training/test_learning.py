@@ -9,12 +9,12 @@ import yaml
 
 from people_on_disk import write_people
 from rsn import PoseEstimator
-from rsn.datasets.coco import read_coco
-from rsn.images import read_image
-from rsn.networks import catalog
-from rsn.networks.network import PoseNetwork
-from rsn.networks.residual_steps import residual_steps
-from rsn.skeletons import from_joint_names
+from rsn.data.coco import read_coco
+from rsn.io.images import read_image
+from rsn.models import catalog as catalog
+from rsn.models.network import PoseNetwork
+from rsn.models.residual_steps import residual_steps
+from rsn.skeletons import skeleton_from_names
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
 
@@ -35,17 +35,17 @@ def misses(
     )
     monkeypatch.setitem(catalog.MODELS, "small", small)
     skeleton = folder / "skeleton.yaml"
-    skeleton.write_text(yaml.safe_dump({"name": "upper", "joints": list(NAMES), "mirror": flip_pairs}))
+    skeleton.write_text(yaml.safe_dump({"name": "upper", "keypoints": list(NAMES), "flip": flip_pairs}))
     sources = {}
     for name, images, seed in (("train", 16, 0), ("validation", 4, 1)):
-        body = from_joint_names("upper", NAMES, LIMBS)
-        annotations = write_people(folder / name, images=images, body=body, seed=seed)
+        resolved = skeleton_from_names("upper", NAMES, LIMBS)
+        annotations = write_people(folder / name, images=images, skeleton=resolved, seed=seed)
         source = {"annotations": annotations, "images": annotations.parent / "images", "skeleton": skeleton}
         sources[name] = {key: str(path) for key, path in source.items()}
     document = {
         "output": str(folder / "run"), "model": "small", "input_size": [64, 64], "decoder": "unbiased",
-        "train": [sources["train"]], "validation": sources["validation"], "head_gain": 20, "validate_every": 60,
-        "optimisation": {"steps": 60, "batch_size": 8, "warmup_steps": 5, "learning_rate": 4e-3},
+        "train": [sources["train"]], "validation": sources["validation"], "head_bn_gamma": 20, "val_interval": 60,
+        "optimization": {"steps": 60, "batch_size": 8, "warmup_steps": 5, "learning_rate": 4e-3},
         "augmentation": {
             "half_body_probability": 0, "max_rotation": 10, "jitter": [0.2, 0.2], "scale": [0.9, 1.0]
         },
@@ -53,7 +53,7 @@ def misses(
     }  # fmt: skip
     (folder / "recipe.yaml").write_text(yaml.safe_dump(document))
     train(read_recipe(folder / "recipe.yaml"))
-    estimator = PoseEstimator(folder / "run" / "last.safetensors", engine="torch", device="cpu")
+    estimator = PoseEstimator(folder / "run" / "last.safetensors", backend="torch", device="cpu")
     errors = []
     for person in read_coco(annotations, annotations.parent / "images").people:
         (found,) = estimator(read_image(person.image.path), [person.box])

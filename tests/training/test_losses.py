@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rsn.training.losses import COARSE_WEIGHT, Convention, PoseLoss
+from rsn.training.losses import COARSE_LEVEL_WEIGHT, PoseLoss, TargetWeighting
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +23,18 @@ def outputs(stages: int) -> Tensor:
 
 
 @pytest.mark.parametrize("stages", [1, 2, 4])
-@pytest.mark.parametrize("hard_joints", [8, None])
+@pytest.mark.parametrize("ohkm_topk", [8, None])
 @pytest.mark.parametrize("coarse_to_fine", [True, False])
 def test_loss_and_gradients_are_the_rsn_repositorys(
-    oracle: dict[str, np.ndarray], stages: int, hard_joints: int | None, coarse_to_fine: bool
+    oracle: dict[str, np.ndarray], stages: int, ohkm_topk: int | None, coarse_to_fine: bool
 ) -> None:
     predictions = outputs(stages).requires_grad_()
-    compare = PoseLoss(hard_joints=hard_joints, coarse_to_fine=coarse_to_fine)
+    compare = PoseLoss(ohkm_topk=ohkm_topk, coarse_to_fine=coarse_to_fine)
     loss = compare(
         predictions, torch.from_numpy(oracle["labels"]), torch.from_numpy(oracle["valids"])[..., 0]
     )
     loss.backward()
-    name = f"s{stages}_ohkm{int(hard_joints is not None)}_ctf{int(coarse_to_fine)}"
+    name = f"s{stages}_ohkm{int(ohkm_topk is not None)}_ctf{int(coarse_to_fine)}"
     assert loss.item() == pytest.approx(oracle[f"loss_{name}"].item(), rel=1e-5)
     norms = predictions.grad.flatten(2).norm(dim=2)
     np.testing.assert_allclose(norms, oracle[f"gradnorm_{name}"], rtol=1e-4)
@@ -45,14 +45,14 @@ def test_terms_are_the_rsn_repositorys(oracle: dict[str, np.ndarray], stages: in
     terms = PoseLoss().terms(
         outputs(stages), torch.from_numpy(oracle["labels"]), torch.from_numpy(oracle["valids"])[..., 0]
     )
-    weights = torch.tensor([COARSE_WEIGHT, COARSE_WEIGHT, COARSE_WEIGHT, 1.0])
+    weights = torch.tensor([COARSE_LEVEL_WEIGHT, COARSE_LEVEL_WEIGHT, COARSE_LEVEL_WEIGHT, 1.0])
     np.testing.assert_allclose(terms.numpy(), weights.numpy() * oracle[f"components_s{stages}"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("stages", [1, 2, 4])
 def test_loss_is_mmposes_under_its_convention(oracle: dict[str, np.ndarray], stages: int) -> None:
     labels, visibility = torch.from_numpy(oracle["mmpose_labels"]), torch.from_numpy(oracle["valids"])[..., 0]
-    loss = PoseLoss(convention="mmpose")(outputs(stages), labels, visibility)
+    loss = PoseLoss(target_weighting="mmpose")(outputs(stages), labels, visibility)
     assert loss.item() == pytest.approx(oracle[f"mmpose_loss_s{stages}"].item(), rel=1e-5)
 
 
@@ -62,25 +62,30 @@ def test_gradients_are_those_of_the_loss() -> None:
     assert torch.autograd.gradcheck(lambda maps: PoseLoss()(maps, targets, visibility), predictions)
 
 
-@pytest.mark.parametrize("convention", ["rsn", "mmpose", "empty"])
-def test_joints_that_a_set_does_not_annotate_are_not_taught(convention: Convention) -> None:
+@pytest.mark.parametrize("target_weighting", ["rsn", "mmpose", "empty"])
+def test_keypoints_that_a_set_does_not_annotate_are_not_taught(target_weighting: TargetWeighting) -> None:
     predictions = torch.randn(1, 4, 2, 3, 8, 8, requires_grad=True)
     visibility = torch.tensor([[2, -1, 0], [1, -1, 2]])
-    PoseLoss(convention=convention)(predictions, torch.rand(2, 5, 3, 8, 8), visibility).backward()
-    touched = predictions.grad.abs().sum((-2, -1))[0] > 0  # (levels, people, joints)
+    PoseLoss(target_weighting=target_weighting)(predictions, torch.rand(2, 5, 3, 8, 8), visibility).backward()
+    touched = predictions.grad.abs().sum((-2, -1))[0] > 0  # (levels, people, keypoints)
     assert not touched[:, :, 1].any()
     absent = touched[:3, 0, 2]
-    assert not absent.any() if convention == "mmpose" else absent.all()
+    assert not absent.any() if target_weighting == "mmpose" else absent.all()
     assert touched[3, 1, 0]
 
 
-def test_fewer_joints_than_hard_ones() -> None:
+def test_fewer_keypoints_than_hard_ones() -> None:
     loss = PoseLoss()(torch.ones(1, 4, 2, 1, 8, 8), torch.zeros(2, 5, 1, 8, 8), torch.full((2, 1), 2))
-    assert loss.item() == pytest.approx(3 * COARSE_WEIGHT + 1)
+    assert loss.item() == pytest.approx(3 * COARSE_LEVEL_WEIGHT + 1)
 
 
-@pytest.mark.parametrize(("convention", "wanted"), [("rsn", 0.0), ("mmpose", 5.0), ("empty", 5.0)])
-def test_what_an_occluded_joint_is_taught_on_the_coarse_levels(convention: Convention, wanted: float) -> None:
+@pytest.mark.parametrize(("target_weighting", "wanted"), [("rsn", 0.0), ("mmpose", 5.0), ("empty", 5.0)])
+def test_what_an_occluded_keypoint_is_taught_on_the_coarse_levels(
+    target_weighting: TargetWeighting, wanted: float
+) -> None:
     targets = torch.full((1, 5, 1, 8, 8), 5.0)
     right = torch.full((1, 4, 1, 1, 8, 8), wanted)
-    assert PoseLoss(convention=convention).terms(right, targets, torch.tensor([[1]]))[0, :3].sum() == 0
+    assert (
+        PoseLoss(target_weighting=target_weighting).terms(right, targets, torch.tensor([[1]]))[0, :3].sum()
+        == 0
+    )

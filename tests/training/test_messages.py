@@ -13,26 +13,26 @@ import torch
 from torch import nn
 
 from command import rsn
-from rsn.datasets.opening import coinciding
+from rsn.data.image_checks import find_duplicate_images
+from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnWarning, TrainingError
-from rsn.networks.catalog import create_model
-from rsn.processes import Processes
+from rsn.models.catalog import create_model
 from rsn.training import run as training_run
 from rsn.training.folder import device_name, open_folder
 from rsn.training.health import check_batch_norms
-from rsn.training.optimisation import build_optimizer, build_schedule, use_learning_rate
-from rsn.training.recipe import Optimisation, read_recipe
+from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
+from rsn.training.recipe import OptimizationSettings, read_recipe
 from rsn.training.run import train
 from small_network import small_network
 
-HUGE = ("optimisation.learning_rate=1e30", "optimisation.warmup_steps=0")
+HUGE = ("optimization.learning_rate=1e30", "optimization.warmup_steps=0")
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs train the smallest network, which takes a tenth of the time."""
     monkeypatch.setattr(
-        training_run, "create_model", lambda name, *, num_joints, refine: small_network(num_joints)
+        training_run, "create_model", lambda name, *, num_keypoints, refine: small_network(num_keypoints)
     )
 
 
@@ -43,7 +43,7 @@ def test_a_loss_that_is_no_number_in_the_first_round_names_no_state(
     with pytest.raises(TrainingError) as stopped, pytest.warns(RsnWarning):
         train(read_recipe(recipe_file, (*HUGE, f"output={tmp_path}")))
     says = str(stopped.value)
-    assert "nothing to resume from: start again with --set optimisation.learning_rate=1e+29" in says
+    assert "nothing to resume from: start again with --set optimization.learning_rate=1e+29" in says
     assert ".ckpt" not in says
 
 
@@ -51,7 +51,7 @@ def test_a_loss_that_is_no_number_in_the_first_round_names_no_state(
 def test_a_loss_that_is_no_number_later_names_a_state_and_a_resume_that_work(
     recipe_file: Path, tmp_path: Path
 ) -> None:
-    settings = (f"output={tmp_path}", "optimisation.warmup_steps=0", "compute.precision=bf16-mixed")
+    settings = (f"output={tmp_path}", "optimization.warmup_steps=0", "compute.precision=bf16-mixed")
     with pytest.warns(RsnWarning, match="trained on too"):
         train(read_recipe(recipe_file, settings))
     (tmp_path / "last.ckpt").unlink()  # the round before ended in previous.ckpt
@@ -59,7 +59,7 @@ def test_a_loss_that_is_no_number_later_names_a_state_and_a_resume_that_work(
         pytest.raises(TrainingError) as stopped,
         pytest.warns(RsnWarning, match="was 0.001 and is 1e.30 from here on"),
     ):
-        train(read_recipe(recipe_file, (*settings, "optimisation.learning_rate=1e30")), resume=True)
+        train(read_recipe(recipe_file, (*settings, "optimization.learning_rate=1e30")), resume=True)
     advice = re.search(
         r"(\S+) has the state of the last good round: go on with (--resume .*)", str(stopped.value)
     )
@@ -68,8 +68,8 @@ def test_a_loss_that_is_no_number_later_names_a_state_and_a_resume_that_work(
     resume, *options = shlex.split(advice[2])
     assert resume == "--resume"
     changes = [option for option in options if option != "--set"]
-    assert changes == ["optimisation.learning_rate=1e+29", "compute.precision=32-true"]
-    changes[0] = "optimisation.learning_rate=1e-3"  # a tenth of far too much is still too much
+    assert changes == ["optimization.learning_rate=1e+29", "compute.precision=32-true"]
+    changes[0] = "optimization.learning_rate=1e-3"  # a tenth of far too much is still too much
     with pytest.warns(RsnWarning):
         best = train(read_recipe(recipe_file, (*settings, *changes)), resume=True)
     assert best.is_file()
@@ -78,20 +78,20 @@ def test_a_loss_that_is_no_number_later_names_a_state_and_a_resume_that_work(
 
 def test_a_resume_with_other_settings_is_another_run(recipe_file: Path, tmp_path: Path) -> None:
     recipe = read_recipe(recipe_file, (f"output={tmp_path}",))
-    open_folder(recipe, Processes(), resume=False)
+    open_folder(recipe, DistributedInfo(), resume=False)
     torch.save({}, tmp_path / "last.ckpt")
-    for change in ("optimisation.steps=8", "seed=3", "optimisation.weight_decay=0.5"):
-        changed = read_recipe(recipe_file, (f"output={tmp_path}", change, "optimisation.learning_rate=0.1"))
+    for change in ("optimization.steps=8", "seed=3", "optimization.weight_decay=0.5"):
+        changed = read_recipe(recipe_file, (f"output={tmp_path}", change, "optimization.learning_rate=0.1"))
         with pytest.raises(RecipeError, match=rf"cannot be resumed: .*{change.partition('=')[0]} was"):
-            open_folder(changed, Processes(), resume=True)
+            open_folder(changed, DistributedInfo(), resume=True)
 
 
 def test_a_resumed_state_goes_on_at_the_new_learning_rate() -> None:
-    def made(settings: Optimisation) -> Any:
+    def made(settings: OptimizationSettings) -> Any:
         optimizer = build_optimizer(nn.Linear(2, 2), settings)
         return optimizer, build_schedule(optimizer, settings)
 
-    before = Optimisation(steps=10, learning_rate=0.5, warmup_steps=0)
+    before = OptimizationSettings(steps=10, learning_rate=0.5, warmup_steps=0)
     after = replace(before, learning_rate=0.05)
     (optimizer, schedule), (resumed, its_schedule) = made(before), made(after)
     for _ in range(4):
@@ -120,7 +120,7 @@ def test_a_tilde_in_any_path_of_a_recipe_is_the_home_folder(
     )
     recipe = read_recipe(tmp_path / "r.yaml")
     source = recipe.train[0]
-    paths = (source.annotations, source.images, source.skeleton, recipe.output, recipe.start_from)
+    paths = (source.annotations, source.images, source.skeleton, recipe.output, recipe.pretrained)
     assert [path.name for path in paths if path] == ["a.json", "images", "s.yaml", "run", "w.pth"]
     assert all(path.parent == tmp_path for path in (*paths, recipe.validation.head_sizes) if path)
     assert read_recipe(tmp_path / "r.yaml", ("output=~/other",)).output == tmp_path / "other"
@@ -143,7 +143,7 @@ def test_a_tilde_in_any_path_of_a_recipe_is_the_home_folder(
 def test_a_batch_norm_that_would_see_one_value_is_refused(
     refine: Any, crops: int, size: tuple[int, int], works: bool
 ) -> None:
-    network = create_model("rsn18", num_joints=3, refine=refine)
+    network = create_model("rsn18", num_keypoints=3, refine=refine)
     if works:
         check_batch_norms(network, crops, size)
         return
@@ -152,10 +152,12 @@ def test_a_batch_norm_that_would_see_one_value_is_refused(
 
 
 def test_it_is_refused_before_anything_is_written(recipe_file: Path, tmp_path: Path) -> None:
-    settings = ("input_size=[32,32]", "compute.accumulate=4", f"output={tmp_path / 'run'}")
+    settings = ("input_size=[32,32]", "compute.accumulate_grad_batches=4", f"output={tmp_path / 'run'}")
     done = rsn("train", recipe_file, "--set", *settings)
     assert done.returncode == 1
-    assert "raise optimisation.batch_size, lower compute.accumulate" in done.stderr.splitlines()[-1]
+    assert (
+        "raise optimization.batch_size, lower compute.accumulate_grad_batches" in done.stderr.splitlines()[-1]
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -177,6 +179,6 @@ def test_copies_coincide_and_images_of_equal_size_do_not(tmp_path: Path) -> None
     a, b, copy, c, absent = (
         tmp_path / name for name in ("a.bmp", "b.bmp", "copy.bmp", "c.bmp", "absent.bmp")
     )
-    assert coinciding([a, b, c, absent], [copy, absent]) == [a]
-    assert coinciding([a, b], [a]) == [a]
-    assert coinciding([a, b], []) == []
+    assert find_duplicate_images([a, b, c, absent], [copy, absent]) == [a]
+    assert find_duplicate_images([a, b], [a]) == [a]
+    assert find_duplicate_images([a, b], []) == []

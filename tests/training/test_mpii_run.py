@@ -9,10 +9,10 @@ pytest.importorskip("scipy")
 
 from mpii_on_disk import write_release
 from rsn.errors import AnnotationError
-from rsn.networks.weights import load_model
 from rsn.skeletons import MPII_16
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
+from rsn.weights.loading import load_model
 
 
 def test_a_run_on_mpii(recipe_file: Path, tmp_path: Path) -> None:
@@ -21,12 +21,12 @@ def test_a_run_on_mpii(recipe_file: Path, tmp_path: Path) -> None:
     settings = (f"output={tmp_path / 'run'}", f"train=[{source}]", f"validation={source}", "blur=9")
     train(read_recipe(recipe_file, settings))
     with open(tmp_path / "run/logs/version_0/metrics.csv") as file:
-        figures = [float(row["validation/pckh"]) for row in csv.DictReader(file) if row["validation/pckh"]]
-    assert len(figures) == 2
+        metrics = [float(row["validation/pckh"]) for row in csv.DictReader(file) if row["validation/pckh"]]
+    assert len(metrics) == 2
     assert "| Shoulder | Elbow |" in (tmp_path / "run" / "report.md").read_text()
-    card = load_model(tmp_path / "run" / "best.safetensors")[1]
-    assert card.skeleton == MPII_16
-    assert card.figures["validation_pckh"] == pytest.approx(max(figures), abs=1e-4)
+    metadata = load_model(tmp_path / "run" / "best.safetensors")[1]
+    assert metadata.skeleton == MPII_16
+    assert metadata.metrics["validation_pckh"] == pytest.approx(max(metrics), abs=1e-4)
 
 
 def test_validation_without_head_sizes_is_refused_before_training(

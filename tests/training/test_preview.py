@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsn.datasets.loading import Draw, TrainingCrops
-from rsn.heatmaps import encode
-from rsn.inference.drawing import draw_heatmaps
-from rsn.networks.card import Decoder
+from rsn.codecs import encode
+from rsn.data.loading import CropDataset, SampleIndex
 from rsn.training.preview import draw_preview
 from rsn.training.recipe import read_recipe
 from rsn.training.run import read_people, training_people
+from rsn.visualization.drawing import draw_heatmaps
+from rsn.weights.metadata import Decoder
 
 
 @pytest.mark.parametrize("decoder", ["rsn", "unbiased"])
@@ -19,7 +19,7 @@ def test_preview_draws_the_targets_of_the_recipes_decoder(recipe_file: Path, dec
     recipe = read_recipe(recipe_file, [f"decoder={decoder}"])
     everyone = training_people(recipe, read_people(recipe.validation).skeleton)
     first = int(np.random.default_rng(0).permutation(len(everyone))[0])
-    crop = TrainingCrops(everyone, recipe.input_size, recipe.augmentation, seed=0)[Draw(0, first)]
+    crop = CropDataset(everyone, recipe.input_size, recipe.augmentation, seed=0)[SampleIndex(0, first)]
     height, width = recipe.input_size
     keypoints, visibility = crop["keypoints"][None], crop["visibility"][None]
     targets = encode(keypoints, visibility, recipe.input_size, decoder=decoder)[0, -1].numpy()

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from rsn.datasets.loading import Share, ShuffledBatches
+from rsn.data.loading import Shard, ShuffledBatches
+from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnError, RsnWarning
-from rsn.networks.checkpoints import read_tensors
-from rsn.processes import Processes
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
+from rsn.weights.checkpoints import read_tensors
 from two_hosts import lacking, two_hosts
 
 # In float64, so that only rounding can differ.
-EXACT = ("compute.precision=64-true", "optimisation.steps=2")
+EXACT = ("compute.precision=64-true", "optimization.steps=2")
 RUN = ("-m", "rsn", "train")
 
 
@@ -37,7 +37,7 @@ def free_port() -> str:
 def alone(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     # Batch norms see the same crops together as in two processes: half a batch.
-    train(read_recipe(recipe_file, (f"output={folder}", "compute.accumulate=2", *EXACT)))
+    train(read_recipe(recipe_file, (f"output={folder}", "compute.accumulate_grad_batches=2", *EXACT)))
     return folder
 
 
@@ -92,7 +92,7 @@ def test_a_host_that_vanishes_is_told_in_a_sentence(
     recipe_file: Path, tmp_path: Path, hosts: dict[str, list[str]]
 ) -> None:
     stays, lost = on_both(
-        hosts, recipe_file, "--set", "optimisation.steps=4000", "validate_every=2", f"output={tmp_path}"
+        hosts, recipe_file, "--set", "optimization.steps=4000", "val_interval=2", f"output={tmp_path}"
     )
     while not (tmp_path / "last.ckpt").is_file():
         assert stays.poll() is None, stays.communicate()[1]
@@ -139,13 +139,13 @@ def test_slurm_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp
 
 
 def test_a_batch_in_parts_is_one_step(recipe_file: Path, tmp_path: Path) -> None:
-    train(read_recipe(recipe_file, (f"output={tmp_path}", "compute.accumulate=2")))
+    train(read_recipe(recipe_file, (f"output={tmp_path}", "compute.accumulate_grad_batches=2")))
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
 
 
 def test_the_shares_of_a_batch_make_it_up() -> None:
     whole = list(ShuffledBatches(10, 8, 3, seed=5))
-    shares = [list(ShuffledBatches(10, 8, 3, seed=5, share=Share(rank, 2, 2))) for rank in (0, 1)]
+    shares = [list(ShuffledBatches(10, 8, 3, seed=5, share=Shard(rank, 2, 2))) for rank in (0, 1)]
     assert [len(pieces) for pieces in shares] == [6, 6]
     for step, batch in enumerate(whole):
         parts = [shares[rank][2 * step + part] for part in (0, 1) for rank in (0, 1)]
@@ -154,7 +154,7 @@ def test_the_shares_of_a_batch_make_it_up() -> None:
 
 def test_a_batch_that_cannot_be_divided_is_refused(recipe_file: Path) -> None:
     with pytest.raises(RecipeError, match=r"4 crops cannot be divided evenly among 1 processes.* in 3 parts"):
-        train(read_recipe(recipe_file, ("compute.accumulate=3",)))
+        train(read_recipe(recipe_file, ("compute.accumulate_grad_batches=3",)))
 
 
 def test_tasks_that_srun_did_not_start_are_told(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,13 +164,13 @@ def test_tasks_that_srun_did_not_start_are_told(recipe_file: Path, monkeypatch: 
 
 
 def test_who_was_launched_how() -> None:
-    assert Processes.launched({}) == Processes(0, 1, 1)
+    assert DistributedInfo.from_environment({}) == DistributedInfo(0, 1, 1)
     torchrun = {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
-    assert Processes.launched(torchrun) == Processes(rank=5, count=8, hosts=2)
+    assert DistributedInfo.from_environment(torchrun) == DistributedInfo(rank=5, count=8, hosts=2)
     slurm = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_NTASKS": "16", "SLURM_NNODES": "2"}
-    assert Processes.launched(slurm).on_each_host == 8
-    assert Processes.launched(slurm).left_out(slurm) == 0
+    assert DistributedInfo.from_environment(slurm).processes_per_host == 8
+    assert DistributedInfo.from_environment(slurm).skipped(slurm) == 0
     sbatch = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "16", "SLURM_NNODES": "2"}
-    assert Processes.launched(sbatch).left_out(sbatch) == 15
+    assert DistributedInfo.from_environment(sbatch).skipped(sbatch) == 15
     with pytest.raises(RsnError, match="16 tasks on 3 nodes; give it --ntasks-per-node"):
-        Processes.launched(slurm | {"SLURM_NNODES": "3"})
+        DistributedInfo.from_environment(slurm | {"SLURM_NNODES": "3"})

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from rsn import list_models
-from rsn.datasets.augment import Augmentation
+from rsn.data.augment import Augmentation
 from rsn.errors import RecipeError
-from rsn.networks.published import published_results
-from rsn.training.detector import DetectorRecipe
+from rsn.training.detection import DetectorRecipe
 from rsn.training.losses import PoseLoss
-from rsn.training.recipe import Optimisation, read_recipe, read_settings, write_recipe
+from rsn.training.recipe import OptimizationSettings, read_recipe, read_settings, write_recipe
+from rsn.weights.published import published_results
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 COCO = Path(__file__).parents[2] / "recipes" / "coco"
 ROWS = [path for path in RECIPES if path.parent.name in ("coco", "mpii") and "modern" not in path.stem]
 MPII_AUGMENTATION = Augmentation(
-    extension=(1.25, 1.25), jitter=(0, 0), half_body_probability=0.5, half_body_min_joints=8,
+    bbox_padding=(1.25, 1.25), jitter=(0, 0), half_body_probability=0.5, half_body_min_joints=8,
     half_body_jitter=(0.6, 0.6), scale=(0.75, 1.25), max_rotation=60,
 )  # fmt: skip
 SMALL = """
@@ -36,15 +36,15 @@ def small(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_can_be_read(path: Path) -> None:
     recipe = read_settings(path, (), DetectorRecipe) if path.parent.name == "detector" else read_recipe(path)
-    assert recipe.optimisation.steps % recipe.validate_every == 0
+    assert recipe.optimization.steps % recipe.val_interval == 0
 
 
 @pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
 def test_a_row_of_the_tables_has_the_references_schedule(path: Path) -> None:
     recipe, on_mpii = read_recipe(path), path.parent.name == "mpii"
     assert path.stem == "{}_{}x{}".format(recipe.model, *recipe.input_size)
-    assert recipe.optimisation == Optimisation(steps=28_800 if on_mpii else 96_000)
-    assert recipe.validate_every == (1_600 if on_mpii else 2_400)
+    assert recipe.optimization == OptimizationSettings(steps=28_800 if on_mpii else 96_000)
+    assert recipe.val_interval == (1_600 if on_mpii else 2_400)
     assert recipe.augmentation == (MPII_AUGMENTATION if on_mpii else Augmentation())
     assert recipe.loss == PoseLoss()
     assert (recipe.decoder, recipe.blur, recipe.norm) == ("rsn", 9 if on_mpii else 5, "each")
@@ -72,24 +72,24 @@ def test_the_modern_recipe_sees_what_the_references_sees() -> None:
     )  # fmt: skip
     length = ("steps", "batch_size", "learning_rate", "warmup_steps")
     for setting in length:
-        assert getattr(modern.optimisation, setting) == getattr(reference.optimisation, setting)
-    assert (modern.decoder, modern.optimisation.optimizer) == ("unbiased", "adamw")
+        assert getattr(modern.optimization, setting) == getattr(reference.optimization, setting)
+    assert (modern.decoder, modern.optimization.optimizer) == ("unbiased", "adamw")
 
 
 def test_the_defaults_are_the_references(small: Path) -> None:
     recipe = read_recipe(small)
-    assert recipe.optimisation.steps == 96_000
-    assert recipe.optimisation.batch_size == 256
-    assert recipe.optimisation.learning_rate == 4e-3
-    assert recipe.optimisation.weight_decay == 1e-5
-    assert recipe.loss.hard_joints == 8
+    assert recipe.optimization.steps == 96_000
+    assert recipe.optimization.batch_size == 256
+    assert recipe.optimization.learning_rate == 4e-3
+    assert recipe.optimization.weight_decay == 1e-5
+    assert recipe.loss.ohkm_topk == 8
 
 
 def test_overrides_reach_inside(small: Path) -> None:
-    recipe = read_recipe(small, ("optimisation.steps=4800", "input_size=[128, 96]", "loss.hard_joints=null"))
-    assert recipe.optimisation.steps == 4800
+    recipe = read_recipe(small, ("optimization.steps=4800", "input_size=[128, 96]", "loss.ohkm_topk=null"))
+    assert recipe.optimization.steps == 4800
     assert recipe.input_size == (128, 96)
-    assert recipe.loss.hard_joints is None
+    assert recipe.loss.ohkm_topk is None
 
 
 def test_a_written_recipe_reads_as_itself(small: Path, tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_a_written_recipe_reads_as_itself(small: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("optimisation.stebs=4", "Unknown key: 'optimisation.stebs'. Did you mean 'optimisation.steps'"),
-        ("loss.hard_joints=0", "hard_joints: at least 1"),
-        ("loss.hard_joint=4", "Unknown key: 'loss.hard_joint'. Did you mean 'loss.hard_joints'"),
+        ("optimization.stebs=4", "Unknown key: 'optimization.stebs'. Did you mean 'optimization.steps'"),
+        ("loss.ohkm_topk=0", "ohkm_topk: at least 1"),
+        ("loss.hard_keypoint=4", "Unknown key: 'loss.hard_keypoint'. Did you mean 'loss.ohkm_topk'"),
         (
             "augmentation.rotation=4",
             "Unknown key: 'augmentation.rotation'. Did you mean 'augmentation.max_rotation'",
@@ -111,13 +111,16 @@ def test_a_written_recipe_reads_as_itself(small: Path, tmp_path: Path) -> None:
         ("augmentation.scale=4", "Invalid type for 'augmentation.scale': expected list, got number 4"),
         ("modl=rsn18", "Unknown key: 'modl'. Did you mean 'model'"),
         (
-            "optimisation.steps=many",
-            "Invalid type for 'optimisation.steps': expected whole number, got text 'many'",
+            "optimization.steps=many",
+            "Invalid type for 'optimization.steps': expected whole number, got text 'many'",
         ),
-        ("optimisation.steps=0", "Invalid value for 'optimisation.steps': expected greater than 0, got 0"),
+        ("optimization.steps=0", "Invalid value for 'optimization.steps': expected greater than 0, got 0"),
         ("input_size=[250, 192]", "input_size: .*multiples of 32"),
-        ("validate_every=7", "validate_every: .*96000"),
-        ("loss.convention=coco", "Invalid value for 'loss.convention': expected 'rsn', 'mmpose' or 'empty'"),
+        ("val_interval=7", "val_interval: .*96000"),
+        (
+            "loss.target_weighting=coco",
+            "Invalid value for 'loss.target_weighting': expected 'rsn', 'mmpose' or 'empty'",
+        ),
         ("compute={step: captured, accumulate: 2}", "compute.step: captured goes with neither compute.acc"),
         ("seed", "write it as key=value"),
         ("seed.x=1", "seed has no settings inside"),

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from reference_weights import reference_state
 from rsn import create_model, load_weights
-from rsn.networks.conversion import to_our_layout
-from rsn.networks.network import PoseNetwork
+from rsn.models.network import PoseNetwork
 from rsn.training.losses import PoseLoss
-from rsn.training.optimisation import build_optimizer
-from rsn.training.recipe import Optimisation
+from rsn.training.optimization import build_optimizer
+from rsn.training.recipe import OptimizationSettings
+from rsn.weights.conversion import convert_state_dict
 
 KEYS = "keys_orig_rsn18_coco.json"
 CONSTANT_RATE = 1e-3  # that the recorded steps were made with
@@ -39,13 +39,13 @@ class Steps:
 
 
 def by_our_names(names: np.ndarray, values: np.ndarray) -> dict[str, float]:
-    """Figures of the reference's parameters under the names they have here; ours have no biases before batch norms."""
+    """Metrics of the reference's parameters under the names they have here; ours have no biases before batch norms."""
     named = {
         str(name): torch.full((1, 1, 1, 1), float(value))
         for name, value in zip(names, values, strict=True)
         if not str(name).endswith("conv.bias")
     }
-    return {name: value.item() for name, value in to_our_layout(named).items()}
+    return {name: value.item() for name, value in convert_state_dict(named).items()}
 
 
 @torch.no_grad()
@@ -62,7 +62,7 @@ def test_the_first_loss_and_the_statistics_it_leaves(oracles: Path) -> None:
 @pytest.mark.slow
 def test_gradients_and_steps_of_adam(oracles: Path) -> None:
     steps = Steps(oracles, torch.float64)
-    optimizer = build_optimizer(steps.network, Optimisation(learning_rate=CONSTANT_RATE))
+    optimizer = build_optimizer(steps.network, OptimizationSettings(learning_rate=CONSTANT_RATE))
     losses = []
     for _ in range(3):
         loss = steps.loss()

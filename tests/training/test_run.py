@@ -1,4 +1,4 @@
-"""A whole training run on drawn figures, small enough for a test: logs, weights, resuming."""
+"""A whole training run on drawn metrics, small enough for a test: logs, weights, resuming."""
 
 import csv
 import json
@@ -14,15 +14,15 @@ from lightning.pytorch.loggers import CSVLogger
 
 from command import rsn
 from rsn import PoseEstimator
-from rsn.datasets.coco import read_coco
+from rsn.data.coco import read_coco
 from rsn.errors import RecipeError, RsnError
-from rsn.images import read_image
-from rsn.networks.catalog import create_model
-from rsn.networks.weights import load_model
-from rsn.training.history import Run, read_series
+from rsn.io.images import read_image
+from rsn.models.catalog import create_model
 from rsn.training.module import set_head_gain
-from rsn.training.recipe import Recipe, Source, read_recipe
+from rsn.training.recipe import DatasetConfig, Recipe, read_recipe
 from rsn.training.run import train
+from rsn.training.run_log import Run, read_series
+from rsn.weights.loading import load_model
 from small_network import small_network
 
 
@@ -51,9 +51,9 @@ def test_the_log_has_loss_ap_and_the_wait_for_data(finished: Recipe) -> None:
 
 def test_the_weights_can_be_used(finished: Recipe) -> None:
     estimator = PoseEstimator(finished.output / "last.safetensors")
-    assert estimator.card.steps == 4
-    assert estimator.card.input_size == (64, 64)
-    assert "validation_ap" in estimator.card.figures
+    assert estimator.metadata.steps == 4
+    assert estimator.metadata.input_size == (64, 64)
+    assert "validation_ap" in estimator.metadata.metrics
 
 
 def test_best_weights_are_the_longest_trained_of_those_with_the_highest_ap(finished: Recipe) -> None:
@@ -83,7 +83,7 @@ def test_train_takes_a_network_people_a_loss_callbacks_and_a_logger(
     best = train(
         read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "train=[]")),
         network=small_network(17),
-        dataset=read_coco(people_json, people_json.parent / "images").with_joints(),
+        dataset=read_coco(people_json, people_json.parent / "images").filter_valid(),
         loss=loss,
         callbacks=[count],
         logger=logger,
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(
 def test_weights_to_start_from_are_loaded(finished: Recipe, recipe_file: Path) -> None:
     folder = finished.output.parent / "second"
     start = finished.output / "last.safetensors"
-    overrides = (f"output={folder}", f"start_from={start}", "optimisation.learning_rate=1e-12")
+    overrides = (f"output={folder}", f"pretrained={start}", "optimization.learning_rate=1e-12")
     train(read_recipe(recipe_file, overrides))
     before, after = load_model(start)[0], load_model(folder / "last.safetensors")[0]
     for old, new in zip(before.parameters(), after.parameters(), strict=True):
@@ -140,8 +140,8 @@ def test_weights_to_start_from_are_loaded(finished: Recipe, recipe_file: Path) -
 
 
 def test_another_recipe_does_not_resume_a_run(finished: Recipe, recipe_file: Path) -> None:
-    with pytest.raises(RecipeError, match=r"another recipe.*optimisation.weight_decay was 1e-05 and is 0.1"):
-        train(read_recipe(recipe_file, ("optimisation.weight_decay=0.1",)), resume=True)
+    with pytest.raises(RecipeError, match=r"another recipe.*optimization.weight_decay was 1e-05 and is 0.1"):
+        train(read_recipe(recipe_file, ("optimization.weight_decay=0.1",)), resume=True)
     with pytest.raises(RecipeError, match="seed was 0 and is 1"):
         train(read_recipe(recipe_file, ("seed=1",)), resume=True)
 
@@ -184,13 +184,13 @@ def test_the_best_validation_is_the_one_with_the_highest_ap() -> None:
         "validation/ap": [(1, 0.1), (3, 0.4), (5, 0.2)],
         "validation/ap50": [(1, 0.5), (3, 0.6), (5, 0.7)],
     }
-    run = Run(Path(), Recipe((), Source(Path(), Path()), Path()), {}, series)
+    run = Run(Path(), Recipe((), DatasetConfig(Path(), Path()), Path()), {}, series)
     assert (run.best.ap, run.best.ap50) == (0.4, 0.6)
     assert run.steps == 6
 
 
 def test_runs_are_laid_side_by_side(finished: Recipe, recipe_file: Path, tmp_path: Path) -> None:
-    size = ("model=rsn18", "input_size=[256, 192]", "optimisation.steps=2", "optimisation.batch_size=2")
+    size = ("model=rsn18", "input_size=[256, 192]", "optimization.steps=2", "optimization.batch_size=2")
     train(read_recipe(recipe_file, (f"output={tmp_path / 'large'}", *size)))
     done = rsn("report", finished.output, tmp_path / "large", "--output", tmp_path / "both")
     assert done.returncode == 0, done.stderr

@@ -10,60 +10,68 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import default_collate
 
-from rsn.datasets.augment import Augmentation
-from rsn.datasets.boxed import BoxCrops, BoxedImage, Framing, collate
-from rsn.datasets.coco import read_coco
-from rsn.datasets.loading import Draw, TrainingCrops
-from rsn.datasets.resident import ResidentPictures
+from rsn.codecs.box import PERSON_BOX
+from rsn.data.augment import Augmentation
+from rsn.data.coco import read_coco
+from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, DetectionSample, collate
+from rsn.data.device_images import DeviceImages
+from rsn.data.loading import CropDataset, SampleIndex
 from rsn.errors import RecipeError
-from rsn.heatmaps.boxes import PERSON_BOX
-from rsn.networks.card import Card
-from rsn.training.detector import BoxTraining, DetectorRecipe
+from rsn.training.detection import BoxTraining, DetectorRecipe
 from rsn.training.health import UnreadableImages
 from rsn.training.module import PoseTraining
-from rsn.training.recipe import Compute, Recipe, Source, read_recipe
+from rsn.training.recipe import ComputeSettings, DatasetConfig, Recipe, read_recipe
 from rsn.training.run import train
 from rsn.training.steps import Step
+from rsn.weights.metadata import ModelMetadata
 from small_network import small_network
 
 SIZE = (64, 64)
-SOURCE = Source(Path(), Path())
+SOURCE = DatasetConfig(Path(), Path())
 Loss = Callable[[int], tuple[Tensor, torch.nn.Module]]  # of the n-th batch, and the network that made it
 
 
 @pytest.fixture(params=["poses", "boxes"])
 def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step, str], Loss]:
-    """From pictures on the device to the loss, for a way and a device."""
+    """From images on the device to the loss, for a way and a device."""
     people = read_coco(people_json, people_json.parent / "images")
     paths = list({person.image.path: None for person in people.people})
 
     def poses(step: Step, device: str) -> Loss:
-        pictures = ResidentPictures(paths, torch.device(device))
-        plans = TrainingCrops(people, SIZE, Augmentation(colour=0.2), pictures.numbers)
-        recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=Compute(step=step))
+        stored_images = DeviceImages(paths, torch.device(device))
+        plans = CropDataset(people, SIZE, Augmentation(color_jitter=0.2), stored_images.numbers)
+        recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeSettings(step=step))
         module = PoseTraining(
-            network(17), Card("mspn50", input_size=SIZE), recipe, UnreadableImages(people, 0.0), pictures
+            network(17),
+            ModelMetadata("mspn50", input_size=SIZE),
+            recipe,
+            UnreadableImages(people, 0.0),
+            stored_images,
         )
         module.to(device)
 
         def loss(number: int) -> tuple[Tensor, torch.nn.Module]:
-            batch = default_collate([plans[Draw(number, person)] for person in range(4)])
+            batch = default_collate([plans[SampleIndex(number, person)] for person in range(4)])
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
             return module.loss_of(*module.prepare(batch)), module.network
 
         return loss
 
     def boxes(step: Step, device: str) -> Loss:
-        pictures = ResidentPictures(paths, torch.device(device), levels=4)
+        stored_images = DeviceImages(paths, torch.device(device), levels=4)
         box = np.array([[20.0, 20.0, 80.0, 120.0]])
-        images = [BoxedImage(path, (240, 320), box, np.zeros((0, 4)), complete=True) for path in paths]
-        plans = BoxCrops(images, SIZE, Framing(mosaic_probability=0.5), pictures.numbers)
-        recipe = DetectorRecipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=Compute(step=step))
-        module = BoxTraining(network(len(PERSON_BOX)), recipe, pictures)
+        images = [DetectionSample(path, (240, 320), box, np.zeros((0, 4)), complete=True) for path in paths]
+        plans = DetectionCropDataset(
+            images, SIZE, DetectionAugmentation(mosaic_probability=0.5), stored_images.numbers
+        )
+        recipe = DetectorRecipe(
+            (SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeSettings(step=step)
+        )
+        module = BoxTraining(network(len(PERSON_BOX)), recipe, stored_images)
         module.to(device)
 
         def loss(number: int) -> tuple[Tensor, torch.nn.Module]:
-            batch = collate([plans[Draw(number, image)] for image in range(len(images))])
+            batch = collate([plans[SampleIndex(number, image)] for image in range(len(images))])
             batch = {name: tensor.to(device) for name, tensor in batch.items()}  # type: ignore[attr-defined, assignment]
             return module.loss_of(*module.prepare(batch)), module.network
 
@@ -106,7 +114,7 @@ def test_a_captured_step_is_the_plain_one(
     for number in range(3):
         (loss, network), (again, other) = plain(number), captured(number)
         assert again.item() == pytest.approx(loss.item(), rel=1e-3)
-        network.zero_grad()  # gradients of replays do not add up, see `Compute`
+        network.zero_grad()  # gradients of replays do not add up, see `ComputeSettings`
         other.zero_grad()
         loss.backward()
         again.backward()

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsn.bulk.parts import Part
-from rsn.bulk.worker import Done, Worker
+from rsn.bulk.worker import PartResult, Worker
 from rsn.errors import DeviceError
 
 OBJECT_STORE = 100 * 2**20  # bytes; only names of files and counts pass through it
-PATIENCE = 3.0  # seconds for a cluster's address to answer
-CORES_A_WORKER = 2  # by default; see docs/bulk.md
+TIMEOUT_S = 3.0  # seconds for a cluster's address to answer
+CORES_PER_WORKER = 2  # by default; see docs/bulk.md
 # Before Ray is imported: no statistics sent, no progress bars, no notices on stderr.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -26,7 +26,7 @@ _QUIET = {
 
 
 @dataclass(frozen=True)
-class Crew:
+class WorkerPool:
     """How many workers, and what each has for itself: cores, and a GPU or a share of one."""
 
     workers: int
@@ -34,7 +34,7 @@ class Crew:
     gpus: float = 0.0
 
     @classmethod
-    def of(cls, workers: int | None, cores: int, gpus: int, device: str) -> "Crew":
+    def of(cls, workers: int | None, cores: int, gpus: int, device: str) -> "WorkerPool":
         """Divide what there is among workers; by default one for each GPU, or one for every two cores.
 
         Raises:
@@ -44,12 +44,12 @@ class Crew:
             gpus = 0
         if device.startswith("cuda") and not gpus:
             raise DeviceError("no GPU is there for the workers; leave out --device cuda")
-        workers = workers or gpus or max(1, cores // CORES_A_WORKER)
+        workers = workers or gpus or max(1, cores // CORES_PER_WORKER)
         return cls(workers, max(1, cores // workers), min(1.0, gpus / workers))
 
 
 @contextmanager
-def running(address: str | None, workers: int | None, device: str) -> Iterator[Crew]:
+def running(address: str | None, workers: int | None, device: str) -> Iterator[WorkerPool]:
     """Run Ray in the block; gives the workers that it has room for.
 
     address: HOST:PORT of a cluster's head; without it Ray is started on this machine.
@@ -70,7 +70,9 @@ def running(address: str | None, workers: int | None, device: str) -> Iterator[C
             ray.shutdown()
 
 
-def spread(todo: Iterable[tuple[int, Part]], crew: Crew, worker: tuple[Any, ...]) -> Iterator[Done]:
+def spread(
+    todo: Iterable[tuple[int, Part]], crew: WorkerPool, worker: tuple[Any, ...]
+) -> Iterator[PartResult]:
     """What becomes of numbered parts, as they end. Another worker does again what a worker had begun when it died.
 
     worker: arguments of `Worker`.
@@ -104,11 +106,11 @@ def spread(todo: Iterable[tuple[int, Part]], crew: Crew, worker: tuple[Any, ...]
         raise DeviceError(f"Ray cannot go on: {_first_line(error)}; the same command tries again") from error
 
 
-def _start(folder: str, workers: int | None, device: str) -> Crew:
+def _start(folder: str, workers: int | None, device: str) -> WorkerPool:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    crew = Crew.of(workers, cores, torch.cuda.device_count(), device)
+    crew = WorkerPool.of(workers, cores, torch.cuda.device_count(), device)
     try:
         _init(
             address="local",
@@ -124,7 +126,7 @@ def _start(folder: str, workers: int | None, device: str) -> Crew:
     return crew
 
 
-def _join(address: str, workers: int | None, device: str) -> Crew:
+def _join(address: str, workers: int | None, device: str) -> WorkerPool:
     import ray
 
     try:
@@ -136,7 +138,7 @@ def _join(address: str, workers: int | None, device: str) -> Crew:
         ) from error
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cores = int(resources.get("CPU", 0))
-    crew = Crew.of(workers, cores, int(resources.get("GPU", 0)), device)
+    crew = WorkerPool.of(workers, cores, int(resources.get("GPU", 0)), device)
     if crew.workers * crew.cores > cores:
         raise DeviceError(f"the cluster at {address} has {cores} cores, too few for {crew.workers} workers")
     return crew
@@ -164,7 +166,7 @@ def _check_address(address: str) -> None:
     """Refuse an address that does not answer; Ray itself would try for a minute."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), PATIENCE):
+        with socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S):
             pass
     except (OSError, ValueError, OverflowError) as error:
         raise DeviceError(

@@ -12,7 +12,7 @@ from typing import Any
 from rsn.bulk.parts import Part
 from rsn.bulk.storage import connect, full_name, is_local, store_errors
 from rsn.errors import RsnError
-from rsn.files import expect_file, make_folder, write_atomically
+from rsn.io.files import check_writable, make_folder, write_atomically
 from rsn.skeletons import Skeleton
 
 SETTINGS, PLAN, PEOPLE, UNREADABLE = "settings.json", "plan.jsonl", "people", "unreadable"
@@ -39,7 +39,7 @@ class Settings:
     box_threshold: float
     person_threshold: float
     flip: bool
-    engine: str
+    backend: str
     box_category: str = ""
     format: int = FORMAT
 
@@ -99,7 +99,7 @@ class Output:
             return
         from filelock import FileLock, Timeout
 
-        expect_file(local / SETTINGS)
+        check_writable(local / SETTINGS)
         try:
             lock = FileLock(local / ".lock", timeout=0).acquire()
         except Timeout as error:
@@ -187,9 +187,9 @@ def _to_parquet(rows: Sequence[dict[str, Any]], unreadable: int, skeleton: Skele
     import pyarrow.parquet as parquet
 
     about = {
-        "rsn.joints": json.dumps(skeleton.joints),
-        "rsn.photos": str(sum(row.get("person", 0) == 0 for row in rows)),
-        "rsn.people": str(sum("person" in row for row in rows)),
+        "rsn.keypoints": json.dumps(skeleton.keypoint_names),
+        "rsn.images": str(sum(row.get("person", 0) == 0 for row in rows)),
+        "rsn.results": str(sum("person" in row for row in rows)),
         "rsn.unreadable": str(unreadable),
     }
     buffer = io.BytesIO()
@@ -205,7 +205,7 @@ def schema() -> Any:
     number, numbers = arrow.float32(), arrow.list_(arrow.float32())
     return arrow.schema(
         [
-            arrow.field("photo", arrow.string(), nullable=False),
+            arrow.field("image", arrow.string(), nullable=False),
             arrow.field("person", arrow.int32()),
             arrow.field("box", numbers),
             arrow.field("keypoints", arrow.list_(numbers)),

@@ -13,12 +13,12 @@ import fsspec
 
 from rsn.bulk.storage import UnreachableError, connect, read_bytes
 from rsn.errors import AnnotationError, ImageError, RsnError, UnknownNameError
-from rsn.image_formats import is_image_name, is_unread_image_name
+from rsn.io.image_formats import is_image_name, is_unread_image_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz")
 ROWS_AT_A_TIME = 64  # of a Parquet file, in memory
 _END_OF_TAR = bytes(512)
-Kind = Literal["photos", "tar", "parquet"]
+InputKind = Literal["images", "tar", "parquet"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Part:
     urls: full paths or URLs; one, unless they are image files.
     """
 
-    kind: Kind
+    kind: InputKind
     urls: tuple[str, ...]
     start: int = 0
     stop: int = 0
@@ -70,12 +70,12 @@ class Columns:
         )  # fmt: skip
         if not any(is_kind(type_) for is_kind in known):
             raise AnnotationError(
-                f"{url}: column {self.image!r} holds {type_}; photos are bytes of picture files, or paths of them"
+                f"{url}: column {self.image!r} holds {type_}; images are bytes of image files, or paths of them"
             )
 
 
 @dataclass(frozen=True)
-class Picture:
+class StoredImage:
     """An image's name, unique in a run, and its file: the bytes, their URL, or why they cannot be read."""
 
     name: str
@@ -95,19 +95,19 @@ class Picture:
         return read_bytes(self.file) if isinstance(self.file, str) else self.file
 
 
-def pictures_of(part: Part, columns: Columns) -> Iterator[Picture]:
+def images_of(part: Part, columns: Columns) -> Iterator[StoredImage]:
     """The images of a part, in an order that is always the same.
 
     Raises:
         UnreachableError: a store that does not answer.
     """
-    if part.kind == "photos":
-        return (Picture(url, url) for url in part.urls)
+    if part.kind == "images":
+        return (StoredImage(url, url) for url in part.urls)
     (url,) = part.urls
     return _in_tar(url) if part.kind == "tar" else _in_parquet(url, part.start, part.stop, columns)
 
 
-def _in_tar(url: str) -> Iterator[Picture]:
+def _in_tar(url: str) -> Iterator[StoredImage]:
     """Members that are images, as URL/MEMBER, read once from front to back.
 
     What follows a damaged place of the shard is lost; an image of the shard's name that cannot be read reports it.
@@ -121,15 +121,15 @@ def _in_tar(url: str) -> Iterator[Picture]:
                     name = f"{url}/{member.name.removeprefix('./')}"
                     if member.isfile() and is_image_name(name):
                         data = shard.extractfile(member)
-                        yield Picture(name, data.read() if data else b"")
+                        yield StoredImage(name, data.read() if data else b"")
                     elif member.isfile() and is_unread_image_name(name):
                         unread = f"{name} is an image of a kind that is not read; convert it to JPEG or PNG"
-                        yield Picture(name, ImageError(unread))
+                        yield StoredImage(name, ImageError(unread))
             # tarfile takes a shard that was cut between two members for a whole one.
             if watched.last[-len(_END_OF_TAR) :] != _END_OF_TAR:
-                yield Picture(url, broken)
+                yield StoredImage(url, broken)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield Picture(url, ImageError(f"{broken} ({error})"))
+        yield StoredImage(url, ImageError(f"{broken} ({error})"))
     except Exception as error:
         raise UnreachableError(f"cannot read {url}: {error or type(error).__name__}") from error
 
@@ -148,7 +148,7 @@ class _Watched(io.RawIOBase):
         return data
 
 
-def _in_parquet(url: str, start: int, stop: int, columns: Columns) -> Iterator[Picture]:
+def _in_parquet(url: str, start: int, stop: int, columns: Columns) -> Iterator[StoredImage]:
     """Rows, named by their column of names, else as URL#ROW. Paths are relative to the file's folder."""
     import pyarrow.parquet as parquet
 
@@ -168,7 +168,7 @@ def _in_parquet(url: str, start: int, stop: int, columns: Columns) -> Iterator[P
                         if start <= row < stop:
                             name = entry[columns.name] if columns.name else None
                             place = f"{url}#{row}"
-                            yield Picture(
+                            yield StoredImage(
                                 place if name is None else str(name),
                                 _in_cell(entry[columns.image], url, place),
                             )
@@ -182,4 +182,4 @@ def _in_cell(value: Any, url: str, place: str) -> bytes | str | RsnError:
         value = value.get("bytes")
     if isinstance(value, str) and not ("://" in value or value.startswith("/")):
         value = f"{url.rpartition('/')[0]}/{value}"
-    return ImageError(f"{place} is empty; there is no photo in that row") if value is None else value
+    return ImageError(f"{place} is empty; there is no image in that row") if value is None else value

@@ -9,7 +9,7 @@ from rsn.bulk.cluster import running, spread
 from rsn.bulk.output import Output, Settings
 from rsn.bulk.parts import Columns, Part
 from rsn.bulk.sources import cut, find_sources
-from rsn.bulk.worker import Done
+from rsn.bulk.worker import PartResult
 from rsn.errors import RsnError
 from rsn.inference.box_checks import BoxNotes
 
@@ -26,7 +26,7 @@ class Tally:
     parts: int
     before: int
     done: int = 0
-    photos: int = 0
+    images: int = 0
     people: int = 0
     unreadable: int = 0
     seconds: float = 0.0
@@ -41,19 +41,19 @@ class Tally:
         """Parts that are still to be done."""
         return self.parts - self.before - self.done
 
-    def add(self, done: Done) -> None:
+    def add(self, done: PartResult) -> None:
         """Count a part.
 
         Raises:
             RsnError: it failed for a reason that all others have as well.
         """
-        if done.hopeless:
+        if done.fatal:
             raise RsnError(done.failed)
         if done.failed:
             self.failed[done.part] = done.failed
             return
         self.done += 1
-        self.photos += done.photos
+        self.images += done.images
         self.people += done.people
         self.unreadable += done.unreadable
         self.seconds += done.seconds
@@ -63,12 +63,12 @@ class Tally:
 
     def progress(self) -> str:
         """One line: parts and images that are done, images a second (the start of the workers included), time left."""
-        text = f"parts: {self.before + self.done} of {self.parts}, photos: {self.photos}"
+        text = f"parts: {self.before + self.done} of {self.parts}, images: {self.images}"
         if not self.done:
             return text
         seconds = time.monotonic() - self.started
         waited = self.waiting / self.seconds if self.seconds else 0.0
-        text += f", {self.photos / seconds:.1f} photos/s, {waited:.0%} of the time waiting for photos"
+        text += f", {self.images / seconds:.1f} images/s, {waited:.0%} of the time waiting for images"
         return f"{text}, {_duration(seconds * self.left / self.done)} left" if self.left else text
 
 
@@ -81,12 +81,12 @@ def estimate_in_bulk(
     batch_size: int = 32,
     address: str | None = None,
     workers: int | None = None,
-    photos_per_part: int = 1000,
+    images_per_part: int = 1000,
 ) -> Tally:
     """Write the people of all images to a folder; parts that are there are left as they are.
 
     report: called once the workers start, and after every part. address, workers: see `cluster.running`.
-    photos_per_part: images in one output file, at most.
+    images_per_part: images in one output file, at most.
 
     Raises:
         RsnError: invalid inputs or settings, a folder that cannot be written to, no cluster; no file is half written.
@@ -94,7 +94,7 @@ def estimate_in_bulk(
     place = Output(output)
     with place.reserved():
         place.check(settings)
-        plan = _plan(place, settings, photos_per_part, workers or 2)
+        plan = _plan(place, settings, images_per_part, workers or 2)
         done = place.done()
         tally = Tally(len(plan), len(done & set(range(len(plan)))))
         todo = [(number, part) for number, part in enumerate(plan) if number not in done]

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from typing import Any
 
-from rsn.bulk.parts import TAR_SUFFIXES, Columns, Kind, Part
+from rsn.bulk.parts import TAR_SUFFIXES, Columns, InputKind, Part
 from rsn.bulk.storage import connect, full_name, is_local, store_errors
 from rsn.errors import ImageError, RsnWarning
-from rsn.image_formats import is_image_name, is_unread_image_name
-from rsn.images import left_out
+from rsn.io.image_formats import is_image_name, is_unread_image_name
+from rsn.io.images import skipped
 
-PARTS_A_WORKER = 4  # at least, so that none waits long for the last one
+PARTS_PER_WORKER = 4  # at least, so that none waits long for the last one
 SMALLEST = 16  # images of a part
 OPENERS = 16  # threads that open Parquet files
 _GLOB = frozenset("*?[")
@@ -40,12 +40,12 @@ def find_sources(
 
 def cut(sources: Sequence[Part], *, size: int, workers: int) -> list[Part]:
     """Parts of at most `size` images each, or of one tar shard; smaller ones where there would be few."""
-    files = [part.urls[0] for part in sources if part.kind == "photos"]
+    files = [part.urls[0] for part in sources if part.kind == "images"]
     tables = [part for part in sources if part.kind == "parquet"]
     images = len(files) + sum(part.stop for part in tables)
-    size = min(size, max(SMALLEST, ceil(images / (PARTS_A_WORKER * workers))))
+    size = min(size, max(SMALLEST, ceil(images / (PARTS_PER_WORKER * workers))))
     return [
-        *(Part("photos", tuple(files[start : start + size])) for start in range(0, len(files), size)),
+        *(Part("images", tuple(files[start : start + size])) for start in range(0, len(files), size)),
         *(part for part in sources if part.kind == "tar"),
         *(
             Part("parquet", part.urls, start, min(start + size, part.stop))
@@ -71,14 +71,14 @@ def _files(given: str) -> Iterator[str]:
     found = found or [file for file in among if _kind(file)]
     unread = [file.rpartition("/")[2] for file in among if is_unread_image_name(file)]
     if not found:
-        others = f", but {left_out(unread)}" if unread else "; check the name"
-        raise ImageError(f"there is no picture, tar shard or Parquet file at {given}{others}")
+        others = f", but {skipped(unread)}" if unread else "; check the name"
+        raise ImageError(f"there is no image, tar shard or Parquet file at {given}{others}")
     if unread:
-        warnings.warn(f"{given}: {left_out(unread)}", RsnWarning, stacklevel=3)
+        warnings.warn(f"{given}: {skipped(unread)}", RsnWarning, stacklevel=3)
     yield from (full_name(system, file) for file in found)
 
 
-def _kind(path: str) -> Kind | None:
+def _kind(path: str) -> InputKind | None:
     name = path.rpartition("/")[2].lower()
     if name.startswith("."):
         return None
@@ -86,11 +86,11 @@ def _kind(path: str) -> Kind | None:
         return "tar"
     if name.endswith((".parquet", ".pq")):
         return "parquet"
-    return "photos" if is_image_name(name) else None
+    return "images" if is_image_name(name) else None
 
 
 def _source(url: str, columns: Columns) -> Part:
-    kind = _kind(url) or "photos"
+    kind = _kind(url) or "images"
     return Part(kind, (url,), stop=_rows(url, columns) if kind == "parquet" else 0)
 
 

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rsn.bulk.output import Output, Settings
-from rsn.bulk.parts import Columns, Part, Picture, pictures_of
+from rsn.bulk.parts import Columns, Part, StoredImage, images_of
 from rsn.bulk.storage import UnreachableError
 from rsn.errors import RsnError
-from rsn.images import decode_image
 from rsn.inference.box_checks import BoxNotes
-from rsn.inference.boxes import BoxFile, BoxSource, detected, whole_image
-from rsn.inference.photos import estimate_images
+from rsn.inference.box_sources import BoxFile, BoxSource, detection_boxes, whole_image_boxes
+from rsn.inference.images import estimate_images
+from rsn.io.images import decode_image
 
 READERS_HERE = 2  # threads that read and decode images
 READERS_ELSEWHERE = 16  # of which most wait for a store to answer
-DEATHS = 3  # of workers at one part in one run, after which the part is left alone
+MAX_RETRIES = 3  # of workers at one part in one run, after which the part is left alone
 T = TypeVar("T")
 
 
 @dataclass
-class Done:
+class PartResult:
     """What became of a part.
 
     seconds, waiting: how long it took, and how long of that the network waited for images.
@@ -31,7 +31,7 @@ class Done:
     """
 
     part: int
-    photos: int = 0
+    images: int = 0
     people: int = 0
     unreadable: int = 0
     seconds: float = 0.0
@@ -39,7 +39,7 @@ class Done:
     by: str = ""
     notes: BoxNotes = field(default_factory=BoxNotes)
     failed: str = ""
-    hopeless: bool = False
+    fatal: bool = False
 
 
 class Worker:
@@ -64,22 +64,24 @@ class Worker:
         pairs = zip(batch["number"], batch["part"], strict=True)
         return {"done": [self.do(int(number), Part.from_json(str(line))) for number, line in pairs]}
 
-    def do(self, number: int, part: Part) -> Done:
+    def do(self, number: int, part: Part) -> PartResult:
         """Do a part. An error is returned and not raised, so that the other parts get done."""
         try:
             if not self._opened:
                 self._open()
         except RsnError as error:
-            return Done(number, failed=str(error), hopeless=True)
+            return PartResult(number, failed=str(error), fatal=True)
         try:
             output = Output(self._output)
-            if output.begin(number, self._run) > DEATHS:
-                return Done(number, failed=f"it was begun {DEATHS} times, and each time its worker died")
+            if output.begin(number, self._run) > MAX_RETRIES:
+                return PartResult(
+                    number, failed=f"it was begun {MAX_RETRIES} times, and each time its worker died"
+                )
             return self._estimate(number, part, output)
         except (RsnError, UnreachableError) as error:
-            return Done(number, failed=str(error))
+            return PartResult(number, failed=str(error))
         except Exception as error:
-            return Done(number, failed=f"{type(error).__name__}: {error}")
+            return PartResult(number, failed=f"{type(error).__name__}: {error}")
 
     def _open(self) -> None:
         import torch
@@ -90,7 +92,7 @@ class Worker:
         self._boxes = _box_source(self._settings, self._device)
         self._estimator = PoseEstimator(
             self._settings.model,
-            engine=self._settings.engine,
+            backend=self._settings.backend,
             device=self._device,
             person_threshold=self._settings.person_threshold,
             flip=self._settings.flip,
@@ -98,32 +100,32 @@ class Worker:
         )
         self._opened = True
 
-    def _estimate(self, number: int, part: Part, output: Output) -> Done:
+    def _estimate(self, number: int, part: Part, output: Output) -> PartResult:
         start = time.perf_counter()
-        done = Done(number, by=f"{self._estimator.engine} on {self._estimator.device}")
+        done = PartResult(number, by=f"{self._estimator.backend} on {self._estimator.device}")
         rows: list[dict[str, Any]] = []
         unreadable: list[dict[str, str]] = []
 
-        def note(picture: Picture, error: RsnError) -> None:
-            unreadable.append({"photo": picture.name, "reason": str(error)})
+        def note(pixels: StoredImage, error: RsnError) -> None:
+            unreadable.append({"image": pixels.name, "reason": str(error)})
 
         threads = READERS_ELSEWHERE if "://" in part.urls[0] else READERS_HERE
-        pictures = pictures_of(part, Columns(self._settings.column, self._settings.name_column))
+        stored_images = images_of(part, Columns(self._settings.column, self._settings.name_column))
         images = estimate_images(
             self._estimator,
-            pictures,
-            lambda picture: decode_image(picture.read(), picture.name),
-            lambda picture, image: self._boxes(Path(picture.name), image),
+            stored_images,
+            lambda pixels: decode_image(pixels.read(), pixels.name),
+            lambda pixels, image: self._boxes(Path(pixels.name), image),
             note,
-            detected=self._settings.boxes == "detect",
+            detection_boxes=self._settings.boxes == "detect",
             notes=done.notes,
             threads=threads,
             measured=lambda prepared: _timed(prepared, done),
         )
-        for picture, image, people in images:
+        for pixels, image, people in images:
             height, width = image.shape[:2]
             model = Path(self._settings.model).name
-            about = {"photo": picture.name, "width": width, "height": height, "model": model}
+            about = {"image": pixels.name, "width": width, "height": height, "model": model}
             rows += [
                 about
                 | {
@@ -135,9 +137,9 @@ class Worker:
                 }
                 for index, person in enumerate(people)
             ] or [about]
-            done.photos += 1
+            done.images += 1
             done.people += len(people)
-        output.write_part(number, rows, unreadable, self._estimator.card.skeleton)
+        output.write_part(number, rows, unreadable, self._estimator.metadata.skeleton)
         done.unreadable = len(unreadable)
         done.seconds = time.perf_counter() - start
         return done
@@ -145,15 +147,17 @@ class Worker:
 
 def _box_source(settings: Settings, device: str) -> BoxSource:
     if settings.boxes == "whole":
-        return whole_image
+        return whole_image_boxes
     if settings.boxes != "detect":
         return BoxFile.read(Path(settings.boxes), category=settings.box_category or None)
-    from rsn.inference.detection import open_detector
+    from rsn.detection import open_detector
 
-    return detected(open_detector(settings.detector, device=device, box_threshold=settings.box_threshold))
+    return detection_boxes(
+        open_detector(settings.detector, device=device, box_threshold=settings.box_threshold)
+    )
 
 
-def _timed(items: Iterable[T], done: Done) -> Iterator[T]:
+def _timed(items: Iterable[T], done: PartResult) -> Iterator[T]:
     """The items; the seconds spent waiting for them are added to `done.waiting`."""
     iterator = iter(items)
     while True:

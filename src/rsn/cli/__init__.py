@@ -1,4 +1,4 @@
-"""The `rsn` command: one small module a verb; what a verb does is written elsewhere."""
+"""The `rsn` command: one small module a subcommand; what a subcommand does is written elsewhere."""
 
 import sys
 import warnings
@@ -23,9 +23,9 @@ from rsn.cli.submit import Submit
 from rsn.cli.train import Train
 from rsn.errors import RsnError, RsnWarning
 
-DESCRIPTION = "People in pictures and where their joints are: Residual Steps Networks (RSN)."
+DESCRIPTION = "People in images and where their keypoints are: Residual Steps Networks (RSN)."
 
-_Verb = (
+_Subcommand = (
     Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Score, tyro.conf.subcommand("score")]
@@ -42,10 +42,14 @@ _Verb = (
 )
 
 
-def parse(arguments: Sequence[str]) -> _Verb:
+def parse(arguments: Sequence[str]) -> _Subcommand:
     """What is asked for; who asks for what there is not is told so, and SystemExit is raised."""
     return tyro.cli(
-        _Verb, prog="rsn", args=arguments, description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,)
+        _Subcommand,
+        prog="rsn",
+        args=arguments,
+        description=DESCRIPTION,
+        config=(tyro.conf.FlagCreatePairsOff,),
     )
 
 
@@ -54,10 +58,10 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"rsn {__version__}")
         return
-    verb = parse(sys.argv[1:])
+    subcommand = parse(sys.argv[1:])
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
-        sys.exit(verb.run())
+        sys.exit(subcommand.run())
     except RsnError as error:
         print(f"rsn: {error}", file=sys.stderr)
         sys.exit(1)

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import tyro
 
-from rsn.inference.engines import Choice
+from rsn.inference.backends import BackendChoice
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Time a model stage by stage, by one engine or several beside each other."""
+    """Time a model stage by stage, by one backend or several beside each other."""
 
     model: Annotated[str, tyro.conf.Positional] = "rsn18.starter"
     """Name of weights, or a weights file."""
-    engine: tuple[Choice, ...] = ("auto",)
+    backend: tuple[BackendChoice, ...] = ("auto",)
     """What runs the network; of several there is a table that compares them."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
@@ -27,16 +27,16 @@ class Benchmark:
     repeats: int = 20
     """Runs of each that count."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """File to write the figures to."""
+    """File to write the metrics to."""
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
         from rsn.benchmark import benchmark
-        from rsn.files import make_folder, write_atomically
+        from rsn.io.files import make_folder, write_atomically
 
         report = benchmark(
             self.model,
-            self.engine,
+            self.backend,
             device=self.device,
             batch_size=self.batch_size,
             flip=self.flip,

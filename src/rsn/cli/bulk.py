@@ -1,4 +1,4 @@
-"""rsn bulk: very many photos in, Parquet files of people out."""
+"""rsn bulk: very many images in, Parquet files of people out."""
 
 import time
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from rsn.cli.finding import STARTER, FindingOptions
-from rsn.cli.progress import say
+from rsn.cli.detection_options import STARTER, DetectionOptions
+from rsn.cli.progress import info
 from rsn.errors import RsnError
-from rsn.inference.engines import Choice
+from rsn.inference.backends import BackendChoice
 
 if TYPE_CHECKING:
     from rsn.bulk.output import Settings
@@ -23,23 +23,23 @@ EVERY = 10.0  # seconds between lines of progress
 
 
 @dataclass(frozen=True)
-class Bulk(FindingOptions):
-    """Find the joints of people in very many photos; writes Parquet files, and continues a run that was stopped."""
+class Bulk(DetectionOptions):
+    """Find the keypoints of people in very many images; writes Parquet files, and continues a run that was stopped."""
 
     inputs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
-    """Photos, tar shards (WebDataset) and Parquet files, folders of them at any depth, and globs: paths, or URLs
+    """Images, tar shards (WebDataset) and Parquet files, folders of them at any depth, and globs: paths, or URLs
     such as s3://bucket/folder."""
     output: Annotated[str, tyro.conf.arg(metavar="DIR|URL")]
     """Folder to write to; with one of an earlier run, what that has not done is done."""
     column: str = "image"
-    """Column of Parquet files that has the photos: bytes of picture files, or paths or URLs of them."""
+    """Column of Parquet files that has the images: bytes of image files, or paths or URLs of them."""
     name_column: str | None = None
-    """Column of Parquet files that has the photos' names; without it they are FILE#ROW."""
+    """Column of Parquet files that has the images' names; without it they are FILE#ROW."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
     flip: bool = False
-    """Look at each person mirrored too: twice the time, a little more precise."""
-    engine: Choice = "auto"
+    """Look at each person flipped too: twice the time, a little more precise."""
+    backend: BackendChoice = "auto"
     """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
     """cpu or cuda; auto takes CUDA where there is one."""
@@ -49,18 +49,18 @@ class Bulk(FindingOptions):
     """Processes that hold the network; by default one a GPU, or one for every two cores."""
     address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
     """Head of a Ray cluster that does the work; without it this machine does."""
-    photos_per_part: int = 1000
-    """Photos in one output file, at most; tar shards are not divided."""
+    images_per_part: int = 1000
+    """Images in one output file, at most; tar shards are not divided."""
 
     def run(self) -> int:
-        """Exit status: 0 when every photo was done."""
+        """Exit status: 0 when every image was done."""
         from rsn.extras import require
 
-        require("ray", "pyarrow", "fsspec", extra="bulk", for_what="rsn bulk")
+        require("ray", "pyarrow", "fsspec", extra="bulk", feature="rsn bulk")
         from rsn.bulk.run import estimate_in_bulk
 
         settings = self._settings()
-        self.tell_detector()
+        self.report_detector()
         tally = estimate_in_bulk(
             settings,
             self.output,
@@ -69,7 +69,7 @@ class Bulk(FindingOptions):
             batch_size=self.batch_size,
             address=self.address,
             workers=self.workers,
-            photos_per_part=self.photos_per_part,
+            images_per_part=self.images_per_part,
         )
         return self._tell(tally)
 
@@ -77,32 +77,32 @@ class Bulk(FindingOptions):
         """What is asked for, with what can be found wrong before any work is done."""
         from rsn.bulk.output import Settings
         from rsn.bulk.storage import connect, full_name
-        from rsn.downloads import sha256_of
-        from rsn.inference.boxes import BoxFile
-        from rsn.inference.detection.opening import STARTER_WEIGHTS, default_box_threshold
-        from rsn.networks.weights import load_card, weights_path
-        from rsn.people import check_threshold
+        from rsn.detection.loading import STARTER_WEIGHTS, default_box_threshold
+        from rsn.inference.box_sources import BoxFile
+        from rsn.io.downloads import sha256_of
+        from rsn.results import check_threshold
+        from rsn.weights.loading import load_metadata, weights_path
 
         if not self.inputs:
-            raise RsnError("name at least one photo, folder, tar shard or Parquet file")
-        if min(self.photos_per_part, self.batch_size, 1 if self.workers is None else self.workers) < 1:
-            raise RsnError("--workers, --batch-size and --photos-per-part must be at least 1")
+            raise RsnError("name at least one image, folder, tar shard or Parquet file")
+        if min(self.images_per_part, self.batch_size, 1 if self.workers is None else self.workers) < 1:
+            raise RsnError("--workers, --batch-size and --images-per-part must be at least 1")
         for name in ("box_threshold", "person_threshold"):
             if (value := getattr(self, name)) is not None:
                 check_threshold(name, value)
         self.check_detector()
         if self.device not in ("auto", "cpu", "cuda"):
             raise RsnError(f"--device is auto, cpu or cuda, not {self.device}; Ray gives each worker its GPU")
-        card = load_card(self.model)
+        metadata = load_metadata(self.model)
         boxes = _absolute(self.boxes)
         detector = _absolute(self.detector) if self.boxes == "detect" else ""
         if self.boxes not in ("whole", "detect"):
-            self.tell_boxes(BoxFile.read(Path(boxes), category=self.box_category))
+            self.report_boxes(BoxFile.read(Path(boxes), category=self.box_category))
 
         def of_file(path: Path) -> str:
             return sha256_of(path) if isfile(path) else ""
 
-        default = card.person_threshold if self.boxes == "detect" else 0.0
+        default = metadata.person_threshold if self.boxes == "detect" else 0.0
         return Settings(
             inputs=tuple(full_name(*connect(given)) for given in self.inputs),
             column=self.column,
@@ -119,23 +119,25 @@ class Bulk(FindingOptions):
             else self.box_threshold,
             person_threshold=default if self.person_threshold is None else self.person_threshold,
             flip=self.flip,
-            engine=self.engine,
+            backend=self.backend,
         )
 
     def _tell(self, tally: "Tally") -> int:
         if tally.done:
             by = " and ".join(sorted(tally.by))
-            say(f"{tally.progress()}; people: {tally.people}, by {by}; {self.output}/people")
+            info(f"{tally.progress()}; people: {tally.people}, by {by}; {self.output}/people")
         elif not tally.left:
-            say(f"all {tally.parts} parts were done before; {self.output}/people")
+            info(f"all {tally.parts} parts were done before; {self.output}/people")
         if said := tally.notes.sentence():
-            say(said)
+            info(said)
         if tally.unreadable:
-            say(f"{tally.unreadable} photos could not be done; {self.output}/unreadable says why")
+            info(f"{tally.unreadable} images could not be done; {self.output}/unreadable says why")
         for number, reason in sorted(tally.failed.items())[:SPELLED_OUT]:
-            say(f"part {number}: {reason}")
+            info(f"part {number}: {reason}")
         if tally.failed:
-            say(f"{len(tally.failed)} of {tally.parts} parts are not done; the same command tries them again")
+            info(
+                f"{len(tally.failed)} of {tally.parts} parts are not done; the same command tries them again"
+            )
         return 1 if tally.failed or tally.unreadable else 0
 
 
@@ -147,7 +149,7 @@ def _progress() -> "Callable[[Tally], None]":
         nonlocal last
         if tally.left and time.monotonic() - last > EVERY:
             last = time.monotonic()
-            say(tally.progress())
+            info(tally.progress())
 
     return show
 

@@ -7,43 +7,43 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.progress import say, track
-from rsn.cli.settings import Settings, flat
+from rsn.cli.overrides import Settings, flat
+from rsn.cli.progress import info, track
 from rsn.errors import RsnError
 
 
 @dataclass(frozen=True)
 class Check:
-    """Look for mistakes in COCO-keypoints annotations and their pictures; exit status 1 where there are errors."""
+    """Look for mistakes in COCO-keypoints annotations and their images; exit status 1 where there are errors."""
 
     annotations: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ANNOTATIONS")]
     """COCO-keypoints JSON."""
     images: Path
-    """Folder of the pictures that the annotations name."""
+    """Folder of the images that the annotations name."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
-    """Skeleton file, where the annotations do not name their joints."""
+    """Skeleton file, where the annotations do not name their keypoints."""
     sample: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Open only so many pictures, chosen by --seed; annotations are all looked at."""
+    """Open only so many images, chosen by --seed; annotations are all looked at."""
     seed: int = 0
-    """Chooses the pictures."""
+    """Chooses the images."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """File to write the report to, with the ids of all that was found."""
 
     def run(self) -> int:
         """Exit status 0, or 1 where there are errors."""
-        from rsn.datasets.checks import check_dataset
-        from rsn.files import expect_file, write_atomically
+        from rsn.data.checks import check_dataset
+        from rsn.io.files import check_writable, write_atomically
         from rsn.skeleton_files import read_skeleton
 
         if self.json:
-            expect_file(self.json)
+            check_writable(self.json)
         report = check_dataset(
             self.annotations,
             self.images,
             read_skeleton(self.skeleton) if self.skeleton else None,
             sample=self.sample,
             seed=self.seed,
-            track=lambda items, total: track(items, total=total, unit="picture"),
+            track=lambda items, total: track(items, total=total, unit="image"),
         )
         print(report.table())
         if self.json:
@@ -53,26 +53,26 @@ class Check:
 
 @dataclass(frozen=True)
 class Preview:
-    """Show a data set, or what a recipe trains on, as one HTML page with pictures.
+    """Show a data set, or what a recipe trains on, as one HTML page with images.
 
-    Of a data set: what `rsn data check` finds, and photos with the joints in them. Of a recipe (.yaml): the same of
+    Of a data set: what `rsn data check` finds, and images with the keypoints in them. Of a recipe (.yaml): the same of
     each of its sets, and augmented crops with their target heatmaps; with --output NAME.png those crops alone.
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ANNOTATIONS|RECIPE")]
     """Annotations as JSON or MPII's .mat, or a recipe such as those in recipes/."""
     images: Path | None = None
-    """Folder of the pictures that the annotations name; a recipe knows it."""
+    """Folder of the images that the annotations name; a recipe knows it."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
-    """Skeleton file, where the annotations do not name their joints; a recipe knows it."""
+    """Skeleton file, where the annotations do not name their keypoints; a recipe knows it."""
     set: Settings = ()
     """Settings of a recipe to change, as in rsn train."""
     output: Path = Path("out/preview.html")
-    """Page to write, or picture (.png, .jpg)."""
+    """Page to write, or image (.png, .jpg)."""
     people: int = 24
-    """Photos and crops to show."""
+    """Images and crops to show."""
     seed: int = 0
-    """Chooses the photos, the people and the augmentations."""
+    """Chooses the images, the people and the augmentations."""
 
     def run(self) -> int:
         """Exit status 0; what is wrong with how it was asked is raised, what is wrong with the data is shown."""
@@ -88,13 +88,13 @@ class Preview:
             )
         from rsn.extras import require
 
-        require("pydantic", extra="train", for_what="reading a recipe")
-        from rsn.files import expect_file, write_atomically
-        from rsn.images import write_image
+        require("pydantic", extra="train", feature="reading a recipe")
+        from rsn.io.files import check_writable, write_atomically
+        from rsn.io.images import write_image
         from rsn.training.preview_page import recipe_page, source_page
-        from rsn.training.recipe import Source, read_recipe
+        from rsn.training.recipe import DatasetConfig, read_recipe
 
-        expect_file(self.output)
+        check_writable(self.output)
         if is_recipe:
             recipe = read_recipe(self.source, flat(self.set))
             if not is_page:
@@ -106,9 +106,9 @@ class Preview:
                 write_atomically(self.output, page.encode())
         else:
             assert self.images is not None
-            source = Source(self.source, self.images, self.skeleton)
+            source = DatasetConfig(self.source, self.images, self.skeleton)
             write_atomically(self.output, source_page(source, people=self.people, seed=self.seed).encode())
-        say(f"wrote {self.output}")
+        info(f"wrote {self.output}")
         return 0
 
 

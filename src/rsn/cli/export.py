@@ -9,7 +9,7 @@ import tyro
 from rsn.errors import RsnError
 
 if TYPE_CHECKING:
-    from rsn.datasets.labelled import PoseDataset
+    from rsn.data.annotations import PoseDataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +23,23 @@ class Export:
     output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """OUT.onnx, OUT.xml or OUT.pt2, as the format has it; FILE.json beside it says what it is."""
     preprocess: bool = False
-    """Take crops as pictures lie in memory, (N, H, W, 3), and not (N, 3, H, W); uint8 RGB either way."""
+    """Take crops as images lie in memory, (N, H, W, 3), and not (N, 3, H, W); uint8 RGB either way."""
     decode: bool = False
-    """Answer joints in pixels of the crop, and their scores, besides the heatmaps."""
+    """Answer keypoints in pixels of the crop, and their scores, besides the heatmaps."""
     precision: Annotated[str, tyro.conf.arg(metavar="fp32|fp16|int8")] = "fp32"
     """Of the weights in the file; fp16 halves it, int8 (OpenVINO) quarters it and computes in 8 bits."""
     calibration: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """For int8: labelled people such as it will see, 100 of whom show how large its numbers get; COCO-keypoints JSON or
+    """For int8: labeled people such as it will see, 100 of whom show how large its numbers get; COCO-keypoints JSON or
     MPII's list. Take none that you measure it on."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Folder of the pictures that --calibration names."""
-    check: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="PHOTO...")] = ()
-    """Photos to compare its answers with PyTorch's on, before it is kept; drawn figures by default."""
+    """Folder of the images that --calibration names."""
+    check: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="IMAGE...")] = ()
+    """Images to compare its answers with PyTorch's on, before it is kept; drawn metrics by default."""
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
-        from rsn.cli.progress import say
-        from rsn.exporting.run import described, export_model
+        from rsn.cli.progress import info
+        from rsn.export.run import described, export_model
 
         export, comparison = export_model(
             self.model,
@@ -48,15 +48,15 @@ class Export:
             preprocess=self.preprocess,
             decode=self.decode,
             precision=self.precision,
-            photos=self.check,
+            images=self.check,
             calibration=self._people(),
         )
-        say(comparison.summary(export.precision, decoded=export.decode))
-        say(f"{self.output}, {export.precision}: {export.card.summary()}; {described(self.output)}")
+        info(comparison.summary(export.precision, decoded=export.decode))
+        info(f"{self.output}, {export.precision}: {export.metadata.summary()}; {described(self.output)}")
         return 0
 
     def _people(self) -> "PoseDataset | None":
-        from rsn.datasets.reading import read_people_file
+        from rsn.data.reading import read_people_file
 
         if self.calibration is None or self.images is None:
             if self.calibration or self.images:

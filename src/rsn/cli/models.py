@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.progress import say
+from rsn.cli.progress import info
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class List:
 
     def run(self) -> int:
         """Exit status 0."""
-        from rsn.networks.overview import all_networks
+        from rsn.weights.model_table import all_networks
 
         print(all_networks())
         return 0
@@ -30,7 +30,7 @@ class Show:
 
     def run(self) -> int:
         """Exit status 0; a name that does not exist is raised."""
-        from rsn.networks.overview import describe
+        from rsn.weights.model_table import describe
 
         print(describe(self.name))
         return 0
@@ -46,40 +46,40 @@ class Pull:
     def run(self) -> int:
         """Exit status 0 when all are there; what is wrong is raised."""
         from rsn.errors import RsnError
-        from rsn.networks.weights import weights_path
+        from rsn.weights.loading import weights_path
 
         if not self.names:
             raise RsnError("name at least one of the weights that rsn models list shows")
         for name in self.names:
-            say(f"{name} is {weights_path(name)}")
+            info(f"{name} is {weights_path(name)}")
         return 0
 
 
 @dataclass(frozen=True)
 class Convert:
-    """Turn a checkpoint of others into a safetensors file with a model card, which every command takes."""
+    """Turn a checkpoint of others into a safetensors file with model metadata, which every command takes."""
 
     checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
     """Checkpoint of the RSN or MSPN repository, of MMPose, or of ours; or a weight's name."""
     output: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT.safetensors")]
     """File to write."""
     skeleton: Annotated[str | None, tyro.conf.arg(metavar="coco_17|mpii_16|lsp_14")] = None
-    """Body whose joints they find; by default COCO's for 17 joints and MPII's for 16."""
+    """Skeleton whose keypoints they find; by default COCO's for 17 keypoints and MPII's for 16."""
     input_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
-    """Input that they were trained for; by default 256 192, for MPII's body 256 256."""
+    """Input that they were trained for; by default 256 192, for MPII's skeleton 256 256."""
     half: bool = False
     """Store half precision: half the size."""
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
-        from rsn.networks.weights import convert_weights
         from rsn.skeletons import by_name
+        from rsn.weights.loading import convert_weights
 
-        body = by_name(self.skeleton) if self.skeleton else None
-        card = convert_weights(
-            self.checkpoint, self.output, skeleton=body, input_size=self.input_size, half=self.half
+        skeleton = by_name(self.skeleton) if self.skeleton else None
+        metadata = convert_weights(
+            self.checkpoint, self.output, skeleton=skeleton, input_size=self.input_size, half=self.half
         )
-        say(f"wrote {self.output}: {card.summary()}")
+        info(f"wrote {self.output}: {metadata.summary()}")
         return 0
 
 

@@ -1,4 +1,4 @@
-"""rsn predict: photos and videos in, skeletons out."""
+"""rsn predict: images and videos in, skeletons out."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from rsn.cli.finding import FindingOptions
-from rsn.cli.progress import say, track
+from rsn.cli.detection_options import DetectionOptions
+from rsn.cli.progress import info, track
 from rsn.errors import RsnError
-from rsn.inference.engines import Choice
-from rsn.inference.style import Style
-from rsn.inference.video.settings import VideoSettings
-from rsn.inference.video.sources import is_video
+from rsn.inference.backends import BackendChoice
+from rsn.video.settings import VideoSettings
+from rsn.video.sources import is_video
+from rsn.visualization.options import DrawOptions
 
 if TYPE_CHECKING:
-    from rsn.inference.boxes import BoxSource
+    from rsn.inference.box_sources import BoxSource
     from rsn.inference.estimator import PoseEstimator
 
 
 @dataclass(frozen=True)
-class Predict(FindingOptions):
-    """Find the joints of people in photos and videos.
+class Predict(DetectionOptions):
+    """Find the keypoints of people in images and videos.
 
-    Writes a picture of each photo and poses.json; of each video NAME_poses.mp4, .jsonl and .csv.
+    Writes an image of each image and poses.json; of each video NAME_poses.mp4, .jsonl and .csv.
     """
 
-    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|VIDEO...")]
-    """Photos, or folders of photos; videos, their URLs, or cameras (camera:0, or 0)."""
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE|VIDEO...")]
+    """Images, or folders of images; videos, their URLs, or cameras (camera:0, or 0)."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
     output: Path = Path("out")
@@ -36,8 +36,8 @@ class Predict(FindingOptions):
     json: bool = False
     """Also print the results to stdout; of a video one line a frame, while it runs."""
     flip: bool = False
-    """Look at each person mirrored too: twice the time, a little more precise."""
-    engine: Choice = "auto"
+    """Look at each person flipped too: twice the time, a little more precise."""
+    backend: BackendChoice = "auto"
     """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
@@ -46,18 +46,18 @@ class Predict(FindingOptions):
 
     video: Annotated[VideoSettings, tyro.conf.arg(name="")] = field(default_factory=VideoSettings)
     """Of videos alone."""
-    draw: Style = field(default_factory=Style)
+    draw: DrawOptions = field(default_factory=DrawOptions)
     """What is drawn."""
 
     def run(self) -> int:
-        """Exit status: 0 when every photo, and every frame of every video, was done."""
+        """Exit status: 0 when every image, and every frame of every video, was done."""
         from rsn.cli.videos import predict_videos
-        from rsn.files import make_folder
-        from rsn.images import find_images
         from rsn.inference.estimator import PoseEstimator
+        from rsn.io.files import make_folder
+        from rsn.io.images import find_images
 
         if not self.sources:
-            raise RsnError("name at least one photo or video, or a folder of photos")
+            raise RsnError("name at least one image or video, or a folder of images")
         self.check_detector()
         self.video.check()
         videos = [source for source in self.sources if is_video(source, folders=self.video.fps is not None)]
@@ -65,14 +65,14 @@ class Predict(FindingOptions):
         boxes = self.box_source(self.device)
         estimator = PoseEstimator(
             self.model,
-            engine=self.engine,
+            backend=self.backend,
             device=self.device,
             person_threshold=self.person_threshold,
             flip=self.flip,
             batch_size=self.batch_size,
         )
         make_folder(self.output)
-        done = self._predict_photos(estimator, paths, boxes) if paths else True
+        done = self._predict_images(estimator, paths, boxes) if paths else True
         if videos:
             done &= predict_videos(
                 estimator,
@@ -81,40 +81,47 @@ class Predict(FindingOptions):
                 self.output,
                 self.video,
                 self.draw,
-                detected=self.boxes == "detect",
+                detection_boxes=self.boxes == "detect",
                 print_json=self.json,
             )
         return 0 if done else 1
 
-    def _predict_photos(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource") -> bool:
-        """Whether every photo was done."""
+    def _predict_images(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource") -> bool:
+        """Whether every image was done."""
         from rsn.inference.box_checks import BoxNotes
-        from rsn.inference.boxes import BoxFile
-        from rsn.inference.photos import predict_photos, results, write_results
+        from rsn.inference.box_sources import BoxFile
+        from rsn.inference.images import predict_image_files, results, write_results
 
         failed: list[Path] = []
 
         def report(path: Path, error: RsnError) -> None:
             failed.append(path)
-            say(str(error))
+            info(str(error))
 
         if isinstance(boxes, BoxFile):
             boxes.check_apart(paths)
-        detected = self.boxes == "detect"
+        detection_boxes = self.boxes == "detect"
         notes = BoxNotes()
-        photos = predict_photos(
-            estimator, paths, boxes, self.output, report, detected=detected, style=self.draw, notes=notes
+        images = predict_image_files(
+            estimator,
+            paths,
+            boxes,
+            self.output,
+            report,
+            detection_boxes=detection_boxes,
+            style=self.draw,
+            notes=notes,
         )
-        done = [(photo.path, photo.people) for photo in track(photos, total=len(paths), unit="photo")]
-        entries = results(done, estimator.card.skeleton)
+        done = [(image.path, image.people) for image in track(images, total=len(paths), unit="image")]
+        entries = results(done, estimator.metadata.skeleton)
         if done:
             written = write_results(entries, self.output)
-            by = f"by {estimator.engine} on {estimator.device}"
-            say(f"people: {len(entries)}, photos: {len(done)}, {by}; {written} and the pictures beside it")
+            by = f"by {estimator.backend} on {estimator.device}"
+            info(f"people: {len(entries)}, images: {len(done)}, {by}; {written} and the images beside it")
         if said := notes.sentence():
-            say(said)
+            info(said)
         if failed:
-            say(f"{len(failed)} of {len(paths)} photos could not be done")
+            info(f"{len(failed)} of {len(paths)} images could not be done")
         if self.json:
             print(json.dumps(entries))
         return not failed

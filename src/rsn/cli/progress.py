@@ -4,14 +4,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rsn.processes import Processes
+from rsn.distributed import DistributedInfo
 
 T = TypeVar("T")
 
 
-def say(text: str) -> None:
+def info(text: str) -> None:
     """One line for the user; of several processes the first one speaks."""
-    if Processes.launched().rank == 0:
+    if DistributedInfo.from_environment().rank == 0:
         print(f"rsn: {text}", file=sys.stderr)
 
 
@@ -30,5 +30,5 @@ def track(items: Iterable[T], *, total: int | None, unit: str) -> Iterator[T]:
         description=f"{unit}s",
         console=console,
         transient=True,
-        disable=not console.is_terminal or Processes.launched().rank > 0,
+        disable=not console.is_terminal or DistributedInfo.from_environment().rank > 0,
     )

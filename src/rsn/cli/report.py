@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.progress import say
+from rsn.cli.progress import info
 from rsn.errors import RsnError
 
 
@@ -23,10 +23,10 @@ class Report:
         """Exit status 0; what is wrong is raised."""
         from rsn.extras import require
 
-        require("pydantic", "matplotlib", extra="train", for_what="reporting runs")
+        require("pydantic", "matplotlib", extra="train", feature="reporting runs")
         from rsn.training.report import write_comparison
 
         if not self.runs:
             raise RsnError("name at least one folder of a training run")
-        say(f"wrote {write_comparison(self.runs, self.output)}")
+        info(f"wrote {write_comparison(self.runs, self.output)}")
         return 0

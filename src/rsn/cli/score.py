@@ -7,48 +7,48 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.progress import say
+from rsn.cli.progress import info
 
 
 @dataclass(frozen=True)
 class Score:
-    """Measure a file of COCO keypoint results, ours or another tool's, and print the ten COCO figures."""
+    """Measure a file of COCO keypoint results, ours or another tool's, and print the ten COCO metrics."""
 
     results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
     """JSON: a list of image_id, category_id, keypoints, score."""
     annotations: Path
     """COCO-keypoints JSON."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
-    """Skeleton file, where the annotations do not name their joints."""
+    """Skeleton file, where the annotations do not name their keypoints."""
     parts: bool = False
-    """Also print the figures of each part of the body."""
+    """Also print the metrics of each part of the body."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """File to write the figures to."""
+    """File to write the metrics to."""
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
         from rsn.extras import require
 
-        require("hotcoco", extra="train", for_what="COCO evaluation")
-        from rsn.datasets.bodies import body_of
-        from rsn.datasets.coco import read_json
+        require("hotcoco", extra="train", feature="COCO evaluation")
+        from rsn.data.categories import resolve_skeleton
+        from rsn.data.coco import read_json
         from rsn.errors import AnnotationError
+        from rsn.evaluation.body_parts import measure
         from rsn.evaluation.coco import GroundTruth
-        from rsn.evaluation.parts import measure
-        from rsn.files import expect_file, write_atomically
-        from rsn.people import to_raw
+        from rsn.io.files import check_writable, write_atomically
+        from rsn.results import to_raw
         from rsn.skeleton_files import read_skeleton
         from rsn.skeletons import with_sigmas
 
         if self.json:
-            expect_file(self.json)
+            check_writable(self.json)
         document, results = read_json(self.annotations), read_json(self.results)
         if not isinstance(results, list):
             raise AnnotationError(f"{self.results}: not a list of COCO keypoint results")
-        say(f"people: {len(results)} of {self.results}")
+        info(f"people: {len(results)} of {self.results}")
         given = read_skeleton(self.skeleton) if self.skeleton else None
-        body = body_of(document, str(self.annotations), given).skeleton
-        truth = GroundTruth.of(document, with_sigmas(body), str(self.annotations))
+        skeleton = resolve_skeleton(document, str(self.annotations), given).skeleton
+        truth = GroundTruth.of(document, with_sigmas(skeleton), str(self.annotations))
         table, metrics = measure(truth, [to_raw(entry) for entry in results], parts=self.parts)
         print(table)
         if self.json:

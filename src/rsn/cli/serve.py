@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rsn.cli.finding import FindingOptions
-from rsn.cli.progress import say
+from rsn.cli.detection_options import DetectionOptions
+from rsn.cli.progress import info
 from rsn.errors import RsnError
-from rsn.inference.engines import Choice
+from rsn.inference.backends import BackendChoice
 from rsn.serving.limits import Limits
 
 
 @dataclass(frozen=True)
-class Serve(FindingOptions):
+class Serve(DetectionOptions):
     """Serve a web page, and the HTTP API beneath it, on this machine until Ctrl-C stops it."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")] = (
@@ -22,7 +22,7 @@ class Serve(FindingOptions):
     )
     """Names of weights, or weights files, to choose among on the page."""
     boxes: Literal["detect", "whole"] = field(default="detect", kw_only=True)
-    """Where people are: `detect` lets the detector find them; `whole` takes each photo as one person, or boxes are
+    """Where people are: `detect` lets the detector find them; `whole` takes each image as one person, or boxes are
     drawn."""
     host: str = "127.0.0.1"
     """Address to listen on. The default is reached from this machine alone; 0.0.0.0 from everywhere."""
@@ -31,8 +31,8 @@ class Serve(FindingOptions):
     open: bool = False
     """Also open the page in the browser."""
     flip: bool = False
-    """Look at each person mirrored too: twice the time, a little more precise."""
-    engine: Choice = "auto"
+    """Look at each person flipped too: twice the time, a little more precise."""
+    backend: BackendChoice = "auto"
     """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
@@ -44,7 +44,7 @@ class Serve(FindingOptions):
         """Exit status 0 once it has been stopped; what is wrong is raised."""
         from rsn.extras import require
 
-        require("fastapi", "uvicorn", "prometheus_client", extra="serve", for_what="rsn serve")
+        require("fastapi", "uvicorn", "prometheus_client", extra="serve", feature="rsn serve")
         import webbrowser
 
         from rsn.inference.estimator import PoseEstimator
@@ -61,7 +61,7 @@ class Serve(FindingOptions):
                 name: PoseEstimator(
                     model,
                     detector=detector,
-                    engine=self.engine,
+                    backend=self.backend,
                     device=self.device,
                     person_threshold=self.person_threshold,
                     flip=self.flip,
@@ -71,10 +71,10 @@ class Serve(FindingOptions):
             }
             server = server_of(create_app(estimators, self.limits, hosts=names_of(self.host)))
             opened.listen()
-            models = (f"{name} (by {run.engine} on {run.device})" for name, run in estimators.items())
-            say(f"{', '.join(models)} at {url_of(opened)}; Ctrl-C stops it")
+            models = (f"{name} (by {run.backend} on {run.device})" for name, run in estimators.items())
+            info(f"{', '.join(models)} at {url_of(opened)}; Ctrl-C stops it")
             if detector is None:
-                say("a photo is taken as one person; --boxes detect finds the people in it")
+                info("an image is taken as one person; --boxes detect finds the people in it")
             if self.open:
                 webbrowser.open(url_of(opened))
             server.run(sockets=[opened])

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.estimating import ModelOptions, SelectionOptions
-from rsn.cli.progress import say
+from rsn.cli.model_options import ModelOptions, SelectionOptions
+from rsn.cli.progress import info
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class CocoTestdev(SelectionOptions):
     annotations: Path
     """image_info_test-dev2017.json, which lists the images."""
     images: Path
-    """Folder of the pictures, test2017."""
+    """Folder of the images, test2017."""
     boxes: Path
     """Where people are: JSON of COCO detections."""
     algorithm: str = "rsn"
@@ -27,24 +27,24 @@ class CocoTestdev(SelectionOptions):
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
-        from rsn.datasets.coco import image_files, read_json
-        from rsn.datasets.labelled import PoseDataset
+        from rsn.data.annotations import PoseDataset
+        from rsn.data.coco import image_files, read_json
+        from rsn.distributed import process_group
         from rsn.errors import AnnotationError
-        from rsn.evaluation.run import check_same_body
-        from rsn.evaluation.submission import PERSON, check_testdev, testdev_name, write_testdev
-        from rsn.files import expect_file
-        from rsn.processes import together
+        from rsn.evaluation.coco_submission import PERSON, check_testdev, testdev_name, write_testdev
+        from rsn.evaluation.estimation import check_same_skeleton
+        from rsn.io.files import check_writable
         from rsn.skeletons import COCO_17
 
         name = f"{testdev_name(self.algorithm)}.zip"
         path = self.output if self.output.suffix == ".zip" else self.output / name
-        expect_file(path)
+        check_writable(path)
         estimator = self.estimator()
-        check_same_body(estimator, PoseDataset(COCO_17, ()))
+        check_same_skeleton(estimator, PoseDataset(COCO_17, ()))
         listed = image_files(read_json(self.annotations), self.annotations, self.images)
         boxes = self.read_boxes(self.boxes, listed.values(), self.images)
-        say(f"boxes: {self.boxes}; {boxes.summary()}")
-        with together() as processes:
+        info(f"boxes: {self.boxes}; {boxes.summary()}")
+        with process_group() as processes:
             found, _ = self.estimate(estimator, boxes.images, skeleton=COCO_17, category_id=PERSON)
         if processes.rank > 0:
             return 0
@@ -53,9 +53,9 @@ class CocoTestdev(SelectionOptions):
                 f"{self.boxes}: has no box that can be looked at; there is nothing to submit"
             )
         write_testdev(found, path, algorithm=self.algorithm)
-        say(f"{check_testdev(path, listed).summary()}; test-dev has {len(listed)} images")
+        info(f"{check_testdev(path, listed).summary()}; test-dev has {len(listed)} images")
         if path.name != name:
-            say(f"the server wants the zip to be named {name}; rename it before you send it")
+            info(f"the server wants the zip to be named {name}; rename it before you send it")
         return 0
 
 
@@ -66,26 +66,26 @@ class MpiiTest(ModelOptions):
     annotations: Path
     """The official release, mpii_human_pose_v1_u12_1.mat."""
     images: Path
-    """Folder of the pictures."""
+    """Folder of the images."""
     output: Path = Path("pred_keypoints_mpii.mat")
     """File to write; MPII asks for this name."""
 
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
+        from rsn.distributed import process_group
+        from rsn.evaluation.estimation import check_same_skeleton, labeled_boxes
         from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
-        from rsn.evaluation.run import check_same_body, labelled_boxes
-        from rsn.files import expect_file
-        from rsn.processes import together
+        from rsn.io.files import check_writable
 
-        expect_file(self.output)
+        check_writable(self.output)
         estimator = self.estimator()
         test = SinglePersonTest.read(self.annotations, self.images)
-        check_same_body(estimator, test.people)
-        with together() as processes:
-            found, _ = self.estimate(estimator, labelled_boxes(test.people), skeleton=test.people.skeleton)
+        check_same_skeleton(estimator, test.people)
+        with process_group() as processes:
+            found, _ = self.estimate(estimator, labeled_boxes(test.people), skeleton=test.people.skeleton)
         if processes.rank == 0:
             write_mpii_submission(self.output, test, found)
-            say(f"{self.output}: {len(test.places)} people in {len(test.images)} test images")
+            info(f"{self.output}: {len(test.places)} people in {len(test.images)} test images")
         return 0
 
 
@@ -100,13 +100,13 @@ class Check:
 
     def run(self) -> int:
         """Exit status 0 where it is in order; what is wrong is raised."""
-        from rsn.datasets.coco import image_files, read_json
-        from rsn.evaluation.submission import check_testdev
+        from rsn.data.coco import image_files, read_json
+        from rsn.evaluation.coco_submission import check_testdev
 
         images = None
         if self.annotations:
             images = image_files(read_json(self.annotations), self.annotations, Path())
-        say(check_testdev(self.file, images).summary())
+        info(check_testdev(self.file, images).summary())
         return 0
 
 

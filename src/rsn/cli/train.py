@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.progress import say
-from rsn.cli.settings import Settings, flat
+from rsn.cli.overrides import Settings, flat
+from rsn.cli.progress import info
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Train:
     recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """A YAML file, such as those in recipes/."""
     set: Settings = ()
-    """Settings to change, with dots to reach inside: optimisation.steps=100."""
+    """Settings to change, with dots to reach inside: optimization.steps=100."""
     batch_size: int | None = None
     """Train in batches of this size instead, with learning rate and steps scaled by the linear rule."""
     resume: bool = False
@@ -30,7 +30,7 @@ class Train:
         """Exit status 0; what is wrong is raised."""
         from rsn.extras import require
 
-        require("lightning", "pydantic", "hotcoco", extra="train", for_what="training")
+        require("lightning", "pydantic", "hotcoco", extra="train", feature="training")
         from rsn.training.recipe import read_recipe
         from rsn.training.run import train
 
@@ -38,5 +38,5 @@ class Train:
         if self.batch_size is not None:
             recipe = recipe.with_batch_size(self.batch_size)
         best = train(recipe, resume=self.resume)
-        say(f"the best weights are {best}")
+        info(f"the best weights are {best}")
         return 0

@@ -8,16 +8,16 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from rsn.cli.progress import say, track
+from rsn.cli.progress import info, track
 from rsn.errors import RsnError
-from rsn.inference.style import Style
-from rsn.inference.video.settings import VideoSettings
+from rsn.video.settings import VideoSettings
+from rsn.visualization.options import DrawOptions
 
 if TYPE_CHECKING:
-    from rsn.inference.boxes import BoxSource
+    from rsn.inference.box_sources import BoxSource
     from rsn.inference.estimator import PoseEstimator
-    from rsn.inference.video.frames import FrameSource
-    from rsn.inference.video.run import Moment
+    from rsn.video.frames import FrameSource
+    from rsn.video.run import FrameResult
 
 
 def predict_videos(
@@ -26,9 +26,9 @@ def predict_videos(
     boxes: "BoxSource",
     folder: Path,
     settings: VideoSettings,
-    style: Style,
+    style: DrawOptions,
     *,
-    detected: bool,
+    detection_boxes: bool,
     print_json: bool,
 ) -> bool:
     """Estimate videos and write NAME_poses.mp4, .jsonl and .csv of each; whether all were done from end to end.
@@ -36,23 +36,23 @@ def predict_videos(
     Raises:
         KeyboardInterrupt: the user has stopped it; what was done so far is written.
     """
-    from rsn.files import distinct
-    from rsn.inference.video.reading import open_frames, stem_of
-    from rsn.inference.video.run import predict_video
+    from rsn.io.files import unique_names
+    from rsn.video.reading import open_frames, stem_of
+    from rsn.video.run import predict_video
 
-    by = f"by {estimator.engine} on {estimator.device}"
-    names = distinct(f"{stem_of(source)}_poses" for source in sources)
+    by = f"by {estimator.backend} on {estimator.device}"
+    names = unique_names(f"{stem_of(source)}_poses" for source in sources)
     with _until_interrupted() as stopped:
         done = []
         for source, name in zip(sources, names, strict=True):
             try:
                 frames = open_frames(source, settings)
                 moments = predict_video(
-                    estimator, frames, boxes, folder, name, settings, style, detected=detected
+                    estimator, frames, boxes, folder, name, settings, style, detection_boxes=detection_boxes
                 )
                 done.append(_follow(frames, moments, stopped, folder / name, by, print_json=print_json))
             except RsnError as error:
-                say(str(error))
+                info(str(error))
                 done.append(False)
             if stopped.is_set():
                 raise KeyboardInterrupt
@@ -61,7 +61,7 @@ def predict_videos(
 
 def _follow(
     frames: "FrameSource",
-    moments: "Generator[Moment]",
+    moments: "Generator[FrameResult]",
     stopped: Event,
     place: Path,
     by: str,
@@ -69,7 +69,7 @@ def _follow(
     print_json: bool,
 ) -> bool:
     """Do one video, and say how it went; whether every frame of it was done."""
-    from rsn.inference.video.writing import as_record
+    from rsn.video.writing import as_record
 
     count, ids, seconds = 0, set[int](), 0.0
     with closing(moments):
@@ -80,13 +80,15 @@ def _follow(
                 print(json.dumps(as_record(moment.frame, moment.people)), flush=True)
             if stopped.is_set():
                 break
-    say(f"people: {len(ids)}, frames: {count}, {by}; {place}.mp4, .jsonl and .csv")
+    info(f"people: {len(ids)}, frames: {count}, {by}; {place}.mp4, .jsonl and .csv")
     if frames.broken:
-        say(f"{frames.name}: {frames.broken} frames could not be decoded and were left out")
+        info(f"{frames.name}: {frames.broken} frames could not be decoded and were left out")
     if frames.trouble:
-        say(f"{frames.name}: ended after {seconds:.1f} seconds, {frames.trouble}; all until there is written")
+        info(
+            f"{frames.name}: ended after {seconds:.1f} seconds, {frames.trouble}; all until there is written"
+        )
     for note in frames.notes:
-        say(f"{frames.name}: {note}")
+        info(f"{frames.name}: {note}")
     return frames.broken == 0 and frames.trouble is None
 
 

@@ -1,6 +1,6 @@
-"""COCO keypoint evaluation: how well the joints in a results file agree with the annotated ones (OKS).
+"""COCO keypoint evaluation: how well the keypoints in a results file agree with the annotated ones (OKS).
 
-hotcoco does the counting, with figures equal to pycocotools'. It answers 0 for results that cannot match
+hotcoco does the counting, with metrics equal to pycocotools'. It answers 0 for results that cannot match
 anything, so what it is given is checked here first. Evaluation of nothing is an error and no AP of 0.
 """
 
@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from rsn.datasets.coco import read_json
-from rsn.datasets.extents import number, numbers, within_first_pixel
-from rsn.datasets.records import Annotation, read_records
-from rsn.datasets.references import References, plain_id
+from rsn.data.box_values import number, numbers, within_first_pixel
+from rsn.data.coco import read_json
+from rsn.data.records import Annotation, read_records
+from rsn.data.references import References, plain_id
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.extras import require
 from rsn.inference.box_checks import reasons
-from rsn.skeletons import Skeleton, from_joint_names
+from rsn.skeletons import Skeleton, skeleton_from_names
 
 NOBODY = -1.0  # a figure that cannot be told, as COCO writes it
 CATEGORY = 1  # that all who are evaluated have for hotcoco
@@ -34,10 +34,10 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class KeypointScores:
-    """The ten COCO figures, each from 0 to 1, or -1 where the annotations hold nobody of that size.
+    """The ten COCO metrics, each from 0 to 1, or -1 where the annotations hold nobody of that size.
 
     ap, ar: average precision and recall over the OKS thresholds 0.50, 0.55 ... 0.95; ap50 ... ar75: at one.
-    medium: people of 32^2 to 96^2 pixels; large: of more. Small ones have no figures of their own.
+    medium: people of 32^2 to 96^2 pixels; large: of more. Small ones have no metrics of their own.
     """
 
     ap: float
@@ -57,7 +57,7 @@ class KeypointScores:
         return "ap", self.ap
 
     def as_dict(self) -> dict[str, float]:
-        """The figures by the names of the papers' tables: AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL."""
+        """The metrics by the names of the papers' tables: AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL."""
         return {
             name.replace("_medium", "m").replace("_large", "l").upper(): figure
             for name, figure in asdict(self).items()
@@ -65,8 +65,8 @@ class KeypointScores:
 
     def table(self) -> str:
         """Two rows, precision and recall, in percent; a dash where there is nobody to tell it from."""
-        figures = [percent(figure) for figure in self.as_dict().values()]
-        rows = (("%", "mean", "@.50", "@.75", "medium", "large"), ("AP", *figures[:5]), ("AR", *figures[5:]))
+        metrics = [percent(figure) for figure in self.as_dict().values()]
+        rows = (("%", "mean", "@.50", "@.75", "medium", "large"), ("AP", *metrics[:5]), ("AR", *metrics[5:]))
         return "\n".join(f"{name:<4}" + "".join(f"{cell:>8}" for cell in cells) for name, *cells in rows)
 
 
@@ -92,7 +92,7 @@ class GroundTruth:
         """Check a COCO keypoints file, or what it holds; `where` is what an error calls the latter.
 
         Raises:
-            AnnotationError: not COCO keypoints of this skeleton, errors in it (see `rsn.datasets.records`), nobody with
+            AnnotationError: not COCO keypoints of this skeleton, errors in it (see `rsn.data.records`), nobody with
                 keypoints who counts, or no sigmas.
         """
         if skeleton.sigmas is None:
@@ -118,7 +118,7 @@ class GroundTruth:
             },
             records.references,
             numbers,
-            frozenset(records.body.orders),
+            frozenset(records.categories.orders),
         )
 
     def with_only(self, keypoints: Collection[int]) -> "GroundTruth":
@@ -136,14 +136,14 @@ class GroundTruth:
     def select(self, results: Sequence[Any]) -> tuple[list[Entry], Counter[str]]:
         """Results that can be evaluated, in the form that hotcoco takes, and how many are left out, by reason."""
         selected: list[Entry] = []
-        left_out: Counter[str] = Counter()
+        skipped: Counter[str] = Counter()
         for entry in results:
             result = _checked_result(entry, self)
             if isinstance(result, str):
-                left_out[result] += 1
+                skipped[result] += 1
             else:
                 selected.append(result)
-        return selected, left_out
+        return selected, skipped
 
 
 def evaluate_keypoints(
@@ -156,10 +156,10 @@ def evaluate_keypoints(
     results: entries with image_id, category_id, keypoints (x, y, score a keypoint; image pixels) and score. Those
         that cannot be evaluated are left out, and an RsnWarning counts them. Whether a person found in vain is medium
         or large is told by the area of the entry's `bbox`, if it has one, else by the extent of its keypoints (so for
-        published figures).
+        published metrics).
     skeleton: the skeleton of both; its sigmas are the ones used.
 
-    The figures equal pycocotools', with one exception: pycocotools counts a person found as missed where its
+    The metrics equal pycocotools', with one exception: pycocotools counts a person found as missed where its
     annotation's id is 0.
 
     Raises:
@@ -168,18 +168,18 @@ def evaluate_keypoints(
         MissingDependencyError: hotcoco is not installed.
     """
     truth = annotations if isinstance(annotations, GroundTruth) else GroundTruth.of(annotations, skeleton)
-    selected, left_out = truth.select(results)
-    if left_out:
-        warnings.warn(f"results left out: {reasons(left_out)}", RsnWarning, stacklevel=2)
-    return evaluate_selected(truth, selected, left_out)
+    selected, skipped = truth.select(results)
+    if skipped:
+        warnings.warn(f"results left out: {reasons(skipped)}", RsnWarning, stacklevel=2)
+    return evaluate_selected(truth, selected, skipped)
 
 
 def evaluate_selected(
-    truth: GroundTruth, selected: Sequence[Entry], left_out: Counter[str] | None = None
+    truth: GroundTruth, selected: Sequence[Entry], skipped: Counter[str] | None = None
 ) -> KeypointScores:
-    """The figures of what `GroundTruth.select` returned; raises what `evaluate_keypoints` does."""
+    """The metrics of what `GroundTruth.select` returned; raises what `evaluate_keypoints` does."""
     if not selected:
-        why = f"; left out: {reasons(left_out)}" if left_out else ": the list is empty"
+        why = f"; left out: {reasons(skipped)}" if skipped else ": the list is empty"
         raise AnnotationError(f"there are no results to evaluate{why}")
     if all(within_first_pixel(np.reshape(entry["keypoints"], (-1, 3))) for entry in selected):
         raise AnnotationError(
@@ -200,7 +200,7 @@ def run_hotcoco(document: Entry, results: Sequence[Entry], kind: str, sigmas: Se
     Raises:
         AnnotationError: what the library cannot read. MissingDependencyError: hotcoco is not installed.
     """
-    require("hotcoco", extra="train", for_what="COCO evaluation")
+    require("hotcoco", extra="train", feature="COCO evaluation")
     import hotcoco
 
     try:
@@ -234,7 +234,7 @@ def _person(place: int, person: Annotation, image: int) -> Entry:
         "area": person.area,
         "bbox": person.box.tolist(),
         "image_id": image,
-        "keypoints": person.joints.ravel().tolist(),
+        "keypoints": person.keypoints.ravel().tolist(),
         "iscrowd": int(person.crowd),
         "num_keypoints": person.marked if person.area > 0 else 0,  # with 0, neither hit nor miss
     }
@@ -273,18 +273,20 @@ def _checked_result(entry: Any, truth: GroundTruth) -> Entry | str:
     score = number(entry.get("score"))
     if not math.isfinite(score):
         return "with a score that is no finite number"
-    joints = numbers(entry.get("keypoints"))
-    if joints is None:
+    keypoints = numbers(entry.get("keypoints"))
+    if keypoints is None:
         return "with keypoints that are no finite numbers"
-    if len(joints) != 3 * len(truth.skeleton):
-        return f"with {len(joints)} keypoint numbers; {truth.skeleton.name} needs {len(truth.skeleton)} x 3"
-    names = entry.get("joint_names")  # as rsn predict writes them
+    if len(keypoints) != 3 * len(truth.skeleton):
+        return (
+            f"with {len(keypoints)} keypoint numbers; {truth.skeleton.name} needs {len(truth.skeleton)} x 3"
+        )
+    names = entry.get("keypoint_names")  # as rsn predict writes them
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
         order = _order_of(tuple(names), truth.skeleton)
         if order is None:
             return f"with other keypoints than {truth.skeleton.name}"
-        joints = [value for place in order for value in joints[3 * place : 3 * place + 3]]
-    result = {"image_id": image, "category_id": CATEGORY, "keypoints": joints, "score": score}
+        keypoints = [value for place in order for value in keypoints[3 * place : 3 * place + 3]]
+    result = {"image_id": image, "category_id": CATEGORY, "keypoints": keypoints, "score": score}
     if entry.get("bbox"):
         box = numbers(entry["bbox"])
         if box is None or len(box) != 4:
@@ -297,7 +299,7 @@ def _checked_result(entry: Any, truth: GroundTruth) -> Entry | str:
 def _order_of(names: tuple[str, ...], skeleton: Skeleton) -> tuple[int, ...] | None:
     """For each keypoint of a skeleton its index among names; None where they are not the same."""
     try:
-        return from_joint_names("results", names).order_in(skeleton)
+        return skeleton_from_names("results", names).order_in(skeleton)
     except AnnotationError:  # names that repeat, for instance
         return None
 

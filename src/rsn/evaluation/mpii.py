@@ -1,4 +1,4 @@
-"""PCKh, the figure of MPII: the share of joints that are found within half a head of where they are.
+"""PCKh, the figure of MPII: the share of keypoints that are found within half a head of where they are.
 
 Andriluka et al., CVPR 2014; counted as in the RSN and HRNet repositories, whose tables are the ones to compare with.
 """
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsn.datasets.labelled import LabelledPerson
+from rsn.data.annotations import PersonAnnotation
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.evaluation.coco import NOBODY, Entry, percent
 from rsn.skeletons import MPII_16
@@ -32,9 +32,9 @@ NOT_IN_MEAN = ("pelvis", "thorax")
 
 @dataclass(frozen=True)
 class PckhScores:
-    """The columns of MPII's table, each from 0 to 1, or -1 where nobody has such a joint.
+    """The columns of MPII's table, each from 0 to 1, or -1 where nobody has such a keypoint.
 
-    head ... ankle, mean: PCKh@0.5. A column of two sides is the mean of right and left; mean is over all joints but
+    head ... ankle, mean: PCKh@0.5. A column of two sides is the mean of right and left; mean is over all keypoints but
     pelvis and thorax, each as often as it is marked. mean_at_10: the same mean within 0.1 head sizes. mean_at_11:
     within 0.11, which is what the RSN and HRNet repositories print as "Mean@0.1".
     """
@@ -56,7 +56,7 @@ class PckhScores:
         return "pckh", self.mean
 
     def as_dict(self) -> dict[str, float]:
-        """The figures by the names of the papers' tables: Head ... Ankle, Mean, Mean@0.1; and Mean@0.11."""
+        """The metrics by the names of the papers' tables: Head ... Ankle, Mean, Mean@0.1; and Mean@0.11."""
         return {
             name.capitalize().replace("_at_", "@0.").replace("@0.10", "@0.1"): figure
             for name, figure in asdict(self).items()
@@ -64,18 +64,18 @@ class PckhScores:
 
     def table(self) -> str:
         """A row of PCKh@0.5 in percent; a dash where there is nobody to tell it from."""
-        figures = self.as_dict()
-        titles, cells = "".join(f"{name:>10}" for name in figures), map(percent, figures.values())
+        metrics = self.as_dict()
+        titles, cells = "".join(f"{name:>10}" for name in metrics), map(percent, metrics.values())
         return f"%   {titles}\nPCKh" + "".join(f"{cell:>10}" for cell in cells)
 
 
-def check_head_sizes(people: Sequence[LabelledPerson]) -> None:
+def check_head_sizes(people: Sequence[PersonAnnotation]) -> None:
     """Refuse (AnnotationError), before any work, people that PCKh cannot measure."""
     _check_head_sizes(_marked(people), _head_sizes(people))
 
 
-def evaluate_pckh(people: Sequence[LabelledPerson], results: Iterable[Entry]) -> PckhScores:
-    """Compare results, found in the labelled boxes, with the labels.
+def evaluate_pckh(people: Sequence[PersonAnnotation], results: Iterable[Entry]) -> PckhScores:
+    """Compare results, found in the labeled boxes, with the labels.
 
     results: COCO results as `evaluation.run.estimate_boxes` gives them, in any order; see `results_of`. People without
         a result, since their box lies outside the image, count as missed, and an RsnWarning says how many.
@@ -92,16 +92,16 @@ def evaluate_pckh(people: Sequence[LabelledPerson], results: Iterable[Entry]) ->
 
 
 def results_of(
-    people: Sequence[LabelledPerson], results: Iterable[Entry], *, missed: float | None = None
+    people: Sequence[PersonAnnotation], results: Iterable[Entry], *, missed: float | None = None
 ) -> NDArray[np.float64]:
-    """The joints that were found in the labelled box of each person: (N, 16, 2), image pixels.
+    """The keypoints that were found in the labeled box of each person: (N, 16, 2), image pixels.
 
-    results: entries with image_id, keypoints and box (x, y, width, height), by which they are recognised. missed: where
+    results: entries with image_id, keypoints and box (x, y, width, height), by which they are recognized. missed: where
         the keypoints of people without a result are, if they may be without one.
 
     Raises:
         AnnotationError: a person without a result, or with `missed` nobody with one; an entry that is not one of 16
-            joints.
+            keypoints.
     """
     try:
         found = {
@@ -112,7 +112,7 @@ def results_of(
         }
     except (KeyError, TypeError, ValueError) as error:
         raise AnnotationError(
-            f"not a COCO result with image_id, box, and keypoints of 16 joints ({error})"
+            f"not a COCO result with image_id, box, and keypoints of 16 keypoints ({error})"
         ) from error
     keys = [(person.image.id, *_rounded(person.box)) for person in people]
     missing = [key for key in keys if key not in found]
@@ -128,27 +128,27 @@ def results_of(
             f"{len(missing)} of {len(people)} people have no result, first someone in image {missing[0][0]}; are the"
             " results of these annotations, in their boxes?"
         )
-    joints = [found[key] for key in keys]
-    return np.array(joints, np.float64).reshape(len(people), len(MPII_16), 2)
+    keypoints = [found[key] for key in keys]
+    return np.array(keypoints, np.float64).reshape(len(people), len(MPII_16), 2)
 
 
 def _rounded(box: ArrayLike) -> Iterator[float]:
     return (round(float(value), 3) for value in np.asarray(box, np.float64))  # as in results
 
 
-def pckh(found: ArrayLike, labelled: ArrayLike, marked: ArrayLike, head_sizes: ArrayLike) -> PckhScores:
+def pckh(found: ArrayLike, labeled: ArrayLike, marked: ArrayLike, head_sizes: ArrayLike) -> PckhScores:
     """PCKh from arrays.
 
     Args:
-        found, labelled: (N, 16, 2) joints, in pixels of the image, both counted from 0 or both from 1.
-        marked: (N, 16), true where a joint is labelled; others do not count.
+        found, labeled: (N, 16, 2) keypoints, in pixels of the image, both counted from 0 or both from 1.
+        marked: (N, 16), true where a keypoint is labeled; others do not count.
         head_sizes: (N,) pixels: 0.6 of the diagonal of the head box (`datasets.mpii.head_size`).
 
     Raises:
-        AnnotationError: shapes that do not fit; people with marked joints and without a head size, or nobody with
-            marked joints; a joint found or labelled at something that is not a finite number.
+        AnnotationError: shapes that do not fit; people with marked keypoints and without a head size, or nobody with
+            marked keypoints; a keypoint found or labeled at something that is not a finite number.
     """
-    places, truth = np.asarray(found, np.float64), np.asarray(labelled, np.float64)
+    places, truth = np.asarray(found, np.float64), np.asarray(labeled, np.float64)
     counted, sizes = np.asarray(marked, bool), np.asarray(head_sizes, np.float64)
     _check(places, truth, counted, sizes)
     distances = np.linalg.norm(places - truth, axis=2)
@@ -158,56 +158,60 @@ def pckh(found: ArrayLike, labelled: ArrayLike, marked: ArrayLike, head_sizes: A
     )
     labels = counted.sum(0)
     return PckhScores(
-        **{part: _column(hits, labels, joints) for part, joints in COLUMNS.items()},
+        **{part: _column(hits, labels, keypoints) for part, keypoints in COLUMNS.items()},
         mean=_mean(hits, labels),
         mean_at_10=_mean(hits_at_10, labels),
         mean_at_11=_mean(hits_at_11, labels),
     )
 
 
-def _column(hits: NDArray[np.int64], labels: NDArray[np.int64], joints: Sequence[str]) -> float:
-    indices = [MPII_16.joints.index(joint) for joint in joints if labels[MPII_16.joints.index(joint)]]
+def _column(hits: NDArray[np.int64], labels: NDArray[np.int64], keypoints: Sequence[str]) -> float:
+    indices = [
+        MPII_16.keypoint_names.index(keypoint)
+        for keypoint in keypoints
+        if labels[MPII_16.keypoint_names.index(keypoint)]
+    ]
     return float((hits[indices] / labels[indices]).mean()) if indices else NOBODY
 
 
 def _mean(hits: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    indices = [i for i, joint in enumerate(MPII_16.joints) if joint not in NOT_IN_MEAN]
+    indices = [i for i, keypoint in enumerate(MPII_16.keypoint_names) if keypoint not in NOT_IN_MEAN]
     return float(hits[indices].sum() / labels[indices].sum()) if labels[indices].any() else NOBODY
 
 
 def _check(
     found: NDArray[np.float64],
-    labelled: NDArray[np.float64],
+    labeled: NDArray[np.float64],
     marked: NDArray[np.bool_],
     sizes: NDArray[np.float64],
 ) -> None:
     people = len(sizes)
-    joints = (people, len(MPII_16))
-    if found.shape != (*joints, 2) or labelled.shape != (*joints, 2) or marked.shape != joints:
+    keypoints = (people, len(MPII_16))
+    if found.shape != (*keypoints, 2) or labeled.shape != (*keypoints, 2) or marked.shape != keypoints:
         raise AnnotationError(
-            f"PCKh compares {people} people of 16 joints: (N, 16, 2) found and labelled, (N, 16) marked, not"
-            f" {found.shape}, {labelled.shape} and {marked.shape}"
+            f"PCKh compares {people} people of 16 keypoints: (N, 16, 2) found and labeled, (N, 16) marked, not"
+            f" {found.shape}, {labeled.shape} and {marked.shape}"
         )
     _check_head_sizes(marked, sizes)
-    if not np.isfinite(found[marked.any(1)]).all() or not np.isfinite(labelled[marked]).all():
-        raise AnnotationError("a joint is found or labelled at something that is not a finite number")
+    if not np.isfinite(found[marked.any(1)]).all() or not np.isfinite(labeled[marked]).all():
+        raise AnnotationError("a keypoint is found or labeled at something that is not a finite number")
 
 
 def _check_head_sizes(marked: NDArray[np.bool_], sizes: NDArray[np.float64]) -> None:
-    with_joints = marked.any(1)
-    if not with_joints.any():
-        raise AnnotationError("there is nobody with marked joints to measure PCKh on")
-    without_head = with_joints & ~(np.isfinite(sizes) & (sizes > 0))
+    filter_valid = marked.any(1)
+    if not filter_valid.any():
+        raise AnnotationError("there is nobody with marked keypoints to measure PCKh on")
+    without_head = filter_valid & ~(np.isfinite(sizes) & (sizes > 0))
     if without_head.any():
         raise AnnotationError(
-            f"{without_head.sum()} of {with_joints.sum()} people have no head size, in which PCKh measures; take the"
+            f"{without_head.sum()} of {filter_valid.sum()} people have no head size, in which PCKh measures; take the"
             " .mat release, or give the gt_valid.mat that goes with valid.json as --head-sizes"
         )
 
 
-def _marked(people: Sequence[LabelledPerson]) -> NDArray[np.bool_]:
+def _marked(people: Sequence[PersonAnnotation]) -> NDArray[np.bool_]:
     return np.array([person.visibility > 0 for person in people], bool).reshape(-1, len(MPII_16))
 
 
-def _head_sizes(people: Sequence[LabelledPerson]) -> NDArray[np.float64]:
+def _head_sizes(people: Sequence[PersonAnnotation]) -> NDArray[np.float64]:
     return np.array([np.nan if person.head_size is None else person.head_size for person in people])

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from rsn.datasets.references import plain_id
+from rsn.data.references import plain_id
 from rsn.errors import AnnotationError
 
 PEOPLE = ("person", "people", "human", "pedestrian")

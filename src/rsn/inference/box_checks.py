@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.datasets.extents import SMALLEST_BOX
+from rsn.data.box_values import SMALLEST_BOX
 from rsn.errors import AnnotationError
 
 NOT_FINITE = "with a number that is not finite"
@@ -19,37 +19,37 @@ BEYOND = 0.1  # share of a box: one of which more lies outside is told, since bo
 class BoxNotes:
     """What is to be said about boxes.
 
-    usable: how many are looked at. left_out: how many are not, by reason. beyond: how many are, though they reach far
+    usable: how many are looked at. skipped: how many are not, by reason. beyond: how many are, though they reach far
     beyond the image.
     """
 
     usable: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     beyond: int = 0
 
     def add(self, other: "BoxNotes") -> None:
         """Count those of another image, too."""
         self.usable += other.usable
-        self.left_out.update(other.left_out)
+        self.skipped.update(other.skipped)
         self.beyond += other.beyond
 
     def check(self, name: str) -> None:
         """Refuse (AnnotationError) what has boxes of which not one can be looked at; `name` is what it is called."""
-        if self.left_out and not self.usable:
+        if self.skipped and not self.usable:
             raise AnnotationError(f"{name}: no box can be looked at; {self.sentence()}")
 
     def sentence(self) -> str:
         """All of it in one sentence; empty where there is nothing to say."""
-        said = [f"left out: {reasons(self.left_out)}"] if self.left_out else []
+        said = [f"left out: {reasons(self.skipped)}"] if self.skipped else []
         said += [f"{self.beyond} reach far beyond the image"] if self.beyond else []
-        doubt = self.beyond or self.left_out[TOO_SMALL] or self.left_out[OUTSIDE]
+        doubt = self.beyond or self.skipped[TOO_SMALL] or self.skipped[OUTSIDE]
         said += ["boxes are x, y, width, height in pixels of the image at its full size"] if doubt else []
-        return f"boxes{' ' if self.left_out else ': '}{'; '.join(said)}" if said else ""
+        return f"boxes{' ' if self.skipped else ': '}{'; '.join(said)}" if said else ""
 
 
-def reasons(left_out: Counter[str]) -> str:
+def reasons(skipped: Counter[str]) -> str:
     """How many were left out for which reason."""
-    return ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+    return ", ".join(f"{count} {reason}" for reason, count in skipped.items())
 
 
 def usable_boxes(
@@ -66,11 +66,11 @@ def usable_boxes(
     inside = _overlap(left, wide, width) * _overlap(top, high, height)
     outside = finite & ~small & (inside <= 0)
     usable = finite & ~small & ~outside
-    left_out = Counter(
+    skipped = Counter(
         {NOT_FINITE: int((~finite).sum()), TOO_SMALL: int(small.sum()), OUTSIDE: int(outside.sum())}
     )
     beyond = usable & (inside < (1 - BEYOND) * wide * high)
-    return usable, BoxNotes(int(usable.sum()), +left_out, int(beyond.sum()))
+    return usable, BoxNotes(int(usable.sum()), +skipped, int(beyond.sum()))
 
 
 def _overlap(start: NDArray[np.float64], length: NDArray[np.float64], most: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from rsn.errors import RsnError
 
 
-class Refused(RsnError):
+class RequestError(RsnError):
     """A request that is turned away: one sentence, and the HTTP status that says whose fault it was.
 
     retry_after: seconds after which the same request may fare better; None where it never will.
@@ -19,7 +19,7 @@ class Refused(RsnError):
         self.retry_after = retry_after
 
 
-class Doorkeeper:
+class ConcurrencyLimiter:
     """Lets a number of requests in at a time and refuses the next one."""
 
     def __init__(self, places: int) -> None:
@@ -28,7 +28,7 @@ class Doorkeeper:
 
     def __enter__(self) -> None:
         if self.inside >= self.places:
-            raise Refused(
+            raise RequestError(
                 429, f"{self.inside} requests are being served, which is the most; try again", retry_after=1
             )
         self.inside += 1
@@ -37,7 +37,7 @@ class Doorkeeper:
         self.inside -= 1
 
 
-class Budget:
+class MemoryBudget:
     """An amount that requests share; one that asks for more than is left waits."""
 
     def __init__(self, total: int) -> None:

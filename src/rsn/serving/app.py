@@ -12,14 +12,14 @@ from starlette.requests import ClientDisconnect
 
 from rsn import __version__
 from rsn.inference.estimator import PoseEstimator
-from rsn.serving.admission import Refused
+from rsn.serving.admission import RequestError
 from rsn.serving.limits import Limits
 from rsn.serving.metrics import Answers
 from rsn.serving.routes import router
 from rsn.serving.service import Service
 
 DESCRIPTION = (
-    "Finds the people of a picture and their joints. Pictures stay in memory, as long as a request lasts."
+    "Finds the people of an image and their keypoints. Images stay in memory, as long as a request lasts."
 )
 HUNG_UP = 499  # nobody reads it; so it is counted in the metrics, as web servers do
 
@@ -42,7 +42,7 @@ def create_app(
     app.state.service = service
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     app.add_middleware(Answers, metrics=service.metrics)
-    for kind in (Refused, RequestValidationError, ClientDisconnect, Exception):
+    for kind in (RequestError, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _refuse)
     app.include_router(router)
     app.mount(
@@ -55,7 +55,7 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
     """One sentence, with the status that says whose fault it was."""
     headers: dict[str, str] = {}
     match error:
-        case Refused():
+        case RequestError():
             status, detail = error.status, str(error)
             if error.retry_after is not None:
                 headers = {"Retry-After": str(error.retry_after)}

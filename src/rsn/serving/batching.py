@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from rsn.inference.estimator import PoseEstimator, View
-from rsn.people import Person
+from rsn.inference.estimator import PersonCrop, PoseEstimator
+from rsn.results import Person
 
 T = TypeVar("T")
 OnBatch = Callable[[int], None]
@@ -30,11 +30,11 @@ class Batcher:
         self._estimator = estimator
         self._on_batch = on_batch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rsn-network")
-        self._waiting: deque[tuple[list[View], asyncio.Future[list[Person]]]] = deque()
+        self._waiting: deque[tuple[list[PersonCrop], asyncio.Future[list[Person]]]] = deque()
         self._working: asyncio.Task[None] | None = None
 
-    async def people(self, views: list[View]) -> list[Person]:
-        """The people of one picture, in the order of its boxes."""
+    async def people(self, views: list[PersonCrop]) -> list[Person]:
+        """The people of one image, in the order of its boxes."""
         answer: asyncio.Future[list[Person]] = asyncio.get_running_loop().create_future()
         self._waiting.append((views, answer))
         if self._working is None or self._working.done():
@@ -60,7 +60,7 @@ class Batcher:
                     if not answer.done():
                         answer.set_result(people)
 
-    def _next_batch(self) -> list[tuple[list[View], asyncio.Future[list[Person]]]]:
+    def _next_batch(self) -> list[tuple[list[PersonCrop], asyncio.Future[list[Person]]]]:
         batch, people = [], 0
         while self._waiting and people < self._estimator.batch_size:
             views, answer = self._waiting.popleft()
@@ -69,5 +69,5 @@ class Batcher:
                 people += len(views)
         return batch
 
-    def _estimate(self, views: Sequence[list[View]]) -> list[list[Person]]:
-        return list(self._estimator.estimate_views(views))
+    def _estimate(self, views: Sequence[list[PersonCrop]]) -> list[list[Person]]:
+        return list(self._estimator.predict_crops(views))

@@ -12,7 +12,7 @@ class Limits:
     megabytes: float = 25.0
     """Largest upload; beyond it 413."""
     megapixels: float = 50.0
-    """Largest picture; beyond it 413. At most four such pictures are unpacked in memory at a time."""
+    """Largest image; beyond it 413. At most four such images are unpacked in memory at a time."""
     people: int = 100
     """Most boxes in a request; beyond it 422."""
     seconds: float = 30.0
@@ -37,5 +37,5 @@ class Limits:
 
     @property
     def pixels(self) -> int:
-        """Of a picture."""
+        """Of an image."""
         return int(self.megapixels * 1e6)

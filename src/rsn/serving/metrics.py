@@ -7,7 +7,7 @@ from prometheus_client.process_collector import ProcessCollector
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rsn.serving.admission import Doorkeeper
+from rsn.serving.admission import ConcurrencyLimiter
 
 # The page runs and shows only what comes from this service, and images that its user opened.
 CONTENT_POLICY = (
@@ -26,7 +26,7 @@ HEADERS = {
 class Metrics:
     """What /metrics reports."""
 
-    def __init__(self, door: Doorkeeper) -> None:
+    def __init__(self, door: ConcurrencyLimiter) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # memory, processor time, open files
         self.requests = Counter("rsn_requests", "Requests answered", ["path", "status"], registry=registry)

@@ -6,10 +6,10 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rsn import __version__
-from rsn.inference.boxes import Boxes
-from rsn.serving.answers import FoundPeople, Heatmaps, LimitsEntry, Loaded, ModelEntry, Problem
-from rsn.serving.receiving import parsed_boxes, read_picture, while_connected
+from rsn.inference.box_sources import Boxes
+from rsn.serving.schemas import Heatmaps, ImageResult, LimitsEntry, ModelEntry, Problem, ServiceInfo
 from rsn.serving.service import Model, Service
+from rsn.serving.upload import parsed_boxes, read_image, while_connected
 
 router = APIRouter()
 
@@ -24,13 +24,13 @@ _Model = Annotated[str | None, Query(description="one of those that /api/models 
 _Boxes = Annotated[
     str | None,
     Query(
-        description="JSON [[x, y, width, height], [x, y, width, height, score], ...] in pixels of the upright picture;"
+        description="JSON [[x, y, width, height], [x, y, width, height, score], ...] in pixels of the upright image;"
         " [] says that nobody is there",
         examples=["[[20, 10, 120, 300]]"],
     ),
 ]
-_PICTURE: dict[str, Any] = {
-    "requestBody": {
+_IMAGE: dict[str, Any] = {
+    "requestSkeleton": {
         "required": True,
         "description": "a JPEG, PNG, WebP, GIF or BMP file; of an animation the first frame is taken",
         "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
@@ -38,10 +38,10 @@ _PICTURE: dict[str, Any] = {
 }
 _REASONS = {
     404: "no such model is loaded",
-    408: "the picture took too long to arrive",
+    408: "the image took too long to arrive",
     413: "too many bytes or pixels",
-    415: "not a picture",
-    422: "a broken picture, or boxes that cannot be",
+    415: "not an image",
+    422: "a broken image, or boxes that cannot be",
     429: "too many requests at a time; Retry-After says when to come again",
     503: "no answer in time; Retry-After says when to come again",
 }
@@ -64,41 +64,41 @@ async def _asked(
     with service.door:
         chosen = service.model(model)
         given = None if boxes is None else parsed_boxes(boxes, service.limits)
-        yield _Asked(chosen, await read_picture(request, service.limits), given)
+        yield _Asked(chosen, await read_image(request, service.limits), given)
 
 
 _Input = Annotated[_Asked, Depends(_asked)]
 
 
-@router.post("/api/people", openapi_extra=_PICTURE, responses=_REFUSALS)
-async def people(request: Request, service: _Service, asked: _Input) -> FoundPeople:
-    """Find the people of a picture and their joints.
+@router.post("/api/people", openapi_extra=_IMAGE, responses=_REFUSALS)
+async def people(request: Request, service: _Service, asked: _Input) -> ImageResult:
+    """Find the people of an image and their keypoints.
 
-    Without boxes the people are found by the detector, where the service has one; otherwise the picture is taken as
+    Without boxes the people are found by the detector, where the service has one; otherwise the image is taken as
     one person.
     """
     return await while_connected(request, service.people(*asked))
 
 
-@router.post("/api/heatmaps", openapi_extra=_PICTURE, responses=_REFUSALS)
+@router.post("/api/heatmaps", openapi_extra=_IMAGE, responses=_REFUSALS)
 async def heatmaps(request: Request, service: _Service, asked: _Input) -> Heatmaps:
-    """Return the heatmaps of one box, one map per joint. Without a box it is the whole picture."""
+    """Return the heatmaps of one box, one map per keypoint. Without a box it is the whole image."""
     return await while_connected(request, service.heatmaps(*asked))
 
 
 @router.get("/api/models")
-async def models(service: _Service) -> Loaded:
+async def models(service: _Service) -> ServiceInfo:
     """List the models that are loaded, and the limits of a request."""
     limits = service.limits
-    return Loaded(
+    return ServiceInfo(
         version=__version__,
         models=[
             ModelEntry(
                 name=name,
-                summary=model.estimator.card.summary(),
-                joints=list(model.estimator.card.skeleton.joints),
-                keypoint_threshold=model.estimator.card.keypoint_threshold,
-                finds_people=model.estimator.detector is not None,
+                summary=model.estimator.metadata.summary(),
+                keypoints=list(model.estimator.metadata.skeleton.keypoint_names),
+                keypoint_threshold=model.estimator.metadata.keypoint_threshold,
+                has_detector=model.estimator.detector is not None,
             )
             for name, model in service.models.items()
         ],

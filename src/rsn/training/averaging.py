@@ -5,7 +5,7 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from rsn.networks.network import PoseNetwork
+from rsn.models.network import PoseNetwork
 
 
 class AveragedWeights(WeightAveraging):

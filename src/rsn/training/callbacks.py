@@ -16,29 +16,29 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.mpii import is_mpii
+from rsn.data.annotations import PoseDataset
+from rsn.data.mpii import is_mpii
+from rsn.distributed import gather, shard
 from rsn.evaluation.coco import GroundTruth, KeypointScores, evaluate_keypoints
+from rsn.evaluation.estimation import estimate_boxes, labeled_boxes
 from rsn.evaluation.mpii import PckhScores, check_head_sizes, evaluate_pckh
-from rsn.evaluation.run import estimate_boxes, labelled_boxes
 from rsn.inference.estimator import PoseEstimator
-from rsn.networks.card import Card
-from rsn.networks.network import PoseNetwork
-from rsn.networks.weights import save_weights
-from rsn.processes import my_share, of_all
+from rsn.models.network import PoseNetwork
 from rsn.skeletons import with_sigmas
 from rsn.training.averaging import AveragedWeights
 from rsn.training.folder import BEST, LAST, device_name
 from rsn.training.recipe import AnyRecipe
 from rsn.training.report import SAMPLES
 from rsn.training.samples import write_samples
+from rsn.weights.loading import save_weights
+from rsn.weights.metadata import ModelMetadata
 
 
 @dataclass(frozen=True)
 class Measured:
     """What a validation measured.
 
-    metrics: by name; the `headline` chooses the best weights. noted: what their card says. draw: writes an image of
+    metrics: by name; the `headline` chooses the best weights. noted: what their metadata says. draw: writes an image of
     what was found to a path.
     """
 
@@ -57,9 +57,11 @@ class Validation(Callback):
     Where the weights are averaged, the average is what is validated and written.
     """
 
-    def __init__(self, folder: Path, card: Card, averaged: AveragedWeights | None, measure: Measure) -> None:
+    def __init__(
+        self, folder: Path, metadata: ModelMetadata, averaged: AveragedWeights | None, measure: Measure
+    ) -> None:
         self.folder = folder
-        self.card = card
+        self.metadata = metadata
         self.averaged = averaged
         self.measure = measure
         self.best = -math.inf
@@ -81,10 +83,10 @@ class Validation(Callback):
         pl_module.log_dict({f"validation/{name}": value for name, value in measured.metrics.items()})
         headline = measured.metrics[measured.headline]
         if trainer.is_global_zero:
-            card = replace(self.card, steps=trainer.global_step, figures=measured.noted)
-            save_weights(self.folder / LAST, network, card)
+            metadata = replace(self.metadata, steps=trainer.global_step, metrics=measured.noted)
+            save_weights(self.folder / LAST, network, metadata)
             if headline >= self.best:  # of equal ones the longest trained, as while all are still 0
-                save_weights(self.folder / BEST, network, card)
+                save_weights(self.folder / BEST, network, metadata)
                 if measured.draw:
                     measured.draw(self.folder / SAMPLES)
         self.best = max(self.best, headline)
@@ -97,33 +99,33 @@ class MeasurePoses:
         AnnotationError: people to validate with have no head sizes, or no OKS sigmas are known.
     """
 
-    def __init__(self, annotations: Path, people: PoseDataset, card: Card) -> None:
+    def __init__(self, annotations: Path, people: PoseDataset, metadata: ModelMetadata) -> None:
         self.people = people.people
-        self.card = card
-        self.body = card.skeleton
+        self.metadata = metadata
+        self.skeleton = metadata.skeleton
         self.annotations: GroundTruth | None = None
         if is_mpii(annotations):
             check_head_sizes(self.people)
         else:  # once, not in every round
-            self.body = with_sigmas(card.skeleton)
-            self.annotations = GroundTruth.of(annotations, self.body)
-        self.boxes = labelled_boxes(people)
+            self.skeleton = with_sigmas(metadata.skeleton)
+            self.annotations = GroundTruth.of(annotations, self.skeleton)
+        self.boxes = labeled_boxes(people)
         self.category_id = people.category_id
 
     def __call__(self, network: PoseNetwork, device: str) -> Measured:
         """Estimate, and compare with the labels."""
-        estimator = PoseEstimator(network, card=self.card, device=device)
-        mine = estimate_boxes(estimator, my_share(self.boxes), category_id=self.category_id)
-        found = list(chain.from_iterable(of_all(list(mine))))  # in the order of the images
+        estimator = PoseEstimator(network, metadata=self.metadata, device=device)
+        mine = estimate_boxes(estimator, shard(self.boxes), category_id=self.category_id)
+        found = list(chain.from_iterable(gather(list(mine))))  # in the order of the images
         scores: KeypointScores | PckhScores
         if self.annotations is None:
             scores = evaluate_pckh(self.people, found)
         else:
-            scores = evaluate_keypoints(self.annotations, found, self.body)
+            scores = evaluate_keypoints(self.annotations, found, self.skeleton)
         name, headline = scores.headline
 
         def draw(path: Path) -> None:
-            write_samples(path, self.boxes, found, self.card.skeleton)
+            write_samples(path, self.boxes, found, self.metadata.skeleton)
 
         metrics = asdict(scores) | {name: headline}
         return Measured(metrics, name, {f"validation_{name}": round(headline, 4)}, draw)
@@ -144,8 +146,8 @@ class Progress(Callback):
     """
 
     def __init__(self, recipe: AnyRecipe, every: int, *headlines: str) -> None:
-        self.steps = recipe.optimisation.steps
-        self.batch_size = recipe.optimisation.batch_size
+        self.steps = recipe.optimization.steps
+        self.batch_size = recipe.optimization.batch_size
         self.every = every
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.headlines = headlines

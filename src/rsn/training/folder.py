@@ -12,24 +12,26 @@ from typing import Any
 import torch
 
 from rsn import __version__
+from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnWarning
-from rsn.files import make_folder, write_atomically
-from rsn.processes import Processes
+from rsn.io.files import make_folder, write_atomically
+from rsn.training.checkpoints import last_state, usable_state
 from rsn.training.recipe import AnyRecipe, plain_settings, read_settings, write_recipe
-from rsn.training.states import last_state, usable_state
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 LOGS = "logs"
 RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
 LIBRARIES = ("numpy", "opencv-python-headless", "lightning", "hotcoco")
-MAY_CHANGE = frozenset({"compute", "most_unreadable", "output"})  # without making it another run
+CHANGEABLE_SETTINGS = frozenset(
+    {"compute", "max_unreadable_fraction", "output"}
+)  # without making it another run
 LEARNING_RATE = (
-    "optimisation.learning_rate"  # may change too, and is told: after a loss that was no number it has to
+    "optimization.learning_rate"  # may change too, and is told: after a loss that was no number it has to
 )
 
 
-def open_folder(recipe: AnyRecipe, processes: Processes, *, resume: bool) -> Path | None:
+def open_folder(recipe: AnyRecipe, processes: DistributedInfo, *, resume: bool) -> Path | None:
     """Make a run's folder, or take it up again; returns the state to resume from.
 
     The first process writes recipe.yaml and environment.json into it.
@@ -76,7 +78,7 @@ def _check_same_run(recipe: AnyRecipe) -> None:
 def _settings(recipe: AnyRecipe) -> dict[str, Any]:
     """The settings that make a run what it is, by dotted name."""
     flat: dict[str, Any] = {}
-    for name, value in plain_settings(recipe, MAY_CHANGE).items():
+    for name, value in plain_settings(recipe, CHANGEABLE_SETTINGS).items():
         inner = value.items() if isinstance(value, dict) else [(None, value)]
         flat |= {f"{name}.{key}" if key else name: setting for key, setting in inner}
     return flat
@@ -89,7 +91,7 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
 
 
-def _environment(processes: Processes) -> dict[str, Any]:
+def _environment(processes: DistributedInfo) -> dict[str, Any]:
     return {
         "rsn": __version__,
         "revision": _revision(),

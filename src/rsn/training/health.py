@@ -1,4 +1,4 @@
-"""What stops a run before it wastes a night: a loss that is no number, too many pictures that cannot be read."""
+"""What stops a run before it wastes a night: a loss that is no number, too many images that cannot be read."""
 
 import warnings
 from copy import deepcopy
@@ -8,16 +8,16 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.loading import READ
+from rsn.data.annotations import PoseDataset
+from rsn.data.loading import READ
 from rsn.errors import RecipeError, RsnWarning, TrainingError
-from rsn.networks.network import PoseNetwork
-from rsn.training.states import folder_of, last_state
+from rsn.models.network import PoseNetwork
+from rsn.training.checkpoints import folder_of, last_state
 
 NAMED_AT_MOST = 10
 
 
-class FiniteLoss(Callback):
+class NanGuard(Callback):
     """Stops a run whose loss is not finite, before a round's weights and state are written.
 
     The loss is looked at every `every` batches only, since looking makes a GPU wait; none is missed.
@@ -50,7 +50,7 @@ def _what_to_do(trainer: Trainer) -> str:
     state = last_state(folder_of(trainer))
     (rate,) = {group["initial_lr"] for group in trainer.optimizers[0].param_groups}
     precision = "" if trainer.precision == "32-true" else " --set compute.precision=32-true"
-    settings = f"--set optimisation.learning_rate={rate / 10:.1g}{precision}"
+    settings = f"--set optimization.learning_rate={rate / 10:.1g}{precision}"
     if state is None:
         return f"no round was finished, so there is nothing to resume from: start again with {settings}"
     return f"{state} has the state of the last good round: go on with --resume {settings}"
@@ -75,12 +75,12 @@ def check_batch_norms(network: PoseNetwork, crops: int, input_size: tuple[int, i
         height, width = input_size
         raise RecipeError(
             f"a batch norm would see one value a channel with {crops} crop of {height}x{width} at a time, and cannot"
-            " work: raise optimisation.batch_size, lower compute.accumulate, or raise input_size"
+            " work: raise optimization.batch_size, lower compute.accumulate_grad_batches, or raise input_size"
         ) from error
 
 
 class UnreadableImages:
-    """The pictures that turned out to be unreadable; other people stand in for those in them."""
+    """The images that turned out to be unreadable; other people stand in for those in them."""
 
     def __init__(self, people: PoseDataset, most: float) -> None:
         self.paths = tuple(str(person.image.path) for person in people.people)
@@ -89,21 +89,23 @@ class UnreadableImages:
         self.images = len(set(self.paths))
 
     def note(self, unreadable: Tensor) -> None:
-        """Take down a batch's `unreadable`, see `TrainingCrops`.
+        """Take down a batch's `unreadable`, see `CropDataset`.
 
         Raises:
-            TrainingError: more than the share `most` of all pictures cannot be read.
+            TrainingError: more than the share `most` of all images cannot be read.
         """
         self.found.update(self.paths[number] for number in unreadable[unreadable != READ].tolist())
         if len(self.found) > self.most * self.images:
-            raise TrainingError(f"{self.summary()}; that is more than most_unreadable allows ({self.most:g})")
+            raise TrainingError(
+                f"{self.summary()}; that is more than max_unreadable_fraction allows ({self.most:g})"
+            )
 
     def summary(self) -> str:
         """One line: how many, and the first of them."""
         names = sorted(self.found)
         more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
         return (
-            f"{len(names)} of {self.images} pictures cannot be read: {', '.join(names[:NAMED_AT_MOST])}{more}"
+            f"{len(names)} of {self.images} images cannot be read: {', '.join(names[:NAMED_AT_MOST])}{more}"
         )
 
     def tell(self) -> None:

@@ -21,19 +21,19 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset
 
-from rsn.datasets.loading import Share, ShuffledBatches
-from rsn.datasets.resident import ResidentPictures
+from rsn.data.device_images import DeviceImages
+from rsn.data.loading import Shard, ShuffledBatches
+from rsn.distributed import DistributedInfo, single_process
 from rsn.errors import RecipeError, RsnWarning, TrainingError
-from rsn.networks.card import Card
-from rsn.networks.network import PoseNetwork
-from rsn.processes import Processes, one_of_several
+from rsn.models.network import PoseNetwork
 from rsn.training.averaging import AveragedWeights
 from rsn.training.callbacks import Measure, Progress, Validation
+from rsn.training.checkpoints import STATE, TwoStates, folder_of, last_state
 from rsn.training.folder import BEST, LOGS, open_folder
-from rsn.training.health import FiniteLoss, check_batch_norms
+from rsn.training.health import NanGuard, check_batch_norms
 from rsn.training.module import TrainingModule
 from rsn.training.recipe import AnyRecipe
-from rsn.training.states import STATE, TwoStates, folder_of, last_state
+from rsn.weights.metadata import ModelMetadata
 
 LOG_EVERY = 20  # batches
 
@@ -42,15 +42,15 @@ LOG_EVERY = 20  # batches
 class Task:
     """What is trained on what: all that differs between pose networks and detectors.
 
-    card: of the weights that are written. dataset: the crops, which are read from files; given the numbers of
+    metadata: of the weights that are written. dataset: the crops, which are read from files; given the numbers of
     the images that are kept on the device, the plans of crops instead. module: the steps, given these images.
-    measure: validates a network. paths, levels: see `ResidentPictures`. headlines: printed before the first step.
+    measure: validates a network. paths, levels: see `DeviceImages`. headlines: printed before the first step.
     """
 
     network: PoseNetwork
-    card: Card
+    metadata: ModelMetadata
     dataset: Callable[[dict[Path, int] | None], Dataset[Any]]
-    module: Callable[[ResidentPictures | None], TrainingModule]
+    module: Callable[[DeviceImages | None], TrainingModule]
     measure: Measure
     paths: Sequence[Path]
     levels: int = 1
@@ -78,45 +78,45 @@ def run_task(
     Raises:
         RecipeError, TrainingError, RsnError: as `rsn.training.run.train`.
     """
-    processes = Processes.launched()
-    if idle := processes.left_out():
+    processes = DistributedInfo.from_environment()
+    if idle := processes.skipped():
         warnings.warn(
             f"SLURM gave this job {processes.count + idle} tasks, and {processes.count} of them train; start with srun",
             RsnWarning,
             stacklevel=3,
         )
-    settings, compute = recipe.optimisation, recipe.compute
-    share = share_of(processes, settings.batch_size, compute.accumulate)
+    settings, compute = recipe.optimization, recipe.compute
+    share = shard_for(processes, settings.batch_size, compute.accumulate_grad_batches)
     if compute.step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
         raise RecipeError("compute.step: captured needs one CUDA GPU in one process; use eager")
     with _quiet_lightning():
         seed_everything(recipe.seed, verbose=False)
         task = task_of()
-        together = settings.batch_size // (
-            compute.accumulate * (1 if task.norms_see_all else processes.count)
+        process_group = settings.batch_size // (
+            compute.accumulate_grad_batches * (1 if task.norms_see_all else processes.count)
         )
-        check_batch_norms(task.network, together, recipe.input_size)
-        if compute.recompute:
-            task.network.recompute_blocks()
+        check_batch_norms(task.network, process_group, recipe.input_size)
+        if compute.activation_checkpointing:
+            task.network.checkpoint_activations()
         state = open_folder(recipe, processes, resume=resume)
         averaged = AveragedWeights(settings.average) if settings.average else None
-        every = min(LOG_EVERY, recipe.validate_every)
+        every = min(LOG_EVERY, recipe.val_interval)
         ours = [
             *([averaged] if averaged else []),  # before what looks at it
-            FiniteLoss(every),  # before anything is written
-            Validation(recipe.output, task.card, averaged, task.measure),
+            NanGuard(every),  # before anything is written
+            Validation(recipe.output, task.metadata, averaged, task.measure),
             Progress(recipe, every, *task.headlines),
         ]
         trainer = build_trainer(recipe, [*ours, *callbacks], processes, logger, log_every=every)
-        pictures = None
+        images = None
         if compute.images == "device":
-            pictures = ResidentPictures(task.paths, trainer.strategy.root_device, levels=task.levels)
-        crops = _loader(recipe, task, task.dataset(pictures.numbers if pictures else None), share)
-        fit(trainer, task.module(pictures), crops, state, steps=settings.steps)
+            images = DeviceImages(task.paths, trainer.strategy.root_device, levels=task.levels)
+        crops = _loader(recipe, task, task.dataset(images.numbers if images else None), share)
+        fit(trainer, task.module(images), crops, state, steps=settings.steps)
     return recipe.output / BEST
 
 
-def share_of(processes: Processes, batch_size: int, parts: int) -> Share:
+def shard_for(processes: DistributedInfo, batch_size: int, parts: int) -> Shard:
     """What a process takes of every batch of so many crops, in so many parts.
 
     Raises:
@@ -124,16 +124,16 @@ def share_of(processes: Processes, batch_size: int, parts: int) -> Share:
     """
     if batch_size % (processes.count * parts):
         raise RecipeError(
-            f"optimisation.batch_size: {batch_size} crops cannot be divided evenly among {processes.count} processes"
-            f" that each take their share in {parts} parts (compute.accumulate)"
+            f"optimization.batch_size: {batch_size} crops cannot be divided evenly among {processes.count} processes"
+            f" that each take their share in {parts} parts (compute.accumulate_grad_batches)"
         )
-    return Share(processes.rank, processes.count, parts)
+    return Shard(processes.rank, processes.count, parts)
 
 
 def build_trainer(
     recipe: AnyRecipe,
     callbacks: Sequence[Callback],
-    processes: Processes,
+    processes: DistributedInfo,
     logger: Logger | None,
     *,
     log_every: int,
@@ -151,10 +151,10 @@ def build_trainer(
     )
     table = CSVLogger(folder, name=LOGS)  # a resumed run goes on in version_1, version_2, ...
     return Trainer(
-        max_epochs=recipe.optimisation.steps // recipe.validate_every,
+        max_epochs=recipe.optimization.steps // recipe.val_interval,
         precision=compute.precision,
-        accumulate_grad_batches=compute.accumulate,
-        devices=processes.on_each_host,
+        accumulate_grad_batches=compute.accumulate_grad_batches,
+        devices=processes.processes_per_host,
         num_nodes=processes.hosts,
         # As in the reference each process has statistics of its own while it trains.
         strategy=DDPStrategy(broadcast_buffers=False) if processes.count > 1 else "auto",
@@ -178,7 +178,7 @@ def fit(
         RsnError: the processes do not find each other, or another has stopped.
     """
     try:
-        with one_of_several():
+        with single_process():
             trainer.fit(module, crops, ckpt_path=state, weights_only=True)
     except SystemExit as stopped:
         on = "--resume goes on from the last finished round"
@@ -203,14 +203,12 @@ def _quiet_lightning() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _loader(recipe: AnyRecipe, task: Task, crops: Dataset[Any], share: Share) -> DataLoader[Any]:
+def _loader(recipe: AnyRecipe, task: Task, crops: Dataset[Any], share: Shard) -> DataLoader[Any]:
     workers = recipe.compute.workers
-    people, batch_size = len(crops), recipe.optimisation.batch_size  # type: ignore[arg-type]
+    people, batch_size = len(crops), recipe.optimization.batch_size  # type: ignore[arg-type]
     return DataLoader(
         crops,
-        batch_sampler=ShuffledBatches(
-            people, batch_size, recipe.validate_every, seed=recipe.seed, share=share
-        ),
+        batch_sampler=ShuffledBatches(people, batch_size, recipe.val_interval, seed=recipe.seed, share=share),
         collate_fn=task.collate,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -223,12 +221,12 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)  # workers are the parallelism
 
 
-def _environment(processes: Processes) -> ClusterEnvironment:
+def _environment(processes: DistributedInfo) -> ClusterEnvironment:
     """How the processes find each other, for Lightning, which would else guess a second time who started them."""
     if processes.count == 1:
         return LightningEnvironment()
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     # Lightning insists on it; srun sets it only where it was given --ntasks-per-node.
-    os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(processes.on_each_host))
+    os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(processes.processes_per_host))
     return SLURMEnvironment(auto_requeue=False)  # which would start the job again without --resume

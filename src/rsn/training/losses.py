@@ -1,4 +1,4 @@
-"""The loss: every level of every stage against its own target, the finest with hard-joint mining.
+"""The loss: every level of every stage against its own target, the finest with hard-keypoint mining.
 
 MSPN paper, section 3.3 (coarse-to-fine supervision) and CPN's online hard keypoint mining (OHKM).
 """
@@ -12,32 +12,32 @@ from torch import Tensor
 
 from rsn.skeletons import NOT_ANNOTATED
 
-COARSE_WEIGHT = 0.25
+COARSE_LEVEL_WEIGHT = 0.25
 
-# Who is taught what, but for the finest level with hard-joint mining, which always leaves absent joints out:
-# "rsn": joints marked visible are drawn; occluded and absent ones are pushed to an empty map.
-# "mmpose": occluded joints are drawn too, absent ones are left out.
-# "empty": occluded joints are drawn too, absent ones are pushed to an empty map. Ours: a network learns that legs
-#     outside the picture are nowhere, and still finds the occluded joints that evaluation asks for.
-Convention = Literal["rsn", "mmpose", "empty"]
+# Who is taught what, but for the finest level with hard-keypoint mining, which always leaves absent keypoints out:
+# "rsn": keypoints marked visible are drawn; occluded and absent ones are pushed to an empty map.
+# "mmpose": occluded keypoints are drawn too, absent ones are left out.
+# "empty": occluded keypoints are drawn too, absent ones are pushed to an empty map. Ours: a network learns that legs
+#     outside the image are nowhere, and still finds the occluded keypoints that evaluation asks for.
+TargetWeighting = Literal["rsn", "mmpose", "empty"]
 
 
 @dataclass(frozen=True)
 class PoseLoss:
     """How predicted heatmaps are compared with targets; called like a function.
 
-    convention: see `Convention`.
-    hard_joints: the finest level counts a person's worst joints only, this many; None counts all.
+    target_weighting: see `TargetWeighting`.
+    ohkm_topk: the finest level counts a person's worst keypoints only, this many; None counts all.
     coarse_to_fine: the last stage's targets are one kernel narrower than the other stages'.
     """
 
-    convention: Convention = "rsn"
-    hard_joints: int | None = 8
+    target_weighting: TargetWeighting = "rsn"
+    ohkm_topk: int | None = 8
     coarse_to_fine: bool = True
 
     def __post_init__(self) -> None:
-        if self.hard_joints is not None and self.hard_joints < 1:
-            raise ValueError(f"hard_joints: at least 1, or null to count all, not {self.hard_joints}")
+        if self.ohkm_topk is not None and self.ohkm_topk < 1:
+            raise ValueError(f"ohkm_topk: at least 1, or null to count all, not {self.ohkm_topk}")
 
     def __call__(
         self, predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor
@@ -64,33 +64,33 @@ class PoseLoss:
         return torch.stack(rows)
 
     def _stage_terms(self, levels: Sequence[Tensor], targets: Tensor, visibility: Tensor) -> Tensor:
-        drawn, counted = _masks(visibility, self.convention)
+        drawn, counted = _masks(visibility, self.target_weighting)
         errors = [_mean_error(level, targets[:, i], drawn, counted) for i, level in enumerate(levels[:-1])]
-        if self.hard_joints is None:
+        if self.ohkm_topk is None:
             finest = _mean_error(levels[-1], targets[:, -1], drawn, counted)
         else:
-            finest = _hard_joint_error(levels[-1], targets[:, -1], visibility > 0, self.hard_joints)
-        return torch.stack([*(COARSE_WEIGHT * error for error in errors), finest])
+            finest = _ohkm_error(levels[-1], targets[:, -1], visibility > 0, self.ohkm_topk)
+        return torch.stack([*(COARSE_LEVEL_WEIGHT * error for error in errors), finest])
 
 
-def _masks(visibility: Tensor, convention: Convention) -> tuple[Tensor, Tensor]:
+def _masks(visibility: Tensor, target_weighting: TargetWeighting) -> tuple[Tensor, Tensor]:
     """(N, K) booleans: whose target is drawn, and whose error is counted."""
     present, annotated = visibility > 0, visibility > NOT_ANNOTATED
-    if convention == "rsn":
+    if target_weighting == "rsn":
         return visibility > 1, annotated
-    return present, present if convention == "mmpose" else annotated
+    return present, present if target_weighting == "mmpose" else annotated
 
 
 def _mean_error(prediction: Tensor, target: Tensor, drawn: Tensor, counted: Tensor) -> Tensor:
-    return (_joint_errors(prediction, target, drawn) * counted).mean()
+    return (_keypoint_errors(prediction, target, drawn) * counted).mean()
 
 
-def _hard_joint_error(prediction: Tensor, target: Tensor, present: Tensor, hard_joints: int) -> Tensor:
-    errors = _joint_errors(prediction, target, present) * present
-    count = min(hard_joints, errors.shape[1])
+def _ohkm_error(prediction: Tensor, target: Tensor, present: Tensor, ohkm_topk: int) -> Tensor:
+    errors = _keypoint_errors(prediction, target, present) * present
+    count = min(ohkm_topk, errors.shape[1])
     return errors.topk(count, dim=1).values.mean()
 
 
-def _joint_errors(prediction: Tensor, target: Tensor, drawn: Tensor) -> Tensor:
-    """Mean squared error of every joint's map, (N, K), against the target or, where it is not drawn, an empty map."""
+def _keypoint_errors(prediction: Tensor, target: Tensor, drawn: Tensor) -> Tensor:
+    """Mean squared error of every keypoint's map, (N, K), against the target or, where it is not drawn, an empty map."""
     return (prediction - target * drawn[..., None, None]).square().mean((-2, -1))

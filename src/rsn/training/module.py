@@ -9,16 +9,16 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from rsn.datasets.loading import Batch
-from rsn.datasets.resident import ResidentPictures
-from rsn.heatmaps import encode
-from rsn.networks.card import Card
-from rsn.networks.network import PoseNetwork
-from rsn.networks.stages import HeatmapHead
+from rsn.codecs import encode
+from rsn.data.device_images import DeviceImages
+from rsn.data.loading import Batch
+from rsn.models.network import PoseNetwork
+from rsn.models.stages import HeatmapHead
 from rsn.training.health import UnreadableImages
-from rsn.training.optimisation import build_optimizer, build_schedule, use_learning_rate
+from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import AnyRecipe, Recipe
-from rsn.training.steps import loss_by
+from rsn.training.steps import build_loss_function
+from rsn.weights.metadata import ModelMetadata
 
 Levels = Sequence[
     Sequence[Tensor]
@@ -28,25 +28,25 @@ Levels = Sequence[
 class TrainingModule(LightningModule, ABC):
     """Crops, targets and loss around a network; subclasses say what the targets and the loss are.
 
-    `pictures` are the images where they stay on the device; else a batch has the crops.
+    `images` are the images where they stay on the device; else a batch has the crops.
     """
 
     def __init__(
-        self, network: PoseNetwork, card: Card, recipe: AnyRecipe, pictures: ResidentPictures | None
+        self, network: PoseNetwork, metadata: ModelMetadata, recipe: AnyRecipe, images: DeviceImages | None
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss_of = loss_by(recipe.compute.step, self.network, self._loss_of)
-        self.card = card
-        self.optimisation = recipe.optimisation
-        self.pictures = pictures
+        self.loss_of = build_loss_function(recipe.compute.step, self.network, self._loss_of)
+        self.metadata = metadata
+        self.optimization = recipe.optimization
+        self.images = images
 
     @abstractmethod
     def prepare(self, batch: Any) -> tuple[Any, ...]:
         """A batch as what `cut` takes, followed by the targets that `compare` takes."""
 
     @abstractmethod
-    def cut(self, pictures: ResidentPictures, shown: Any) -> Tensor:
+    def cut(self, images: DeviceImages, shown: Any) -> Tensor:
         """Cut the crops of a batch from images on the device: (N, 3, H, W) uint8 RGB."""
 
     @abstractmethod
@@ -61,8 +61,8 @@ class TrainingModule(LightningModule, ABC):
 
     def _loss_of(self, shown: Mapping[str, Tensor], *targets: Any) -> Tensor:
         """All that is captured. Not `prepare`, whose work depends on the batch."""
-        pixels = shown["image"] if self.pictures is None else self.cut(self.pictures, shown)
-        crops = self.card.normalise(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        pixels = shown["image"] if self.images is None else self.cut(self.images, shown)
+        crops = self.metadata.normalize(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
         predictions = [
             [level.to(torch.promote_types(level.dtype, torch.float32)) for level in stage]
             for stage in cast(PoseNetwork, self.network).heatmaps(crops)
@@ -71,13 +71,13 @@ class TrainingModule(LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, and a learning rate that changes with every step."""
-        optimizer = build_optimizer(self.network, self.optimisation)
-        schedule = build_schedule(optimizer, self.optimisation)
+        optimizer = build_optimizer(self.network, self.optimization)
+        schedule = build_schedule(optimizer, self.optimization)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the recipe's learning rate, which may be another than before."""
-        use_learning_rate(checkpoint, self.optimisation)
+        use_learning_rate(checkpoint, self.optimization)
 
 
 class PoseTraining(TrainingModule):
@@ -89,13 +89,13 @@ class PoseTraining(TrainingModule):
     def __init__(
         self,
         network: PoseNetwork,
-        card: Card,
+        metadata: ModelMetadata,
         recipe: Recipe,
         unreadable: UnreadableImages,
-        pictures: ResidentPictures | None = None,
+        images: DeviceImages | None = None,
         loss: Callable[[Levels, Tensor, Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__(network, card, recipe, pictures)
+        super().__init__(network, metadata, recipe, images)
         self.loss = recipe.loss if loss is None else loss
         self.unreadable = unreadable
 
@@ -107,12 +107,14 @@ class PoseTraining(TrainingModule):
     def prepare(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
         """Render the targets."""
         visibility = batch["visibility"]
-        targets = encode(batch["keypoints"], visibility, self.card.input_size, decoder=self.card.decoder)
+        targets = encode(
+            batch["keypoints"], visibility, self.metadata.input_size, decoder=self.metadata.decoder
+        )
         return batch, targets, visibility
 
-    def cut(self, pictures: ResidentPictures, shown: Batch) -> Tensor:
+    def cut(self, images: DeviceImages, shown: Batch) -> Tensor:
         """One image for each crop."""
-        return pictures.images(shown, self.card.input_size)
+        return images.images(shown, self.metadata.input_size)
 
     def compare(self, predictions: Levels, *targets: Tensor) -> Tensor:
         """The recipe's loss, or the user's."""
@@ -124,7 +126,7 @@ class PoseTraining(TrainingModule):
         self.unreadable.tell()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the list of unreadable pictures for a run that resumes."""
+        """Keep the list of unreadable images for a run that resumes."""
         checkpoint["unreadable"] = sorted(self.unreadable.found)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

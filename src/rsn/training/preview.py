@@ -1,17 +1,17 @@
-"""A picture of what a recipe trains on: augmented crops, each beside its finest target heatmaps."""
+"""An image of what a recipe trains on: augmented crops, each beside its finest target heatmaps."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.crops import Image
-from rsn.datasets.loading import Batch, Draw, TrainingCrops
-from rsn.heatmaps import encode
-from rsn.inference.drawing import draw_heatmaps, draw_people
-from rsn.networks.card import Decoder
-from rsn.people import EMPTY, Person
+from rsn.codecs import encode
+from rsn.data.loading import Batch, CropDataset, SampleIndex
+from rsn.geometry import Image
+from rsn.results import EMPTY, Person
 from rsn.skeletons import Skeleton
 from rsn.training.recipe import Recipe
 from rsn.training.run import read_people, training_people
+from rsn.visualization.drawing import draw_heatmaps, draw_people
+from rsn.weights.metadata import Decoder
 
 COLUMNS = 6
 
@@ -19,7 +19,7 @@ COLUMNS = 6
 def draw_preview(recipe: Recipe, *, people: int, seed: int) -> Image:
     """Crops of randomly chosen people as the network will see them: a grid of pairs, six a row.
 
-    Left of each pair the joints (absent ones left out), right the finest target heatmaps.
+    Left of each pair the keypoints (absent ones left out), right the finest target heatmaps.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -28,9 +28,11 @@ def draw_preview(recipe: Recipe, *, people: int, seed: int) -> Image:
         AnnotationError, ImageError: what the recipe points at cannot be read.
     """
     everyone = training_people(recipe, read_people(recipe.validation).skeleton)
-    crops = TrainingCrops(everyone, recipe.input_size, recipe.augmentation, seed=seed)
+    crops = CropDataset(everyone, recipe.input_size, recipe.augmentation, seed=seed)
     chosen = np.random.default_rng(seed).permutation(len(everyone))[:people]
-    pairs = [_pair(crops[Draw(0, int(person))], everyone.skeleton, recipe.decoder) for person in chosen]
+    pairs = [
+        _pair(crops[SampleIndex(0, int(person))], everyone.skeleton, recipe.decoder) for person in chosen
+    ]
     blank = np.full_like(pairs[0], 255)
     pairs += [blank] * (-len(pairs) % COLUMNS)
     rows = [np.hstack(pairs[start : start + COLUMNS]) for start in range(0, len(pairs), COLUMNS)]
@@ -42,5 +44,5 @@ def _pair(crop: Batch, skeleton: Skeleton, decoder: Decoder) -> NDArray[np.uint8
     size = (pixels.shape[0], pixels.shape[1])
     targets = encode(crop["keypoints"][None], crop["visibility"][None], size, decoder=decoder)
     visible = (crop["visibility"] > 0).double().numpy()
-    person = Person.from_joints(np.zeros(4), crop["keypoints"].numpy(), visible + EMPTY)
+    person = Person.from_keypoints(np.zeros(4), crop["keypoints"].numpy(), visible + EMPTY)
     return np.hstack([draw_people(pixels, [person], skeleton), draw_heatmaps(pixels, targets[0, -1].numpy())])

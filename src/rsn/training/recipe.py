@@ -16,13 +16,13 @@ from pydantic import (
     TypeAdapter,
 )
 
-from rsn.datasets.augment import Augmentation
+from rsn.data.augment import Augmentation
 from rsn.errors import RecipeError
-from rsn.networks.card import Decoder
-from rsn.networks.refine import Refine
+from rsn.io.validation import read_mapping, validated
+from rsn.models.prm import Refine
 from rsn.training.losses import PoseLoss
 from rsn.training.steps import Step
-from rsn.typed_yaml import read_mapping, validated
+from rsn.weights.metadata import Decoder
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -40,11 +40,11 @@ UserPath = Annotated[Path, AfterValidator(_from_home)]  # in which ~ is the home
 
 
 @dataclass(frozen=True)
-class Source:
-    """A labelled set: its annotations, the folder of its images, and the lowest box (pixels) to use.
+class DatasetConfig:
+    """A labeled set: its annotations, the folder of its images, and the lowest box (pixels) to use.
 
     annotations: a COCO-keypoints file, MPII's .mat release or a list of MPII people in JSON; the file tells which.
-    skeleton: a file that describes the body, where a COCO-keypoints file does not.
+    skeleton: a file that describes the skeleton, where a COCO-keypoints file does not.
     head_sizes: the gt_valid.mat that goes with an MPII list, for validation.
     """
 
@@ -58,7 +58,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class OptimizationSettings:
     """How the weights are improved; the defaults are the reference's for COCO, on eight GPUs.
 
     batch_size: crops in a step, over all processes. learning_rate: at its height, for that batch size.
@@ -82,13 +82,13 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
-class Compute:
+class ComputeSettings:
     """How a run is carried out: what decides its speed and memory, and its result only up to rounding.
 
-    images: "files" reads a person's picture whenever it is their turn; "device" decodes all pictures once, keeps them
+    images: "files" reads a person's image whenever it is their turn; "device" decodes all images once, keeps them
         on the device that trains (COCO's take 59 GB) and cuts the crops there.
     precision: Lightning's names. workers: processes that prepare crops, for each process that trains.
-    accumulate: parts that a process takes its share of a batch in, one after the other, to save memory; batch norm
+    accumulate_grad_batches: parts that a process takes its share of a batch in, one after the other, to save memory; batch norm
         then sees a part at a time. recompute: keep only the blocks' inputs and compute the blocks again in the
         backward pass; a third more work, much less memory. step: how a step is computed, from cutting the crops
         (with images on the device) to the loss, see `rsn.training.steps.Step`.
@@ -99,15 +99,15 @@ class Compute:
     images: Literal["files", "device"] = "files"
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     workers: NonNegativeInt = 4
-    accumulate: PositiveInt = 1
-    recompute: bool = False
+    accumulate_grad_batches: PositiveInt = 1
+    activation_checkpointing: bool = False
     step: Step = "eager"
 
     def __post_init__(self) -> None:
         # A replay writes all gradients anew, so parts would not add up; blocks that are recomputed were never captured.
-        if self.step == "captured" and (self.accumulate > 1 or self.recompute):
+        if self.step == "captured" and (self.accumulate_grad_batches > 1 or self.activation_checkpointing):
             raise ValueError(
-                "compute.step: captured goes with neither compute.accumulate nor compute.recompute"
+                "compute.step: captured goes with neither compute.accumulate_grad_batches nor compute.activation_checkpointing"
             )
 
 
@@ -116,19 +116,19 @@ class AnyRecipe:
     """What the recipes of pose networks and detectors have in common.
 
     train: sets that are mixed. output: folder of logs and checkpoints. model: name in the catalog. input_size:
-    (height, width) of the crops. validate_every: steps. trained_on, license: for the weights' card.
+    (height, width) of the crops. val_interval: steps. trained_on, license: for the weights' metadata.
     """
 
     __pydantic_config__ = _STRICT
 
-    train: tuple[Source, ...]
-    validation: Source
+    train: tuple[DatasetConfig, ...]
+    validation: DatasetConfig
     output: UserPath
     model: str = "rsn18"
     input_size: tuple[PositiveInt, PositiveInt] = (256, 192)
-    optimisation: Optimisation = field(default_factory=Optimisation)
-    compute: Compute = field(default_factory=Compute)
-    validate_every: PositiveInt = 2_400
+    optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+    compute: ComputeSettings = field(default_factory=ComputeSettings)
+    val_interval: PositiveInt = 2_400
     seed: int = 0
     trained_on: str = ""
     license: str = ""
@@ -138,9 +138,9 @@ class AnyRecipe:
             raise ValueError(
                 f"input_size: height and width must be multiples of 32, not {list(self.input_size)}"
             )
-        if self.optimisation.steps % self.validate_every:
+        if self.optimization.steps % self.val_interval:
             raise ValueError(
-                f"validate_every: {self.validate_every} must divide optimisation.steps, {self.optimisation.steps}"
+                f"val_interval: {self.val_interval} must divide optimization.steps, {self.optimization.steps}"
             )
 
 
@@ -148,26 +148,26 @@ class AnyRecipe:
 class Recipe(AnyRecipe):
     """One training run of a pose network.
 
-    train: mapped to the body of the validation set by joint name. refine: where Pose Refine Machines stand.
-    start_from: weights to start with. head_gain: first value of the gain of the heatmaps' batch norm. The reference
+    train: mapped to the skeleton of the validation set by keypoint name. refine: where Pose Refine Machines stand.
+    pretrained: weights to start with. head_bn_gamma: first value of the gain of the heatmaps' batch norm. The reference
     starts at 1, and Adam needs thousands of steps to grow it to the targets' spread of 10 to 40; a short run starts
     near there.
-    decoder: what the heatmaps are made for and read with, see `rsn.heatmaps.decode`. blur: its kernel.
+    decoder: what the heatmaps are made for and read with, see `rsn.codecs.decode`. blur: its kernel.
     norm: whose crops a batch norm takes its statistics of, those of each process (reference) or of all together
         (on GPUs only).
-    most_unreadable: share of the images that may turn out to be unreadable before the run stops.
+    max_unreadable_fraction: share of the images that may turn out to be unreadable before the run stops.
     """
 
     refine: Refine = "none"
-    extension: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
+    bbox_padding: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
     decoder: Decoder = "rsn"
     blur: PositiveInt = 5
-    start_from: UserPath | None = None
-    head_gain: PositiveFloat = 1.0
+    pretrained: UserPath | None = None
+    head_bn_gamma: PositiveFloat = 1.0
     norm: Literal["each", "all"] = "each"
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: PoseLoss = field(default_factory=PoseLoss)
-    most_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_unreadable_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
 
     def with_batch_size(self, batch_size: int) -> "Recipe":
         """The same run in batches of another size, by the linear rule.
@@ -175,15 +175,15 @@ class Recipe(AnyRecipe):
         As many crops are seen in all: the learning rate grows with the batch and the steps shrink. The warm-up
         keeps its number of steps, as in the reference.
         """
-        settings, factor = self.optimisation, batch_size / self.optimisation.batch_size
-        validate_every = max(round(self.validate_every / factor), 1)
+        settings, factor = self.optimization, batch_size / self.optimization.batch_size
+        val_interval = max(round(self.val_interval / factor), 1)
         scaled = replace(
             settings,
             batch_size=batch_size,
             learning_rate=settings.learning_rate * factor,
-            steps=validate_every * (settings.steps // self.validate_every),
+            steps=val_interval * (settings.steps // self.val_interval),
         )
-        return replace(self, optimisation=scaled, validate_every=validate_every)
+        return replace(self, optimization=scaled, val_interval=val_interval)
 
 
 _R = TypeVar("_R")
@@ -195,7 +195,7 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
 
 def read_settings(path: Path, overrides: tuple[str, ...], kind: type[_R]) -> _R:
-    """Read a recipe of some kind and apply `key=value` overrides; a dotted key reaches inside: optimisation.steps=100.
+    """Read a recipe of some kind and apply `key=value` overrides; a dotted key reaches inside: optimization.steps=100.
 
     Relative paths in a recipe are relative to the working directory, and `~` is the home folder.
 
@@ -224,7 +224,7 @@ def write_recipe(recipe: object) -> str:
 def _override(document: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise RecipeError(f"--set {override}: write it as key=value, for instance optimisation.steps=100")
+        raise RecipeError(f"--set {override}: write it as key=value, for instance optimization.steps=100")
     *path, last = key.split(".")
     for name in path:
         inner = document.setdefault(name, {})

@@ -1,4 +1,4 @@
-"""Runs told in tables, curves and pictures: one in its own folder, several side by side."""
+"""Runs told in tables, curves and images: one in its own folder, several side by side."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,10 +6,10 @@ from html import escape
 from io import BytesIO
 from pathlib import Path
 
-from rsn.files import make_folder, write_atomically
-from rsn.networks.published import published_results
-from rsn.training.history import Run
+from rsn.io.files import make_folder, write_atomically
 from rsn.training.html_page import html_image, html_page, html_table
+from rsn.training.run_log import Run
+from rsn.weights.published import published_results
 
 CURVES, SAMPLES, REPORT = "curves.png", "samples.jpg", "report.md"
 _SHOWN = {
@@ -25,7 +25,7 @@ _PANELS = (
 
 
 _LEGEND = """\
-AP and AR, or PCKh@0.5 by joint for MPII, in percent, of the best round, with the labelled boxes of the run's
+AP and AR, or PCKh@0.5 by keypoint for MPII, in percent, of the best round, with the labeled boxes of the run's
 validation set; published rows are the authors', of all of COCO val2017 with detected boxes or of MPII's
 validation set. Hours include validation; waiting is the share of training time without data."""
 
@@ -52,7 +52,7 @@ def write_run_report(folder: Path) -> Path:
     )
     parts = [f"# {folder.name}", _markdown([run]), _LEGEND, ran, f"![Curves]({CURVES})"]
     if (folder / SAMPLES).is_file():
-        parts.append(f"![What the best weights so far find in photos of the validation set]({SAMPLES})")
+        parts.append(f"![What the best weights so far find in images of the validation set]({SAMPLES})")
     write_atomically(folder / CURVES, draw_curves([run]))
     write_atomically(folder / REPORT, ("\n\n".join(parts) + "\n").encode())
     return folder / REPORT
@@ -119,11 +119,11 @@ def _cells(runs: Sequence[Run]) -> Iterator[list[str]]:
     yield ["run", "model", "input", "steps", *shown, "hours", "crops/s", "waiting"]
     for run in runs:
         height, width = run.recipe.input_size
-        figures = run.best.as_dict()
+        metrics = run.best.as_dict()
         yield [
             run.folder.name, run.recipe.model, f"{height}x{width}",
-            f"{run.steps:,} x {run.recipe.optimisation.batch_size}",
-            *(_percent(figures.get(name, -1.0)) for name in shown),
+            f"{run.steps:,} x {run.recipe.optimization.batch_size}",
+            *(_percent(metrics.get(name, -1.0)) for name in shown),
             f"{run.seconds / 3600:.2f}", f"{run.mean('train/crops_per_second'):.0f}",
             f"{run.mean('train/waiting_for_data'):.0%}",
         ]  # fmt: skip
@@ -132,7 +132,7 @@ def _cells(runs: Sequence[Run]) -> Iterator[list[str]]:
                 continue
             yield [
                 f"published: {row.source}", run.recipe.model, f"{height}x{width}", "",
-                *(_percent(row.figures.get(name, -100.0) / 100) for name in shown), "", "", "",
+                *(_percent(row.metrics.get(name, -100.0) / 100) for name in shown), "", "", "",
             ]  # fmt: skip
 
 

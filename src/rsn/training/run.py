@@ -11,23 +11,23 @@ from lightning import Callback
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
-from rsn.datasets.labelled import PoseDataset
-from rsn.datasets.loading import TrainingCrops
-from rsn.datasets.opening import check_images, coinciding
-from rsn.datasets.reading import read_people_file
+from rsn.data.annotations import PoseDataset
+from rsn.data.image_checks import check_images, find_duplicate_images
+from rsn.data.loading import CropDataset
+from rsn.data.reading import read_people_file
+from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnWarning
-from rsn.networks.card import Card
-from rsn.networks.catalog import create_model
-from rsn.networks.network import PoseNetwork
-from rsn.networks.weights import load_weights
-from rsn.processes import Processes
+from rsn.models.catalog import create_model
+from rsn.models.network import PoseNetwork
 from rsn.skeletons import Skeleton, matches_in_words
 from rsn.training.callbacks import MeasurePoses
 from rsn.training.health import NAMED_AT_MOST, UnreadableImages
 from rsn.training.loop import Task, run_task
 from rsn.training.module import Levels, PoseTraining, set_head_gain
-from rsn.training.recipe import Recipe, Source
+from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.training.report import write_run_report
+from rsn.weights.loading import load_weights
+from rsn.weights.metadata import ModelMetadata
 
 OPENED_BEFORE = 1000  # images of each set to train on; enough to meet a share of 1 % that cannot be read
 
@@ -68,13 +68,13 @@ def train(
         RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round; a batch
             that cannot be divided among the processes, or of which a batch norm would see one value a channel.
         AnnotationError, WeightsError: what the recipe points at cannot be used.
-        TrainingError: the loss is no number any more, too many pictures cannot be read, or the run was stopped
+        TrainingError: the loss is no number any more, too many images cannot be read, or the run was stopped
             (Ctrl-C, SIGTERM).
         RsnError: the processes do not find each other, or another has stopped.
     """
     task_of = partial(_pose_task, recipe, network, dataset, loss)
     best = run_task(recipe, task_of, resume=resume, callbacks=callbacks, logger=logger)
-    if logger is None and Processes.launched().rank == 0:
+    if logger is None and DistributedInfo.from_environment().rank == 0:
         write_run_report(recipe.output)
     return best
 
@@ -92,58 +92,58 @@ def _pose_task(
         raise RecipeError(f"nobody to validate with is left: {validation.summary()}")
     check_images((person.image for person in validation.people), str(recipe.validation.annotations))
     sets = [] if dataset is not None else training_sets(recipe, validation.skeleton)
-    people = dataset.mapped_to(validation.skeleton) if dataset is not None else joined_people(sets)
+    people = dataset.remap(validation.skeleton) if dataset is not None else concat_people(sets)
     for part in sets:
         files = (person.image for person in part.people.people)
         annotations = str(part.source.annotations)
-        check_images(files, annotations, allowed=recipe.most_unreadable, sample=OPENED_BEFORE)
-    if Processes.launched().rank == 0:
+        check_images(files, annotations, allowed=recipe.max_unreadable_fraction, sample=OPENED_BEFORE)
+    if DistributedInfo.from_environment().rank == 0:
         _tell_of_coinciding_images(validation, people)
-    card = _card(recipe, validation)
+    metadata = _metadata_of(recipe, validation)
     if network is None:
-        network = _network(recipe, card)
-    elif network.num_joints != len(card.skeleton):
+        network = _network(recipe, metadata)
+    elif network.num_keypoints != len(metadata.skeleton):
         raise RecipeError(
-            f"Invalid network: expected {len(card.skeleton)} keypoints, as the validation set has, got"
-            f" {network.num_joints}; build it with that many"
+            f"Invalid network: expected {len(metadata.skeleton)} keypoints, as the validation set has, got"
+            f" {network.num_keypoints}; build it with that many"
         )
     if recipe.norm == "all":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    unreadable = UnreadableImages(people, recipe.most_unreadable)
+    unreadable = UnreadableImages(people, recipe.max_unreadable_fraction)
     return Task(
         network,
-        card,
-        partial(TrainingCrops, people, recipe.input_size, recipe.augmentation, seed=recipe.seed),
-        lambda pictures: PoseTraining(network, card, recipe, unreadable, pictures, loss),
-        MeasurePoses(recipe.validation.annotations, validation, card),
+        metadata,
+        partial(CropDataset, people, recipe.input_size, recipe.augmentation, seed=recipe.seed),
+        lambda images: PoseTraining(network, metadata, recipe, unreadable, images, loss),
+        MeasurePoses(recipe.validation.annotations, validation, metadata),
         [person.image.path for person in people.people],
         norms_see_all=recipe.norm == "all",
         headlines=_headlines(sets, people, validation),
     )
 
 
-def read_people(source: Source) -> PoseDataset:
-    """The people of a set whose joints are known and whose boxes are high enough."""
+def read_people(source: DatasetConfig) -> PoseDataset:
+    """The people of a set whose keypoints are known and whose boxes are high enough."""
     people = read_people_file(
         source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes
     )
-    return people.with_joints(min_box_height=source.min_box_height)
+    return people.filter_valid(min_box_height=source.min_box_height)
 
 
 def training_people(recipe: Recipe, skeleton: Skeleton) -> PoseDataset:
-    """Everybody that a recipe trains on, as one set with the joints of `skeleton`.
+    """Everybody that a recipe trains on, as one set with the keypoints of `skeleton`.
 
     Raises:
-        RecipeError: nobody is left. AnnotationError: a set cannot be read, or has none of these joints.
+        RecipeError: nobody is left. AnnotationError: a set cannot be read, or has none of these keypoints.
     """
-    return joined_people(training_sets(recipe, skeleton))
+    return concat_people(training_sets(recipe, skeleton))
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """The people of a set, with the joints of the validation set; matched: how its own joints were, in words."""
+    """The people of a set, with the keypoints of the validation set; matched: how its own keypoints were, in words."""
 
-    source: Source
+    source: DatasetConfig
     people: PoseDataset
     matched: str
 
@@ -153,29 +153,29 @@ class TrainingSet:
 
 
 def training_sets(recipe: Recipe, skeleton: Skeleton) -> list[TrainingSet]:
-    """The sets that a recipe trains on, with the joints of `skeleton`; raises what `training_people` does."""
+    """The sets that a recipe trains on, with the keypoints of `skeleton`; raises what `training_people` does."""
     sets = []
     for source in recipe.train:
         people = read_people(source)
         matched = matches_in_words(people.skeleton, skeleton)
-        sets.append(TrainingSet(source, people.mapped_to(skeleton), matched))
+        sets.append(TrainingSet(source, people.remap(skeleton), matched))
     return sets
 
 
-def joined_people(sets: Sequence[TrainingSet]) -> PoseDataset:
+def concat_people(sets: Sequence[TrainingSet]) -> PoseDataset:
     """The people of several sets as one; raises what `training_people` does."""
     if not sets:
         raise RecipeError(
             "Invalid train: expected at least one set, got none; add its annotations and images"
         )
-    people = reduce(PoseDataset.joined, (part.people for part in sets))
+    people = reduce(PoseDataset.concat, (part.people for part in sets))
     if not len(people):
         raise RecipeError(f"nobody to train on is left: {people.summary()}")
     return people
 
 
 def _headlines(sets: Sequence[TrainingSet], people: PoseDataset, validation: PoseDataset) -> list[str]:
-    """What is trained on; of several sets each, as is one of other joints than the validation set."""
+    """What is trained on; of several sets each, as is one of other keypoints than the validation set."""
     told = len(sets) > 1 or any(";" in part.matched for part in sets)
     return [
         f"training   {people.summary()}",
@@ -184,13 +184,13 @@ def _headlines(sets: Sequence[TrainingSet], people: PoseDataset, validation: Pos
     ]
 
 
-def _card(recipe: Recipe, validation: PoseDataset) -> Card:
-    return Card(
+def _metadata_of(recipe: Recipe, validation: PoseDataset) -> ModelMetadata:
+    return ModelMetadata(
         model=recipe.model,
         refine=recipe.refine,
         skeleton=validation.skeleton,
         input_size=recipe.input_size,
-        extension=recipe.extension,
+        bbox_padding=recipe.bbox_padding,
         decoder=recipe.decoder,
         blur=recipe.blur,
         trained_on=recipe.trained_on,
@@ -200,7 +200,7 @@ def _card(recipe: Recipe, validation: PoseDataset) -> Card:
 
 def _tell_of_coinciding_images(validation: PoseDataset, people: PoseDataset) -> None:
     images, trained_on = ({person.image.path for person in those.people} for those in (validation, people))
-    both = coinciding(images, trained_on)
+    both = find_duplicate_images(images, trained_on)
     if both:
         named = ", ".join(path.name for path in both[:NAMED_AT_MOST])
         more = ", ..." if len(both) > NAMED_AT_MOST else ""
@@ -212,9 +212,9 @@ def _tell_of_coinciding_images(validation: PoseDataset, people: PoseDataset) -> 
         )
 
 
-def _network(recipe: Recipe, card: Card) -> PoseNetwork:
-    network = create_model(recipe.model, num_joints=len(card.skeleton), refine=recipe.refine)
-    set_head_gain(network, recipe.head_gain)
-    if recipe.start_from is not None:
-        load_weights(network, recipe.start_from)
+def _network(recipe: Recipe, metadata: ModelMetadata) -> PoseNetwork:
+    network = create_model(recipe.model, num_keypoints=len(metadata.skeleton), refine=recipe.refine)
+    set_head_gain(network, recipe.head_bn_gamma)
+    if recipe.pretrained is not None:
+        load_weights(network, recipe.pretrained)
     return network

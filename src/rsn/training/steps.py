@@ -12,7 +12,7 @@ Step = Literal["eager", "captured"]
 LossOf = Callable[..., Tensor]  # tensors, or dicts and named tuples of them -> a scalar
 
 
-def loss_by(step: Step, network: nn.Module, loss_of: LossOf) -> LossOf:
+def build_loss_function(step: Step, network: nn.Module, loss_of: LossOf) -> LossOf:
     """`loss_of`, which asks `network`, computed in this way; always called with tensors of the same shapes."""
     return _CapturedLoss(network, loss_of) if step == "captured" else loss_of
 

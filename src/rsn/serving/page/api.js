@@ -10,22 +10,22 @@ export async function loaded() {
   return answered(await sent("api/models"));
 }
 
-/** People of a picture (Blob); boxes [[x, y, width, height], ...], or null to have them found. */
-export function findPeople(picture, { model, boxes, signal }) {
-  return ask("api/people", picture, { model, boxes }, signal);
+/** People of an image (Blob); boxes [[x, y, width, height], ...], or null to have them found. */
+export function findPeople(image, { model, boxes, signal }) {
+  return ask("api/people", image, { model, boxes }, signal);
 }
 
-/** Heatmaps of one box of a picture. */
-export function findHeatmaps(picture, { model, box }) {
-  return ask("api/heatmaps", picture, { model, boxes: [box] });
+/** Heatmaps of one box of an image. */
+export function findHeatmaps(image, { model, box }) {
+  return ask("api/heatmaps", image, { model, boxes: [box] });
 }
 
-async function ask(path, picture, { model, boxes }, signal) {
+async function ask(path, image, { model, boxes }, signal) {
   const query = new URLSearchParams({ model });
   if (boxes) query.set("boxes", JSON.stringify(boxes));
-  const headers = { "Content-Type": picture.type.startsWith("image/") ? picture.type : "application/octet-stream" };
+  const headers = { "Content-Type": image.type.startsWith("image/") ? image.type : "application/octet-stream" };
   for (let tried = 1; ; tried++) {
-    const answer = await sent(`${path}?${query}`, { method: "POST", body: picture, headers, signal });
+    const answer = await sent(`${path}?${query}`, { method: "POST", body: image, headers, signal });
     const wait = Number(answer.headers.get("Retry-After"));
     if (answer.status !== 429 || tried === TRIES) return answered(answer);
     await new Promise((resolve) => setTimeout(resolve, 1000 * wait));

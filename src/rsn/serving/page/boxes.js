@@ -1,4 +1,4 @@
-// Boxes [x, y, width, height] in pixels of the picture: shown, drawn with a pointer, moved with the keyboard.
+// Boxes [x, y, width, height] in pixels of the image: shown, drawn with a pointer, moved with the keyboard.
 
 import { svg } from "./svg.js";
 
@@ -20,17 +20,17 @@ export function boxShape([x, y, width, height], number, scale, { editable = fals
 }
 
 /** The box after a key, null where the key removes it, undefined where the key means nothing. */
-export function afterKey(box, event, picture) {
+export function afterKey(box, event, image) {
   if (event.key === "Delete" || event.key === "Backspace") return null;
-  const step = 0.02 * Math.max(picture.width, picture.height);
+  const step = 0.02 * Math.max(image.width, image.height);
   const [dx, dy] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key] ?? [];
   if (dx === undefined) return undefined;
   const [x, y, width, height] = box;
-  return event.shiftKey ? inside([x, y, Math.max(SMALLEST, width + dx), Math.max(SMALLEST, height + dy)], picture)
-    : inside([x + dx, y + dy, width, height], picture);
+  return event.shiftKey ? inside([x, y, Math.max(SMALLEST, width + dx), Math.max(SMALLEST, height + dy)], image)
+    : inside([x + dx, y + dy, width, height], image);
 }
 
-/** The middle third of a picture. */
+/** The middle third of an image. */
 export function middleBox({ width, height }) {
   return [width / 3, height / 6, width / 3, (2 * height) / 3];
 }
@@ -70,7 +70,7 @@ export function drawBoxes(overlay, active, done) {
   });
 }
 
-/** Pixels of the picture in one pixel of the screen. */
+/** Pixels of the image in one pixel of the screen. */
 export function scaleOf(overlay) {
   return overlay.viewBox.baseVal.width / (overlay.clientWidth || 1);
 }
@@ -79,9 +79,9 @@ function placeOf(event, overlay) {
   return new DOMPoint(event.clientX, event.clientY).matrixTransform(overlay.getScreenCTM().inverse());
 }
 
-function inside([x, y, width, height], picture) {
-  const [left, top] = [clamp(x, 0, picture.width - SMALLEST), clamp(y, 0, picture.height - SMALLEST)];
-  const [right, bottom] = [Math.min(left + width, picture.width), Math.min(top + height, picture.height)];
+function inside([x, y, width, height], image) {
+  const [left, top] = [clamp(x, 0, image.width - SMALLEST), clamp(y, 0, image.height - SMALLEST)];
+  const [right, bottom] = [Math.min(left + width, image.width), Math.min(top + height, image.height)];
   return [left, top, right - left, bottom - top].map((value) => Math.round(10 * value) / 10);
 }
 

@@ -4,19 +4,19 @@ import { findHeatmaps, findPeople, loaded, Refused } from "./api.js";
 import { afterKey, drawBoxes, middleBox } from "./boxes.js";
 import * as live from "./live.js";
 import * as panel from "./panel.js";
-import { saveJson, savePicture } from "./saving.js";
+import { saveJson, saveImage } from "./saving.js";
 import * as stage from "./stage.js";
 
 const byId = (id) => document.getElementById(id);
 
-const photos = [];
+const images = [];
 let service = null; // what the service says that it can do
-let current = null; // a photo, or a frame of a camera or video
+let current = null; // an image, or a frame of a camera or video
 let watching = null; // AbortController of the camera or video
-let asking = null; // AbortController of the request for the current photo
+let asking = null; // AbortController of the request for the current image
 
-// What is shown of the current item. heatmap: null, "all", or the number of a joint. pointed: {person, joint}.
-const view = { jointScore: 0.3, personScore: 0, skeletons: true, boxes: true, heatmap: null, drawing: false, pointed: null };
+// What is shown of the current item. heatmap: null, "all", or the number of a keypoint. pointed: {person, keypoint}.
+const view = { keypointScore: 0.3, personScore: 0, skeletons: true, boxes: true, heatmap: null, drawing: false, pointed: null };
 
 function render() {
   stage.render(current, view, watching !== null);
@@ -36,18 +36,18 @@ function item(name, more) {
 function open(files) {
   const videos = files.filter((file) => file.type.startsWith("video/"));
   const added = files.filter((file) => !videos.includes(file)).map((file) => item(file.name, { file, url: URL.createObjectURL(file) }));
-  photos.push(...added);
-  stage.renderStrip(photos, choose);
+  images.push(...added);
+  stage.renderStrip(images, choose);
   if (added.length) choose(added[0]);
   else if (videos.length) goLive(videos[0].name, () => live.openVideo(byId("video"), videos[0]));
 }
 
-function choose(photo) {
+function choose(image) {
   stopLive();
-  current = photo;
+  current = image;
   view.pointed = null;
-  if (photo.answer || photo.error) render();
-  else look(photo);
+  if (image.answer || image.error) render();
+  else look(image);
 }
 
 async function goLive(name, start) {
@@ -55,7 +55,7 @@ async function goLive(name, start) {
   try {
     await start();
   } catch (error) {
-    if (!photos.includes(current)) current = photos.at(-1) ?? null; // a camera or video that was shown is closed
+    if (!images.includes(current)) current = images.at(-1) ?? null; // a camera or video that was shown is closed
     render();
     stage.say(`Cannot open ${name}: ${error.message}`, true);
     return;
@@ -77,15 +77,15 @@ function stopLive() {
 }
 
 function keepFrame() {
-  open([new File([current.file], `frame ${photos.length + 1}.jpg`, { type: current.file.type })]);
+  open([new File([current.file], `frame ${images.length + 1}.jpg`, { type: current.file.type })]);
 }
 
 // Asking the service
 
-async function look(photo) {
+async function look(image) {
   stage.wait(true);
   render();
-  if (!(await ask(photo, newRequest())) || current !== photo) return;
+  if (!(await ask(image, newRequest())) || current !== image) return;
   stage.wait(false);
   await showHeatmap();
   render();
@@ -152,7 +152,7 @@ function newRequest() {
 let pause = null; // so that a key held down asks once
 
 function changeBoxes(change, delay = 0) {
-  current.boxes = change(current.boxes ?? (modelInUse().finds_people ? current.answer.people.map(({ bbox }) => bbox) : []));
+  current.boxes = change(current.boxes ?? (modelInUse().has_detector ? current.answer.people.map(({ bbox }) => bbox) : []));
   stage.renderBoxes(current, view);
   clearTimeout(pause);
   pause = setTimeout(look, delay, current);
@@ -176,7 +176,7 @@ function onBoxKey(event) {
 // Wiring
 
 function point(pointed) {
-  if (pointed?.person === view.pointed?.person && pointed?.joint === view.pointed?.joint) return;
+  if (pointed?.person === view.pointed?.person && pointed?.keypoint === view.pointed?.keypoint) return;
   view.pointed = pointed;
   stage.point(current, pointed);
 }
@@ -197,12 +197,12 @@ function onChange(id, change) {
 
 /** The model's own threshold, until the user chooses another. */
 function takeThreshold() {
-  view.jointScore = modelInUse().keypoint_threshold;
-  byId("joint-score").value = view.jointScore;
+  view.keypointScore = modelInUse().keypoint_threshold;
+  byId("keypoint-score").value = view.keypointScore;
 }
 
 function wirePanel() {
-  onChange("joint-score", (input) => (view.jointScore = Number(input.value)));
+  onChange("keypoint-score", (input) => (view.keypointScore = Number(input.value)));
   onChange("person-score", (input) => (view.personScore = Number(input.value)));
   onChange("show-skeletons", (input) => (view.skeletons = input.checked));
   onChange("show-boxes", (input) => (view.boxes = input.checked));
@@ -213,7 +213,7 @@ function wirePanel() {
   });
   byId("model").addEventListener("input", () => {
     takeThreshold();
-    for (const photo of photos) Object.assign(photo, { answer: null, error: null, heatmaps: null });
+    for (const image of images) Object.assign(image, { answer: null, error: null, heatmaps: null });
     view.heatmap = null;
     if (current && !watching) look(current);
   });
@@ -250,8 +250,8 @@ function wireStage() {
     });
   }
   document.addEventListener("paste", (event) => open([...event.clipboardData.files]));
-  byId("photo").addEventListener("error", () => {
-    if (current?.answer) stage.say("The browser cannot show this picture.", true);
+  byId("image").addEventListener("error", () => {
+    if (current?.answer) stage.say("The browser cannot show this image.", true);
   });
   byId("snap").addEventListener("click", keepFrame);
   byId("play").addEventListener("click", async () => {
@@ -260,7 +260,7 @@ function wireStage() {
     render();
   });
   byId("save-json").addEventListener("click", () => saveJson(current.name, current.answer));
-  byId("save-picture").addEventListener("click", () => savePicture(current.name, current.frame ?? byId("photo"), byId("overlay")));
+  byId("save-image").addEventListener("click", () => saveImage(current.name, current.frame ?? byId("image"), byId("overlay")));
   byId("overlay").addEventListener("keydown", onBoxKey);
   drawBoxes(byId("overlay"), () => view.drawing, addBox);
   stage.listen({ choosePerson, point });
@@ -279,7 +279,7 @@ async function start() {
   takeThreshold();
   byId("finding").textContent = panel.finding(modelInUse());
   const address = `${location.origin}/api/people`;
-  byId("curl").textContent = `curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' ${address}`;
+  byId("curl").textContent = `curl --data-binary @image.jpg -H 'Content-Type: image/jpeg' ${address}`;
 }
 
 start();

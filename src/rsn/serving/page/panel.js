@@ -1,6 +1,6 @@
 // Settings, and the people as lists.
 
-import { colourOf, keypointOf } from "./skeletons.js";
+import { colorOf, keypointOf } from "./skeletons.js";
 import { spoken } from "./stage.js";
 import { svg } from "./svg.js";
 
@@ -9,7 +9,7 @@ const byId = (id) => document.getElementById(id);
 /** Show settings and people of an item. */
 export function render(item, view, model, isLive) {
   byId("panel").inert = !item;
-  byId("joint-value").textContent = view.jointScore.toFixed(2);
+  byId("keypoint-value").textContent = view.keypointScore.toFixed(2);
   byId("person-value").textContent = view.personScore.toFixed(2);
   if (!item) return;
   byId("box-tools").hidden = isLive;
@@ -19,40 +19,40 @@ export function render(item, view, model, isLive) {
   byId("box-hint").textContent = hint(item, view, model);
   renderHeatmapChoice(view, model);
   renderPeople(item, view);
-  renderJoints(item, view);
+  renderKeypoints(item, view);
 }
 
-/** Tell when a person is chosen and a joint pointed at, by pointer or by the focus. */
+/** Tell when a person is chosen and a keypoint pointed at, by pointer or by the focus. */
 export function listen({ choosePerson, point }) {
   byId("people").addEventListener("click", ({ target }) => {
     const button = target.closest("button");
     if (button) choosePerson(Number(button.dataset.person));
   });
   for (const kind of ["pointerover", "focusin", "click"]) {
-    byId("joints").addEventListener(kind, ({ target }) => {
+    byId("keypoints").addEventListener(kind, ({ target }) => {
       const button = target.closest("button");
-      if (button) point({ person: Number(button.dataset.person), joint: Number(button.dataset.joint) });
+      if (button) point({ person: Number(button.dataset.person), keypoint: Number(button.dataset.keypoint) });
     });
   }
-  for (const kind of ["pointerleave", "focusout"]) byId("joints").addEventListener(kind, () => point(null));
+  for (const kind of ["pointerleave", "focusout"]) byId("keypoints").addEventListener(kind, () => point(null));
 }
 
 /** Whether people are found, before anything is open. */
-export function finding({ finds_people }) {
-  if (finds_people) return "The people in them are found and get skeletons.";
-  return "A photo is taken as one person; where there are more, draw a box around each (rsn serve --boxes detect finds them).";
+export function finding({ has_detector }) {
+  if (has_detector) return "The people in them are found and get skeletons.";
+  return "An image is taken as one person; where there are more, draw a box around each (rsn serve --boxes detect finds them).";
 }
 
 function hint(item, view, model) {
   if (view.drawing) return "Draw a box around each person: press, drag, let go.";
   if (item.boxes) return "With the focus on a box, arrows move it, shift and arrows resize it, Delete removes it.";
-  if (model.finds_people) return "People are found by the detector. Draw boxes to say where they are.";
-  return "The picture is taken as one person. Draw a box around each where there are more.";
+  if (model.has_detector) return "People are found by the detector. Draw boxes to say where they are.";
+  return "The image is taken as one person. Draw a box around each where there are more.";
 }
 
 function renderHeatmapChoice(view, model) {
   const chosen = view.heatmap === null ? "" : String(view.heatmap);
-  const options = [["none", ""], ["all joints", "all"], ...model.joints.map((joint, number) => [spoken(joint), String(number)])];
+  const options = [["none", ""], ["all keypoints", "all"], ...model.keypoints.map((keypoint, number) => [spoken(keypoint), String(number)])];
   byId("heatmap").replaceChildren(...options.map(([text, value]) => new Option(text, value, false, value === chosen)));
 }
 
@@ -73,22 +73,22 @@ function renderPeople(item, view) {
   if (focused !== undefined) byId("people").querySelector(`[data-person="${focused}"]`)?.focus();
 }
 
-function renderJoints(item, view) {
+function renderKeypoints(item, view) {
   const person = item.answer?.people[item.chosen];
-  const focused = document.activeElement?.closest("#joints button")?.dataset.joint;
-  const rows = person?.score >= view.personScore ? item.answer.joints.map((joint, number) => row(item, person, joint, number, view)) : [];
-  byId("joints").replaceChildren(...rows);
-  if (focused !== undefined) byId("joints").querySelector(`[data-joint="${focused}"]`)?.focus();
+  const focused = document.activeElement?.closest("#keypoints button")?.dataset.keypoint;
+  const rows = person?.score >= view.personScore ? item.answer.keypoints.map((keypoint, number) => row(item, person, keypoint, number, view)) : [];
+  byId("keypoints").replaceChildren(...rows);
+  if (focused !== undefined) byId("keypoints").querySelector(`[data-keypoint="${focused}"]`)?.focus();
 }
 
-function row(item, person, joint, number, view) {
+function row(item, person, keypoint, number, view) {
   const { score } = keypointOf(person, number);
   const button = document.createElement("button");
-  Object.assign(button.dataset, { person: item.chosen, joint: number });
-  button.classList.toggle("low", score < view.jointScore);
-  const dot = svg("svg", { class: "dot", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("circle", { cx: 5, cy: 5, r: 5, fill: colourOf(joint) }));
+  Object.assign(button.dataset, { person: item.chosen, keypoint: number });
+  button.classList.toggle("low", score < view.keypointScore);
+  const dot = svg("svg", { class: "dot", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("circle", { cx: 5, cy: 5, r: 5, fill: colorOf(keypoint) }));
   const value = Object.assign(document.createElement("b"), { textContent: score.toFixed(2) });
-  button.append(dot, spoken(joint), bar(score), value);
+  button.append(dot, spoken(keypoint), bar(score), value);
   const line = document.createElement("li");
   line.append(button);
   return line;

@@ -6,12 +6,12 @@ export function saveJson(name, answer) {
   save(new Blob([document], { type: "application/json" }), `${stem(name)}_poses.json`);
 }
 
-/** Picture and overlay in one, at the picture's own size. */
-export async function savePicture(name, picture, overlay) {
+/** Image and overlay in one, at the image's own size. */
+export async function saveImage(name, image, overlay) {
   const { width, height } = overlay.viewBox.baseVal;
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d");
-  context.drawImage(picture, 0, 0, width, height);
+  context.drawImage(image, 0, 0, width, height);
   context.drawImage(await drawn(overlay, width, height), 0, 0, width, height);
   save(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), `${stem(name)}_poses.png`);
 }

@@ -1,4 +1,4 @@
-// People as SVG over the picture. Looks are attributes, not style sheets, so that a saved picture has them too.
+// People as SVG over the image. Looks are attributes, not style sheets, so that a saved image has them too.
 
 import { svg } from "./svg.js";
 
@@ -9,65 +9,65 @@ const OUTLINE = "#101420";
 const FACE = new Set(["nose", "eye", "ear"]);
 
 /** Left blue, right orange, the middle yellow. */
-export function colourOf(joint) {
-  return joint.startsWith("left") ? LEFT : joint.startsWith("right") ? RIGHT : MIDDLE;
+export function colorOf(keypoint) {
+  return keypoint.startsWith("left") ? LEFT : keypoint.startsWith("right") ? RIGHT : MIDDLE;
 }
 
 /** A keypoint of a person, whose `keypoints` are x, y, score of each in one list. */
-export function keypointOf({ keypoints }, joint) {
-  const [x, y, score] = keypoints.slice(3 * joint, 3 * joint + 3);
+export function keypointOf({ keypoints }, keypoint) {
+  const [x, y, score] = keypoints.slice(3 * keypoint, 3 * keypoint + 3);
   return { x, y, score };
 }
 
-/** One person: limbs between joints that score at least `minScore`, and these joints on top. */
+/** One person: limbs between keypoints that score at least `minScore`, and these keypoints on top. */
 export function skeleton(person, number, answer, minScore) {
-  const shown = answer.joints.map((_, joint) => keypointOf(person, joint).score >= minScore);
+  const shown = answer.keypoints.map((_, keypoint) => keypointOf(person, keypoint).score >= minScore);
   const thickness = thicknessOf(person, shown, answer);
-  const fine = answer.joints.map((name) => (name.split("_").some((part) => FACE.has(part)) ? 0.6 : 1));
+  const fine = answer.keypoints.map((name) => (name.split("_").some((part) => FACE.has(part)) ? 0.6 : 1));
   const limbs = answer.limbs.filter(([a, b]) => shown[a] && shown[b]);
   const group = svg("g", { class: "person", "data-person": number, "stroke-linecap": "round" });
   for (const outline of [true, false]) {
-    for (const [a, b] of limbs) group.append(limb(person, answer.joints, a, b, thickness * Math.min(fine[a], fine[b]), outline));
+    for (const [a, b] of limbs) group.append(limb(person, answer.keypoints, a, b, thickness * Math.min(fine[a], fine[b]), outline));
   }
-  answer.joints.forEach((name, joint) => {
-    if (shown[joint]) group.append(dot(person, number, name, joint, 0.95 * thickness * fine[joint]));
+  answer.keypoints.forEach((name, keypoint) => {
+    if (shown[keypoint]) group.append(dot(person, number, name, keypoint, 0.95 * thickness * fine[keypoint]));
   });
   return group;
 }
 
 function limb(person, names, a, b, thickness, outline) {
   const [{ x: x1, y: y1 }, { x: x2, y: y2 }] = [keypointOf(person, a), keypointOf(person, b)];
-  const sides = new Set([colourOf(names[a]), colourOf(names[b])]);
+  const sides = new Set([colorOf(names[a]), colorOf(names[b])]);
   sides.delete(MIDDLE);
-  const colour = sides.size === 1 ? [...sides][0] : MIDDLE;
+  const color = sides.size === 1 ? [...sides][0] : MIDDLE;
   return svg("line", {
     x1, y1, x2, y2,
-    stroke: outline ? OUTLINE : colour,
+    stroke: outline ? OUTLINE : color,
     "stroke-width": outline ? 1.4 * thickness : thickness,
     "stroke-opacity": 0.9,
   });
 }
 
-function dot(person, number, name, joint, radius) {
-  const { x: cx, y: cy } = keypointOf(person, joint);
+function dot(person, number, name, keypoint, radius) {
+  const { x: cx, y: cy } = keypointOf(person, keypoint);
   return svg(
     "g",
-    { class: "joint", "data-person": number, "data-joint": joint },
+    { class: "keypoint", "data-person": number, "data-keypoint": keypoint },
     svg("circle", { cx, cy, r: Math.max(2.2 * radius, 6), fill: "transparent" }), // easier to hit
     svg("circle", { cx, cy, r: radius, fill: "#fff", stroke: OUTLINE, "stroke-width": 0.35 * radius }),
-    svg("circle", { cx, cy, r: 0.62 * radius, fill: colourOf(name) }),
+    svg("circle", { cx, cy, r: 0.62 * radius, fill: colorOf(name) }),
   );
 }
 
-/** Thin enough for a face in a crowd, never so thick that it hides the person; in pixels of the picture. */
+/** Thin enough for a face in a crowd, never so thick that it hides the person; in pixels of the image. */
 function thicknessOf(person, shown, { width, height }) {
-  const points = shown.flatMap((isShown, joint) => (isShown ? [keypointOf(person, joint)] : []));
+  const points = shown.flatMap((isShown, keypoint) => (isShown ? [keypointOf(person, keypoint)] : []));
   const [xs, ys] = [points.map(({ x }) => x), points.map(({ y }) => y)];
   const size = points.length ? Math.max(Math.max(...xs) - Math.min(...xs), Math.max(...ys) - Math.min(...ys)) : 0;
   return Math.min(Math.max(0.022 * size, 2), Math.max(2, 0.016 * Math.max(width, height)));
 }
 
-/** A ring around a joint that is pointed at elsewhere. */
+/** A ring around a keypoint that is pointed at elsewhere. */
 export function ring([cx, cy], radius) {
   return svg("circle", { class: "ring", cx, cy, r: radius, fill: "none", stroke: "#fff", "stroke-width": 0.22 * radius });
 }

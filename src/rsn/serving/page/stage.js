@@ -1,4 +1,4 @@
-// The picture and what lies over it.
+// The image and what lies over it.
 
 import { boxShape, scaleOf } from "./boxes.js";
 import { glow } from "./heatmap.js";
@@ -11,18 +11,18 @@ export function render(item, view, isLive) {
   byId("welcome").hidden = item !== null;
   byId("figure").hidden = byId("bar").hidden = item === null;
   if (!item) return;
-  renderPicture(item, isLive);
+  renderImage(item, isLive);
   renderOverlay(item, view);
   const saved = item.answer !== null;
-  for (const id of ["save-json", "save-picture"]) byId(id).disabled = !saved;
+  for (const id of ["save-json", "save-image"]) byId(id).disabled = !saved;
   byId("snap").disabled = !item.file;
   byId("snap").hidden = byId("play").hidden = !isLive;
   byId("play").textContent = byId("video").paused ? "Play" : "Pause";
-  for (const button of byId("strip").children) button.setAttribute("aria-pressed", button.photo === item);
+  for (const button of byId("strip").children) button.setAttribute("aria-pressed", button.image === item);
   say(item.error ?? summary(item, view), item.error !== null);
 }
 
-/** A line beneath the picture. */
+/** A line beneath the image. */
 export function say(text, bad = false) {
   byId("status").textContent = text;
   byId("status").classList.toggle("bad", bad);
@@ -33,9 +33,9 @@ export function wait(waiting) {
   byId("busy").hidden = !waiting;
 }
 
-/** One button a photo. */
-export function renderStrip(photos, choose) {
-  byId("strip").replaceChildren(...(photos.length > 1 ? photos.map((photo) => thumbnail(photo, choose)) : []));
+/** One button an image. */
+export function renderStrip(images, choose) {
+  byId("strip").replaceChildren(...(images.length > 1 ? images.map((image) => thumbnail(image, choose)) : []));
 }
 
 /** Boxes as they are while their answer is on its way. */
@@ -45,52 +45,52 @@ export function renderBoxes(item, view) {
   if (view.boxes || view.drawing) overlay.append(...boxesOf(item, view));
 }
 
-/** Give a box the focus, the picture where there is none. */
+/** Give a box the focus, the image where there is none. */
 export function focusBox(number) {
   byId("overlay").querySelector(`[data-box="${number}"]`)?.focus();
 }
 
-/** Name a joint and ring it; null stops it. */
+/** Name a keypoint and ring it; null stops it. */
 export function point(item, pointed) {
   const overlay = byId("overlay");
   const tip = byId("tip");
   overlay.querySelector(".ring")?.remove();
   tip.hidden = !pointed;
   if (!pointed) return;
-  const { joints, people, width, height } = item.answer;
+  const { keypoints, people, width, height } = item.answer;
   const person = people[pointed.person];
-  const { x, y, score } = keypointOf(person, pointed.joint);
+  const { x, y, score } = keypointOf(person, pointed.keypoint);
   overlay.append(ring([x, y], 11 * scaleOf(overlay)));
-  tip.textContent = `${spoken(joints[pointed.joint])} · ${score.toFixed(2)}`;
+  tip.textContent = `${spoken(keypoints[pointed.keypoint])} · ${score.toFixed(2)}`;
   tip.style.left = `${Math.min(Math.max((100 * x) / width, 8), 92)}%`;
   tip.style.top = `${Math.min(Math.max((100 * y) / height, 0), 100)}%`;
   tip.classList.toggle("below", y < 0.12 * height);
 }
 
-/** Tell when a joint is pointed at, and when a person is chosen by a click. */
+/** Tell when a keypoint is pointed at, and when a person is chosen by a click. */
 export function listen({ choosePerson, point }) {
   const overlay = byId("overlay");
-  overlay.addEventListener("pointerover", ({ target }) => point(jointAt(target)));
+  overlay.addEventListener("pointerover", ({ target }) => point(keypointAt(target)));
   overlay.addEventListener("pointerleave", () => point(null));
   overlay.addEventListener("click", ({ target }) => {
-    const joint = jointAt(target);
-    if (joint) choosePerson(joint.person);
+    const keypoint = keypointAt(target);
+    if (keypoint) choosePerson(keypoint.person);
   });
 }
 
-/** A joint's name as people say it. */
-export function spoken(joint) {
-  return joint.replaceAll("_", " ");
+/** A keypoint's name as people say it. */
+export function spoken(keypoint) {
+  return keypoint.replaceAll("_", " ");
 }
 
 /** The video plays beneath the frame that was looked at last. */
-function renderPicture(item, isLive) {
-  const [photo, video] = [byId("photo"), byId("video")];
-  photo.hidden = isLive;
+function renderImage(item, isLive) {
+  const [image, video] = [byId("image"), byId("video")];
+  image.hidden = isLive;
   video.hidden = !isLive;
   byId("frame").replaceChildren(...(item.frame ? [item.frame] : []));
-  if (!isLive && photo.src !== item.url) photo.src = item.url;
-  photo.alt = isLive ? "" : item.name;
+  if (!isLive && image.src !== item.url) image.src = item.url;
+  image.alt = isLive ? "" : item.name;
 }
 
 function renderOverlay(item, view) {
@@ -106,7 +106,7 @@ function renderOverlay(item, view) {
   if (view.boxes || view.drawing) overlay.append(...boxesOf(item, view));
   if (view.skeletons) {
     people.forEach((person, number) => {
-      if (person.score >= view.personScore) overlay.append(skeleton(person, number, item.answer, view.jointScore));
+      if (person.score >= view.personScore) overlay.append(skeleton(person, number, item.answer, view.keypointScore));
     });
   }
   if (focused !== undefined) focusBox(focused);
@@ -130,14 +130,14 @@ function summary(item, view) {
   return `${item.name}: ${people}, ${item.answer.width} x ${item.answer.height} pixels`;
 }
 
-function thumbnail(photo, choose) {
-  const button = Object.assign(document.createElement("button"), { title: photo.name, photo });
-  button.append(Object.assign(new Image(), { src: photo.url, alt: photo.name }));
-  button.addEventListener("click", () => choose(photo));
+function thumbnail(image, choose) {
+  const button = Object.assign(document.createElement("button"), { title: image.name, image });
+  button.append(Object.assign(new Image(), { src: image.url, alt: image.name }));
+  button.addEventListener("click", () => choose(image));
   return button;
 }
 
-function jointAt(target) {
-  const joint = target.closest?.(".joint");
-  return joint ? { person: Number(joint.dataset.person), joint: Number(joint.dataset.joint) } : null;
+function keypointAt(target) {
+  const keypoint = target.closest?.(".keypoint");
+  return keypoint ? { person: Number(keypoint.dataset.person), keypoint: Number(keypoint.dataset.keypoint) } : null;
 }

@@ -1,0 +1,82 @@
+"""A detector by its name or file."""
+
+from os.path import isdir, isfile
+from pathlib import Path
+
+from rsn.detection.postprocessing import BOX_THRESHOLD, Detector
+from rsn.errors import UnknownNameError, WeightsError
+from rsn.results import check_threshold
+from rsn.weights.metadata import DetectorSettings
+
+STARTER = "starter"  # ours, in the package
+STARTER_WEIGHTS = "rsn18.people"
+
+# Short names of models on the Hugging Face hub, both Apache-2.0 and trained on COCO.
+PUBLISHED = {
+    "rtdetr": "PekingU/rtdetr_v2_r50vd",
+    "dfine": "ustc-community/dfine-small-coco",
+}
+
+FILES = (".onnx", ".safetensors")
+
+
+def open_detector(
+    source: str | Path, *, device: str = "auto", box_threshold: float | None = None
+) -> Detector:
+    """A people detector, ready to be called.
+
+    Args:
+        source: `starter`, ours, which is in the package; `rtdetr` or `dfine`, or a model of these families as
+            OWNER/NAME on the Hugging Face hub (fetched once by transformers) or in a folder; an ONNX file of the
+            YOLOX, RTMDet or RT-DETR families; or a weights file of ours (.safetensors) that was trained on boxes.
+        device: "auto" (CUDA, else MPS, else the CPU) or a PyTorch device.
+        box_threshold: boxes with lower scores are left out; by default `default_box_threshold`.
+
+    Raises:
+        RsnError: a threshold outside [0, 1]. UnknownNameError: neither a name nor a file.
+        WeightsError: a model that cannot be fetched or read, or of another kind. DeviceError: a device or library that
+            is not there.
+    """
+    if box_threshold is not None:
+        check_threshold("box_threshold", box_threshold)
+    name, path = str(source), Path(source)
+    if _is_ours(source):
+        from rsn.detection.starter import StarterDetector
+        from rsn.weights.loading import load_model
+
+        network, metadata = load_model(STARTER_WEIGHTS if name == STARTER else path)
+        return StarterDetector(network, metadata, device=device, box_threshold=box_threshold)
+    default = BOX_THRESHOLD if box_threshold is None else box_threshold
+    if path.suffix == ".onnx" and isfile(path):
+        from rsn.detection.onnx_file import OnnxDetector
+
+        return OnnxDetector(path, device=device, box_threshold=default)
+    if name in PUBLISHED or isdir(path) or _may_be_on_hub(name):
+        from rsn.detection.detr import DetrDetector
+
+        return DetrDetector(PUBLISHED.get(name, name), device=device, box_threshold=default)
+    if path.suffix or path.is_absolute():
+        raise WeightsError(
+            f"{path}: there is no such detector; give an ONNX or .safetensors file, or a folder"
+        )
+    raise UnknownNameError("detector", name, [STARTER, *PUBLISHED])
+
+
+def default_box_threshold(source: str | Path) -> float:
+    """The score below which boxes of a detector are left out unless something else is asked for."""
+    if not _is_ours(source):
+        return BOX_THRESHOLD
+    from rsn.weights.loading import load_metadata
+
+    metadata = load_metadata(STARTER_WEIGHTS if str(source) == STARTER else source)
+    return (metadata.detector or DetectorSettings()).box_threshold
+
+
+def _is_ours(source: str | Path) -> bool:
+    return str(source) == STARTER or (Path(source).suffix == ".safetensors" and isfile(source))
+
+
+def _may_be_on_hub(name: str) -> bool:
+    """OWNER/NAME, unless it looks like a path or a file."""
+    owner, slash, model = name.partition("/")
+    return bool(slash and owner.strip(".~") and model) and "/" not in model and not model.endswith(FILES)

@@ -1,0 +1,112 @@
+"""The graph that is exported, and the formats that it is written in."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rsn.codecs import decode
+from rsn.errors import UnknownNameError, WeightsError
+from rsn.extras import require
+from rsn.inference.backends.graphs import MAX_BATCH, Graph
+from rsn.inference.exported import KEYS, Export
+from rsn.models.inference_graph import InferenceGraph
+from rsn.models.network import PoseNetwork
+
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
+_LIBRARIES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
+
+
+class ExportGraph(InferenceGraph):
+    """The deployment graph, whose input and outputs are those that the export asks for.
+
+    Input: uint8 RGB crops, (N, 3, H, W), or (N, H, W, 3) with `preprocess`. Output: heatmaps (N, K, H/4, W/4) float32;
+    with `decode` keypoints (N, K, 2) in pixels of the crop, scores (N, K), and the heatmaps, which flip tests and
+    ensembles need.
+    """
+
+    def __init__(self, network: PoseNetwork, export: Export) -> None:
+        super().__init__(network, export.metadata)
+        self.preprocess, self.decode = export.preprocess, export.decode
+        if export.decode:
+            self.outputs = ("keypoints", "scores", "heatmaps")
+
+    def arranged(self, crops: Tensor) -> Tensor:
+        """Crops (N, 3, H, W) as the graph takes them."""
+        return crops.permute(0, 2, 3, 1).contiguous() if self.preprocess else crops
+
+    def example(self) -> Tensor:
+        return self.arranged(super().example())
+
+    def forward(self, crops: Tensor) -> Any:
+        heatmaps = super().forward(crops.permute(0, 3, 1, 2) if self.preprocess else crops)
+        if not self.decode:
+            return heatmaps
+        return *decode(heatmaps, kernel=self.metadata.blur, decoder=self.metadata.decoder), heatmaps
+
+
+def check_format(name: str, output: Path, export: Export) -> None:
+    """Refuse what cannot be written, before any work is done.
+
+    Raises:
+        UnknownNameError: no such format. WeightsError: a file name or a precision that does not go with it.
+        MissingDependencyError: what writes or runs it is not installed.
+    """
+    if name not in SUFFIXES:
+        raise UnknownNameError("export format", name, list(SUFFIXES))
+    if output.suffix != SUFFIXES[name]:
+        raise WeightsError(f"{output}: format {name} is written to files named OUT{SUFFIXES[name]}")
+    require(*_LIBRARIES.get(name, ()), extra="backends", feature=f"export to {name}")
+    if export.precision == "int8":
+        if name != "openvino":
+            raise WeightsError(f"{output}: int8 is written for OpenVINO alone; choose --format openvino")
+        require("nncf", extra="int8", feature="precision int8")
+
+
+def write_graph(
+    name: str, graph: ExportGraph, path: Path, export: Export, calibration: Tensor | None = None
+) -> None:
+    """Write a graph in a format; OpenVINO's numbers go to a .bin beside the file.
+
+    calibration: (N, 3, H, W) uint8 RGB crops of people, which precision int8 needs.
+    """
+    metadata = export.to_metadata()
+    if name == "openvino":
+        from rsn.inference.backends.openvino import as_openvino, quantized, save_openvino
+
+        model = as_openvino(graph, metadata)
+        if calibration is not None:
+            model = quantized(model, graph.arranged(calibration))
+        save_openvino(model, path, fp16=export.precision == "fp16")
+        return
+    if export.precision == "fp16":
+        graph.network.half()
+    if name == "onnx":
+        from rsn.inference.backends.onnxruntime import write_onnx
+
+        write_onnx(graph, path, metadata)
+    else:
+        batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+        program = torch.export.export(graph, (graph.example(),), dynamic_shapes=({0: batch},))
+        torch.export.save(program, path, extra_files=dict(metadata))
+
+
+def open_graph(name: str, path: Path) -> Graph:
+    """Open on the CPU a file that `write_graph` has just written; for files of unknown origin see `exported`."""
+    if name == "onnx":
+        from rsn.inference.backends.onnxruntime import open_onnx
+
+        return open_onnx(path, torch.device("cpu"))
+    if name == "openvino":
+        from rsn.inference.backends.openvino import open_openvino
+
+        return open_openvino(path, bf16=False)
+    metadata: dict[str, Any] = dict.fromkeys(KEYS, "")
+    program = torch.export.load(path, extra_files=metadata).module()
+
+    def run(crops: Tensor) -> tuple[Tensor, ...]:
+        outputs = program(crops)
+        return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+
+    return Graph(run, metadata)

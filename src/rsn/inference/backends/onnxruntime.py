@@ -1,0 +1,97 @@
+"""ONNX Runtime as a backend."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rsn.errors import DeviceError, WeightsError
+from rsn.extras import require
+from rsn.inference.backends import Backend
+from rsn.inference.backends.graphs import MAX_BATCH, Graph, converted
+from rsn.models.inference_graph import InferenceGraph
+
+FILE = "graph.onnx"
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def onnxruntime_backend(graph: InferenceGraph, device: torch.device) -> Backend:
+    """Run the graph in ONNX Runtime, on the CPU or (which we could not test) by its CUDA provider.
+
+    Raises:
+        MissingDependencyError: onnxruntime, onnx or onnxscript is not installed.
+        DeviceError: this build has no provider for the device.
+    """
+    require("onnxruntime", "onnx", "onnxscript", extra="backends", feature="backend onnxruntime")
+    _provider(device)
+    folder = converted(graph, lambda at: write_onnx(graph, at / FILE), libraries=("onnx", "onnxscript"))
+    return open_onnx(folder / FILE, device).backend
+
+
+def open_onnx(path: Path, device: torch.device) -> Graph:
+    """An ONNX file, ready to run in ONNX Runtime.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed. DeviceError: it has no provider for the device.
+        WeightsError: it cannot read the file.
+    """
+    require("onnxruntime", extra="backends", feature="backend onnxruntime")
+    import onnxruntime  # type: ignore[import-untyped]
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.intra_op_num_threads = torch.get_num_threads()
+    place = {"device_id": device.index or 0} if device.type == "cuda" else {}
+    provider = _provider(device)
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=[(provider, place)])
+    except Exception as error:  # it has a dozen kinds, none of which it documents
+        raise WeightsError(
+            f"{path}: cannot be read by ONNX Runtime ({str(error).splitlines()[0]})"
+        ) from error
+
+    def run(crops: Tensor) -> tuple[Tensor, ...]:
+        answers = session.run(None, {"crops": crops.cpu().contiguous().numpy()})
+        return tuple(map(torch.from_numpy, answers))
+
+    return Graph(run, dict(session.get_modelmeta().custom_metadata_map))
+
+
+def write_onnx(graph: InferenceGraph, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write the graph as ONNX, in one file: `crops` (batch, ...) as the graph takes them -> its outputs by name."""
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it tells that torchvision is not there, which nobody needs
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # about its own ways
+            program = torch.onnx.export(
+                graph.cpu(),
+                (graph.example(),),
+                dynamo=True,
+                dynamic_shapes=({0: batch},),
+                input_names=["crops"],
+                output_names=list(graph.outputs),
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    assert program is not None  # with dynamo=True it never is
+    program.model.metadata_props.update(metadata or {})
+    program.save(path, external_data=False)
+
+
+def _provider(device: torch.device) -> str:
+    import onnxruntime
+
+    provider = _PROVIDERS.get(device.type)
+    if provider is None or provider not in onnxruntime.get_available_providers():
+        raise DeviceError(
+            f"this build of onnxruntime cannot run on {device};"
+            " install onnxruntime-gpu for CUDA, or choose backend torch"
+        )
+    return provider

@@ -1,0 +1,280 @@
+"""People and heatmaps drawn over an image."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsn.geometry import FloatArray, Image
+from rsn.results import KEYPOINT_THRESHOLD, Person
+from rsn.skeletons import Side, Skeleton
+from rsn.visualization.options import DrawOptions
+
+Color = tuple[int, int, int]  # RGB
+
+# Told apart with every common kind of color blindness, and in black and white: the middle is the lightest.
+LEFT: Color = (38, 166, 255)
+RIGHT: Color = (255, 122, 51)
+CENTER: Color = (255, 224, 92)
+WHITE: Color = (255, 255, 255)
+OUTLINE: Color = (16, 20, 32)
+_COLORS: dict[Side, Color] = {"left": LEFT, "middle": CENTER, "right": RIGHT}
+
+# One of these belongs to each id: told apart by most eyes (after Okabe and Ito), and light enough for dark text.
+ID_COLORS: tuple[Color, ...] = (
+    (255, 255, 255), (120, 200, 255), (255, 178, 64), (92, 214, 165), (248, 232, 92), (240, 160, 208),
+    (170, 180, 255), (200, 224, 128),
+)  # fmt: skip
+
+OPACITY = 0.92  # of keypoints and limbs that are certain
+MIN_ALPHA = 0.3  # of those that are only just shown
+FULL_ALPHA_SCORE = 0.6  # score of a keypoint that is drawn with full opacity: 96 % of them are right (docs/starter-weights.md)
+BOX_OPACITY = 0.6
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_SHIFT = 6  # OpenCV draws at positions of 1 / 2 ** _SHIFT pixels
+_BLEED = 0.6  # pixels; so far does OpenCV's antialiasing spread a filled shape
+_FARTHEST = 1e5  # pixels; beyond it OpenCV's fixed-point numbers would overflow
+_FACE = frozenset({"nose", "eye", "ear"})
+
+
+def draw_result(
+    image: Image,
+    people: Sequence[Person],
+    skeleton: Skeleton,
+    style: DrawOptions,
+    *,
+    ids: Sequence[int],
+    heat: NDArray[np.floating] | None = None,
+) -> Image:
+    """A copy of the image, (H, W, 3) uint8 RGB, with all that the style asks for.
+
+    ids: of the people; where the style's label is "auto" none is shown. heat: of `overlay_heatmap`, below the skeletons.
+    """
+    drawn = image if heat is None else overlay_heatmap(image, heat)
+    drawn = draw_people(drawn, people, skeleton, keypoint_threshold=style.keypoint_threshold)
+    if style.boxes:
+        drawn = draw_boxes(drawn, people, ids)
+    if style.label == "id":
+        drawn = draw_labels(drawn, people, [str(number) for number in ids], ids)
+    if style.label == "score":
+        drawn = draw_labels(drawn, people, [f"{person.score:.2f}" for person in people], ids)
+    return drawn
+
+
+def draw_people(
+    image: Image, people: Sequence[Person], skeleton: Skeleton, *, keypoint_threshold: float | None = None
+) -> Image:
+    """A copy of the image with everybody's keypoints and limbs on it: left blue, right orange, middle yellow.
+
+    The surer a keypoint, the more opaque it is; a limb is as sure as its less sure end.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        people: whose keypoints are in the order of `skeleton`; larger people, who are probably nearer, come on
+            top of smaller ones.
+        keypoint_threshold: keypoints whose score is lower are left out, and the limbs that touch them;
+            `KEYPOINT_THRESHOLD` by default.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    canvas = image.copy()
+    threshold = KEYPOINT_THRESHOLD if keypoint_threshold is None else keypoint_threshold
+    metrics = [_Figure.of(person, skeleton, threshold, canvas) for person in people]
+    for figure in sorted(metrics, key=lambda figure: figure.thickness):
+        _draw_figure(canvas, figure, skeleton)
+    return canvas
+
+
+def draw_boxes(image: Image, people: Sequence[Person], ids: Sequence[int] = ()) -> Image:
+    """A copy of the image, (H, W, 3) uint8 RGB, with the corners of everybody's box on it.
+
+    ids: of the people, whose colors the corners take; white without.
+    """
+    boxes = [[_fixed(corner) for corner in _box_corners(person.box)] for person in people]
+    colors = [id_color(number) for number in ids] or [WHITE] * len(people)
+    thickness = max(1, round(0.0015 * max(image.shape[:2])))
+    opaque = image.copy()
+    for corners, color in zip(boxes, colors, strict=True):
+        for shade, width in ((OUTLINE, 3 * thickness), (color, thickness)):
+            cv2.polylines(opaque, corners, False, shade, width, cv2.LINE_AA, _SHIFT)
+    return np.asarray(cv2.addWeighted(opaque, BOX_OPACITY, image, 1 - BOX_OPACITY, 0), np.uint8)
+
+
+def id_color(number: int) -> Color:
+    """The color that belongs to an id, which counts from 1; there are eight."""
+    return ID_COLORS[(number - 1) % len(ID_COLORS)]
+
+
+def draw_labels(
+    image: Image, people: Sequence[Person], labels: Sequence[str], ids: Sequence[int] = ()
+) -> Image:
+    """A copy of the image, (H, W, 3) uint8 RGB, with a short text on a plate above everybody's box.
+
+    The text's size follows the person within bounds. ids: of the people, whose colors the plates take; white without.
+    """
+    canvas = image.copy()
+    colors = [id_color(number) for number in ids] or [WHITE] * len(people)
+    for person, label, color in zip(people, labels, colors, strict=True):
+        _draw_label(canvas, person, label, color)
+    return canvas
+
+
+def _draw_label(canvas: Image, person: Person, label: str, color: Color) -> None:
+    height, width = canvas.shape[:2]
+    x, y, _, tall = np.clip(np.nan_to_num(person.box), -_FARTHEST, _FARTHEST)
+    size = np.clip(0.08 * tall, 11, max(11, 0.028 * max(height, width)))  # of the letters, in pixels
+    scale, stroke = size / 21, max(1, round(size / 12))  # Hershey's capitals are 21 pixels high
+    (text_width, text_height), _ = cv2.getTextSize(label, _FONT, scale, stroke)
+    pad = max(2, round(0.3 * size))
+    plate = np.array([text_width + 2 * pad, text_height + 2 * pad])
+    left, top = np.clip((x, y - plate[1]), 0, np.maximum((width, height) - plate, 0)).astype(int).tolist()
+    right, bottom = left + int(plate[0]), top + int(plate[1])
+    cv2.rectangle(canvas, (left, top), (right, bottom), OUTLINE, cv2.FILLED)
+    cv2.rectangle(canvas, (left + 1, top + 1), (right - 1, bottom - 1), color, cv2.FILLED)
+    cv2.putText(canvas, label, (left + pad, bottom - pad), _FONT, scale, OUTLINE, stroke, cv2.LINE_AA)
+
+
+def draw_heatmaps(crop: Image, heatmaps: NDArray[np.floating]) -> Image:
+    """The strongest keypoint at each place as a glow over the crop.
+
+    crop: (H, W, 3) uint8 RGB. heatmaps: (K, h, w), 255 at a certain keypoint. Returns (H, W, 3) uint8 RGB.
+    """
+    height, width = crop.shape[:2]
+    strongest = np.asarray(heatmaps.max(0) / 255, np.float32)
+    heat = cv2.resize(strongest, (width, height), interpolation=cv2.INTER_LINEAR)
+    return overlay_heatmap(crop, np.asarray(heat, np.float32))
+
+
+def overlay_heatmap(image: Image, heat: NDArray[np.floating]) -> Image:
+    """A glow over an image, (H, W, 3) uint8 RGB: heat, (H, W), is 0 where there is none and 1 at a certain keypoint."""
+    heat = np.clip(heat, 0, 1)
+    # The darkest quarter of the colors would look like soot on the image.
+    glow = cv2.applyColorMap(np.asarray(64 + 191 * heat, np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    opacity = np.minimum(0.85, 1.5 * heat)[..., None]
+    return np.asarray(np.rint(image * (1 - opacity) + glow * opacity), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Figure:
+    """One person's keypoints (K, 2) in pixels, which of them to draw and how opaque (K,), and the limbs' thickness."""
+
+    keypoints: FloatArray
+    shown: NDArray[np.bool_]
+    opacity: FloatArray
+    thickness: float
+
+    @classmethod
+    def of(cls, person: Person, skeleton: Skeleton, threshold: float, image: Image) -> "_Figure":
+        keypoints = person.keypoints
+        reachable = (np.abs(np.nan_to_num(keypoints, nan=np.inf)) < _FARTHEST).all(1)
+        shown = reachable & (person.scores >= threshold)
+        size = float(np.ptp(keypoints[shown], axis=0).max()) if shown.any() else 0.0
+        # Thin enough for a face in a crowd, never so thick that it hides the person.
+        thickness = np.clip(0.022 * size, 2.0, max(2.0, 0.016 * max(image.shape[:2])))
+        sure = np.clip((person.scores - threshold) / max(FULL_ALPHA_SCORE - threshold, 1e-9), 0, 1)
+        return cls(keypoints, shown, OPACITY * (MIN_ALPHA + (1 - MIN_ALPHA) * sure), float(thickness))
+
+
+def _draw_figure(canvas: Image, figure: _Figure, skeleton: Skeleton) -> None:
+    """Draw on the part of the canvas where the figure is, or a crowd on a large image would take long."""
+    if not figure.shown.any():
+        return
+    margin = 4 * figure.thickness
+    low = np.floor(figure.keypoints[figure.shown].min(0) - margin).astype(int).clip(0)
+    high = np.ceil(figure.keypoints[figure.shown].max(0) + margin).astype(int).clip(0)
+    patch = canvas[low[1] : high[1], low[0] : high[0]]
+    if not patch.size:
+        return
+    inside = replace(figure, keypoints=figure.keypoints - low)
+    # Where nothing is drawn the colors are the patch's own, so that opacity may reach a little farther than a shape.
+    colors, opacity = patch.copy(), np.zeros(patch.shape[:2], np.float32)
+    capsules = [*_limbs(inside, skeleton), *_discs(inside, skeleton)]
+    outlines = _outlines(capsules)
+    around = np.rint(outlines + np.sign(outlines - outlines.mean(1, keepdims=True))).astype(np.int32)
+    for capsule, outline, wider in zip(capsules, _fixed(outlines), around, strict=True):
+        cv2.fillConvexPoly(colors, outline, capsule.color, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(opacity, wider, capsule.opacity)
+    patch[:] = cv2.blendLinear(colors, patch, opacity, 1 - opacity)
+
+
+class _Capsule(NamedTuple):
+    """A limb, or a disc where start and end, (2,) pixels, are the same: a convex shape around both."""
+
+    start: FloatArray
+    end: FloatArray
+    start_radius: float
+    end_radius: float
+    color: Color
+    opacity: float
+
+
+def _limbs(figure: _Figure, skeleton: Skeleton) -> Iterator[_Capsule]:
+    """First all dark outlines, then all limbs; sure ones over unsure ones."""
+    limbs = [(a, b) for a, b in skeleton.limbs if figure.shown[a] and figure.shown[b]]
+    limbs.sort(key=lambda limb: figure.opacity[list(limb)].min())
+    rim = _rim(figure)
+    for color, growth in ((OUTLINE, rim), (None, 0.0)):
+        for a, b in limbs:
+            radii = [
+                0.5 * figure.thickness * _fineness(skeleton.normalized_names[keypoint]) + growth
+                for keypoint in (a, b)
+            ]
+            opacity = float(min(figure.opacity[a], figure.opacity[b]))
+            limb_color = color or _limb_color(skeleton, a, b)
+            yield _Capsule(figure.keypoints[a], figure.keypoints[b], radii[0], radii[1], limb_color, opacity)
+
+
+def _discs(figure: _Figure, skeleton: Skeleton) -> Iterator[_Capsule]:
+    """Discs in the color of the side, in a white ring, in a dark outline."""
+    rim = _rim(figure)
+    for keypoint in np.flatnonzero(figure.shown):
+        center = figure.keypoints[keypoint]
+        radius = 0.95 * figure.thickness * _fineness(skeleton.normalized_names[keypoint])
+        side = _COLORS[skeleton.sides[keypoint]]
+        for color, reach in ((OUTLINE, radius + rim), (WHITE, radius), (side, 0.6 * radius)):
+            yield _Capsule(center, center, reach, reach, color, float(figure.opacity[keypoint]))
+
+
+def _rim(figure: _Figure) -> float:
+    """How far the dark outline stands out, in pixels."""
+    return max(0.8, 0.17 * figure.thickness)
+
+
+def _fineness(keypoint: str) -> float:
+    """Keypoints of the face lie close together and are drawn smaller."""
+    return 1.0 if _FACE.isdisjoint(keypoint.split("_")) else 0.6
+
+
+def _limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
+    """The side that its keypoints are on; the middle where they are on both or on neither."""
+    sides = {skeleton.sides[keypoint] for keypoint in (a, b)} - {"middle"}
+    return _COLORS[sides.pop()] if len(sides) == 1 else CENTER
+
+
+def _outlines(capsules: Sequence[_Capsule]) -> FloatArray:
+    """(M, 34, 2) pixels: two half circles each, the lines between them straight. All at once: a person has about 90."""
+    starts, ends = np.array([(capsule.start, capsule.end) for capsule in capsules]).swapaxes(0, 1)
+    along = ends - starts
+    half_circle = np.arctan2(along[:, 1], along[:, 0])[:, None] + np.linspace(0.5 * np.pi, 1.5 * np.pi, 17)
+    back = np.stack([np.cos(half_circle), np.sin(half_circle)], axis=-1)
+    radii = np.array([(capsule.start_radius, capsule.end_radius) for capsule in capsules])
+    near, far = np.maximum(radii - _BLEED, 0).T[..., None, None]
+    return np.concatenate([starts[:, None] + near * back, ends[:, None] - far * back], axis=1)
+
+
+def _box_corners(box: FloatArray) -> Iterator[FloatArray]:
+    """Four angles, (3, 2) each, their arms an eighth of the shorter side long."""
+    x, y, width, height = box
+    arm = 0.125 * min(width, height)
+    for left, along in ((x, arm), (x + width, -arm)):
+        for top, down in ((y, arm), (y + height, -arm)):
+            yield np.array([(left + along, top), (left, top), (left, top + down)])
+
+
+def _fixed(values: FloatArray | float) -> NDArray[np.int32]:
+    """Pixels as OpenCV's fixed-point numbers."""
+    return np.asarray(np.rint(np.multiply(values, 1 << _SHIFT)), np.int32)

@@ -1,0 +1,158 @@
+"""State dicts of the reference implementations in our layout.
+
+The authors' repositories and MMPose name the same tensors differently; the rows below turn either name into ours, in
+the order in which they stand. Only the blocks of RSN and MSPN need rows of their own. torchvision's ResNet-50, which
+MSPN starts from, has the tensors of a stem and of one stage's way down.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from rsn.models.stages import NUM_LEVELS
+
+# Whose names the tensors of a file have.
+CheckpointFormat = Literal["ours", "authors", "mmpose", "torchvision"]
+Rewrite = str | Callable[[re.Match[str]], str]
+
+
+def _below(pattern: str) -> Callable[[re.Match[str]], str]:
+    """Rewrite to `pattern`, with the match's numbers counted from 0 instead of 1."""
+    return lambda match: pattern.format(*(int(number) - 1 for number in match.groups()))
+
+
+def _bottleneck_part(ending: str) -> Callable[[re.Match[str]], str]:
+    """Rewrite to the bottleneck's first, second or third layer, as the match's number says."""
+    return lambda match: f".{('reduce', 'middle', 'expand')[int(match[1]) - 1]}.{ending}"
+
+
+def _mmpose_head(match: re.Match[str]) -> str:
+    stage, level = divmod(int(match[1]), NUM_LEVELS)
+    return f"stages.{stage}.heads.{level}."
+
+
+_RULES: tuple[tuple[str, Rewrite], ...] = (
+    # around everything
+    (r"^(?:module|network)\.", ""),
+    (r"^keypoint_head\.", "head."),
+    # the stem and the stages
+    (r"^(?:backbone\.top\.top\.0|top\.conv)\.", "stem.reduce."),
+    (r"^(?:backbone\.multi_stage_\w+?\.|stage)(\d)\.", r"stages.\1."),
+    # the way down
+    (r"\.downsample\.layer(\d)\.", _below(".down.layers.{}.")),
+    (r"\.downsample\.(conv|bn)\.", r".shortcut.\1."),
+    # the way up, what is handed to the next stage, the heads
+    (r"\.upsample\.up4\.cross_conv\.", ".start_next."),
+    (r"\.upsample\.up(\d)\.(?:u_skip|in_skip)\.", _below(".up.{}.lateral.")),
+    (r"\.upsample\.up(\d)\.up_conv\.", _below(".up.{}.from_coarser.")),
+    (r"\.upsample\.up(\d)\.(?:out_)?skip1\.", _below(".skips.{}.from_down.")),
+    (r"\.upsample\.up(\d)\.(?:out_)?skip2\.", _below(".skips.{}.from_up.")),
+    (r"\.upsample\.up(\d)\.res_conv1\.", _below(".heads.{}.mix.")),
+    (r"\.upsample\.up(\d)\.res_conv2\.", _below(".heads.{}.predict.")),
+    (r"^head\.predict_layers\.(\d+)\.", _mmpose_head),
+    (r"\.conv_layers\.0\.", ".mix."),
+    (r"\.conv_layers\.1\.", ".predict."),
+    # the pose refine machine: the authors' numbers, MMPose's paths
+    (r"\.prm\.", ".refine."),
+    (r"\bconv_bn_relu_prm_1\.", "transform."),
+    (r"\bconv_bn_relu_prm_2_(\d)\.", _below("channel.{}.")),
+    (r"\bconv_bn_relu_prm_3_(\d)\.", _below("spatial.{}.")),
+    (r"\bmiddle_path\.0\.", "channel.0.conv."),
+    (r"\bmiddle_path\.1\.", "channel.0.norm."),
+    (r"\bmiddle_path\.3\.", "channel.1.conv."),
+    (r"\bmiddle_path\.4\.", "channel.1.norm."),
+    (r"\bbottom_path\.0\.", "spatial.0."),
+    (r"\bbottom_path\.1\.depthwise_conv\.", "spatial.1."),
+    (r"\bbottom_path\.1\.pointwise_conv\.", "spatial.2."),
+    # inside every layer
+    (r"\.bn\.(\w+)$", r".norm.\1"),
+)
+_RESIDUAL_STEPS_RULES: tuple[tuple[str, Rewrite], ...] = (
+    (r"\.conv_bn_relu1\.", ".split."),
+    (r"\.conv_bn_relu2_(\d)_(\d)\.", _below(".steps.{}.{}.")),
+    (r"\.conv_bn(?:_relu)?3\.", ".merge."),
+)
+_BOTTLENECK_RULES: tuple[tuple[str, Rewrite], ...] = (
+    (r"\.conv_bn_relu(\d)\.", _bottleneck_part("")),
+    (r"\.conv(\d)\.", _bottleneck_part("conv.")),
+    (r"\.bn(\d)\.", _bottleneck_part("norm.")),
+)
+_TORCHVISION_RULES: tuple[tuple[str, Rewrite], ...] = (
+    (r"^conv1\.", "stem.reduce.conv."),
+    (r"^bn1\.", "stem.reduce.norm."),
+    (r"^layer(\d)\.", _below("stages.0.down.layers.{}.")),
+    (r"\.downsample\.0\.", ".shortcut.conv."),
+    (r"\.downsample\.1\.", ".shortcut.norm."),
+)
+# The ending of a key that only this layout has; what stands before it is a prefix of all keys.
+SIGNS: tuple[tuple[CheckpointFormat, str], ...] = (
+    ("ours", "stem.reduce.conv.weight"),
+    ("authors", "top.conv.conv.weight"),
+    ("mmpose", "backbone.top.top.0.conv.weight"),
+    ("torchvision", "layer1.0.conv1.weight"),
+)
+_STEP = re.compile(r"\.conv_bn_relu2_\d_\d\.")  # only residual-steps blocks have such keys
+# Batch counts, normalization, a classifier, and what averaging leaves: MMCV's copies and PyTorch's count.
+_NOT_WEIGHTS = re.compile(
+    r"^data_preprocessor\.|\.num_batches_tracked$|^(?:module\.)?fc\.|^ema_\w+$|^n_averaged$"
+)
+
+
+def detect_format(tensors: Mapping[str, Tensor]) -> CheckpointFormat | None:
+    """Whose layout a state dict has; None where it is no network that we know."""
+    return next((layout for layout, sign in SIGNS if any(ends_in(key, sign) for key in tensors)), None)
+
+
+def ends_in(key: str, sign: str) -> bool:
+    """Whether a tensor's key ends in a sign of a layout, behind whatever prefix."""
+    return key == sign or key.endswith(f".{sign}")
+
+
+def convert_state_dict(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename, fold convolution biases into the batch norms, and bring the stem to RGB; ours pass unchanged.
+
+    The authors' networks take BGR, all others RGB. A ResNet-50 becomes a stem and the first stage's way down.
+    """
+    layout = detect_format(tensors)
+    rules = _RULES + (_RESIDUAL_STEPS_RULES if any(map(_STEP.search, tensors)) else _BOTTLENECK_RULES)
+    if layout == "torchvision":
+        rules = (_RULES[0], *_TORCHVISION_RULES, *_BOTTLENECK_RULES)
+    state = {_renamed(key, rules): value for key, value in tensors.items() if not _NOT_WEIGHTS.search(key)}
+    if layout == "authors":
+        state["stem.reduce.conv.weight"] = state["stem.reduce.conv.weight"].flip(1)
+    for key in [key for key in state if key.endswith(".conv.bias")]:
+        _fold_bias(state, key)
+    return {key: _as_convolution(key, value).to(torch.float32) for key, value in state.items()}
+
+
+def copy_to_all_stages(state: Mapping[str, Tensor], num_stages: int) -> dict[str, Tensor]:
+    """The first stage's tensors for all of them, as MMPose starts its MSPN from one ResNet-50."""
+    copies = dict(state)
+    for number in range(1, num_stages):
+        copies |= {
+            key.replace("stages.0.", f"stages.{number}.", 1): value
+            for key, value in state.items()
+            if key.startswith("stages.0.")
+        }
+    return copies
+
+
+def _as_convolution(key: str, value: Tensor) -> Tensor:
+    """MMPose's linear layers are 1x1 convolutions here."""
+    return value[..., None, None] if key.endswith("conv.weight") and value.ndim == 2 else value
+
+
+def _renamed(key: str, rules: tuple[tuple[str, Rewrite], ...]) -> str:
+    for pattern, rewrite in rules:
+        key = re.sub(pattern, rewrite, key)
+    return key
+
+
+def _fold_bias(state: dict[str, Tensor], key: str) -> None:
+    """A bias before a batch norm only shifts the mean that the norm subtracts."""
+    mean = key.removesuffix("conv.bias") + "norm.running_mean"
+    if mean in state:
+        state[mean] = state[mean] - state.pop(key)

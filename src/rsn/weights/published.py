@@ -1,0 +1,52 @@
+"""The results that the authors have published, by model: their numbers, not ours."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+_FIRST_METRIC = 5  # columns from here to the last but one are metrics
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """One row of a published table.
+
+    dataset: which part of which set; COCO with boxes of a detector. input_size: (height, width).
+    metrics: in percent, by the tables' names (COCO: average precision and recall; MPII: PCKh@0.5).
+    gflops: complexity as published, None where the table has none.
+    """
+
+    dataset: str
+    input_size: tuple[int, int]
+    metrics: dict[str, float]
+    source: str
+    gflops: float | None = None
+
+
+def published_results(model: str) -> tuple[PublishedResult, ...]:
+    """What was published under a model's name; empty where nothing was.
+
+    No public code builds the RSN-50 and larger networks of the published complexity, so which network a row belongs
+    to cannot be known: `rsn50` and our `rsn50-wide` have the same rows.
+    """
+    name = model.removesuffix("-wide")
+    return tuple(_result(row) for row in read_table("published_results") if row["model"] == name)
+
+
+@cache
+def read_table(name: str) -> tuple[dict[str, str], ...]:
+    """The rows of one of the CSV files in the package, by column."""
+    text = (resources.files("rsn") / "weights" / f"{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
+
+
+def _result(row: dict[str, str]) -> PublishedResult:
+    metrics = list(row)[_FIRST_METRIC:-1]
+    return PublishedResult(
+        row["dataset"],
+        (int(row["height"]), int(row["width"])),
+        {name: float(row[name]) for name in metrics if row[name]},
+        row["source"],
+        float(row["gflops"]) if row["gflops"] else None,
+    )

@@ -1,0 +1,63 @@
+"""Our own detector: what it makes of several looks. What its weights find is in test_people_weights.py."""
+
+import numpy as np
+import pytest
+import torch
+
+from rsn.codecs.box import PERSON_BOX
+from rsn.detection.postprocessing import Detections
+from rsn.detection.starter import StarterDetector, fuse_detections
+from rsn.geometry import box_iou
+from rsn.models.catalog import create_model
+from rsn.weights.metadata import DetectorSettings, ModelMetadata
+
+NOBODY: Detections = (np.zeros((0, 4)), np.zeros(0))
+
+
+def look(*rows: tuple[float, ...]) -> Detections:
+    table = np.array(rows, float)
+    return table[:, :4], table[:, 4]
+
+
+def test_whom_both_looks_see_is_where_they_agree() -> None:
+    boxes, scores = fuse_detections([look((10, 10, 40, 80, 0.6)), look((14, 10, 40, 80, 0.2))])
+    np.testing.assert_allclose(boxes, 2 * [[11, 10, 40, 80]])
+    np.testing.assert_allclose(scores, [0.4, 0.4])
+
+
+def test_whom_one_look_sees_scores_half() -> None:
+    boxes, scores = fuse_detections(
+        [look((10, 10, 40, 80, 0.6), (200, 10, 40, 80, 0.8)), look((11, 10, 40, 80, 0.6))]
+    )
+    np.testing.assert_allclose(boxes[1], [200, 10, 40, 80])
+    np.testing.assert_allclose(scores, [0.6, 0.4, 0.6])
+
+
+def test_looks_that_see_nobody() -> None:
+    assert fuse_detections([NOBODY, NOBODY])[0].shape == (0, 4)
+    boxes, scores = fuse_detections([NOBODY, look((10, 10, 40, 80, 0.6))])
+    np.testing.assert_allclose(boxes, [[10, 10, 40, 80]])
+    np.testing.assert_allclose(scores, [0.3])
+
+
+def test_overlaps() -> None:
+    boxes = np.array([[0.0, 0, 10, 10], [20, 0, 10, 10]])
+    np.testing.assert_allclose(box_iou(boxes, np.array([[5.0, 0, 10, 10]])), [[1 / 3], [0]])
+
+
+@pytest.mark.parametrize("settings", [DetectorSettings((32,), flip_test=False), DetectorSettings((64, 96))])
+def test_any_image_and_any_settings(settings: DetectorSettings) -> None:
+    torch.manual_seed(0)
+    network = create_model("res18", num_keypoints=len(PERSON_BOX))
+    metadata = ModelMetadata(
+        "res18", skeleton=PERSON_BOX, input_size=(96, 96), bbox_padding=(1.0, 1.0), detector=settings
+    )
+    detector = StarterDetector(network, metadata, device="cpu", box_threshold=0.0)
+    assert network.training  # a copy of it is used
+    for shape in ((90, 120, 3), (8, 500, 3)):
+        image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+        boxes, scores = detector(image)
+        assert boxes.shape == (len(scores), 4)
+        assert (np.diff(scores) <= 0).all()
+        assert (boxes[:, :2] >= 0).all()
+        assert (boxes[:, :2] + boxes[:, 2:] <= np.array([shape[1], shape[0]]) + 1e-6).all()

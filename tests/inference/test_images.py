@@ -1,0 +1,163 @@
+"""Images in a pipeline: order, errors, memory and stopping as if they were done one by one."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rsn import PoseEstimator
+from rsn.errors import ImageError, RsnError
+from rsn.inference.box_sources import whole_image_boxes
+from rsn.inference.images import IMAGES_AHEAD, predict_image_files, predict_images
+from rsn.inference.prefetch import ordered_map
+from rsn.io.images import read_image
+from rsn.visualization.heatmaps import image_heatmap
+from rsn.visualization.options import DrawOptions
+
+
+@pytest.fixture(scope="module")
+def estimator(random_weights: Path) -> PoseEstimator:
+    return PoseEstimator(random_weights, backend="torch", batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("images")
+    noise = np.random.default_rng(0)
+    paths = [folder / f"{number}.png" for number in range(11)]
+    for path in paths:
+        cv2.imwrite(str(path), noise.integers(0, 255, (90, 70, 3)).astype(np.uint8))
+    (folder / "3.png").write_bytes(b"no image")
+    return paths
+
+
+def test_images_come_in_order_and_one_that_fails_stops_nobody(
+    estimator: PoseEstimator, images: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "5_poses.jpg").mkdir()  # where the image of 5.png cannot be written
+    failed: dict[str, RsnError] = {}
+    found = list(
+        predict_image_files(
+            estimator,
+            images,
+            whole_image_boxes,
+            tmp_path,
+            lambda path, error: failed.update({path.stem: error}),
+        )
+    )
+    good = [path for path in images if path.stem not in ("3", "5")]
+    assert [image.path for image in found] == good
+    assert set(failed) == {"3", "5"}
+    assert all((tmp_path / f"{path.stem}_poses.jpg").is_file() for path in good)
+    for image in found:
+        (alone,) = estimator(read_image(image.path), [[0, 0, 70, 90]])
+        np.testing.assert_allclose(image.people[0].keypoints, alone.keypoints, atol=1e-3)
+
+
+def test_few_images_are_read_before_they_are_asked_for(
+    estimator: PoseEstimator, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr("rsn.inference.images.read_image", lambda path: read.append(path) or read_image(path))
+    found = predict_images(estimator, images[:1] * 500, whole_image_boxes, lambda path, error: None)
+    next(found)
+    time.sleep(0.3)
+    assert len(read) <= IMAGES_AHEAD + estimator.batch_size
+    found.close()
+
+
+def test_answers_keep_the_order_of_items_whatever_takes_longer() -> None:
+    def slow_first(number: int) -> int:
+        time.sleep(0.05 if number == 0 else 0)
+        return number
+
+    assert list(ordered_map(slow_first, range(20), threads=4, ahead=6)) == list(range(20))
+
+
+def test_threads_work_while_the_caller_does() -> None:
+    begun: list[int] = []
+    answers = ordered_map(lambda number: begun.append(number) or number, range(100), threads=2, ahead=5)
+    assert next(answers) == 0
+    time.sleep(0.1)
+    assert sorted(begun) == [0, 1, 2, 3, 4]  # ahead of the caller, and no further
+
+
+def test_who_stops_leaves_no_thread_and_no_work_behind() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> int:
+        time.sleep(0.02)
+        done.append(number)
+        return number
+
+    before = threading.active_count()
+    answers = ordered_map(work, range(1000), threads=2, ahead=50)
+    next(answers)
+    answers.close()
+    assert threading.active_count() == before
+    assert len(done) <= 5
+
+
+def test_errors_arise_where_the_answer_would_come() -> None:
+    def odd(number: int) -> int:
+        if number == 3:
+            raise ImageError("three")
+        return number
+
+    answers = ordered_map(odd, range(10), threads=2, ahead=4)
+    assert [next(answers) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ImageError, match="three"):
+        next(answers)
+
+
+def test_ctrl_c_stops_at_once_without_a_traceback(
+    images: list[Path], random_weights: Path, tmp_path: Path
+) -> None:
+    for number in range(400):
+        (tmp_path / f"{number}.png").write_bytes(images[0].read_bytes())
+    command = [sys.executable, "-c", "from rsn.cli import main; main()", "predict", tmp_path]
+    options = [
+        "--boxes",
+        "whole",
+        "--model",
+        random_weights,
+        "--backend",
+        "torch",
+        "--output",
+        tmp_path / "out",
+    ]
+    process = subprocess.Popen([*map(str, command + options)], stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("out/*.jpg")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.endswith("rsn: stopped\n")
+    assert "Traceback" not in said
+    assert len(list(tmp_path.glob("out/*.jpg"))) < 400
+
+
+def test_heat_lies_where_the_keypoints_are(estimator: PoseEstimator) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    people = estimator(image, [[90, 20, 50, 80]])
+    heat = image_heatmap(estimator, image, people)
+    assert heat.shape == (120, 160)
+    assert heat[:, :60].max() == 0, "nobody is there"
+    x, y = people[0].keypoints[people[0].scores.argmax()].round().astype(int)
+    assert heat[y, x] > 0.7 * heat.max() > 0
+    assert image_heatmap(estimator, image, []).max() == 0
+
+
+def test_images_in_the_format_that_is_asked_for(
+    estimator: PoseEstimator, images: list[Path], tmp_path: Path
+) -> None:
+    for suffix, begins in (("png", b"\x89PNG"), ("webp", b"RIFF")):
+        style = DrawOptions(format=suffix, heatmaps=True, boxes=True, label="score")
+        list(predict_image_files(estimator, images[:1], whole_image_boxes, tmp_path, print, style=style))
+        assert (tmp_path / f"0_poses.{suffix}").read_bytes().startswith(begins)

@@ -1,0 +1,63 @@
+"""The deployment graph: the trained network's answers, whatever the network."""
+
+import pytest
+import torch
+
+from rsn import create_model, list_models
+from rsn.models.inference_graph import InferenceGraph
+from rsn.models.network import PoseNetwork
+from rsn.models.prm import Refine
+from rsn.weights.metadata import ModelMetadata
+
+QUICK = ("rsn18", "mspn50", "res18")
+
+
+def trained(name: str, refine: Refine) -> PoseNetwork:
+    """A network whose batch norms have seen something, so that folding them is no copy."""
+    torch.manual_seed(0)
+    network = create_model(name, refine=refine)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.2)
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(2, 3, 64, 64))
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in list_models()]
+)
+def test_every_network_answers_as_before(name: str) -> None:
+    assert_equal(trained(name, "none"))
+
+
+@pytest.mark.parametrize("refine", ["last", "all"])
+@pytest.mark.parametrize("name", ["rsn18", pytest.param("4xrsn18", marks=pytest.mark.slow)])
+def test_refined_networks_answer_as_before(name: str, refine: Refine) -> None:
+    assert_equal(trained(name, refine))
+
+
+def assert_equal(network: PoseNetwork) -> None:
+    metadata = ModelMetadata("rsn18", input_size=(64, 96))
+    crops = torch.randint(0, 256, (3, 3, 64, 96), dtype=torch.uint8)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with torch.inference_mode():
+        expected = network(metadata.normalize(crops))
+        found = InferenceGraph(network, metadata)(crops)
+    assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_the_graph_has_nothing_that_prediction_does_not_use() -> None:
+    network = create_model("2xrsn50")
+    graph = InferenceGraph(network, ModelMetadata("2xrsn50", input_size=(64, 64)))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in graph.modules())
+    used: set[torch.nn.Module] = set()
+    layers = [module for module in graph.modules() if isinstance(module, torch.nn.Conv2d)]
+    for layer in layers:
+        layer.register_forward_hook(lambda layer, inputs, output: used.add(layer))
+    graph(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    assert used == set(layers)

@@ -1,0 +1,167 @@
+"""Weights files whose metadata say what cannot be: one sentence each, before anything is built of it."""
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import WHOLE, rsn
+from rsn.errors import WeightsError
+from rsn.skeletons import LSP_14
+from rsn.weights.loading import convert_weights, load_metadata, load_model
+from rsn.weights.metadata import METADATA_KEY
+
+# setting, value, what is said of it
+OF_THE_METADATA: list[tuple[str, Any, str]] = [
+    ("input_size", [10**6, 10**6], "input of 1000000x1000000 pixels cannot be: .* multiples of 32, at most 2048"),
+    ("input_size", [-256, -192], "input of -256x-192"),
+    ("input_size", [0, 0], "input of 0x0"),
+    ("input_size", [250, 190], "input of 250x190"),
+    ("input_size", [256], "Invalid length of 'input_size': expected more than 1 values"),
+    ("input_size", 256, "Invalid type for 'input_size': expected list, got number 256"),
+    ("input_size", [256.5, True], "'input_size.0': expected whole number, got number 256.5"),
+    ("person_threshold", 7, "person_threshold: expected a number from 0 to 1, got 7"),
+    ("keypoint_threshold", -1, "keypoint_threshold: expected a number from 0 to 1, got -1"),
+    ("detector", {"box_threshold": 2}, "box_threshold: expected a number from 0 to 1, got 2"),
+    ("detector", {"image_sizes": [100]}, "image_sizes: expected multiples of 32"),
+    ("detector", {"image_sizes": []}, "image_sizes: expected multiples of 32"),
+    ("model", 7, "Invalid type for 'model': expected text, got number 7"),
+    ("model", ["rsn18"], r"Invalid type for 'model': expected text, got list \['rsn18'\]"),
+    ("model", None, "Invalid type for 'model': expected text, got nothing"),
+    ("model", "rsn19", "no model named 'rsn19'; did you mean rsn18"),
+    ("model", "\x1b[31m" * 10_000, r"no model named '\\x1b.{,330}\.\.\.'"),
+    ("blur", 10**9 + 1, "blur of 1000000001"),
+    ("blur", 5.5, "'blur': expected whole number, got number 5.5"),
+    ("blur", 10**400, "blur of 1000"),
+    ("bbox_padding", [1e300, 1e300], "cannot be extended"),
+    ("mean", ["a", 0, 0], "'mean.0': expected number, got text 'a'"),
+    ("mean", [10**400, 0, 0], r"mean \(inf, .* must be three numbers"),
+    ("decoder", ["rsn"], "Invalid value for 'decoder': expected 'rsn', 'mmpose' or 'unbiased'"),
+    ("metrics", {"AP": "high"}, "'metrics.AP': expected number, got text 'high'"),
+    ("skeleton", "coco", "'skeleton': expected mapping, got text 'coco'"),
+    ("skeleton", {}, "Missing key: 'skeleton.name'"),
+    ("color", "red", "Unknown key: 'color'"),
+]  # fmt: skip
+OF_THE_SKELETON: list[tuple[str, Any, str]] = [
+    ("name", None, "'skeleton.name': expected text, got nothing"),
+    ("keypoints", [1] * 17, "'skeleton.keypoint_names.0': expected text, got number 1; .* and 13 more"),
+    ("keypoints", ["nose"] * 17, "keypoint names repeat"),
+    ("keypoints", [], "has no keypoints"),
+    ("limbs", [[0, 99]], "a limb names a keypoint beyond the 17"),
+    ("limbs", [[-1, 0]], "a limb names a keypoint beyond the 17"),
+    ("limbs", [[1]], "Invalid length of 'skeleton.limbs.0': expected more than 1 values"),
+    ("upper_body", [17], "the upper body names a keypoint beyond the 17"),
+    ("upper_body", [[1]], "expected whole number, got list"),
+    ("sigmas", [0.1], "sigmas must be 17 positive numbers"),
+    ("sigmas", ["a"] * 17, "'skeleton.sigmas.0': expected number, got text 'a'"),
+    ("flip_pairs", [[0, 0]], "flips itself"),
+    ("flip_pairs", "x", "'skeleton.flip_pairs': expected list, got text 'x'"),
+]
+Forge = Callable[[str], Path]
+
+
+@pytest.fixture
+def document(random_weights: Path) -> dict[str, Any]:
+    """The metadata of weights, as it lies in the file."""
+    length = struct.unpack("<Q", random_weights.read_bytes()[:8])[0]
+    header = json.loads(random_weights.read_bytes()[8 : 8 + length])
+    return json.loads(header["__metadata__"][METADATA_KEY])
+
+
+@pytest.fixture
+def forge(random_weights: Path, tmp_path: Path) -> Forge:
+    """Another text for a metadata -> the file with it."""
+
+    def file_with(metadata: str) -> Path:
+        data = random_weights.read_bytes()
+        end = 8 + struct.unpack("<Q", data[:8])[0]
+        header = json.dumps(json.loads(data[8:end]) | {"__metadata__": {METADATA_KEY: metadata}}).encode()
+        header += b" " * (-len(header) % 8)
+        path = tmp_path / "hostile.safetensors"
+        path.write_bytes(struct.pack("<Q", len(header)) + header + data[end:])
+        return path
+
+    return file_with
+
+
+def refused(path: Path, says: str) -> None:
+    """By all that read a metadata."""
+    readers = (
+        load_metadata,
+        load_model,
+        lambda path: convert_weights(path, path.with_name("out.safetensors")),
+    )
+    for read in readers:
+        with pytest.raises(WeightsError, match=says) as caught:
+            read(path)
+        sentence = str(caught.value)
+        assert sentence.startswith(f"{path}: ")
+        assert len(sentence.removeprefix(str(path))) < 600
+        assert "\n" not in sentence
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("setting", "value", "says"), OF_THE_METADATA)
+def test_settings_that_cannot_be(
+    document: dict[str, Any], forge: Forge, setting: str, value: object, says: str
+) -> None:
+    refused(forge(json.dumps(document | {setting: value})), says)
+
+
+@pytest.mark.parametrize(("setting", "value", "says"), OF_THE_SKELETON)
+def test_skeletons_that_cannot_be(
+    document: dict[str, Any], forge: Forge, setting: str, value: object, says: str
+) -> None:
+    refused(forge(json.dumps(document | {"skeleton": document["skeleton"] | {setting: value}})), says)
+
+
+def test_too_many_keypoints(document: dict[str, Any], forge: Forge) -> None:
+    skeleton = {"name": "many", "keypoints": [f"j{i}" for i in range(20_000)], "limbs": [], "upper_body": []}
+    refused(forge(json.dumps(document | {"skeleton": skeleton})), "at most 1000 keypoints, got 20000")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": "rsn50"},
+        {"refine": "last"},
+        {"skeleton": {"keypoints": LSP_14.keypoint_names, "limbs": [], "upper_body": []}},
+    ],
+)
+def test_a_metadata_of_another_network_than_the_tensors(
+    document: dict[str, Any], forge: Forge, changed: dict[str, Any]
+) -> None:
+    if "skeleton" in changed:
+        changed = {"skeleton": {"name": "other", **changed["skeleton"]}}
+    path = forge(json.dumps(document | changed))
+    for read in (load_model, lambda path: convert_weights(path, path.with_name("out.safetensors"))):
+        with pytest.raises(WeightsError, match=r"\d+ tensors do not fit this network") as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "\n" not in str(caught.value)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "9" * 5000, '{"model": NaN', '"rsn18"', "[]"])
+def test_what_is_no_metadata_at_all(forge: Forge, text: str) -> None:
+    refused(forge(text), "model metadata cannot be read: (not valid JSON|Invalid type: expected mapping)")
+
+
+def test_the_commands_say_it_in_one_sentence(document: dict[str, Any], forge: Forge, image: Path) -> None:
+    path = forge(json.dumps(document | {"input_size": [10**6, 10**6]}))
+    for command in (("models", "show", path), ("predict", image, *WHOLE, "--model", path)):
+        done = rsn(*command, cwd=path.parent)
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith(f"rsn: {path}: an input of 1000000x1000000 pixels cannot be")
+
+
+def test_notes_do_not_command_the_terminal(document: dict[str, Any], forge: Forge) -> None:
+    from rsn.weights.model_table import describe
+
+    path = forge(json.dumps(document | {"notes": "good\x1b[2J\nrsn: all is well"}))
+    assert "good [2J rsn: all is well" in describe(str(path)).splitlines()[-1]

@@ -1,0 +1,292 @@
+"""Weights files: there and back, and what is refused."""
+
+import pickle
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from rsn import create_model, load_weights
+from rsn.errors import UnknownNameError, WeightsError
+from rsn.skeletons import MPII_16
+from rsn.weights.checkpoints import read_metadata
+from rsn.weights.loading import load_metadata, load_model, save_weights
+from rsn.weights.metadata import ModelMetadata
+
+
+def same(a: torch.nn.Module, b: torch.nn.Module, tolerance: float = 0.0) -> bool:
+    states = zip(a.state_dict().items(), b.state_dict().values(), strict=True)
+    return all(
+        torch.allclose(x, y, atol=tolerance, rtol=tolerance)
+        for (key, x), y in states
+        if "num_batches" not in key
+    )
+
+
+def test_weights_and_metadata_come_back(tmp_path: Path) -> None:
+    model = create_model("rsn18", num_keypoints=16)
+    metadata = ModelMetadata(
+        "rsn18", skeleton=MPII_16, input_size=(256, 256), bbox_padding=(1.25, 1.25), blur=9, steps=7
+    )
+    save_weights(tmp_path / "w.safetensors", model, metadata)
+    loaded, its_metadata = load_model(tmp_path / "w.safetensors")
+    assert its_metadata == metadata
+    assert same(model, loaded)
+    assert not loaded.training
+
+
+def test_half_precision_is_read_back_as_float32(tmp_path: Path) -> None:
+    model = create_model("rsn18")
+    save_weights(tmp_path / "half.safetensors", model, ModelMetadata("rsn18"), half=True)
+    loaded, _ = load_model(tmp_path / "half.safetensors")
+    assert {value.dtype for value in loaded.state_dict().values()} == {torch.float32, torch.int64}
+    assert same(model, loaded, tolerance=1e-3)
+    assert (tmp_path / "half.safetensors").stat().st_size < 25e6
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda s: s, lambda s: {"state_dict": s, "meta": {}}, lambda s: {"model": s}]
+)
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_wrappers_and_prefixes_are_taken_off(tmp_path: Path, wrap, prefix: str) -> None:
+    model, other = create_model("rsn18"), create_model("rsn18")
+    torch.save(wrap({prefix + key: value for key, value in model.state_dict().items()}), tmp_path / "w.pth")
+    load_weights(other, tmp_path / "w.pth")
+    assert same(model, other)
+
+
+def test_biases_are_folded_and_bgr_becomes_rgb() -> None:
+    model, reference = create_model("rsn18").eval(), create_model("rsn18").eval()
+    state = {
+        key.replace("stem.reduce", "top.conv").replace(".norm.", ".bn."): value
+        for key, value in reference.state_dict().items()
+    }
+    state["top.conv.conv.bias"] = torch.randn(64)
+    load_weights(model, state)
+    x = torch.randn(2, 3, 64, 64)
+    stem = reference.stem.reduce
+    with_bias = stem.norm(stem.conv(x.flip(1)) + state["top.conv.conv.bias"].view(1, -1, 1, 1)).relu()
+    torch.testing.assert_close(model.stem.reduce(x), with_bias, atol=1e-4, rtol=1e-4)
+
+
+def test_what_does_not_fit_is_counted_and_the_first_ten_are_named() -> None:
+    says = r"^the weights: \d+ tensors do not fit this network, they are of rsn50 with 17 keypoints: stages\.0\.skips\.0"
+    with pytest.raises(WeightsError, match=says) as refused:
+        load_weights(create_model("2xrsn50"), create_model("rsn50").state_dict())
+    assert str(refused.value).count(" is missing") == 10
+    assert str(refused.value).endswith("; ...")
+
+
+def test_another_keypoint_count_is_named() -> None:
+    says = r"they are of rsn18 with 16 keypoints: .*heads.*16.*the network's is .17"
+    with pytest.raises(WeightsError, match=says):
+        load_weights(create_model("rsn18"), create_model("rsn18", num_keypoints=16).state_dict())
+
+
+def test_numbers_that_are_not_finite_are_refused() -> None:
+    state = create_model("rsn18").state_dict()
+    state["stem.reduce.norm.running_var"][3] = float("nan")
+    with pytest.raises(
+        WeightsError, match=r"1 tensors hold numbers.* diverged: stem\.reduce\.norm\.running_var$"
+    ):
+        load_weights(create_model("rsn18"), state)
+
+
+def test_a_refused_file_leaves_the_network_as_it_was() -> None:
+    model = create_model("rsn18")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(WeightsError):
+        load_weights(
+            model, {**before, "odd": torch.zeros(1), "stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7)}
+        )
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+class OtherNetwork(torch.nn.Module):
+    """Of other code, with names of tensors that are rewritten in checkpoints of known repositories."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prm = torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(3, 4, 1), "bn1": torch.nn.BatchNorm2d(4)})
+
+
+def test_any_module_is_filled_with_tensors_of_its_own_names(tmp_path: Path) -> None:
+    model, other = OtherNetwork(), OtherNetwork()
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "w.pth")
+    load_weights(other, tmp_path / "w.pth")
+    assert same(model, other)
+    with pytest.raises(
+        WeightsError, match=r"1 tensors do not fit this network: prm\.conv1\.weight is \(4, 3"
+    ):
+        load_weights(other, {**model.state_dict(), "prm.conv1.weight": torch.zeros(4, 3, 3, 3)})
+
+
+class Payload:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize(
+    ("dump", "says"),
+    [
+        (torch.save, "asks for pathlib"),
+        (
+            lambda value, path: torch.save(value, path, _use_new_zipfile_serialization=False),
+            "asks for pathlib",
+        ),
+        (lambda value, path: path.write_bytes(pickle.dumps(value)), "holds no weights that can be read"),
+        (lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2)), "asks for pathlib"),
+    ],
+)
+def test_code_in_a_pickle_does_not_run(tmp_path: Path, dump, says: str) -> None:
+    dump({"model": Payload(tmp_path / "ran")}, tmp_path / "hostile.pth")
+    with pytest.raises(WeightsError, match=rf"hostile\.pth: .*{says}"):
+        load_weights(create_model("rsn18"), tmp_path / "hostile.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def history_buffer(monkeypatch: pytest.MonkeyPatch) -> type:
+    """MMBackend's class of that name, as far as a checkpoint shows it."""
+
+    class HistoryBuffer:
+        def mean(self) -> None: ...
+
+        def __init__(self) -> None:
+            self._log_history = np.array([0.5])
+            self.statistics_methods = {"mean": HistoryBuffer.mean}
+
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = "mmengine.logging.history_buffer", "HistoryBuffer"
+    HistoryBuffer.mean.__module__, HistoryBuffer.mean.__qualname__ = (
+        HistoryBuffer.__module__,
+        "HistoryBuffer.mean",
+    )
+    for name in ("mmengine", "mmengine.logging", HistoryBuffer.__module__):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules[HistoryBuffer.__module__].HistoryBuffer = HistoryBuffer
+    return HistoryBuffer
+
+
+def test_the_log_of_a_training_run_of_mmpose_is_passed_over(
+    tmp_path: Path, history_buffer: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, other = create_model("rsn18"), create_model("rsn18")
+    log = {"log_scalars": {"train/loss": history_buffer()}, "runtime_info": {"best": np.float64(0.7)}}
+    torch.save({"state_dict": model.state_dict(), "message_hub": log}, tmp_path / "epoch_210.pth")
+    monkeypatch.delitem(sys.modules, history_buffer.__module__)
+    load_weights(other, tmp_path / "epoch_210.pth")
+    assert same(model, other)
+
+
+NO_WEIGHTS = {
+    "is empty": b"",
+    "is a web page": b"\n<!DOCTYPE html><html>not found</html>",
+    "damaged, cut short, or something else": b"\x00" * 100,
+}
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+@pytest.mark.parametrize("says", NO_WEIGHTS)
+def test_files_that_are_no_weights_are_refused(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / name).write_bytes(NO_WEIGHTS[says])
+    with pytest.raises(WeightsError, match=rf"w\..*{says}"):
+        load_weights(create_model("rsn18"), tmp_path / name)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path, zipped: bool, share: float) -> None:
+    state = {"stem.reduce.conv.weight": torch.randn(64, 3, 7, 7)}
+    torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    data = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(WeightsError, match=r"w\.pth: holds no weights that can be read: .*download it again"):
+        load_model(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("missing", [100, 34_000_000])
+def test_a_truncated_file_of_ours_is_refused(tmp_path: Path, missing: int) -> None:
+    save_weights(tmp_path / "w.safetensors", create_model("rsn18"), ModelMetadata("rsn18"))
+    data = (tmp_path / "w.safetensors").read_bytes()
+    (tmp_path / "w.safetensors").write_bytes(data[:-missing])
+    for read in (load_model, load_metadata):
+        with pytest.raises(WeightsError, match=r"w\.safetensors: holds no weights that can be read"):
+            read(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({0: torch.zeros(1)}, "no tensors by name"),
+        ([torch.zeros(1)], "not a dictionary of tensors"),
+        (torch.nn.Linear(1, 1), "asks for torch.nn"),
+    ],
+)
+def test_checkpoints_of_something_else_are_refused(tmp_path: Path, value: object, says: str) -> None:
+    torch.save(value, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=rf"w\.pth: .*{says}"):
+        load_model(tmp_path / "w.pth")
+
+
+def test_a_program_is_refused(tmp_path: Path) -> None:
+    torch.jit.trace(torch.nn.Linear(1, 1), torch.zeros(1, 1)).save(tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"w\.pth: is a program"):
+        load_model(tmp_path / "w.pth")
+
+
+def test_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
+    model = create_model("rsn18")
+    save_weights(tmp_path / "w.safetensors", model, ModelMetadata("rsn18", input_size=(96, 64)))
+    shutil.move(tmp_path / "w.safetensors", tmp_path / "ours.pth")
+    torch.save(model.state_dict(), tmp_path / "theirs.safetensors")
+    ours, metadata = load_model(tmp_path / "ours.pth")
+    theirs = create_model("rsn18")
+    load_weights(theirs, tmp_path / "theirs.safetensors")
+    assert metadata.input_size == (96, 64)
+    assert same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"input_size": (250, 190)}, "250x190.*multiples of 32"),
+        ({"input_size": (64.0, 64.0)}, "multiples of 32"),
+        ({"decoder": "dark"}, "no decoder named 'dark'; known: rsn, mmpose"),
+        ({"refine": "first"}, "no refine named 'first'"),
+        ({"blur": 4}, "a blur of 4"),
+        ({"std": (1.0, 1.0, 0.0)}, "std above 0"),
+        ({"mean": (0.5, 0.5)}, "three numbers"),
+        ({"bbox_padding": (1.25, float("nan"))}, "cannot be extended"),
+    ],
+)
+def test_metadata_that_cannot_be_are_refused(setting: dict, says: str) -> None:
+    with pytest.raises(WeightsError, match=says):
+        ModelMetadata("rsn18", **setting)
+
+
+def test_a_file_without_a_metadata_cannot_be_a_model(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="no model metadata"):
+        read_metadata(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("rsn18.startr", UnknownNameError, "rsn18.starter"),
+        ("rsn18", WeightsError, "names a network without weights"),
+        ("missing.pth", WeightsError, "no such weights file"),
+    ],
+)
+def test_names_that_mean_nothing(name: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        load_model(name)

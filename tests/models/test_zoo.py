@@ -1,0 +1,147 @@
+"""Published weights: found by name, fetched once, checked every time."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+import torch
+
+from file_server import serving
+from rsn import create_model
+from rsn.cli.models import Pull
+from rsn.errors import DownloadError, RsnError, WeightsError
+from rsn.models.catalog import MODELS
+from rsn.weights.model_table import all_networks, describe
+from rsn.weights.pretrained import PRETRAINED, PretrainedWeights, cache_folder, fetch
+
+
+@pytest.fixture
+def checkpoint() -> bytes:
+    """A checkpoint as MMPose has them."""
+    torch.manual_seed(0)
+    state = {
+        key.replace("stem.reduce.norm", "backbone.top.top.0.bn").replace(
+            "stem.reduce", "backbone.top.top.0"
+        ): value
+        for key, value in create_model("rsn18").state_dict().items()
+    }
+    file = io.BytesIO()
+    torch.save({"state_dict": state, "meta": {}}, file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def entry(checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PretrainedWeights:
+    monkeypatch.setenv(pretrained.CACHE, str(tmp_path / "cache"))
+    sha256 = hashlib.sha256(checkpoint).hexdigest()
+    return PretrainedWeights("rsn18", f"good/rsn18-{sha256[:8]}.pth", sha256[:8], {"AP": 0.5, "AR": 0.6})
+
+
+def test_weights_by_name_are_fetched_converted_and_carry_a_metadata(
+    entry: PretrainedWeights, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
+    with serving(checkpoint) as server:
+        monkeypatch.setenv(pretrained.MIRROR, server.address)
+        model, metadata = loading.load_model("rsn18.test")
+    assert (metadata.model, metadata.decoder, metadata.extension) == ("rsn18", "mmpose", (1.25, 1.25))
+    assert metadata.metrics == entry.metrics
+    assert not model.training
+    loading.load_model("rsn18.test")  # without a server
+
+
+def test_pulling_says_where_the_file_is(
+    entry: PretrainedWeights,
+    checkpoint: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
+    assert "rsn18.test [remote]" in all_networks()
+    assert "not fetched yet" in describe("rsn18.test")
+    with serving(checkpoint) as server:
+        monkeypatch.setenv(pretrained.MIRROR, server.address)
+        assert Pull(("rsn18.test",)).run() == 0
+    assert f"rsn18.test is {entry.cached}" in capsys.readouterr().err
+    assert "rsn18.test [here]" in all_networks()
+    assert "decoder mmpose" in describe("rsn18.test")
+
+
+def test_a_file_that_was_put_there_by_hand_is_taken(entry: PretrainedWeights, checkpoint: bytes) -> None:
+    entry.cached.parent.mkdir(parents=True)
+    entry.cached.write_bytes(checkpoint)
+    assert fetch(entry) == entry.cached
+
+
+def test_a_file_that_changed_is_refused(entry: PretrainedWeights, checkpoint: bytes) -> None:
+    entry.cached.parent.mkdir(parents=True)
+    entry.cached.write_bytes(checkpoint)
+    fetch(entry)
+    entry.cached.write_bytes(checkpoint + b"x")
+    with pytest.raises(WeightsError, match=r"has changed.*delete it"):
+        fetch(entry)
+
+
+@pytest.mark.parametrize("cache", ["file", "file/cache", "/proc/none", "n" * 300])
+def test_a_cache_that_cannot_be_is_one_sentence(
+    entry: PretrainedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(pretrained.CACHE, str(tmp_path / cache))
+    monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
+    assert "rsn18.test [remote]" in all_networks()
+    with pytest.raises(DownloadError, match=r"cannot make the folder .*\(RSN_CACHE names another cache\)$"):
+        fetch(entry)
+
+
+def test_a_home_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(pretrained.CACHE, "~nobody-of-that-name/rsn")
+    with pytest.raises(RsnError, match=r"RSN_CACHE is ~nobody.*no such home; give a full path"):
+        cache_folder()
+
+
+def test_a_folder_in_the_place_of_a_file(
+    entry: PretrainedWeights, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry.cached.mkdir(parents=True)
+    with serving(checkpoint) as server:
+        monkeypatch.setenv(pretrained.MIRROR, server.address)
+        with pytest.raises(DownloadError, match=r"^cannot write .*: Is a directory"):
+            fetch(entry)
+
+
+def test_no_network_says_where_the_file_may_be_put(
+    entry: PretrainedWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(pretrained.MIRROR, "http://127.0.0.1:9")
+    with pytest.raises(DownloadError, match=f"cannot fetch.*put the file into {entry.cached.parent}"):
+        fetch(entry)
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(pretrained.CACHE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "rsn"
+    monkeypatch.setenv(pretrained.CACHE, str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
+    monkeypatch.setenv(pretrained.CACHE, "~/weights")
+    assert cache_folder() == Path.home() / "weights"
+
+
+def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(pretrained.CACHE, "")
+    monkeypatch.setenv(pretrained.MIRROR, "")
+    assert cache_folder() == tmp_path / "rsn"
+    assert PRETRAINED["rsn18.openmmlab"].url.startswith("https://download.openmmlab.com/")
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_entries_are_named_for_their_network_and_file(name: str) -> None:
+    listed = PRETRAINED[name]
+    assert name == f"{listed.model}.openmmlab"
+    assert listed.model in MODELS
+    assert listed.sha256_prefix in listed.path
+    assert len(bytes.fromhex(listed.sha256_prefix)) == 4
+    assert 0.7 < listed.metrics["AP"] < listed.metrics["AR"] < 0.9

@@ -1,0 +1,51 @@
+"""Optimizers, schedules and batch sizes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rsn.models.catalog import create_model
+from rsn.training.optimization import build_optimizer, learning_rate_factor
+from rsn.training.recipe import DatasetConfig, OptimizationSettings, Recipe
+
+
+def test_the_learning_rate_is_the_references() -> None:
+    schedule = OptimizationSettings()
+    assert schedule.learning_rate * learning_rate_factor(0, schedule) == pytest.approx(4.015e-4)
+    assert learning_rate_factor(2_399, schedule) == 1.0
+    assert learning_rate_factor(2_400 + 46_799, schedule) == pytest.approx(0.5)
+    assert learning_rate_factor(95_999, schedule) == 0.0
+
+
+def test_a_cosine_ends_where_the_line_does_and_crosses_it_in_the_middle() -> None:
+    line = OptimizationSettings()
+    cosine = replace(line, schedule="cosine")
+    for step in (0, 2_399, 2_400 + 46_799, 95_999):
+        assert learning_rate_factor(step, cosine) == pytest.approx(learning_rate_factor(step, line))
+    assert learning_rate_factor(20_000, cosine) > learning_rate_factor(20_000, line)
+    assert learning_rate_factor(80_000, cosine) < learning_rate_factor(80_000, line)
+
+
+def test_decay_can_spare_batch_norms() -> None:
+    network = create_model("rsn18")
+    everything = build_optimizer(network, OptimizationSettings())
+    assert [len(group["params"]) for group in everything.param_groups] == [len(list(network.parameters()))]
+    spared = build_optimizer(network, OptimizationSettings(optimizer="adamw", decay_on="convolutions"))
+    decayed, plain = spared.param_groups
+    assert {parameter.ndim for parameter in decayed["params"]} == {4}
+    assert {parameter.ndim for parameter in plain["params"]} == {1}
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (1e-5, 0.0)
+
+
+def test_another_batch_size_keeps_the_number_of_crops() -> None:
+    source = DatasetConfig(Path("a.json"), Path("a"))
+    recipe = Recipe(train=(source,), validation=source, output=Path("run"))
+    small = recipe.with_batch_size(32)
+    assert small.optimization.learning_rate == pytest.approx(4e-3 / 8)  # the reference's on one GPU
+    assert small.optimization.steps == 96_000 * 8
+    assert small.val_interval == 2_400 * 8
+    assert small.optimization.warmup_steps == 2_400
+    odd = recipe.with_batch_size(100)
+    assert odd.optimization.steps % odd.val_interval == 0
+    assert odd.optimization.steps * 100 == pytest.approx(96_000 * 256, rel=1e-3)
