@@ -106,6 +106,6 @@ def write_release(folder: Path) -> Path:
     random = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for image in content["annolist"][0, 0]["image"].ravel():
-        image = random.integers(0, 255, (*IMAGE_SIZE, 3)).astype(np.uint8)
-        cv2.imwrite(str(folder / "images" / image["name"][0, 0]), image)
+        pixels = random.integers(0, 255, (*IMAGE_SIZE, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / "images" / image["name"][0, 0]), pixels)
     return mat

@@ -88,7 +88,7 @@ def test_a_crop_of_a_shrunk_image_shows_the_same(times: Downscale) -> None:
 
 
 @pytest.mark.parametrize(
-    ("height", "shrink"), [(300, 1), (1020, 1), (1030, 2), (2040, 2), (2050, 4), (4100, 8), (90000, 8)]
+    ("height", "downscale"), [(300, 1), (1020, 1), (1030, 2), (2040, 2), (2050, 4), (4100, 8), (90000, 8)]
 )
 def test_an_image_shrinks_until_two_pixels_are_left_for_one(height: int, downscale: int) -> None:
     region = Region((0.0, 0.0), (0.75 * height, height))

@@ -34,7 +34,7 @@ def test_a_skeleton_file(tmp_path: Path) -> None:
 
 
 def test_names_alone_are_enough(tmp_path: Path) -> None:
-    skeleton = read_skeleton(write(tmp_path, "name: small\njoints: [Nose, L_Knee, R_Knee]"))
+    skeleton = read_skeleton(write(tmp_path, "name: small\nkeypoints: [Nose, L_Knee, R_Knee]"))
     assert (skeleton.flip, skeleton.upper_body, skeleton.sigmas) == ((0, 2, 1), {0}, None)
 
 
@@ -53,7 +53,7 @@ def test_names_alone_are_enough(tmp_path: Path) -> None:
         ("[[head, hand_a], ", "[[head], ", "limbs.0"),
         (CLIMBER, "- head", "a skeleton file is a YAML mapping"),
         (CLIMBER, "[", "not valid YAML"),
-        (CLIMBER, "name: a\njoints: [left_foot, LFoot]", r"keypoint names repeat \(left_foot, LFoot\)"),
+        (CLIMBER, "name: a\nkeypoints: [left_foot, LFoot]", r"keypoint names repeat \(left_foot, LFoot\)"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_sentence(tmp_path: Path, right: str, wrong: str, says: str) -> None:
@@ -138,7 +138,7 @@ def test_a_category_that_cannot_be(wrong: dict[str, Any], says: str) -> None:
 
 def test_a_keypoint_that_is_named_twice_is_a_sentence_with_sigmas_too(tmp_path: Path) -> None:
     (tmp_path / "cat.yaml").write_text(
-        "name: cat\njoints: [nose, tail, nose]\nsigmas: {nose: 0.1, tail: 0.1}\n"
+        "name: cat\nkeypoints: [nose, tail, nose]\nsigmas: {nose: 0.1, tail: 0.1}\n"
     )
     with pytest.raises(AnnotationError, match="keypoint names repeat"):
         read_skeleton(tmp_path / "cat.yaml")

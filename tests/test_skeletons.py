@@ -11,7 +11,7 @@ from rsn.skeletons import (
     MPII_16,
     NOT_ANNOTATED,
     Skeleton,
-    convert,
+    remap_keypoints,
     skeleton_from_names,
     with_sigmas,
 )
@@ -43,7 +43,7 @@ def test_limbs_connect_every_keypoint(skeleton: Skeleton) -> None:
 def test_convert_matches_by_name_and_marks_what_the_source_lacks() -> None:
     keypoints = np.arange(28, dtype=np.float32).reshape(1, 14, 2)
     visibility = np.full((1, 14), 2)
-    points, visible = convert(keypoints, visibility, LSP_14, COCO_17)
+    points, visible = remap_keypoints(keypoints, visibility, LSP_14, COCO_17)
     left_wrist = COCO_17.keypoint_names.index("left_wrist")
     assert points[0, left_wrist].tolist() == keypoints[0, LSP_14.keypoint_names.index("left_wrist")].tolist()
     assert visible[0, COCO_17.keypoint_names.index("nose")] == NOT_ANNOTATED

@@ -232,7 +232,7 @@ def test_files_that_are_no_annotations(tmp_path: Path, content: str | None) -> N
 
 def test_a_missing_image_folder_is_named(people_json: Path) -> None:
     with pytest.raises(AnnotationError, match="no such folder"):
-        read_coco(people_json, people_json.parent / "images")
+        read_coco(people_json, people_json.parent / "nowhere")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_crops_are_spread_as_those_from_files(people: PoseDataset, from_files: T
 
 @pytest.mark.parametrize(
     "other",
-    [{}, {"color": 0.1}, {"flip_probability": 0.0}, {"rotation_probability": 0.0}],
+    [{}, {"color_jitter": 0.1}, {"flip_probability": 0.0}, {"rotation_probability": 0.0}],
     ids=str,
 )
 def test_what_draws_otherwise_would_be_seen(people: PoseDataset, from_files: Tensor, other: dict) -> None:

@@ -16,7 +16,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 COCO = Path(__file__).parents[2] / "recipes" / "coco"
 ROWS = [path for path in RECIPES if path.parent.name in ("coco", "mpii") and "modern" not in path.stem]
 MPII_AUGMENTATION = Augmentation(
-    bbox_padding=(1.25, 1.25), jitter=(0, 0), half_body_probability=0.5, half_body_min_joints=8,
+    bbox_padding=(1.25, 1.25), jitter=(0, 0), half_body_probability=0.5, half_body_min_keypoints=8,
     half_body_jitter=(0.6, 0.6), scale=(0.75, 1.25), max_rotation=60,
 )  # fmt: skip
 SMALL = """

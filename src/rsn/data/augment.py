@@ -26,7 +26,7 @@ class Augmentation:
     bbox_padding: tuple[float, float] = (1.05, 1.05)
     jitter: tuple[float, float] = (0.6, 0.8)  # times U(0, 1), independently, on top of the extension
     half_body_probability: float = 0.3
-    half_body_min_joints: int = 3  # only for people with more marked keypoints than this
+    half_body_min_keypoints: int = 3  # only for people with more marked keypoints than this
     half_body_jitter: tuple[float, float] = (0.6, 0.8)
     upper_body_probability: float = 0.6915  # the reference asks randn() < 0.5, which is not one half
     scale: tuple[float, float] = (0.6, 1.0)  # factor on the extent, after all else
@@ -103,7 +103,7 @@ def _half_body(
 ) -> Region | None:
     """The region of the upper or the lower half, or None for the whole skeleton."""
     marked = np.flatnonzero(person.visibility > 0)
-    if len(marked) <= settings.half_body_min_joints or random.random() >= settings.half_body_probability:
+    if len(marked) <= settings.half_body_min_keypoints or random.random() >= settings.half_body_probability:
         return None
     upper = [keypoint for keypoint in marked if keypoint in skeleton.upper_body]
     lower = [keypoint for keypoint in marked if keypoint not in skeleton.upper_body]
