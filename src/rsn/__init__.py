@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rsn import evaluation, heatmaps, training
+    from rsn import codecs, evaluation, training
     from rsn.errors import RsnError
     from rsn.inference.estimator import PoseEstimator
     from rsn.models.catalog import create_model, list_models
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("evaluation", "heatmaps", "training")
+_MODULES = ("codecs", "evaluation", "training")
 _HOMES = {
     "COCO_17": "rsn.skeletons",
     "LSP_14": "rsn.skeletons",
@@ -40,9 +40,9 @@ __all__ = [
     "RsnError",
     "Skeleton",
     "__version__",
+    "codecs",
     "create_model",
     "evaluation",
-    "heatmaps",
     "list_models",
     "load_weights",
     "training",

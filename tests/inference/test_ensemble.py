@@ -15,6 +15,7 @@ from rsn.geometry import Crop
 from rsn.inference.ensemble import resample_heatmaps
 from rsn.inference.estimator import ImageWithBoxes
 from rsn.models.inference_graph import InferenceGraph
+from rsn.weights import loading
 from rsn.weights.loading import save_weights
 from rsn.weights.metadata import ModelMetadata
 
@@ -74,7 +75,7 @@ def test_one_at_a_time_gives_the_same_answers_and_holds_one(
         alive.append(sum(type(thing) is InferenceGraph for thing in gc.get_objects()))
         return build(*args, **options)
 
-    monkeypatch.setattr(weights, "create_model", counted)
+    monkeypatch.setattr(loading, "create_model", counted)
     apart = keypoints(estimate(models, low_memory=True, batch_size=2), image)
     np.testing.assert_allclose(apart, process_group, atol=1e-5)
     assert set(alive) == {0}  # when the next is read

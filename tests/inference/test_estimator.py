@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rsn import PoseEstimator, heatmaps
+from rsn import PoseEstimator, codecs
 from rsn.errors import AnnotationError, DeviceError, UnknownNameError
 from rsn.geometry import Crop
 from rsn.inference.ensemble import run_with_flip
@@ -55,7 +55,7 @@ def test_the_road_is_crop_network_decode_and_back(
     pixels = torch.from_numpy(crop.cut(image)).permute(2, 0, 1)[None]
     with torch.inference_mode():
         maps = load_model(random_weights)[0](estimator.metadata.normalize(pixels))
-    points, scores = heatmaps.decode(maps)
+    points, scores = codecs.decode(maps)
     person = estimator(image, BOXES[:1], [0.5])[0]
     np.testing.assert_allclose(person.keypoints, crop.to_image(points[0].numpy()), atol=1e-3)
     assert person.raw_score == pytest.approx(0.5 * scores.mean().item(), abs=1e-4)
