@@ -105,7 +105,7 @@ def write_release(folder: Path) -> Path:
     scipy.io.savemat(mat, {"RELEASE": content}, do_compression=True)
     random = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    for image in content["annolist"][0, 0]["image"].ravel():
+    for entry in content["annolist"][0, 0]["image"].ravel():
         pixels = random.integers(0, 255, (*IMAGE_SIZE, 3)).astype(np.uint8)
-        cv2.imwrite(str(folder / "images" / image["name"][0, 0]), pixels)
+        cv2.imwrite(str(folder / "images" / entry["name"][0, 0]), pixels)
     return mat

@@ -21,11 +21,11 @@ from rsn.serving.run import open_port, server_of
 class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
-    skeleton: bytes
+    body: bytes
 
     @property
     def json(self) -> Any:
-        return json.loads(self.skeleton)
+        return json.loads(self.body)
 
 
 class Client(NamedTuple):
@@ -38,11 +38,11 @@ class Client(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     def ask(
-        self, method: str, path: str, skeleton: bytes | None = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, skeleton, dict(headers or {}))
+            connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
             lower = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, lower, answer.read())

@@ -114,7 +114,7 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_image(
     worker = Worker(settings, str(tmp_path / "out"), "run", *HERE)
     done = worker.do(0, Part("images", ("http://127.0.0.1:9/a.png",)))
     assert "cannot read http://127.0.0.1:9/a.png" in done.failed
-    assert not done.hopeless
+    assert not done.fatal
     assert Output(str(tmp_path / "out")).done() == set()
     assert unreadable_in(tmp_path / "out") == []
 
@@ -136,7 +136,7 @@ def test_weights_that_cannot_be_had_are_hopeless(settings: Settings, tmp_path: P
     done = Worker(replace(settings, model="/gone.safetensors"), str(tmp_path / "out"), "run", *HERE).do(
         0, Part("images", ("/a.png",))
     )
-    assert done.hopeless
+    assert done.fatal
     assert "no such weights file" in done.failed
 
 

@@ -16,13 +16,14 @@ import pytest
 
 from command import WHOLE, rsn
 from drawn_detectors import BOXES, yolox
+from drawn_detectors import image as two_people
 from pose_service import Client
 from rsn.cli.serve import Serve
 from rsn.errors import RsnError
 from rsn.serving.limits import Limits
 
 
-def test_it_serves_until_it_is_stopped(random_weights: Path, image_file: Path, tmp_path: Path) -> None:
+def test_it_serves_until_it_is_stopped(random_weights: Path, image: Path, tmp_path: Path) -> None:
     """The uploads leave no file behind, the working and temporary folders stay empty."""
     code = "from rsn.cli import main; main()"
     places = os.environ | {"TMPDIR": str(tmp_path)}
@@ -41,7 +42,7 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, image_file: Path, t
             line,
         )
         assert found, line
-        request = Request(f"{found[1]}/api/people", image_file.read_bytes(), {"Content-Type": "image/png"})
+        request = Request(f"{found[1]}/api/people", image.read_bytes(), {"Content-Type": "image/png"})
         with urlopen(request, timeout=60) as answer:
             assert len(json.load(answer)["people"]) == 1
         with urlopen(found[1], timeout=60) as answer:
@@ -67,7 +68,7 @@ def test_a_detector_finds_the_people(random_weights: Path, tmp_path: Path) -> No
             assert port
             client = Client(int(port[1]))
             assert client.get("/api/models").json["models"][0]["has_detector"] is True
-            found = client.people(png_of(image(2))).json["people"]
+            found = client.people(png_of(two_people(2))).json["people"]
             np.testing.assert_allclose(sorted(person["bbox"] for person in found), 2 * BOXES, atol=0.01)
             assert client.people(png_of(np.zeros((50, 60, 3), np.uint8))).json["people"] == []
         finally:

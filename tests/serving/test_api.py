@@ -22,17 +22,15 @@ def estimator(random_weights: Path) -> PoseEstimator:
     return estimator_of(random_weights)
 
 
-def test_people_are_those_of_the_estimator(
-    service: Client, image_file: Path, estimator: PoseEstimator
-) -> None:
+def test_people_are_those_of_the_estimator(service: Client, image: Path, estimator: PoseEstimator) -> None:
     boxes = [[5, 5, 40, 60], [20, 10, 45, 70, 0.5]]
-    answer = service.people(image_file.read_bytes(), boxes)
+    answer = service.people(image.read_bytes(), boxes)
     assert answer.status == 200, answer.body
     found = answer.json
     assert (found["model"], found["width"], found["height"]) == ("random", 70, 90)
     assert tuple(found["keypoints"]) == COCO_17.keypoint_names
     assert [tuple(limb) for limb in found["limbs"]] == list(COCO_17.limbs)
-    expected = estimator(read_image(image_file), [box[:4] for box in boxes], [1, 0.5])
+    expected = estimator(read_image(image), [box[:4] for box in boxes], [1, 0.5])
     assert len(found["people"]) == len(expected) == 2
     for person, own in zip(found["people"], expected, strict=True):
         assert person["bbox"] == own.box.tolist()
@@ -50,23 +48,23 @@ def test_a_service_for_its_own_machine_answers_to_no_other_name(estimator: PoseE
         assert client.ask("GET", "/health", headers={"Host": "elsewhere.example"}).status == 400
 
 
-def test_without_boxes_the_image_is_one_person(service: Client, image_file: Path) -> None:
-    (person,) = service.people(image_file.read_bytes()).json["people"]
+def test_without_boxes_the_image_is_one_person(service: Client, image: Path) -> None:
+    (person,) = service.people(image.read_bytes()).json["people"]
     assert person["bbox"] == [0, 0, 70, 90]
-    assert service.people(image_file.read_bytes(), []).json["people"] == []
+    assert service.people(image.read_bytes(), []).json["people"] == []
 
 
-def test_a_detector_finds_the_people(random_weights: Path, image_file: Path) -> None:
+def test_a_detector_finds_the_people(random_weights: Path, image: Path) -> None:
     def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         height, width = image.shape[:2]
         return np.array([[1.0, 2.0, width - 10, height - 20]]), np.array([0.25])
 
     with serving({"random": estimator_of(random_weights, detector=detector)}) as client:
         assert client.get("/api/models").json["models"][0]["has_detector"] is True
-        (person,) = client.people(image_file.read_bytes()).json["people"]
+        (person,) = client.people(image.read_bytes()).json["people"]
         assert person["bbox"] == [1, 2, 60, 70]
         assert person["score"] == pytest.approx(0.25 * np.mean(person["keypoints"][2::3]), abs=1e-3)
-        assert client.people(image_file.read_bytes(), [[0, 0, 50, 50]]).json["people"][0]["bbox"] == [
+        assert client.people(image.read_bytes(), [[0, 0, 50, 50]]).json["people"][0]["bbox"] == [
             0,
             0,
             50,
@@ -74,7 +72,7 @@ def test_a_detector_finds_the_people(random_weights: Path, image_file: Path) -> 
         ]
 
 
-def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, image_file: Path) -> None:
+def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, image: Path) -> None:
     """The better one; boxes of the request all stay. No more people than a request may have."""
     twice = np.array([[1.0, 2.0, 60, 70], [1.0, 2.0, 60, 70], [30.0, 40, 30, 40]])
 
@@ -83,35 +81,31 @@ def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, image_f
 
     models = {"random": estimator_of(random_weights, detector=detector)}
     with serving(models) as client:
-        boxes = [person["bbox"] for person in client.people(image_file.read_bytes()).json["people"]]
+        boxes = [person["bbox"] for person in client.people(image.read_bytes()).json["people"]]
         assert sorted(boxes) == sorted([twice[0].tolist(), twice[2].tolist()])
-        assert len(client.people(image_file.read_bytes(), twice.tolist()).json["people"]) == 3
+        assert len(client.people(image.read_bytes(), twice.tolist()).json["people"]) == 3
     with serving(models, Limits(people=1)) as client:
-        (person,) = client.people(image_file.read_bytes()).json["people"]
+        (person,) = client.people(image.read_bytes()).json["people"]
         assert person["bbox"] == twice[0].tolist()
 
 
-def test_a_model_by_name(service: Client, image_file: Path) -> None:
+def test_a_model_by_name(service: Client, image: Path) -> None:
     listed = service.get("/api/models").json
     assert [model["name"] for model in listed["models"]] == ["random", "flipped"]
     assert listed["limits"]["bytes"] == 25_000_000
-    answers = {
-        name: service.people(image_file.read_bytes(), model=name).json for name in ("random", "flipped")
-    }
+    answers = {name: service.people(image.read_bytes(), model=name).json for name in ("random", "flipped")}
     assert answers["flipped"]["model"] == "flipped"
     assert answers["random"]["people"] != answers["flipped"]["people"]
-    missing = service.people(image_file.read_bytes(), model="randm")
+    missing = service.people(image.read_bytes(), model="randm")
     assert (missing.status, missing.json["detail"]) == (
         404,
         "there is no loaded model named 'randm'; did you mean random?",
     )
 
 
-def test_heatmaps_lie_where_their_keypoints_are(
-    service: Client, image_file: Path, random_weights: Path
-) -> None:
+def test_heatmaps_lie_where_their_keypoints_are(service: Client, image: Path, random_weights: Path) -> None:
     box = [20.0, 10.0, 45.0, 70.0]
-    answer = service.post("/api/heatmaps", image_file.read_bytes(), boxes=json.dumps([box])).json
+    answer = service.post("/api/heatmaps", image.read_bytes(), boxes=json.dumps([box])).json
     maps = np.array(answer["maps"])
     assert maps.shape == (17, 16, 16)
     assert maps.min() >= 0
@@ -123,14 +117,14 @@ def test_heatmaps_lie_where_their_keypoints_are(
             crop.to_image([4 * column + 2, 4 * row + 2]),
             atol=0.01,
         )
-    whole = service.post("/api/heatmaps", image_file.read_bytes()).json
+    whole = service.post("/api/heatmaps", image.read_bytes()).json
     assert whole["bbox"] == [0, 0, 70, 90]
 
 
-def test_a_image_that_lies_on_its_side(service: Client, image_file: Path) -> None:
+def test_a_image_that_lies_on_its_side(service: Client, image: Path) -> None:
     """Boxes and keypoints are of the image as people see it."""
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    data = cv2.imencode(".jpg", cv2.imread(str(image_file)))[1].tobytes()
+    data = cv2.imencode(".jpg", cv2.imread(str(image)))[1].tobytes()
     turned = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
     answer = service.people(turned).json
     assert (answer["width"], answer["height"]) == (90, 70)
@@ -144,11 +138,11 @@ def test_the_document_tells_what_there_is(service: Client) -> None:
         "/api/people", "/api/heatmaps", "/api/models", "/health", "/metrics",
     }  # fmt: skip
     post = document["paths"]["/api/people"]["post"]
-    assert post["requestSkeleton"]["content"]["image/*"]["schema"]["format"] == "binary"
+    assert post["requestBody"]["content"]["image/*"]["schema"]["format"] == "binary"
     assert {"200", "404", "408", "413", "415", "422", "429", "503"} <= set(post["responses"])
 
 
-def test_metrics_count(service: Client, image_file: Path) -> None:
+def test_metrics_count(service: Client, image: Path) -> None:
     def count(name: str) -> float:
         lines = service.get("/metrics").body.decode().splitlines()
         return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)), 0.0)
@@ -156,7 +150,7 @@ def test_metrics_count(service: Client, image_file: Path) -> None:
     answered = 'rsn_requests_total{path="/api/people",status="200"}'
     refused = 'rsn_requests_total{path="/api/people",status="415"}'
     before = count(answered), count("rsn_batch_people_sum"), count(refused)
-    service.people(image_file.read_bytes(), [[5, 5, 40, 60]] * 3)
+    service.people(image.read_bytes(), [[5, 5, 40, 60]] * 3)
     service.people(b"nothing")
     assert (count(answered), count("rsn_batch_people_sum"), count(refused)) == (
         before[0] + 1,

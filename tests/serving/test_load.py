@@ -34,9 +34,9 @@ def batches_of(service: Client) -> tuple[float, float]:
     return numbers["rsn_batch_people_count"], numbers['rsn_batch_people_bucket{le="1.0"}']
 
 
-def test_answers_belong_to_their_requests(service: Client, image_file: Path) -> None:
+def test_answers_belong_to_their_requests(service: Client, image: Path) -> None:
     """The short form of it: requests of many threads, each with a box that no other has."""
-    pixels = image_file.read_bytes()
+    pixels = image.read_bytes()
     boxes = [[number / 10, 1.0, 40.0, 50.0 + number / 10] for number in range(200)]
     counted = batches_of(service)
     with ThreadPoolExecutor(32) as pool:

@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_nothing(random_weights: Path, tmp_path: Path) -> Non
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit fails like one to a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    clip = write_clip(tmp_path / "a.mp4", times=SECOND, image=noise)
+    clip = write_clip(tmp_path / "a.mp4", times=SECOND, pixels=noise)
     done = rsn_process(
         "predict",
         clip,

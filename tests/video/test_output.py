@@ -57,7 +57,7 @@ def test_a_turned_video_is_seen_upright(estimator: PoseEstimator, tmp_path: Path
         image[:30, :40] = (250, 30, 30)
         return image
 
-    clip = write_clip(tmp_path / "turned.mp4", times=SECOND[:3], image=corner)
+    clip = write_clip(tmp_path / "turned.mp4", times=SECOND[:3], pixels=corner)
     turn(clip)
     frame = follow(estimator, clip, tmp_path)[0].frame
     assert frame.image.shape == (160, 120, 3)
@@ -69,7 +69,7 @@ def test_a_turned_video_is_seen_upright(estimator: PoseEstimator, tmp_path: Path
 
 def test_colors_survive(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(
-        tmp_path / "a.mp4", times=SECOND[:2], image=lambda _: np.full((64, 64, 3), (200, 90, 40), np.uint8)
+        tmp_path / "a.mp4", times=SECOND[:2], pixels=lambda _: np.full((64, 64, 3), (200, 90, 40), np.uint8)
     )
     moments = follow(estimator, clip, tmp_path, boxes=lambda path, image: (np.zeros((0, 4)), np.zeros(0)))
     before, after = (

@@ -30,7 +30,7 @@ _Boxes = Annotated[
     ),
 ]
 _IMAGE: dict[str, Any] = {
-    "requestSkeleton": {
+    "requestBody": {
         "required": True,
         "description": "a JPEG, PNG, WebP, GIF or BMP file; of an animation the first frame is taken",
         "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
