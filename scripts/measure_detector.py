@@ -18,7 +18,7 @@ import torch
 from rsn.data.coco import read_json
 from rsn.detection import open_detector
 from rsn.detection.starter import StarterDetector
-from rsn.evaluation.detection import BoxScores, measure_detector
+from rsn.evaluation.detection import BoxMetrics, measure_detector
 from rsn.weights.loading import load_model
 from rsn.weights.metadata import DetectorSettings
 
@@ -79,7 +79,7 @@ def settings_row(detector: StarterDetector, document: dict[str, Any], images: Pa
     }
 
 
-def lowest_threshold(scores: BoxScores) -> float:
+def lowest_threshold(scores: BoxMetrics) -> float:
     """The lowest box threshold, in steps of 0.01, of a precision of at least `WANTED_PRECISION`."""
     steps = (percent / 100 for percent in range(1, 100))
     return next(step for step in steps if scores.precision_and_recall(step)[0] >= WANTED_PRECISION)

@@ -26,8 +26,8 @@ from rsn.data.annotations import PersonAnnotation
 from rsn.data.coco import read_coco, read_json
 from rsn.detection import open_detector
 from rsn.evaluation import evaluate_keypoints
-from rsn.evaluation.detection import BoxScores, evaluate_boxes, measure_detector
-from rsn.evaluation.estimation import estimate_boxes, labeled_boxes
+from rsn.evaluation.detection import BoxMetrics, evaluate_boxes, measure_detector
+from rsn.evaluation.prediction import predict_poses, labeled_boxes
 from rsn.io.files import write_atomically
 from rsn.results import EMPTY, to_raw
 from rsn.weights.loading import load_model, save_weights, weights_path
@@ -71,7 +71,7 @@ def measure_poses(annotations: Path, images: Path) -> tuple[dict[str, float], di
     estimator = PoseEstimator(POSES, detector=None, flip=True)
     people = read_coco(annotations, images).filter_valid()
     boxes = labeled_boxes(people)
-    found = [entry for entries in estimate_boxes(estimator, boxes) for entry in entries]
+    found = [entry for entries in predict_poses(estimator, boxes) for entry in entries]
     scores = evaluate_keypoints(annotations, found, COCO_17)
     by_image: dict[Any, list[PersonAnnotation]] = {}
     for person in people.people:
@@ -181,7 +181,7 @@ def persons(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str
         {"image_id": entry["image_id"], "category_id": 1, "bbox": entry["bbox"], "score": entry["score"]}
         for entry in entries
     ]
-    scores: BoxScores = evaluate_boxes(document, results)
+    scores: BoxMetrics = evaluate_boxes(document, results)
     precision, recall = scores.precision_and_recall(0)
     return rounded({"precision": precision, "recall": recall})
 

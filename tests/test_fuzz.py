@@ -119,7 +119,7 @@ def test_damaged_annotations(annotations: Path, tmp_path: Path, amount: Amount) 
 def test_damaged_results(annotations: Path, tmp_path: Path, amount: Amount) -> None:
     pytest.importorskip("hotcoco")
     sound = json.loads(annotations.read_text())
-    truth, results = GroundTruth.of(sound, COCO_17), results_of(sound)
+    truth, results = GroundTruth.from_coco(sound, COCO_17), results_of(sound)
 
     def trial(random: Random) -> None:
         damaged = damaged_document({"results": results}, random).get("results")

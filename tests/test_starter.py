@@ -8,7 +8,7 @@ import pytest
 from rsn import COCO_17, PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.evaluation import evaluate_keypoints
-from rsn.evaluation.estimation import estimate_boxes, labeled_boxes
+from rsn.evaluation.prediction import predict_poses, labeled_boxes
 from rsn.weights.loading import weights_path
 
 
@@ -46,7 +46,7 @@ def test_its_metrics_are_those_of_its_metadata(estimator: PoseEstimator, shared_
     folder = shared_dir / "data" / "coco"
     annotations = folder / "person_keypoints_val2017.json"
     boxes = labeled_boxes(read_coco(annotations, folder / "val2017").filter_valid())
-    found = [entry for entries in estimate_boxes(estimator, boxes) for entry in entries]
+    found = [entry for entries in predict_poses(estimator, boxes) for entry in entries]
     measured = evaluate_keypoints(annotations, found, COCO_17).as_dict()
     assert measured == pytest.approx(
         estimator.metadata.metrics, abs=0.01

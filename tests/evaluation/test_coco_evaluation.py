@@ -11,13 +11,13 @@ import pytest
 
 from coco_crowd import Entry, by_pycocotools, crowd_of_people, noisy_results
 from rsn.errors import AnnotationError, MissingDependencyError, RsnWarning
-from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
+from rsn.evaluation.coco import CocoMetrics, evaluate_keypoints
 from rsn.skeletons import COCO_17, MPII_16
 
 pytest.importorskip("hotcoco")
 
 
-def metrics(scores: KeypointScores) -> list[float]:
+def metrics(scores: CocoMetrics) -> list[float]:
     return list(scores.as_dict().values())
 
 
@@ -106,7 +106,7 @@ def test_nothing_is_printed(
 
 
 def test_table() -> None:
-    scores = KeypointScores(0.704, 0.89, 0.781, -1.0, 1.0, 0.76, 0.92, 0.82, -1.0, 1.0)
+    scores = CocoMetrics(0.704, 0.89, 0.781, -1.0, 1.0, 0.76, 0.92, 0.82, -1.0, 1.0)
     assert scores.table().splitlines() == [
         "%       mean    @.50    @.75  medium   large",
         "AP      70.4    89.0    78.1       -   100.0",

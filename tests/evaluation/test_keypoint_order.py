@@ -12,7 +12,7 @@ from people_on_disk import write_people
 from rsn import PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.errors import AnnotationError
-from rsn.evaluation.estimation import check_same_skeleton, estimate_boxes, labeled_boxes
+from rsn.evaluation.prediction import check_same_skeleton, predict_poses, labeled_boxes
 from rsn.skeletons import COCO_17, LSP_14, skeleton_from_names, with_sigmas_of
 
 pytest.importorskip("hotcoco")
@@ -37,8 +37,8 @@ def backwards(path: Path) -> Path:
 
 def test_results_have_the_order_of_the_annotations(estimator: PoseEstimator, people_json: Path) -> None:
     boxes = labeled_boxes(read_coco(people_json, people_json.parent / "images"))[:1]
-    ((first, *_),) = estimate_boxes(estimator, boxes)
-    ((turned, *_),) = estimate_boxes(estimator, boxes, skeleton=BACKWARDS)
+    ((first, *_),) = predict_poses(estimator, boxes)
+    ((turned, *_),) = predict_poses(estimator, boxes, skeleton=BACKWARDS)
     np.testing.assert_array_equal(
         np.reshape(first["keypoints"], (-1, 3))[::-1], np.reshape(turned["keypoints"], (-1, 3))
     )
@@ -51,7 +51,7 @@ def test_evaluation_gives_the_same_metrics_in_any_order(
     path = write_people(tmp_path, images=2)
     document = json.loads(path.read_text())
     people = read_coco(path, tmp_path / "images")
-    found = [entry for entries in estimate_boxes(estimator, labeled_boxes(people)) for entry in entries]
+    found = [entry for entries in predict_poses(estimator, labeled_boxes(people)) for entry in entries]
     for person, entry in zip(document["annotations"], found, strict=True):  # labeled as the model finds them
         person["keypoints"] = [
             2 if place % 3 == 2 else value for place, value in enumerate(entry["keypoints"])

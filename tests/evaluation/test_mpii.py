@@ -20,8 +20,8 @@ from mpii_on_disk import write_release
 from rsn.data.annotations import PersonAnnotation, PoseDataset
 from rsn.data.mpii import read_mpii
 from rsn.errors import AnnotationError, RsnError, RsnWarning
-from rsn.evaluation.estimation import estimate_boxes, labeled_boxes
-from rsn.evaluation.mpii import PckhScores, check_head_sizes, evaluate_pckh, pckh, results_of
+from rsn.evaluation.prediction import predict_poses, labeled_boxes
+from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh, pckh, match_results
 from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
 from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
@@ -108,7 +108,7 @@ def test_people_without_keypoints_need_no_head() -> None:
 
 
 def test_table() -> None:
-    scores = PckhScores(0.967, 0.967, 0.923, 0.882, -1, 0.89, 0.853, 0.916, 0.4, 0.5)
+    scores = PckhMetrics(0.967, 0.967, 0.923, 0.882, -1, 0.89, 0.853, 0.916, 0.4, 0.5)
     titles = ["Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean", "Mean@0.1", "Mean@0.11"]
     assert [line.split() for line in scores.table().splitlines()] == [
         ["%", *titles],
@@ -183,7 +183,7 @@ def test_everyone_gets_what_was_found_in_their_box(mat: Path, mpii_weights: Path
     mixed = [people[2], people[0], people[3], people[1]]  # two of one image, apart
     estimator = PoseEstimator(mpii_weights)
     boxes = labeled_boxes(PoseDataset(MPII_16, tuple(mixed)))
-    found = results_of(mixed, chain.from_iterable(estimate_boxes(estimator, boxes)))
+    found = match_results(mixed, chain.from_iterable(predict_poses(estimator, boxes)))
     for person, keypoints in zip(mixed, found, strict=True):
         (alone,) = estimator(read_image(person.image.path), [person.box])
         np.testing.assert_allclose(keypoints, alone.keypoints, atol=0.01)

@@ -13,7 +13,7 @@ from command import WHOLE, rsn
 from people_on_disk import write_people
 from rsn.data.annotations import ImageFile
 from rsn.errors import AnnotationError
-from rsn.evaluation.estimation import read_boxes
+from rsn.evaluation.prediction import read_boxes
 from rsn.inference.box_sources import BoxFile
 
 IMAGE = np.zeros((30, 20, 3), np.uint8)

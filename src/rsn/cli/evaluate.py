@@ -14,7 +14,7 @@ from rsn.io.files import write_atomically
 
 if TYPE_CHECKING:
     from rsn.data.annotations import PoseDataset
-    from rsn.evaluation.estimation import BoxSet
+    from rsn.evaluation.prediction import DatasetBoxes
     from rsn.inference.estimator import PoseEstimator
 
 
@@ -73,7 +73,7 @@ class Evaluate(SelectionOptions):
         from rsn.distributed import process_group
         from rsn.evaluation.body_parts import measure
         from rsn.evaluation.coco import GroundTruth
-        from rsn.evaluation.estimation import check_same_skeleton
+        from rsn.evaluation.prediction import check_same_skeleton
         from rsn.skeleton_files import read_skeleton
         from rsn.skeletons import with_sigmas, with_sigmas_of
 
@@ -82,7 +82,7 @@ class Evaluate(SelectionOptions):
         people = people_in(document, self.annotations, self.images, given)
         check_same_skeleton(estimator, people)
         skeleton = with_sigmas_of(people.skeleton, estimator.metadata.skeleton)
-        truth = GroundTruth.of(document, with_sigmas(skeleton), str(self.annotations))
+        truth = GroundTruth.from_coco(document, with_sigmas(skeleton), str(self.annotations))
         boxes = self._boxes(document, people)
         info(f"boxes: {'the labeled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
         with process_group() as processes:
@@ -98,7 +98,7 @@ class Evaluate(SelectionOptions):
     def _measure_pckh(self, estimator: "PoseEstimator") -> None:
         from rsn.data.mpii import read_mpii, with_ground_truth
         from rsn.distributed import process_group
-        from rsn.evaluation.estimation import check_same_skeleton, labeled_boxes
+        from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes
         from rsn.evaluation.mpii import check_head_sizes, evaluate_pckh
 
         people = read_mpii(self.annotations, self.images)
@@ -115,13 +115,13 @@ class Evaluate(SelectionOptions):
             scores = evaluate_pckh(people.people, found)
             self._report(estimator, scores.table(), {"skipped": people.skipped, "metrics": scores.as_dict()})
 
-    def _boxes(self, document: Any, people: "PoseDataset") -> "BoxSet":
+    def _boxes(self, document: Any, people: "PoseDataset") -> "DatasetBoxes":
         from rsn.data.coco import image_files
-        from rsn.evaluation.estimation import BoxSet, labeled_boxes
+        from rsn.evaluation.prediction import DatasetBoxes, labeled_boxes
 
         if self.boxes == "gt":
             known = people.filter_valid()
-            return BoxSet(labeled_boxes(known), known.skipped)
+            return DatasetBoxes(labeled_boxes(known), known.skipped)
         files = image_files(document, self.annotations, self.images).values()
         return self.read_boxes(Path(self.boxes), files, self.images, people.category_ids)
 

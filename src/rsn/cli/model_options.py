@@ -13,7 +13,7 @@ from rsn.inference.backends import BackendChoice
 
 if TYPE_CHECKING:
     from rsn.data.annotations import ImageFile
-    from rsn.evaluation.estimation import BoxSet, ImageBoxes
+    from rsn.evaluation.prediction import DatasetBoxes, ImageBoxes
     from rsn.inference.box_checks import BoxNotes
     from rsn.inference.estimator import PoseEstimator
 
@@ -62,15 +62,15 @@ class ModelOptions:
     def estimate(
         self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", **options: Any
     ) -> "tuple[list[dict[str, Any]], BoxNotes]":
-        """As `evaluation.run.estimate_together`, with progress and notices on stderr."""
-        from rsn.evaluation.estimation import estimate_together
+        """As `evaluation.prediction.predict_dataset`, with progress and notices on stderr."""
+        from rsn.evaluation.prediction import predict_dataset
 
         info(f"backend: {estimator.backend} on {estimator.device}")
 
         def with_progress(items: Iterable[T], total: int) -> Iterator[T]:
             return track(items, total=total, unit="image")
 
-        found, notes = estimate_together(estimator, boxes, with_progress, **options)
+        found, notes = predict_dataset(estimator, boxes, with_progress, **options)
         if said := notes.sentence():
             info(said)
         return found, notes
@@ -101,10 +101,10 @@ class SelectionOptions(ModelOptions):
         files: "Iterable[ImageFile]",
         images: Path,
         category_ids: Collection[int | str] = (1,),
-    ) -> "BoxSet":
+    ) -> "DatasetBoxes":
         """The boxes of a file that are asked for, in images that are there."""
         from rsn.data.image_files import check_files
-        from rsn.evaluation.estimation import read_boxes
+        from rsn.evaluation.prediction import read_boxes
 
         boxes = read_boxes(
             path,

@@ -48,7 +48,7 @@ class Score:
         info(f"people: {len(results)} of {self.results}")
         given = read_skeleton(self.skeleton) if self.skeleton else None
         skeleton = resolve_skeleton(document, str(self.annotations), given).skeleton
-        truth = GroundTruth.of(document, with_sigmas(skeleton), str(self.annotations))
+        truth = GroundTruth.from_coco(document, with_sigmas(skeleton), str(self.annotations))
         table, metrics = measure(truth, [to_raw(entry) for entry in results], parts=self.parts)
         print(table)
         if self.json:

@@ -32,7 +32,7 @@ class CocoTestdev(SelectionOptions):
         from rsn.distributed import process_group
         from rsn.errors import AnnotationError
         from rsn.evaluation.coco_submission import PERSON, check_testdev, testdev_name, write_testdev
-        from rsn.evaluation.estimation import check_same_skeleton
+        from rsn.evaluation.prediction import check_same_skeleton
         from rsn.io.files import check_writable
         from rsn.skeletons import COCO_17
 
@@ -73,7 +73,7 @@ class MpiiTest(ModelOptions):
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
         from rsn.distributed import process_group
-        from rsn.evaluation.estimation import check_same_skeleton, labeled_boxes
+        from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes
         from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
         from rsn.io.files import check_writable
 

@@ -1,5 +1,5 @@
 """How good the answers are: COCO keypoint AP."""
 
-from rsn.evaluation.coco import KeypointScores, evaluate_keypoints
+from rsn.evaluation.coco import CocoMetrics, evaluate_keypoints
 
-__all__ = ["KeypointScores", "evaluate_keypoints"]
+__all__ = ["CocoMetrics", "evaluate_keypoints"]

@@ -9,7 +9,7 @@ from rsn.evaluation.coco import (
     NOBODY,
     Entry,
     GroundTruth,
-    KeypointScores,
+    CocoMetrics,
     evaluate_selected,
     percent,
 )
@@ -31,24 +31,26 @@ def body_parts(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
 
 def evaluate_parts(
     annotations: Entry | GroundTruth, results: Sequence[Entry], skeleton: Skeleton
-) -> dict[str, KeypointScores]:
+) -> dict[str, CocoMetrics]:
     """The COCO metrics of each part: OKS over its keypoints alone, as if the annotations had no others.
 
     People of whom no keypoint of a part is marked count neither as found nor as missed; as ever in COCO, who is found
     there is told by whether the keypoints, all of them, lie in or near the box. Arguments and errors as in
     `evaluate_keypoints`; `annotations` is what the file holds. Metrics are -1 for a part that nobody has.
     """
-    truth = annotations if isinstance(annotations, GroundTruth) else GroundTruth.of(annotations, skeleton)
+    truth = (
+        annotations if isinstance(annotations, GroundTruth) else GroundTruth.from_coco(annotations, skeleton)
+    )
     selected, skipped = truth.select(results)
     metrics = {}
     for part, keypoints in body_parts(skeleton).items():
         only = truth.with_only(keypoints)
-        nobody = KeypointScores(*[NOBODY] * 10)
+        nobody = CocoMetrics(*[NOBODY] * 10)
         metrics[part] = nobody if only.is_empty else evaluate_selected(only, selected, skipped)
     return metrics
 
 
-def parts_table(metrics: dict[str, KeypointScores]) -> str:
+def parts_table(metrics: dict[str, CocoMetrics]) -> str:
     """A row for each part, in percent; a dash where there is nobody to tell it from."""
     rows = [["%", "AP", "@.50", "@.75", "medium", "large", "AR"]]
     for part, scores in metrics.items():

@@ -33,7 +33,7 @@ Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class KeypointScores:
+class CocoMetrics:
     """The ten COCO metrics, each from 0 to 1, or -1 where the annotations hold nobody of that size.
 
     ap, ar: average precision and recall over the OKS thresholds 0.50, 0.55 ... 0.95; ap50 ... ar75: at one.
@@ -86,7 +86,7 @@ class GroundTruth:
     category_ids: frozenset[int | str | None]
 
     @classmethod
-    def of(
+    def from_coco(
         cls, annotations: Path | Entry, skeleton: Skeleton, where: str = "the annotations"
     ) -> "GroundTruth":
         """Check a COCO keypoints file, or what it holds; `where` is what an error calls the latter.
@@ -148,10 +148,10 @@ class GroundTruth:
 
 def evaluate_keypoints(
     annotations: Path | Entry | GroundTruth, results: Sequence[Entry], skeleton: Skeleton
-) -> KeypointScores:
+) -> CocoMetrics:
     """Compare a COCO keypoint results list with the annotations.
 
-    annotations: a COCO keypoints file, what it holds, or what `GroundTruth.of` made of it. Every image in it counts,
+    annotations: a COCO keypoints file, what it holds, or what `GroundTruth.from_coco` made of it. Every image in it counts,
         with results or without.
     results: entries with image_id, category_id, keypoints (x, y, score a keypoint; image pixels) and score. Those
         that cannot be evaluated are left out, and an RsnWarning counts them. Whether a person found in vain is medium
@@ -167,7 +167,9 @@ def evaluate_keypoints(
             be, or nobody annotated who counts.
         MissingDependencyError: hotcoco is not installed.
     """
-    truth = annotations if isinstance(annotations, GroundTruth) else GroundTruth.of(annotations, skeleton)
+    truth = (
+        annotations if isinstance(annotations, GroundTruth) else GroundTruth.from_coco(annotations, skeleton)
+    )
     selected, skipped = truth.select(results)
     if skipped:
         warnings.warn(f"results left out: {reasons(skipped)}", RsnWarning, stacklevel=2)
@@ -176,7 +178,7 @@ def evaluate_keypoints(
 
 def evaluate_selected(
     truth: GroundTruth, selected: Sequence[Entry], skipped: Counter[str] | None = None
-) -> KeypointScores:
+) -> CocoMetrics:
     """The metrics of what `GroundTruth.select` returned; raises what `evaluate_keypoints` does."""
     if not selected:
         why = f"; left out: {reasons(skipped)}" if skipped else ": the list is empty"
@@ -189,7 +191,7 @@ def evaluate_selected(
     if truth.is_empty:
         raise AnnotationError(f"the annotations: {NOBODY_COUNTS}")
     evaluation = run_hotcoco(truth.document, selected, "keypoints", truth.skeleton.sigmas or ())
-    return KeypointScores(*(float(figure) for figure in evaluation.stats))
+    return CocoMetrics(*(float(figure) for figure in evaluation.stats))
 
 
 def run_hotcoco(document: Entry, results: Sequence[Entry], kind: str, sigmas: Sequence[float] = ()) -> Any:

@@ -17,7 +17,7 @@ from rsn.io.images import read_image
 
 
 @dataclass(frozen=True, eq=False)
-class BoxScores:
+class BoxMetrics:
     """How well boxes agree.
 
     ap, ap50: average precision over overlaps (IoU) of 0.50, 0.55 ... 0.95, and at 0.50; each from 0 to 1.
@@ -36,7 +36,7 @@ class BoxScores:
         return float(right.mean()) if len(right) else 1.0, float(right.sum()) / max(1, self.people)
 
 
-def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxScores:
+def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxMetrics:
     """Compare results with the annotations of a COCO file; only images where everybody is labeled make sense.
 
     results: entries with image_id, category_id, bbox (x, y, width, height in image pixels) and score. An area of the
@@ -65,7 +65,7 @@ def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) 
         entry for entry in evaluation.evalImgs if entry and entry["aRng"] == evaluation.params.areaRng[0]
     ]
     counts = [~np.array(entry["dtIgnore"][0], bool) for entry in images]
-    return BoxScores(
+    return BoxMetrics(
         ap=float(evaluation.stats[0]),
         ap50=float(evaluation.stats[1]),
         scores=_joined([entry["dtScores"] for entry in images], counts),
@@ -112,7 +112,7 @@ def complete_images(document: dict[str, Any]) -> dict[Any, dict[str, Any]]:
     return complete
 
 
-def measure_detector(detector: Detector, document: dict[str, Any], images: Path) -> BoxScores:
+def measure_detector(detector: Detector, document: dict[str, Any], images: Path) -> BoxMetrics:
     """The metrics of a detector on the images of a COCO file in which everybody is labeled.
 
     Those are the ones whose `annotations_complete` is true. The detector should give boxes of low scores too.

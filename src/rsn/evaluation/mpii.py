@@ -31,7 +31,7 @@ NOT_IN_MEAN = ("pelvis", "thorax")
 
 
 @dataclass(frozen=True)
-class PckhScores:
+class PckhMetrics:
     """The columns of MPII's table, each from 0 to 1, or -1 where nobody has such a keypoint.
 
     head ... ankle, mean: PCKh@0.5. A column of two sides is the mean of right and left; mean is over all keypoints but
@@ -74,24 +74,24 @@ def check_head_sizes(people: Sequence[PersonAnnotation]) -> None:
     _check_head_sizes(_marked(people), _head_sizes(people))
 
 
-def evaluate_pckh(people: Sequence[PersonAnnotation], results: Iterable[Entry]) -> PckhScores:
+def evaluate_pckh(people: Sequence[PersonAnnotation], results: Iterable[Entry]) -> PckhMetrics:
     """Compare results, found in the labeled boxes, with the labels.
 
-    results: COCO results as `evaluation.run.estimate_boxes` gives them, in any order; see `results_of`. People without
+    results: COCO results as `evaluation.prediction.predict_poses` gives them, in any order; see `match_results`. People without
         a result, since their box lies outside the image, count as missed, and an RsnWarning says how many.
 
     Raises:
-        AnnotationError: as `results_of` and `pckh`; nobody has a result.
+        AnnotationError: as `match_results` and `pckh`; nobody has a result.
     """
     return pckh(
-        results_of(people, results, missed=FAR),
+        match_results(people, results, missed=FAR),
         np.reshape([person.keypoints for person in people], (len(people), len(MPII_16), 2)),
         _marked(people),
         _head_sizes(people),
     )
 
 
-def results_of(
+def match_results(
     people: Sequence[PersonAnnotation], results: Iterable[Entry], *, missed: float | None = None
 ) -> NDArray[np.float64]:
     """The keypoints that were found in the labeled box of each person: (N, 16, 2), image pixels.
@@ -136,7 +136,7 @@ def _rounded(box: ArrayLike) -> Iterator[float]:
     return (round(float(value), 3) for value in np.asarray(box, np.float64))  # as in results
 
 
-def pckh(found: ArrayLike, labeled: ArrayLike, marked: ArrayLike, head_sizes: ArrayLike) -> PckhScores:
+def pckh(found: ArrayLike, labeled: ArrayLike, marked: ArrayLike, head_sizes: ArrayLike) -> PckhMetrics:
     """PCKh from arrays.
 
     Args:
@@ -157,7 +157,7 @@ def pckh(found: ArrayLike, labeled: ArrayLike, marked: ArrayLike, head_sizes: Ar
         (counted & (measured <= limit)).sum(0) for limit in (THRESHOLD, TIGHT, REFERENCE_TIGHT)
     )
     labels = counted.sum(0)
-    return PckhScores(
+    return PckhMetrics(
         **{part: _column(hits, labels, keypoints) for part, keypoints in COLUMNS.items()},
         mean=_mean(hits, labels),
         mean_at_10=_mean(hits_at_10, labels),

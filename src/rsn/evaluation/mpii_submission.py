@@ -23,7 +23,7 @@ from rsn.data.image_files import check_files
 from rsn.data.matlab import EMPTY, struct_array, structs, write_mat
 from rsn.data.mpii import ReleaseImage, read_release, to_mpii
 from rsn.errors import AnnotationError
-from rsn.evaluation.mpii import results_of
+from rsn.evaluation.mpii import match_results
 from rsn.inference.box_checks import usable_boxes
 from rsn.io.images import read_image
 from rsn.skeletons import MPII_16
@@ -76,13 +76,13 @@ class SinglePersonTest:
 def write_mpii_submission(path: Path, test: SinglePersonTest, results: Iterable[dict[str, Any]]) -> None:
     """Write the file for MPII's single-person test.
 
-    results: COCO results of all people of the test, as `evaluation.run.estimate_boxes` gives them.
+    results: COCO results of all people of the test, as `evaluation.prediction.predict_poses` gives them.
 
     Raises:
         AnnotationError: a person of the test is missing, or a keypoint is not finite. Nothing is written then.
         RsnError: the file cannot be written.
     """
-    found = to_mpii(results_of(test.people.people, results))
+    found = to_mpii(match_results(test.people.people, results))
     if not np.isfinite(found).all():
         raise AnnotationError("a keypoint was found at something that is not a finite number")
     keypoints = dict(zip(test.places.values(), found, strict=True))

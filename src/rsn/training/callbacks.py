@@ -19,9 +19,9 @@ from rich.progress import Progress as Bar
 from rsn.data.annotations import PoseDataset
 from rsn.data.mpii import is_mpii
 from rsn.distributed import gather, shard
-from rsn.evaluation.coco import GroundTruth, KeypointScores, evaluate_keypoints
-from rsn.evaluation.estimation import estimate_boxes, labeled_boxes
-from rsn.evaluation.mpii import PckhScores, check_head_sizes, evaluate_pckh
+from rsn.evaluation.coco import GroundTruth, CocoMetrics, evaluate_keypoints
+from rsn.evaluation.prediction import predict_poses, labeled_boxes
+from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh
 from rsn.inference.estimator import PoseEstimator
 from rsn.models.network import PoseNetwork
 from rsn.skeletons import with_sigmas
@@ -108,16 +108,16 @@ class MeasurePoses:
             check_head_sizes(self.people)
         else:  # once, not in every round
             self.skeleton = with_sigmas(metadata.skeleton)
-            self.annotations = GroundTruth.of(annotations, self.skeleton)
+            self.annotations = GroundTruth.from_coco(annotations, self.skeleton)
         self.boxes = labeled_boxes(people)
         self.category_id = people.category_id
 
     def __call__(self, network: PoseNetwork, device: str) -> Measured:
         """Estimate, and compare with the labels."""
         estimator = PoseEstimator(network, metadata=self.metadata, device=device)
-        mine = estimate_boxes(estimator, shard(self.boxes), category_id=self.category_id)
+        mine = predict_poses(estimator, shard(self.boxes), category_id=self.category_id)
         found = list(chain.from_iterable(gather(list(mine))))  # in the order of the images
-        scores: KeypointScores | PckhScores
+        scores: CocoMetrics | PckhMetrics
         if self.annotations is None:
             scores = evaluate_pckh(self.people, found)
         else:

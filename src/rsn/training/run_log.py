@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rsn.errors import RecipeError
-from rsn.evaluation.coco import KeypointScores
-from rsn.evaluation.mpii import PckhScores
+from rsn.evaluation.coco import CocoMetrics
+from rsn.evaluation.mpii import PckhMetrics
 from rsn.training.folder import ENVIRONMENT, LOGS, RECIPE
 from rsn.training.recipe import Recipe, read_recipe
 
@@ -55,7 +55,7 @@ class Run:
         return next(headline for headline in _SCORES if f"validation/{headline}" in self.series)
 
     @property
-    def best(self) -> KeypointScores | PckhScores:
+    def best(self) -> CocoMetrics | PckhMetrics:
         """The metrics of the round with the highest validation AP or PCKh."""
         step = max(self.series[f"validation/{self.headline}"], key=lambda entry: entry[1])[0]
         scores = _SCORES[self.headline]
@@ -80,7 +80,7 @@ class Run:
         return sum(values) / len(values) if values else float("nan")
 
 
-_SCORES: dict[str, type[KeypointScores] | type[PckhScores]] = {"ap": KeypointScores, "pckh": PckhScores}
+_SCORES: dict[str, type[CocoMetrics] | type[PckhMetrics]] = {"ap": CocoMetrics, "pckh": PckhMetrics}
 
 
 def read_series(logs: Path) -> Series:

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rsn.evaluation.estimation import ImageBoxes
+from rsn.evaluation.prediction import ImageBoxes
 from rsn.geometry import Image
 from rsn.io.images import read_image, write_image
 from rsn.results import Person

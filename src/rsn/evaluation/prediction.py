@@ -69,7 +69,7 @@ def labeled_boxes(people: PoseDataset) -> list[ImageBoxes]:
 
 
 @dataclass(frozen=True, eq=False)
-class BoxSet:
+class DatasetBoxes:
     """Where people are looked for in a data set.
 
     images: those with a box. skipped: boxes that are not looked at, by reason. nobody: images without a box.
@@ -93,7 +93,7 @@ def read_boxes(
     category: str | None = None,
     category_ids: Collection[int | str] = (1,),
     min_score: float = 0.0,
-) -> BoxSet:
+) -> DatasetBoxes:
     """The boxes that a file has for images: those of some categories, of a pixel or more, with at least a score.
 
     category: as in `BoxFile.read`. category_ids: of the annotations, which count where no category is asked for.
@@ -123,10 +123,10 @@ def read_boxes(
         shares = "; boxes are x, y, width, height in pixels of the image" if skipped[TOO_SMALL] else ""
         why = _told(+skipped) + shares or "; are they of another set?"
         raise AnnotationError(f"{path}: has no boxes for the images of the data set{why}")
-    return BoxSet(found, +skipped, len(images) - len(found))
+    return DatasetBoxes(found, +skipped, len(images) - len(found))
 
 
-def estimate_boxes(
+def predict_poses(
     estimator: PoseEstimator,
     boxes: Sequence[ImageBoxes],
     *,
@@ -156,7 +156,7 @@ def estimate_boxes(
         yield [person.to_coco(image.image.id, category_id, raw=True) for person in left]
 
 
-def estimate_together(
+def predict_dataset(
     estimator: PoseEstimator,
     boxes: Sequence[ImageBoxes],
     track: Callable[[Iterator[Results], int], Iterable[Results]],
@@ -171,7 +171,7 @@ def estimate_together(
     All images are opened first, so that one that cannot be read is reported before the work.
 
     track: is given this process's results, as they come, and their number, and returns them: for a progress bar.
-        Others: as in `estimate_boxes`.
+        Others: as in `predict_poses`.
 
     Raises:
         AnnotationError: images that cannot be read.
@@ -179,7 +179,7 @@ def estimate_together(
     share = shard(boxes)
     check_images((image.image for image in share), "images to look at")
     mine, total = BoxNotes(), BoxNotes()
-    found = estimate_boxes(
+    found = predict_poses(
         estimator,
         share,
         skeleton=skeleton,
