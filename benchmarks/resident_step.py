@@ -29,7 +29,7 @@ from rsn.skeletons import COCO_17
 from rsn.training.health import UnreadableImages
 from rsn.training.module import PoseTraining
 from rsn.training.optimization import build_optimizer
-from rsn.training.recipe import ComputeSettings, DatasetConfig, OptimizationSettings, Recipe
+from rsn.training.recipe import ComputeConfig, DatasetConfig, OptimizationConfig, Recipe
 from rsn.training.steps import Step
 from rsn.weights.metadata import ModelMetadata
 
@@ -102,11 +102,11 @@ def step_of(
 ) -> Callable[[], None]:
     """What `rsn train` does in a step, without Lightning around it."""
     nowhere = DatasetConfig(Path(), Path())
-    recipe = Recipe((nowhere,), nowhere, Path(), compute=ComputeSettings(images="device", step=way))
+    recipe = Recipe((nowhere,), nowhere, Path(), compute=ComputeConfig(cache_images="device", step=way))
     network = create_model("rsn18").train()
     module = PoseTraining(network, metadata, recipe, UnreadableImages(people, most=0.0), images)
     module.to(images.pixels.device)
-    optimizer = build_optimizer(network, OptimizationSettings())
+    optimizer = build_optimizer(network, OptimizationConfig())
 
     def step() -> None:
         optimizer.zero_grad()

@@ -18,7 +18,7 @@ from rsn.models.catalog import create_model
 from rsn.models.network import PoseNetwork
 from rsn.training.losses import PoseLoss
 from rsn.training.optimization import build_optimizer
-from rsn.training.recipe import OptimizationSettings
+from rsn.training.recipe import OptimizationConfig
 from rsn.weights.metadata import ModelMetadata
 from side_by_side import Row, Way, arguments, check, compare, row, write
 
@@ -106,7 +106,7 @@ def by_rsn(
     own = create_model("rsn18")
     own.load_state_dict(network.state_dict())
     own = own.train().to(crops.device, memory_format=torch.channels_last)
-    optimizer = build_optimizer(own, OptimizationSettings(learning_rate=1e-4))
+    optimizer = build_optimizer(own, OptimizationConfig(learning_rate=1e-4))
     compare_maps = PoseLoss()
 
     def step() -> Tensor:

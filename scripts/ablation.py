@@ -53,12 +53,12 @@ class Switch:
 
 SWITCHES = {
     "baseline": Switch(),
-    "weights averaged (EMA)": Switch(("optimization.average=0.99",)),
+    "weights averaged (EMA)": Switch(("optimization.ema_decay=0.99",)),
     "AdamW, 0.01, on convolutions": Switch(
         (
             "optimization.optimizer=adamw",
             "optimization.weight_decay=0.01",
-            "optimization.decay_on=convolutions",
+            "optimization.decay_norm_and_bias=false",
         )
     ),
     "cosine": Switch(("optimization.schedule=cosine",)),
@@ -70,7 +70,7 @@ SWITCHES = {
     ),
     "colors": Switch(("augmentation.color_jitter=0.2",)),
     "two processes": Switch(processes=2),
-    "two processes, SyncBN": Switch(("norm=all",), processes=2),  # on GPUs only
+    "two processes, SyncBN": Switch(("sync_batchnorm=true",), processes=2),  # on GPUs only
 }
 
 

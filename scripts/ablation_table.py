@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from ablation import BEGINNINGS
-from metrics.tables import Table, as_markdown
+from figures.tables import Table, as_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- scripts/ablation_table.py: {} -->\n\n", "\n\n<!-- end of the table -->"

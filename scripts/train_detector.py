@@ -10,7 +10,7 @@ import tyro
 
 from rsn.cli.overrides import Settings, flat
 from rsn.training.detection import DetectorRecipe, train_detector
-from rsn.training.recipe import read_settings
+from rsn.training.recipe import read_recipe_as
 
 
 def main(
@@ -23,7 +23,7 @@ def main(
         resume: go on from the last checkpoint.
         set: settings to change, with dots to reach inside.
     """
-    train_detector(read_settings(recipe, flat(set), DetectorRecipe), resume=resume)
+    train_detector(read_recipe_as(DetectorRecipe, recipe, flat(set)), resume=resume)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def plain(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[f
 @pytest.mark.parametrize(
     ("setting", "tolerance"),
     [
-        ("compute.images=device", 1e-2),
+        ("compute.cache_images=device", 1e-2),
         pytest.param(
             "compute.activation_checkpointing=true", 1e-5, marks=pytest.mark.slow
         ),  # see networks/test_recomputing.py
@@ -43,6 +43,6 @@ def test_train_refuses_synchronized_batch_norms_without_gpus(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(RecipeError, match="Invalid norm: all needs CUDA GPUs"):
-        train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "norm=all")))
+    with pytest.raises(RecipeError, match="Invalid sync_batchnorm: expected false"):
+        train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "sync_batchnorm=true")))
     assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ from rsn.detection import open_detector
 from rsn.errors import RecipeError, WeightsError
 from rsn.evaluation.detection import measure_detector
 from rsn.training.detection import DetectorRecipe, detector_network, train_detector
-from rsn.training.recipe import ComputeSettings, read_settings
+from rsn.training.recipe import ComputeConfig, read_recipe_as
 from rsn.weights.loading import load_model
 from rsn.weights.metadata import DetectorSettings
 
@@ -37,11 +37,11 @@ def recipe(boxed_json: Path, people_json: Path, tmp_path_factory: pytest.TempPat
     document = {
         "output": str(folder / "run"), "train": [source], "validation": source, "pretrained": None,
         "input_size": [64, 64], "detector": {"image_sizes": [64]}, "val_interval": 2,
-        "optimization": {"steps": 4, "batch_size": 2, "warmup_steps": 1, "average": 0.9},
+        "optimization": {"steps": 4, "batch_size": 2, "warmup_steps": 1, "ema_decay": 0.9},
         "compute": {"workers": 0},
     }  # fmt: skip
     (folder / "detector.yaml").write_text(yaml.safe_dump(document))
-    return read_settings(folder / "detector.yaml", (), DetectorRecipe)
+    return read_recipe_as(DetectorRecipe, folder / "detector.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: Detecto
 
 
 def test_images_on_the_device_make_the_same_run(best: Path, recipe: DetectorRecipe, tmp_path: Path) -> None:
-    compute = ComputeSettings(images="device", workers=0)
+    compute = ComputeConfig(cache_images="device", workers=0)
     train_detector(replace(recipe, output=tmp_path, compute=compute))
     assert losses(tmp_path) == pytest.approx(losses(recipe.output), rel=1e-2)
 
@@ -92,7 +92,7 @@ def test_a_folder_with_weights_alone_is_not_overwritten(
 def test_what_a_detector_cannot_be_trained_with_is_said(recipe: DetectorRecipe, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="divided evenly"):
         train_detector(
-            replace(recipe, output=tmp_path / "run", compute=ComputeSettings(accumulate_grad_batches=3))
+            replace(recipe, output=tmp_path / "run", compute=ComputeConfig(accumulate_grad_batches=3))
         )
     assert not (tmp_path / "run").exists()
 
@@ -120,7 +120,7 @@ def test_a_short_run_learns_to_find_drawn_metrics(recipe: DetectorRecipe, tmp_pa
         detector=DetectorSettings((96, 160)),
         val_interval=80,
         optimization=replace(
-            recipe.optimization, steps=240, batch_size=4, learning_rate=2e-3, warmup_steps=10, average=None
+            recipe.optimization, steps=240, batch_size=4, learning_rate=2e-3, warmup_steps=10, ema_decay=None
         ),
     )
     best = train_detector(longer)

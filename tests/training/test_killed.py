@@ -22,7 +22,7 @@ from rsn.training.run import train
 from rsn.weights.checkpoints import read_tensors
 
 # Two rounds of two steps, so that there is time to kill the run after the first.
-SETTINGS = ("optimization.steps=4", "optimization.average=0.9", "optimization.schedule=cosine")
+SETTINGS = ("optimization.steps=4", "optimization.ema_decay=0.9", "optimization.schedule=cosine")
 
 
 def recipe_in(folder: Path, recipe_file: Path) -> Recipe:

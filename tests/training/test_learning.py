@@ -49,7 +49,7 @@ def misses(
         "augmentation": {
             "half_body_probability": 0, "max_rotation": 10, "jitter": [0.2, 0.2], "scale": [0.9, 1.0]
         },
-        "compute": {"workers": 0, "images": "device"},
+        "compute": {"workers": 0, "cache_images": "device"},
     }  # fmt: skip
     (folder / "recipe.yaml").write_text(yaml.safe_dump(document))
     train(read_recipe(folder / "recipe.yaml"))

@@ -21,7 +21,7 @@ from rsn.training import run as training_run
 from rsn.training.folder import device_name, open_folder
 from rsn.training.health import check_batch_norms
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
-from rsn.training.recipe import OptimizationSettings, read_recipe
+from rsn.training.recipe import OptimizationConfig, read_recipe
 from rsn.training.run import train
 from small_network import small_network
 
@@ -87,11 +87,11 @@ def test_a_resume_with_other_settings_is_another_run(recipe_file: Path, tmp_path
 
 
 def test_a_resumed_state_goes_on_at_the_new_learning_rate() -> None:
-    def made(settings: OptimizationSettings) -> Any:
+    def made(settings: OptimizationConfig) -> Any:
         optimizer = build_optimizer(nn.Linear(2, 2), settings)
         return optimizer, build_schedule(optimizer, settings)
 
-    before = OptimizationSettings(steps=10, learning_rate=0.5, warmup_steps=0)
+    before = OptimizationConfig(steps=10, learning_rate=0.5, warmup_steps=0)
     after = replace(before, learning_rate=0.05)
     (optimizer, schedule), (resumed, its_schedule) = made(before), made(after)
     for _ in range(4):
@@ -116,7 +116,7 @@ def test_a_tilde_in_any_path_of_a_recipe_is_the_home_folder(
     (tmp_path / "r.yaml").write_text(
         "train: [{annotations: ~/a.json, images: ~/images, skeleton: ~/s.yaml}]\n"
         "validation: {annotations: ~/b.json, images: ~/images, head_sizes: ~/h.mat}\n"
-        "output: ~/run\nstart_from: ~/w.pth\n"
+        "output: ~/run\npretrained: ~/w.pth\n"
     )
     recipe = read_recipe(tmp_path / "r.yaml")
     source = recipe.train[0]

@@ -7,11 +7,11 @@ import pytest
 
 from rsn.models.catalog import create_model
 from rsn.training.optimization import build_optimizer, learning_rate_factor
-from rsn.training.recipe import DatasetConfig, OptimizationSettings, Recipe
+from rsn.training.recipe import DatasetConfig, OptimizationConfig, Recipe
 
 
 def test_the_learning_rate_is_the_references() -> None:
-    schedule = OptimizationSettings()
+    schedule = OptimizationConfig()
     assert schedule.learning_rate * learning_rate_factor(0, schedule) == pytest.approx(4.015e-4)
     assert learning_rate_factor(2_399, schedule) == 1.0
     assert learning_rate_factor(2_400 + 46_799, schedule) == pytest.approx(0.5)
@@ -19,7 +19,7 @@ def test_the_learning_rate_is_the_references() -> None:
 
 
 def test_a_cosine_ends_where_the_line_does_and_crosses_it_in_the_middle() -> None:
-    line = OptimizationSettings()
+    line = OptimizationConfig()
     cosine = replace(line, schedule="cosine")
     for step in (0, 2_399, 2_400 + 46_799, 95_999):
         assert learning_rate_factor(step, cosine) == pytest.approx(learning_rate_factor(step, line))
@@ -29,9 +29,9 @@ def test_a_cosine_ends_where_the_line_does_and_crosses_it_in_the_middle() -> Non
 
 def test_decay_can_spare_batch_norms() -> None:
     network = create_model("rsn18")
-    everything = build_optimizer(network, OptimizationSettings())
+    everything = build_optimizer(network, OptimizationConfig())
     assert [len(group["params"]) for group in everything.param_groups] == [len(list(network.parameters()))]
-    spared = build_optimizer(network, OptimizationSettings(optimizer="adamw", decay_on="convolutions"))
+    spared = build_optimizer(network, OptimizationConfig(optimizer="adamw", decay_norm_and_bias=False))
     decayed, plain = spared.param_groups
     assert {parameter.ndim for parameter in decayed["params"]} == {4}
     assert {parameter.ndim for parameter in plain["params"]} == {1}

@@ -12,7 +12,7 @@ from rsn import create_model, load_weights
 from rsn.models.network import PoseNetwork
 from rsn.training.losses import PoseLoss
 from rsn.training.optimization import build_optimizer
-from rsn.training.recipe import OptimizationSettings
+from rsn.training.recipe import OptimizationConfig
 from rsn.weights.conversion import convert_state_dict
 
 KEYS = "keys_orig_rsn18_coco.json"
@@ -62,7 +62,7 @@ def test_the_first_loss_and_the_statistics_it_leaves(oracles: Path) -> None:
 @pytest.mark.slow
 def test_gradients_and_steps_of_adam(oracles: Path) -> None:
     steps = Steps(oracles, torch.float64)
-    optimizer = build_optimizer(steps.network, OptimizationSettings(learning_rate=CONSTANT_RATE))
+    optimizer = build_optimizer(steps.network, OptimizationConfig(learning_rate=CONSTANT_RATE))
     losses = []
     for _ in range(3):
         loss = steps.loss()

@@ -20,7 +20,7 @@ from rsn.errors import RecipeError
 from rsn.training.detection import BoxTraining, DetectorRecipe
 from rsn.training.health import UnreadableImages
 from rsn.training.module import PoseTraining
-from rsn.training.recipe import ComputeSettings, DatasetConfig, Recipe, read_recipe
+from rsn.training.recipe import ComputeConfig, DatasetConfig, Recipe, read_recipe
 from rsn.training.run import train
 from rsn.training.steps import Step
 from rsn.weights.metadata import ModelMetadata
@@ -40,7 +40,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
     def poses(step: Step, device: str) -> Loss:
         stored_images = DeviceImages(paths, torch.device(device))
         plans = CropDataset(people, SIZE, Augmentation(color_jitter=0.2), stored_images.numbers)
-        recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeSettings(step=step))
+        recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
         module = PoseTraining(
             network(17),
             ModelMetadata("mspn50", input_size=SIZE),
@@ -64,9 +64,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         plans = DetectionCropDataset(
             images, SIZE, DetectionAugmentation(mosaic_probability=0.5), stored_images.numbers
         )
-        recipe = DetectorRecipe(
-            (SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeSettings(step=step)
-        )
+        recipe = DetectorRecipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
         module = BoxTraining(network(len(PERSON_BOX)), recipe, stored_images)
         module.to(device)
 
@@ -114,7 +112,7 @@ def test_a_captured_step_is_the_plain_one(
     for number in range(3):
         (loss, network), (again, other) = plain(number), captured(number)
         assert again.item() == pytest.approx(loss.item(), rel=1e-3)
-        network.zero_grad()  # gradients of replays do not add up, see `ComputeSettings`
+        network.zero_grad()  # gradients of replays do not add up, see `ComputeConfig`
         other.zero_grad()
         loss.backward()
         again.backward()

@@ -27,7 +27,7 @@ from rsn.models.network import PoseNetwork
 from rsn.skeletons import with_sigmas
 from rsn.training.averaging import AveragedWeights
 from rsn.training.folder import BEST, LAST, device_name
-from rsn.training.recipe import AnyRecipe
+from rsn.training.recipe import BaseRecipe
 from rsn.training.report import SAMPLES
 from rsn.training.samples import write_samples
 from rsn.weights.loading import save_weights
@@ -145,7 +145,7 @@ class Progress(Callback):
     It comes after all else that happens at the end of a round, whose time it takes.
     """
 
-    def __init__(self, recipe: AnyRecipe, every: int, *headlines: str) -> None:
+    def __init__(self, recipe: BaseRecipe, every: int, *headlines: str) -> None:
         self.steps = recipe.optimization.steps
         self.batch_size = recipe.optimization.batch_size
         self.every = every

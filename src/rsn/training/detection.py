@@ -32,7 +32,7 @@ from rsn.training.callbacks import Measured
 from rsn.training.detection_loss import BoxLoss, negative_weight
 from rsn.training.loop import Task, run_task
 from rsn.training.module import Levels, TrainingModule
-from rsn.training.recipe import AnyRecipe
+from rsn.training.recipe import BaseRecipe
 from rsn.weights.loading import load_model
 from rsn.weights.metadata import DetectorSettings, ModelMetadata
 
@@ -43,7 +43,7 @@ BOX_THRESHOLD = 0.02  # of boxes that count in the evaluation
 
 
 @dataclass(frozen=True)
-class DetectorRecipe(AnyRecipe):
+class DetectorRecipe(BaseRecipe):
     """One training run of a detector.
 
     pretrained: weights of a pose network or a detector of ours; what is shared is taken. unlabeled: how much
@@ -56,7 +56,7 @@ class DetectorRecipe(AnyRecipe):
     pretrained: Annotated[str, AfterValidator(os.path.expanduser)] | None = "rsn18.starter"
     unlabeled: NonNegativeFloat = 0.1
     repeat_complete: PositiveInt = 1
-    detection_augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
+    augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)
     box_weight: PositiveFloat = 4.0
     val_interval: PositiveInt = 500
 
@@ -83,9 +83,7 @@ def _box_task(recipe: DetectorRecipe) -> Task:
     return Task(
         network,
         detector_metadata(recipe),
-        partial(
-            DetectionCropDataset, images, recipe.input_size, recipe.detection_augmentation, seed=recipe.seed
-        ),
+        partial(DetectionCropDataset, images, recipe.input_size, recipe.augmentation, seed=recipe.seed),
         partial(BoxTraining, network, recipe),
         MeasureBoxes(recipe),
         [image.path for image in images],

@@ -16,7 +16,7 @@ from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnWarning
 from rsn.io.files import make_folder, write_atomically
 from rsn.training.checkpoints import last_state, usable_state
-from rsn.training.recipe import AnyRecipe, plain_settings, read_settings, write_recipe
+from rsn.training.recipe import BaseRecipe, plain_settings, read_recipe_as, write_recipe
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 LOGS = "logs"
@@ -31,7 +31,7 @@ LEARNING_RATE = (
 )
 
 
-def open_folder(recipe: AnyRecipe, processes: DistributedInfo, *, resume: bool) -> Path | None:
+def open_folder(recipe: BaseRecipe, processes: DistributedInfo, *, resume: bool) -> Path | None:
     """Make a run's folder, or take it up again; returns the state to resume from.
 
     The first process writes recipe.yaml and environment.json into it.
@@ -61,11 +61,11 @@ def _check_nothing_is_lost(folder: Path) -> None:
         raise RecipeError(f"{folder} holds the weights of a run; give another folder: --set output=")
 
 
-def _check_same_run(recipe: AnyRecipe) -> None:
+def _check_same_run(recipe: BaseRecipe) -> None:
     path = recipe.output / RECIPE
     if not path.is_file():
         return
-    before, now = (_settings(settings) for settings in (read_settings(path, (), type(recipe)), recipe))
+    before, now = (_settings(settings) for settings in (read_recipe_as(type(recipe), path), recipe))
     changed = [name for name in now if now[name] != before.get(name)]
     if changed == [LEARNING_RATE]:
         rates = f"was {before[LEARNING_RATE]:g} and is {now[LEARNING_RATE]:g} from here on"
@@ -75,7 +75,7 @@ def _check_same_run(recipe: AnyRecipe) -> None:
         raise RecipeError(f"{recipe.output} holds a run of another recipe, so it cannot be resumed: {told}")
 
 
-def _settings(recipe: AnyRecipe) -> dict[str, Any]:
+def _settings(recipe: BaseRecipe) -> dict[str, Any]:
     """The settings that make a run what it is, by dotted name."""
     flat: dict[str, Any] = {}
     for name, value in plain_settings(recipe, CHANGEABLE_SETTINGS).items():

@@ -32,7 +32,7 @@ from rsn.training.checkpoints import STATE, TwoStates, folder_of, last_state
 from rsn.training.folder import BEST, LOGS, open_folder
 from rsn.training.health import NanGuard, check_batch_norms
 from rsn.training.module import TrainingModule
-from rsn.training.recipe import AnyRecipe
+from rsn.training.recipe import BaseRecipe
 from rsn.weights.metadata import ModelMetadata
 
 LOG_EVERY = 20  # batches
@@ -60,7 +60,7 @@ class Task:
 
 
 def run_task(
-    recipe: AnyRecipe,
+    recipe: BaseRecipe,
     task_of: Callable[[], Task],
     *,
     resume: bool,
@@ -99,7 +99,7 @@ def run_task(
         if compute.activation_checkpointing:
             task.network.checkpoint_activations()
         state = open_folder(recipe, processes, resume=resume)
-        averaged = AveragedWeights(settings.average) if settings.average else None
+        averaged = AveragedWeights(settings.ema_decay) if settings.ema_decay else None
         every = min(LOG_EVERY, recipe.val_interval)
         ours = [
             *([averaged] if averaged else []),  # before what looks at it
@@ -109,7 +109,7 @@ def run_task(
         ]
         trainer = build_trainer(recipe, [*ours, *callbacks], processes, logger, log_every=every)
         images = None
-        if compute.images == "device":
+        if compute.cache_images == "device":
             images = DeviceImages(task.paths, trainer.strategy.root_device, levels=task.levels)
         crops = _loader(recipe, task, task.dataset(images.numbers if images else None), share)
         fit(trainer, task.module(images), crops, state, steps=settings.steps)
@@ -131,7 +131,7 @@ def shard_for(processes: DistributedInfo, batch_size: int, parts: int) -> Shard:
 
 
 def build_trainer(
-    recipe: AnyRecipe,
+    recipe: BaseRecipe,
     callbacks: Sequence[Callback],
     processes: DistributedInfo,
     logger: Logger | None,
@@ -203,7 +203,7 @@ def _quiet_lightning() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _loader(recipe: AnyRecipe, task: Task, crops: Dataset[Any], share: Shard) -> DataLoader[Any]:
+def _loader(recipe: BaseRecipe, task: Task, crops: Dataset[Any], share: Shard) -> DataLoader[Any]:
     workers = recipe.compute.workers
     people, batch_size = len(crops), recipe.optimization.batch_size  # type: ignore[arg-type]
     return DataLoader(

@@ -37,7 +37,9 @@ class PoseLoss:
 
     def __post_init__(self) -> None:
         if self.ohkm_topk is not None and self.ohkm_topk < 1:
-            raise ValueError(f"ohkm_topk: at least 1, or null to count all, not {self.ohkm_topk}")
+            raise ValueError(
+                f"Invalid ohkm_topk: expected at least 1, or null to count all, got {self.ohkm_topk}"
+            )
 
     def __call__(
         self, predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor
@@ -92,5 +94,5 @@ def _ohkm_error(prediction: Tensor, target: Tensor, present: Tensor, ohkm_topk: 
 
 
 def _keypoint_errors(prediction: Tensor, target: Tensor, drawn: Tensor) -> Tensor:
-    """Mean squared error of every keypoint's map, (N, K), against the target or, where it is not drawn, an empty map."""
+    """Mean squared error of each keypoint map, (N, K), against the target, or an empty map where it is not drawn."""
     return (prediction - target * drawn[..., None, None]).square().mean((-2, -1))

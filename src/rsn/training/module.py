@@ -16,7 +16,7 @@ from rsn.models.network import PoseNetwork
 from rsn.models.stages import HeatmapHead
 from rsn.training.health import UnreadableImages
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
-from rsn.training.recipe import AnyRecipe, Recipe
+from rsn.training.recipe import BaseRecipe, Recipe
 from rsn.training.steps import build_loss_function
 from rsn.weights.metadata import ModelMetadata
 
@@ -32,7 +32,7 @@ class TrainingModule(LightningModule, ABC):
     """
 
     def __init__(
-        self, network: PoseNetwork, metadata: ModelMetadata, recipe: AnyRecipe, images: DeviceImages | None
+        self, network: PoseNetwork, metadata: ModelMetadata, recipe: BaseRecipe, images: DeviceImages | None
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

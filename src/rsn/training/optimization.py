@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from rsn.training.recipe import OptimizationSettings
+from rsn.training.recipe import OptimizationConfig
 
 FIRST_FACTOR = 0.1  # of the learning rate, where the warm-up begins
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
-def build_optimizer(network: nn.Module, settings: OptimizationSettings) -> torch.optim.Optimizer:
+def build_optimizer(network: nn.Module, settings: OptimizationConfig) -> torch.optim.Optimizer:
     """Adam (reference) or AdamW with the recipe's weight decay, on all parameters or on convolutions only."""
     decayed, spared = _parameters(network, settings)
     groups = [
@@ -29,12 +29,12 @@ def build_optimizer(network: nn.Module, settings: OptimizationSettings) -> torch
     )
 
 
-def build_schedule(optimizer: torch.optim.Optimizer, settings: OptimizationSettings) -> LambdaLR:
+def build_schedule(optimizer: torch.optim.Optimizer, settings: OptimizationConfig) -> LambdaLR:
     """`learning_rate_factor` for every step."""
     return LambdaLR(optimizer, lambda step: learning_rate_factor(step, settings))
 
 
-def use_learning_rate(checkpoint: dict[str, Any], settings: OptimizationSettings) -> None:
+def use_learning_rate(checkpoint: dict[str, Any], settings: OptimizationConfig) -> None:
     """Give a state that is resumed from the recipe's learning rate, instead of the one that it was written with."""
     for optimizer in checkpoint["optimizer_states"]:
         for group in optimizer["param_groups"]:
@@ -45,7 +45,7 @@ def use_learning_rate(checkpoint: dict[str, Any], settings: OptimizationSettings
         schedule["base_lrs"] = [settings.learning_rate] * len(schedule["base_lrs"])
 
 
-def learning_rate_factor(step: int, settings: OptimizationSettings) -> float:
+def learning_rate_factor(step: int, settings: OptimizationConfig) -> float:
     """The learning rate of the (0-based) step in units of the recipe's.
 
     Up from a tenth during the warm-up, then to zero, linearly or as a half cosine. The reference counts from 1, so its
@@ -59,10 +59,10 @@ def learning_rate_factor(step: int, settings: OptimizationSettings) -> float:
 
 
 def _parameters(
-    network: nn.Module, settings: OptimizationSettings
+    network: nn.Module, settings: OptimizationConfig
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     parameters: Iterable[nn.Parameter] = network.parameters()
-    if settings.decay_on == "everything":
+    if settings.decay_norm_and_bias:
         return list(parameters), []
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []

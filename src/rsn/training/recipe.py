@@ -1,5 +1,6 @@
-"""A training recipe: everything that decides the result of a run, typed, read from YAML."""
+"""A training recipe: every setting that decides the result of a run, typed, read from YAML."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -27,25 +28,27 @@ from rsn.weights.metadata import Decoder
 _STRICT = ConfigDict(extra="forbid")
 
 
-def _from_home(path: Path) -> Path:
+def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:  # no such user
         raise ValueError(
-            f"{path}: the home folder that it begins with is not known; write the path in full"
+            f"{path}: the home folder that it begins with is unknown; write the path in full"
         ) from error
 
 
-UserPath = Annotated[Path, AfterValidator(_from_home)]  # in which ~ is the home folder
+UserPath = Annotated[Path, AfterValidator(_expand_home)]  # ~ is the home folder
 
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """A labeled set: its annotations, the folder of its images, and the lowest box (pixels) to use.
+    """A labeled dataset.
 
-    annotations: a COCO-keypoints file, MPII's .mat release or a list of MPII people in JSON; the file tells which.
-    skeleton: a file that describes the skeleton, where a COCO-keypoints file does not.
-    head_sizes: the gt_valid.mat that goes with an MPII list, for validation.
+    annotations: a COCO keypoints file, MPII's .mat release, or a JSON list of MPII people; the content decides which.
+    images: the folder of the images.
+    skeleton: a skeleton file, for annotations that do not describe their keypoints.
+    min_box_height: people with lower boxes (pixels) are left out.
+    head_sizes: the gt_valid.mat that belongs to a list of MPII people, for validation.
     """
 
     __pydantic_config__ = _STRICT
@@ -58,14 +61,14 @@ class DatasetConfig:
 
 
 @dataclass(frozen=True)
-class OptimizationSettings:
-    """How the weights are improved; the defaults are the reference's for COCO, on eight GPUs.
+class OptimizationConfig:
+    """How the weights are trained. The defaults are the reference's for COCO, on eight GPUs.
 
-    batch_size: crops in a step, over all processes. learning_rate: at its height, for that batch size.
-    schedule: a linear warm-up from a tenth, then down to zero, linearly as in the reference or as a half cosine.
-    optimizer, weight_decay: "adam" adds the decay to the gradient (L2, the reference's), "adamw" to the step.
-    decay_on: "everything" is the reference's; "convolutions" spares batch norms.
-    average: decay of the exponential moving average of the weights, which is then what is validated and kept.
+    batch_size: crops per step, over all processes. learning_rate: its maximum, for that batch size.
+    schedule: after a linear warm-up from a tenth, a linear (reference) or cosine decay to zero.
+    optimizer: "adam" adds the weight decay to the gradient (L2, reference), "adamw" to the step.
+    decay_norm_and_bias: whether the decay also applies to batch norms and biases, as in the reference.
+    ema_decay: decay of an exponential moving average of the weights, which is then validated and saved.
     """
 
     __pydantic_config__ = _STRICT
@@ -77,26 +80,27 @@ class OptimizationSettings:
     schedule: Literal["linear", "cosine"] = "linear"
     optimizer: Literal["adam", "adamw"] = "adam"
     weight_decay: NonNegativeFloat = 1e-5
-    decay_on: Literal["everything", "convolutions"] = "everything"
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    decay_norm_and_bias: bool = True
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 @dataclass(frozen=True)
-class ComputeSettings:
-    """How a run is carried out: what decides its speed and memory, and its result only up to rounding.
+class ComputeConfig:
+    """Speed and memory of a run; the result changes only by rounding.
 
-    images: "files" reads a person's image whenever it is their turn; "device" decodes all images once, keeps them
-        on the device that trains (COCO's take 59 GB) and cuts the crops there.
-    precision: Lightning's names. workers: processes that prepare crops, for each process that trains.
-    accumulate_grad_batches: parts that a process takes its share of a batch in, one after the other, to save memory; batch norm
-        then sees a part at a time. recompute: keep only the blocks' inputs and compute the blocks again in the
-        backward pass; a third more work, much less memory. step: how a step is computed, from cutting the crops
-        (with images on the device) to the loss, see `rsn.training.steps.Step`.
+    cache_images: "device" decodes all images once, keeps them on the training device (COCO takes 59 GB) and crops
+        them there; with "none", workers read an image each time it is needed.
+    precision: Lightning's names. workers: processes that prepare crops, per training process.
+    accumulate_grad_batches: number of parts in which a process computes its share of a batch, to save memory; batch
+        norm then sees one part at a time.
+    activation_checkpointing: keep only the inputs of blocks and compute the blocks again in the backward pass: a
+        third more work, much less memory.
+    step: how a step is computed, see `rsn.training.steps.Step`.
     """
 
     __pydantic_config__ = _STRICT
 
-    images: Literal["files", "device"] = "files"
+    cache_images: Literal["none", "device"] = "none"
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     workers: NonNegativeInt = 4
     accumulate_grad_batches: PositiveInt = 1
@@ -104,19 +108,21 @@ class ComputeSettings:
     step: Step = "eager"
 
     def __post_init__(self) -> None:
-        # A replay writes all gradients anew, so parts would not add up; blocks that are recomputed were never captured.
+        # A replay overwrites all gradients, so parts would not add up; recomputed blocks were never captured.
         if self.step == "captured" and (self.accumulate_grad_batches > 1 or self.activation_checkpointing):
             raise ValueError(
-                "compute.step: captured goes with neither compute.accumulate_grad_batches nor compute.activation_checkpointing"
+                "Invalid compute.step: captured works neither with compute.accumulate_grad_batches nor with"
+                " compute.activation_checkpointing"
             )
 
 
 @dataclass(frozen=True)
-class AnyRecipe:
-    """What the recipes of pose networks and detectors have in common.
+class BaseRecipe:
+    """What the recipes of pose networks and person detectors have in common.
 
-    train: sets that are mixed. output: folder of logs and checkpoints. model: name in the catalog. input_size:
-    (height, width) of the crops. val_interval: steps. trained_on, license: for the weights' metadata.
+    train: datasets, which are concatenated. output: folder for logs, weights and checkpoints. model: see
+    `rsn.list_models`. input_size: (height, width) of the crops. val_interval: steps between validations.
+    trained_on, license: stored with the weights.
     """
 
     __pydantic_config__ = _STRICT
@@ -126,8 +132,8 @@ class AnyRecipe:
     output: UserPath
     model: str = "rsn18"
     input_size: tuple[PositiveInt, PositiveInt] = (256, 192)
-    optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
-    compute: ComputeSettings = field(default_factory=ComputeSettings)
+    optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     val_interval: PositiveInt = 2_400
     seed: int = 0
     trained_on: str = ""
@@ -135,27 +141,26 @@ class AnyRecipe:
 
     def __post_init__(self) -> None:
         if self.input_size[0] % 32 or self.input_size[1] % 32:
-            raise ValueError(
-                f"input_size: height and width must be multiples of 32, not {list(self.input_size)}"
-            )
+            raise ValueError(f"Invalid input_size: expected multiples of 32, got {list(self.input_size)}")
         if self.optimization.steps % self.val_interval:
             raise ValueError(
-                f"val_interval: {self.val_interval} must divide optimization.steps, {self.optimization.steps}"
+                f"Invalid val_interval: expected a divisor of optimization.steps, {self.optimization.steps}, got"
+                f" {self.val_interval}"
             )
 
 
 @dataclass(frozen=True)
-class Recipe(AnyRecipe):
+class Recipe(BaseRecipe):
     """One training run of a pose network.
 
-    train: mapped to the skeleton of the validation set by keypoint name. refine: where Pose Refine Machines stand.
-    pretrained: weights to start with. head_bn_gamma: first value of the gain of the heatmaps' batch norm. The reference
-    starts at 1, and Adam needs thousands of steps to grow it to the targets' spread of 10 to 40; a short run starts
-    near there.
+    train: the keypoints are matched with those of `validation` by name. refine: where Pose Refine Machines are added.
+    pretrained: a weights file to start from.
+    head_bn_gamma: initial weight of the heatmaps' batch norms. The reference starts at 1, and Adam needs thousands of
+        steps to grow it to the 10 to 40 that the targets need; a short run starts near there.
     decoder: what the heatmaps are made for and read with, see `rsn.codecs.decode`. blur: its kernel.
-    norm: whose crops a batch norm takes its statistics of, those of each process (reference) or of all together
-        (on GPUs only).
-    max_unreadable_fraction: share of the images that may turn out to be unreadable before the run stops.
+    sync_batchnorm: batch norms use the statistics of the crops of all processes, not of their own (reference); on
+        GPUs only.
+    max_unreadable_fraction: share of unreadable images above which a run stops.
     """
 
     refine: Refine = "none"
@@ -164,16 +169,16 @@ class Recipe(AnyRecipe):
     blur: PositiveInt = 5
     pretrained: UserPath | None = None
     head_bn_gamma: PositiveFloat = 1.0
-    norm: Literal["each", "all"] = "each"
+    sync_batchnorm: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: PoseLoss = field(default_factory=PoseLoss)
     max_unreadable_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
 
     def with_batch_size(self, batch_size: int) -> "Recipe":
-        """The same run in batches of another size, by the linear rule.
+        """The same run with another batch size, by the linear scaling rule.
 
-        As many crops are seen in all: the learning rate grows with the batch and the steps shrink. The warm-up
-        keeps its number of steps, as in the reference.
+        The number of crops stays the same: the learning rate grows with the batch size, and the number of steps
+        shrinks. The warm-up keeps its number of steps, as in the reference.
         """
         settings, factor = self.optimization, batch_size / self.optimization.batch_size
         val_interval = max(round(self.val_interval / factor), 1)
@@ -186,21 +191,21 @@ class Recipe(AnyRecipe):
         return replace(self, optimization=scaled, val_interval=val_interval)
 
 
-_R = TypeVar("_R")
+_R = TypeVar("_R", bound=BaseRecipe)
 
 
-def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe for poses, see `read_settings`."""
-    return read_settings(path, overrides, Recipe)
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read the recipe of a pose network, see `read_recipe_as`."""
+    return read_recipe_as(Recipe, path, overrides)
 
 
-def read_settings(path: Path, overrides: tuple[str, ...], kind: type[_R]) -> _R:
-    """Read a recipe of some kind and apply `key=value` overrides; a dotted key reaches inside: optimization.steps=100.
+def read_recipe_as(kind: type[_R], path: Path, overrides: Sequence[str] = ()) -> _R:
+    """Read a recipe and apply `key=value` overrides; dots reach nested settings: optimization.steps=100.
 
     Relative paths in a recipe are relative to the working directory, and `~` is the home folder.
 
     Raises:
-        RecipeError: no such file, not YAML, or settings that do not exist or cannot be; all of them are named.
+        RecipeError: no such file, invalid YAML, or invalid settings; the message names them.
     """
     document = read_mapping(path, what="a recipe", error=RecipeError)
     for override in overrides:
@@ -208,16 +213,16 @@ def read_settings(path: Path, overrides: tuple[str, ...], kind: type[_R]) -> _R:
     return validated(kind, document, path=path, error=RecipeError)
 
 
-def plain_settings(recipe: object, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """A recipe of any kind as YAML and JSON have it, complete with the defaults; `exclude` are names to leave out."""
+def plain_settings(recipe: BaseRecipe, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """All settings of a recipe as YAML types, defaults included, without the top-level keys in `exclude`."""
     document: dict[str, Any] = TypeAdapter(type(recipe)).dump_python(
         recipe, mode="json", exclude=set(exclude)
     )
     return document
 
 
-def write_recipe(recipe: object) -> str:
-    """A recipe of any kind as YAML, complete with the defaults."""
+def write_recipe(recipe: BaseRecipe) -> str:
+    """A recipe as YAML, defaults included."""
     return yaml.safe_dump(plain_settings(recipe), sort_keys=False)
 
 

@@ -85,8 +85,8 @@ def _pose_task(
     dataset: PoseDataset | None,
     loss: Callable[[Levels, Tensor, Tensor], Tensor] | None,
 ) -> Task:
-    if recipe.norm == "all" and not torch.cuda.is_available():
-        raise RecipeError("Invalid norm: all needs CUDA GPUs, and PyTorch finds none; use norm: each")
+    if recipe.sync_batchnorm and not torch.cuda.is_available():
+        raise RecipeError("Invalid sync_batchnorm: expected false, as PyTorch finds no CUDA GPU, got true")
     validation = read_people(recipe.validation)
     if not len(validation):
         raise RecipeError(f"nobody to validate with is left: {validation.summary()}")
@@ -107,7 +107,7 @@ def _pose_task(
             f"Invalid network: expected {len(metadata.skeleton)} keypoints, as the validation set has, got"
             f" {network.num_keypoints}; build it with that many"
         )
-    if recipe.norm == "all":
+    if recipe.sync_batchnorm:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     unreadable = UnreadableImages(people, recipe.max_unreadable_fraction)
     return Task(
@@ -117,7 +117,7 @@ def _pose_task(
         lambda images: PoseTraining(network, metadata, recipe, unreadable, images, loss),
         MeasurePoses(recipe.validation.annotations, validation, metadata),
         [person.image.path for person in people.people],
-        norms_see_all=recipe.norm == "all",
+        norms_see_all=recipe.sync_batchnorm,
         headlines=_headlines(sets, people, validation),
     )
 
