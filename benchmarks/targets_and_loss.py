@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reference.codec import targets as targets_by_loops
 from reference.loss import loss as loss_by_loops
-from rsn.codecs import encode
+from rsn.codecs import MegviiCodec
 from rsn.training.losses import PoseLoss
 from side_by_side import arguments, check, compare, write
 
@@ -28,13 +28,13 @@ def main() -> None:
     where = (keypoints.to(options.device), visibility.to(options.device))
     people = list(zip(keypoints.numpy(), visibility.numpy(), strict=True))
     by_loops = torch.stack([targets_by_loops(*person, SIZE) for person in people])
-    targets = encode(*where, SIZE)
+    targets = MegviiCodec().encode(*where, SIZE)
     difference = check(float((targets.cpu() - by_loops).abs().max()), 1e-3)
     rows = compare(
         "targets",
         {
             "reference": lambda: [targets_by_loops(*person, SIZE) for person in people],
-            "rsn": lambda: encode(*where, SIZE),
+            "rsn": lambda: MegviiCodec().encode(*where, SIZE),
         },
         one="32 crops",
         options=options,

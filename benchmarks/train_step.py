@@ -13,7 +13,7 @@ from torch.profiler import profile
 
 from reference.loss import loss as loss_by_loops
 from reference.network import ReferenceNetwork
-from rsn.codecs import encode
+from rsn.codecs import MegviiCodec
 from rsn.models.catalog import create_model
 from rsn.models.network import PoseNetwork
 from rsn.training.losses import PoseLoss
@@ -81,7 +81,10 @@ def by_reference(
     """A step on normalized inputs and targets; it answers the loss."""
     reference = ReferenceNetwork(network).train().to(crops.device)
     optimizer = torch.optim.Adam(reference.parameters(), lr=1e-4, weight_decay=1e-5)
-    inputs, targets = metadata.normalize(crops), encode(keypoints, visibility, metadata.input_size)
+    inputs, targets = (
+        metadata.normalize(crops),
+        MegviiCodec().encode(keypoints, visibility, metadata.input_size),
+    )
 
     def step() -> Tensor:
         optimizer.zero_grad()
@@ -111,7 +114,7 @@ def by_rsn(
 
     def step() -> Tensor:
         optimizer.zero_grad()
-        targets = encode(keypoints, visibility, metadata.input_size)
+        targets = MegviiCodec().encode(keypoints, visibility, metadata.input_size)
         inputs = metadata.normalize(crops).contiguous(memory_format=torch.channels_last)
         with torch.autocast(crops.device.type, precision, enabled=precision != torch.float32):
             answers = own.heatmaps(inputs)

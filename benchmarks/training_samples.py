@@ -18,7 +18,7 @@ from torch import Tensor
 
 from images import SIZE, boxes, write_images
 from reference.samples import sample
-from rsn.codecs import encode
+from rsn.codecs import MegviiCodec
 from rsn.data.annotations import ImageFile, PersonAnnotation, PoseDataset
 from rsn.data.augment import Augmentation
 from rsn.data.loading import CropDataset, SampleIndex
@@ -51,7 +51,7 @@ def main() -> None:
 
         def ours() -> tuple[Tensor, Tensor]:
             batch = torch.utils.data.default_collate([crops[draw] for draw in draws])
-            targets = encode(batch["keypoints"], batch["visibility"], metadata.input_size)
+            targets = MegviiCodec().encode(batch["keypoints"], batch["visibility"], metadata.input_size)
             return metadata.normalize(batch["image"]), targets
 
         inputs, targets = ours()

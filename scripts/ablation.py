@@ -62,7 +62,7 @@ SWITCHES = {
         )
     ),
     "cosine": Switch(("optimization.schedule=cosine",)),
-    "unbiased codec": Switch(("decoder=unbiased",)),
+    "unbiased codec": Switch(("codec=unbiased",)),
     "bf16": Switch(("compute.precision=bf16-mixed",)),
     "PRM after the last output": Switch(("refine=last",), new_layers=True),
     "rotation and half bodies": Switch(

@@ -27,7 +27,7 @@ from rsn.data.coco import read_coco, read_json
 from rsn.detection import open_detector
 from rsn.evaluation import evaluate_keypoints
 from rsn.evaluation.detection import BoxMetrics, evaluate_boxes, measure_detector
-from rsn.evaluation.prediction import predict_poses, labeled_boxes
+from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.io.files import write_atomically
 from rsn.results import EMPTY, to_raw
 from rsn.weights.loading import load_model, save_weights, weights_path

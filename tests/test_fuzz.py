@@ -232,7 +232,7 @@ def test_damaged_recipes_and_skeleton_files(recipe_file: Path, tmp_path: Path, a
     recipe |= {
         "augmentation": {"scale": [0.7, 1.0], "max_rotation": 40},
         "trained_on": "drawn",
-        "decoder": "rsn",
+        "codec": "megvii",
     }
     skeleton = {
         "name": "cat", "keypoints": ["nose", "left_paw", "right_paw"], "limbs": [["nose", "left_paw"]],

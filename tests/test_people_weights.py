@@ -9,7 +9,6 @@ import pytest
 
 from command import rsn
 from rsn import PoseEstimator
-from rsn.codecs.box import PERSON_BOX
 from rsn.data.coco import read_json
 from rsn.detection import open_detector
 from rsn.detection.loading import default_box_threshold
@@ -20,6 +19,7 @@ from rsn.export.run import export_model
 from rsn.geometry import Image
 from rsn.io.images import write_image
 from rsn.weights.loading import load_metadata, weights_path
+from rsn.weights.metadata import PERSON_BOX
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 

@@ -8,7 +8,7 @@ import pytest
 from rsn import COCO_17, PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.evaluation import evaluate_keypoints
-from rsn.evaluation.prediction import predict_poses, labeled_boxes
+from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.weights.loading import weights_path
 
 

@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from metrics.probes import block_field, block_units, evenly_weighted, extent, layer_fields, step_views, wires
-from metrics.style import BLUE, BRANCHES, GRAY, INK, ORANGE, PINK, Point, arrow, box, canvas, plus, save
-from metrics.tables import Table
 
+from figures.probes import block_field, block_units, evenly_weighted, extent, layer_fields, step_views, wires
+from figures.style import BLUE, BRANCHES, GRAY, INK, ORANGE, PINK, Point, arrow, box, canvas, plus, save
+from figures.tables import Table
 from rsn.models.bottleneck import bottleneck, plain_bottleneck
 from rsn.models.complexity import MEASURED
 from rsn.models.residual_steps import ResidualStepsBlock, residual_steps

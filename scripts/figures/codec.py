@@ -5,15 +5,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from metrics.style import DECODERS, GRAY, INK, save
-from metrics.tables import Table
 from torch import Tensor
 
-from rsn.codecs import CELL_CENTER, decode, encode, flip_back
-from rsn.weights.metadata import Decoder
+from figures.style import CODECS, GRAY, INK, save
+from figures.tables import Table
+from rsn.codecs import HeatmapCodec, create_codec
 
 SIZE = (256, 192)
-KERNELS = {5: "COCO", 9: "MPII"}  # of the decoder, and whose weights have it
+KERNELS = {5: "COCO", 9: "MPII"}  # of the blur, and whose weights have it
 STEPS = 32  # positions within a cell, along either axis
 FIRST = 96.0  # input pixel, away from the border
 
@@ -31,33 +30,40 @@ def positions() -> Tensor:
     return torch.stack([x, y], dim=-1).reshape(-1, 1, 2)
 
 
-def targets(keypoints: Tensor, decoder: Decoder) -> Tensor:
+def codec_of(name: str, blur_kernel_size: int = 5) -> HeatmapCodec:
+    """A codec with the finest level alone."""
+    codec = create_codec(name, blur_kernel_size=blur_kernel_size, kernel_sizes=(5,))
+    assert isinstance(codec, HeatmapCodec)
+    return codec
+
+
+def targets(keypoints: Tensor, name: str) -> Tensor:
     """The target that is decoded: the finest level's, (N, K, h, w)."""
     seen = torch.full(keypoints.shape[:2], 2)
-    return encode(keypoints, seen, SIZE, kernels=(5,), decoder=decoder)[:, 0]
+    return codec_of(name).encode(keypoints, seen, SIZE)[:, 0]
 
 
-def between_cells(keypoints: Tensor, decoder: Decoder) -> Tensor:
+def between_cells(keypoints: Tensor, name: str) -> Tensor:
     """Gaussians that stand where the keypoints are, as a network's answer would that knows more than its targets.
 
-    Where a keypoint is on the map, its decoder says.
+    The codec says where a keypoint is on the map.
     """
-    return targets(keypoints - CELL_CENTER[decoder] + CELL_CENTER["unbiased"], "unbiased")
+    return targets(keypoints - codec_of(name).cell_center + codec_of("unbiased").cell_center, "unbiased")
 
 
-def _errors(maps: Tensor, keypoints: Tensor, decoder: Decoder, kernel: int) -> Tensor:
-    found, _ = decode(maps.double(), kernel=kernel, decoder=decoder)
+def _errors(maps: Tensor, keypoints: Tensor, name: str, kernel: int) -> Tensor:
+    found, _ = codec_of(name, kernel).decode(maps.double())
     return (found - keypoints)[:, 0]
 
 
 def _round_trip_table() -> Table:
     keypoints = positions()
     rows = []
-    for name, render in (("its own target", targets), ("a Gaussian between the cells", between_cells)):
-        for decoder in DECODERS:
-            row = [name, f"`{decoder}`"]
+    for heatmap, render in (("its own target", targets), ("a Gaussian between the cells", between_cells)):
+        for name in CODECS:
+            row = [heatmap, f"`{name}`"]
             for kernel in KERNELS:
-                errors = _errors(render(keypoints, decoder), keypoints, decoder, kernel)
+                errors = _errors(render(keypoints, name), keypoints, name, kernel)
                 distances = errors.norm(dim=-1)
                 mean_x, mean_y = (
                     f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00")
@@ -66,7 +72,7 @@ def _round_trip_table() -> Table:
                 row.append(f"{distances.mean():.2f} / {distances.max():.2f} ({mean_x}, {mean_y})")
             rows.append(row)
     return [
-        ["heatmap", "decoder", *(f"kernel {kernel}, {whose}" for kernel, whose in KERNELS.items())],
+        ["heatmap", "codec", *(f"kernel {kernel}, {whose}" for kernel, whose in KERNELS.items())],
         *rows,
     ]
 
@@ -76,13 +82,13 @@ def _flip_table() -> Table:
     keypoints = positions()
     flipped = torch.stack([SIZE[1] - 1 - keypoints[..., 0], keypoints[..., 1]], dim=-1)
     rows = []
-    for decoder in DECODERS:
-        straight = between_cells(keypoints, decoder)
-        back = flip_back(between_cells(flipped, decoder), [0])
+    for name in CODECS:
+        straight = between_cells(keypoints, name)
+        back = codec_of(name).flip_back(between_cells(flipped, name), [0])
         answers = (straight, back, (straight + back) / 2, (straight + back.roll(1, dims=-1)) / 2)
-        errors = [_errors(maps, keypoints, decoder, 5)[:, 0].mean().item() for maps in answers]
-        rows.append([f"`{decoder}`", *(f"{error:.2f}".replace("-0.00", "0.00") for error in errors)])
-    return [["decoder", "the crop", "its flip image", "averaged", "averaged, shifted by one cell"], *rows]
+        errors = [_errors(maps, keypoints, name, 5)[:, 0].mean().item() for maps in answers]
+        rows.append([f"`{name}`", *(f"{error:.2f}".replace("-0.00", "0.00") for error in errors)])
+    return [["codec", "the crop", "its flip image", "averaged", "averaged, shifted by one cell"], *rows]
 
 
 def _draw_round_trip(folder: Path) -> None:
@@ -93,13 +99,13 @@ def _draw_round_trip(folder: Path) -> None:
         (panels[1], "off its own target", targets),
         (panels[2], "off a Gaussian between cells", between_cells),
     ):
-        for decoder, color in DECODERS.items():
-            errors = _errors(render(keypoints, decoder), keypoints, decoder, 5)[:, 0]
+        for name, color in CODECS.items():
+            errors = _errors(render(keypoints, name), keypoints, name, 5)[:, 0]
             x = keypoints[:, 0, 0] - FIRST
             jumps = np.abs(np.diff(errors)) > 0.5
             shown = np.where(np.append(jumps, False), np.nan, errors)
-            dashes = {"rsn": (0, ()), "mmpose": (0, (4, 2)), "unbiased": (0, ())}[decoder]
-            panel.plot(x, shown, color=color, lw=2.5, ls=dashes, label=decoder)
+            dashes = {"megvii": (0, ()), "mmpose": (0, (4, 2)), "unbiased": (0, ())}[name]
+            panel.plot(x, shown, color=color, lw=2.5, ls=dashes, label=name)
         panel.axhline(0, color=GRAY, lw=0.8, zorder=0)
         panel.set(
             title=title,
@@ -117,16 +123,16 @@ def _draw_targets(panel: plt.Axes) -> None:
     cell = int(FIRST) // 4
     for offset, dash in ((0.5, "-"), (3.5, "--")):
         keypoint = torch.tensor([[[FIRST + offset, FIRST]]])
-        for decoder in ("rsn", "unbiased"):
-            row = targets(keypoint, decoder)[0, 0].amax(0)[cell - 4 : cell + 5]
+        for name in ("megvii", "unbiased"):
+            row = targets(keypoint, name)[0, 0].amax(0)[cell - 4 : cell + 5]
             panel.plot(
                 range(-4, 5),
                 row,
                 dash,
-                color=DECODERS[decoder],
+                color=CODECS[name],
                 marker="o",
                 ms=5,
-                label=f"{decoder}, keypoint at {offset} of 4",
+                label=f"{name}, keypoint at {offset} of 4",
             )
     panel.set(
         title="a row of the target",

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from metrics.style import BLUE, GRAY, GREEN, INK, ORANGE, PALE, PINK, save
-from metrics.tables import Table
 
-from rsn.codecs import CELL_CENTER
+from figures.style import BLUE, GRAY, GREEN, INK, ORANGE, PALE, PINK, save
+from figures.tables import Table
+from rsn.codecs import MegviiCodec, UnbiasedCodec
+from rsn.codecs.heatmap import STRIDE
 from rsn.geometry import Crop, Region
-from rsn.models.network import STRIDE
 
 IMAGE = (480, 640)  # height, width of the drawn example
 BOX = (380.0, 120.0, 150.0, 300.0)
@@ -49,15 +49,15 @@ def _draw_pixels(folder: Path) -> None:
         left = cell * STRIDE - 0.5
         axes.add_patch(plt.Rectangle((left, 1.3), STRIDE, 0.9, facecolor=PALE, edgecolor=GRAY))
         axes.text(left + 0.15, 2.02, f"cell {cell}", fontsize=11, va="top")
-        for decoder, color, height in (("unbiased", GREEN, 1.75), ("rsn", BLUE, 1.5)):
-            x = cell * STRIDE + CELL_CENTER[decoder]  # type: ignore[index]
+        for codec, color, height in ((UnbiasedCodec, GREEN, 1.75), (MegviiCodec, BLUE, 1.5)):
+            x = cell * STRIDE + codec.cell_center
             axes.plot([x, x], [0.5, height], color=color, lw=1.2, ls=":")
             axes.plot(x, height, "D", color=color, ms=9)
             if cell == cells - 1:
-                text = {"unbiased": "unbiased", "rsn": "rsn, mmpose"}[decoder]
+                text = "unbiased" if codec is UnbiasedCodec else "megvii, mmpose"
                 axes.text(
-                    11.8, height, f"{text}: {STRIDE}j + {CELL_CENTER[decoder]:g}", color=color, va="center"
-                )  # type: ignore[index]
+                    11.8, height, f"{text}: {STRIDE}j + {codec.cell_center:g}", color=color, va="center"
+                )
     axes.text(11.8, 0.5, "pixels of the input", va="center")
     axes.text(11.8, -0.37, "coordinate x", va="center")
     axes.set(xlim=(-0.8, 15.6), ylim=(-0.7, 2.35))
@@ -104,8 +104,8 @@ def _draw_flip(folder: Path) -> None:
     pixels, cell = 16, 1
     last = pixels // STRIDE - 1
     figure, panels = plt.subplots(2, 1, figsize=(10, 4.6))
-    for panel, decoder, color in zip(panels, ("rsn", "unbiased"), (BLUE, GREEN), strict=True):
-        middle = CELL_CENTER[decoder]  # type: ignore[index]
+    for panel, codec, color in zip(panels, (MegviiCodec, UnbiasedCodec), (BLUE, GREEN), strict=True):
+        middle = codec.cell_center
         for pixel in range(pixels):
             panel.add_patch(plt.Rectangle((pixel - 0.5, 0), 1, 0.6, facecolor="white", edgecolor=GRAY))
             panel.text(pixel, 0.3, str(pixel), ha="center", va="center", fontsize=10, color=GRAY)
@@ -131,7 +131,7 @@ def _draw_flip(folder: Path) -> None:
                 ha="right" if left else "left",
             )
         panel.set(xlim=(-0.7, 16), ylim=(-0.1, 1.4))
-        panel.set_title(f"{decoder}: cell j at {STRIDE}j + {middle:g}, keypoint at {keypoint:g}")
+        panel.set_title(f"{codec.name}: cell j at {STRIDE}j + {middle:g}, keypoint at {keypoint:g}")
         panel.axis("off")
     figure.tight_layout()
     save(figure, folder, "flip")

@@ -8,14 +8,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from metrics.style import GRAY, ORANGE
-from metrics.tables import Table
 from numpy.typing import NDArray
 from skimage.data import astronaut
 from torch import Tensor
 
+from figures.style import GRAY, ORANGE
+from figures.tables import Table
 from rsn import PoseEstimator
-from rsn.codecs import decode
 from rsn.geometry import Crop, Image
 from rsn.skeletons import COCO_17
 from rsn.visualization.drawing import draw_people
@@ -38,7 +37,7 @@ def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
     pixels = torch.from_numpy(crop.cut(astronaut())).permute(2, 0, 1)[None]
     maps = estimator().heatmaps(pixels).clone()
     flipping = PoseEstimator("rsn18.starter", backend="torch", device="cpu", flip=True)
-    keypoints, _ = decode(flipping.heatmaps(pixels), kernel=metadata.blur, decoder=metadata.decoder)
+    keypoints, _ = metadata.codec.decode(flipping.heatmaps(pixels))
     return keypoints[0].double().numpy(), maps
 
 

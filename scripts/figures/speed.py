@@ -4,8 +4,9 @@ import csv
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from metrics.style import BLUE, GRAY, ORANGE, save
-from metrics.tables import Table
+
+from figures.style import BLUE, GRAY, ORANGE, save
+from figures.tables import Table
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 REFERENCES = ("reference", "pycocotools")

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from metrics.probes import Wires, network_sizes_and_wires
-from metrics.style import BLUE, GRAY, GREEN, ORANGE, PINK, Point, arrow, box, canvas, save
-from metrics.tables import Table
+
+from figures.probes import Wires, network_sizes_and_wires
+from figures.style import BLUE, GRAY, GREEN, ORANGE, PINK, Point, arrow, box, canvas, save
+from figures.tables import Table
 
 SIZE = (256, 192)
 Sizes = dict[str, tuple[int, int, int]]

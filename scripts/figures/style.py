@@ -15,7 +15,7 @@ INK, GRAY, PALE = "#1b2733", "#7b8794", "#e4e8ec"
 # Told apart with every common kind of color blindness (Okabe and Ito's).
 BLUE, GREEN, ORANGE, PINK, SKY = "#0072b2", "#009e73", "#d55e00", "#b8528c", "#56b4e9"
 BRANCHES = (BLUE, GREEN, ORANGE, PINK)
-DECODERS = {"rsn": BLUE, "mmpose": ORANGE, "unbiased": GREEN}
+CODECS = {"megvii": BLUE, "mmpose": ORANGE, "unbiased": GREEN}
 
 Point = tuple[float, float]
 

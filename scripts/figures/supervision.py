@@ -4,13 +4,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from metrics.probes import outputs
-from metrics.road import person_and_maps
-from metrics.style import BLUE, GRAY, INK, ORANGE, PALE, arrow, box, canvas, save
-from metrics.tables import Table
 from torch import Tensor, nn
 
-from rsn.codecs import KERNELS, encode
+from figures.probes import outputs
+from figures.road import person_and_maps
+from figures.style import BLUE, GRAY, INK, ORANGE, PALE, arrow, box, canvas, save
+from figures.tables import Table
+from rsn.codecs import MegviiCodec
+from rsn.codecs.heatmap import KERNEL_SIZES
 from rsn.models.prm import PoseRefineMachine
 from rsn.skeletons import COCO_17
 from rsn.training.losses import PoseLoss
@@ -29,7 +30,7 @@ def draw(folder: Path) -> dict[str, Table]:
     rows = [
         ["last stage" if stage == STAGES - 1 else f"stage {stage + 1}"]
         + [
-            f"{KERNELS[index]} × {weight:g}"
+            f"{KERNEL_SIZES[index]} × {weight:g}"
             for index, weight in zip(used[stage], weights[stage], strict=True)
         ]
         for stage in range(STAGES)
@@ -44,7 +45,7 @@ def draw(folder: Path) -> dict[str, Table]:
 
 def taught() -> tuple[list[list[int]], list[list[float]]]:
     """[stage][level]: which target the loss compares the prediction with, and the weight of their distance."""
-    targets = torch.rand(2, len(KERNELS), KEYPOINTS, 8, 6)
+    targets = torch.rand(2, len(KERNEL_SIZES), KEYPOINTS, 8, 6)
     visible = torch.full((2, KEYPOINTS), 2)
     # Every map predicted as one of the targets: the loss is nought where it compares with that one.
     distances = [
@@ -52,7 +53,7 @@ def taught() -> tuple[list[list[int]], list[list[float]]]:
     ]
     used = torch.stack(distances).argmin(0).tolist()
     off_by_one = [[torch.ones(2, KEYPOINTS, 8, 6)] * LEVELS] * STAGES
-    terms = PoseLoss().terms(off_by_one, torch.zeros(2, len(KERNELS), KEYPOINTS, 8, 6), visible)
+    terms = PoseLoss().terms(off_by_one, torch.zeros(2, len(KERNEL_SIZES), KEYPOINTS, 8, 6), visible)
     return used, terms.tolist()
 
 
@@ -76,7 +77,7 @@ def gain() -> tuple[float, float]:
 
 def _draw_supervision(folder: Path, used: list[list[int]], weights: list[list[float]]) -> None:
     keypoint, seen = torch.tensor([[[94.0, 94.0]]]), torch.tensor([[2]])
-    maps = encode(keypoint, seen, (192, 192))[0, :, 0, 12:36, 12:36]
+    maps = MegviiCodec().encode(keypoint, seen, (192, 192))[0, :, 0, 12:36, 12:36]
     figure, panels = plt.subplots(STAGES, LEVELS, figsize=(9, 7.6))
     for stage, row in enumerate(panels):
         for level, panel in enumerate(row):
@@ -85,7 +86,7 @@ def _draw_supervision(folder: Path, used: list[list[int]], weights: list[list[fl
             panel.set(xticks=[], yticks=[])
             panel.spines[:].set_visible(True)
             panel.spines[:].set_color(PALE)
-            panel.set_title(f"kernel {KERNELS[index]}", fontsize=12, fontweight="normal", loc="center")
+            panel.set_title(f"kernel {KERNEL_SIZES[index]}", fontsize=12, fontweight="normal", loc="center")
             hard = level == LEVELS - 1
             text = f"weight {weight:g}" + (", hard keypoints" if hard else "")
             panel.set_xlabel(text, fontsize=11, color=ORANGE if hard else INK)
@@ -107,7 +108,7 @@ def _draw_hard_keypoints(folder: Path) -> None:
     """The finest level's error keypoint by keypoint, and which of them have a gradient."""
     person, maps = person_and_maps()
     keypoints = torch.from_numpy(person).float()[None]
-    target = encode(keypoints, torch.full((1, KEYPOINTS), 2), SIZE)
+    target = MegviiCodec().encode(keypoints, torch.full((1, KEYPOINTS), 2), SIZE)
     prediction = maps.clone().requires_grad_()
     PoseLoss().terms([[prediction] * LEVELS], target, torch.full((1, KEYPOINTS), 2))[0, -1].backward()
     assert prediction.grad is not None

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsn.codecs import decode
 from rsn.errors import RsnError
 from rsn.geometry import Image
 from rsn.inference.backends import Backend, build_backend, choose
@@ -219,7 +218,7 @@ def _inferred(backend: Backend, metadata: ModelMetadata, crops: Tensor, flip: bo
 
 
 def _decoded(maps: Tensor, metadata: ModelMetadata) -> None:
-    _wait_for(decode(maps, kernel=metadata.blur, decoder=metadata.decoder)[0])
+    _wait_for(metadata.codec.decode(maps)[0])
 
 
 def _wait_for(result: Tensor) -> None:

@@ -53,19 +53,17 @@ class Person:
         scores: ArrayLike,
         *,
         box_score: float = 1.0,
-        above: float | None = None,
     ) -> "Person":
         """A person whose raw score follows the reference: the box score times the mean of all raw keypoint scores.
 
-        scores: (K,) raw. With `above`, the mean of the scores above it, as in MMPose, and 0 where there is none.
+        scores: (K,) raw.
         """
         keypoint_scores = np.asarray(scores, np.float64)
-        counted = keypoint_scores if above is None else keypoint_scores[keypoint_scores > above]
         return cls(
             box=np.asarray(box, np.float64),
             keypoints=np.asarray(keypoints, np.float64),
             raw_scores=keypoint_scores,
-            raw_score=float(box_score * counted.mean()) if len(counted) else 0.0,
+            raw_score=float(box_score * keypoint_scores.mean()),
             box_score=box_score,
         )
 

@@ -5,12 +5,10 @@ import torch
 
 from rsn.codecs.box import (
     OFFSET_UNIT,
-    UNIT,
+    SIZE_UNIT,
+    BoxCodec,
     BoxTargets,
     corners_of,
-    decode_boxes,
-    encode_boxes,
-    flip_boxes_back,
 )
 
 SIZE = (128, 192)
@@ -25,18 +23,18 @@ def _maps_that_say(targets: BoxTargets) -> torch.Tensor:
     centers = (targets.corners[..., :2] + targets.corners[..., 2:]) / 2
     extents = (targets.corners[..., 2:] - targets.corners[..., :2]).clamp(min=1)
     parts = [
-        torch.logit(targets.center_heatmap, eps=1e-6)[..., None], torch.log(extents / UNIT), (centers - cells) / OFFSET_UNIT
+        torch.logit(targets.center_heatmap, eps=1e-6)[..., None], torch.log(extents / SIZE_UNIT), (centers - cells) / OFFSET_UNIT
     ]  # fmt: skip
     return torch.cat(parts, -1).permute(0, 3, 1, 2)
 
 
 def _encode(*boxes: list[float] | torch.Tensor, size: tuple[int, int] = SIZE) -> BoxTargets:
     rows = torch.stack([torch.as_tensor(box, dtype=torch.float32) for box in boxes])[None]
-    return encode_boxes(rows, torch.ones(1, len(rows[0]), dtype=torch.bool), size)
+    return BoxCodec().encode(rows, torch.ones(1, len(rows[0]), dtype=torch.bool), size)
 
 
 def test_what_is_encoded_is_decoded() -> None:
-    corners, scores = decode_boxes(_maps_that_say(_encode(*BOXES)))
+    corners, scores = BoxCodec().decode(_maps_that_say(_encode(*BOXES)))
     assert (scores[0, :3] > 0.999).all()
     assert (scores[0, 3:] < 0.1).all()
     order = corners[0, :3, 0].argsort()
@@ -46,8 +44,8 @@ def test_what_is_encoded_is_decoded() -> None:
 def test_what_a_flipped_crop_says_is_said_of_the_crop() -> None:
     flipped = BOXES.clone()
     flipped[:, [0, 2]] = SIZE[1] - BOXES[:, [2, 0]]
-    straight = decode_boxes(_maps_that_say(_encode(*BOXES)))
-    back = decode_boxes(flip_boxes_back(_maps_that_say(_encode(*flipped))))
+    straight = BoxCodec().decode(_maps_that_say(_encode(*BOXES)))
+    back = BoxCodec().decode(BoxCodec().flip_back(_maps_that_say(_encode(*flipped))))
     by_left = [found[0, :3][found[0, :3, 0].argsort()] for found, _ in (straight, back)]
     torch.testing.assert_close(by_left[0], by_left[1], atol=1e-3, rtol=0)
     torch.testing.assert_close(straight[1][0, :3], back[1][0, :3])
@@ -58,7 +56,7 @@ def test_random_boxes_survive_the_round_trip() -> None:
     for _ in range(20):
         low = random.uniform(0, (150, 90), (1, 2))
         box = torch.tensor(np.hstack([low, low + random.uniform(5, (40, 35), (1, 2))]), dtype=torch.float32)
-        corners, scores = decode_boxes(_maps_that_say(_encode(*box)))
+        corners, scores = BoxCodec().decode(_maps_that_say(_encode(*box)))
         assert scores[0, 0] > 0.999
         torch.testing.assert_close(corners[0, :1], box, atol=1e-3, rtol=0)
 
@@ -66,8 +64,8 @@ def test_random_boxes_survive_the_round_trip() -> None:
 def test_every_person_counts_once_and_nowhere_else() -> None:
     targets = _encode(*BOXES)
     assert (targets.center_heatmap == 1).sum() == 3
-    torch.testing.assert_close(targets.share.sum(), torch.tensor(3.0))
-    far = (targets.center_heatmap < 0.1) & (targets.share > 0)
+    torch.testing.assert_close(targets.weights.sum(), torch.tensor(3.0))
+    far = (targets.center_heatmap < 0.1) & (targets.weights > 0)
     assert not far.any()
 
 
@@ -76,13 +74,13 @@ def test_where_two_are_near_the_smaller_is_taught() -> None:
     targets = _encode(large, small)
     assert targets.corners[0, 16, 25].tolist() == small
     assert targets.corners[0, 16, 29].tolist() == large  # beside the small one's hump
-    assert targets.share.sum() > 1.9
+    assert targets.weights.sum() > 1.9
 
 
 def test_rows_that_fill_the_table_are_nobody() -> None:
-    targets = encode_boxes(BOXES[None], torch.zeros(1, 3, dtype=torch.bool), SIZE)
+    targets = BoxCodec().encode(BOXES[None], torch.zeros(1, 3, dtype=torch.bool), SIZE)
     assert targets.center_heatmap.max() == 0
-    assert targets.share.max() == 0
+    assert targets.weights.max() == 0
 
 
 def test_a_middle_at_the_border_stays_on_the_map() -> None:

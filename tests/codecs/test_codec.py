@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from rsn.codecs import decode, encode, flip_back
+from rsn.codecs import MegviiCodec, MMPoseCodec, UnbiasedCodec
 from rsn.codecs.gaussian import gaussian_kernel
+from rsn.errors import RsnError
 from rsn.skeletons import COCO_17
 
 SIZE = (256, 192)
@@ -21,15 +22,17 @@ def load(path: Path, *names: str) -> list[Tensor]:
 
 
 def test_targets_are_the_rsn_repositorys(oracles: Path) -> None:
-    keypoints, visibility, labels = load(oracles / "targets_coco.npz", "keypoints", "valid", "labels")
-    torch.testing.assert_close(encode(keypoints, visibility[..., 0], SIZE), labels, atol=1e-3, rtol=0)
+    keypoints, visibility, labels = load(oracles / "targets_coco.npz", "joints", "valid", "labels")
+    torch.testing.assert_close(
+        MegviiCodec().encode(keypoints, visibility[..., 0], SIZE), labels, atol=1e-3, rtol=0
+    )
 
 
 def test_targets_are_mmposes_with_the_peak_at_the_keypoint(oracles: Path) -> None:
     keypoints, visibility, labels, weights = load(
-        oracles / "targets_coco.npz", "keypoints", "valid", "mmpose_labels", "mmpose_weights"
+        oracles / "targets_coco.npz", "joints", "valid", "mmpose_labels", "mmpose_weights"
     )
-    targets = encode(keypoints, visibility[..., 0], SIZE, decoder="mmpose")
+    targets = MMPoseCodec().encode(keypoints, visibility[..., 0], SIZE)
     torch.testing.assert_close(targets, labels, atol=1e-3, rtol=0)
     drawn = targets.amax((-2, -1)) > 0
     assert torch.equal(drawn, weights > 0)
@@ -45,7 +48,7 @@ def test_keypoints_are_the_rsn_repositorys(oracles: Path) -> None:
         "margin_top2_top3",
     )
     clear = (first > 1e-4) & (second > 1e-4)  # elsewhere the answer hangs on OpenCV's round-off
-    keypoints, found = decode(maps)
+    keypoints, found = MegviiCodec().decode(maps)
     assert clear.float().mean() > 0.6
     torch.testing.assert_close(keypoints[clear].double(), expected[clear], atol=1e-4, rtol=0)
     torch.testing.assert_close(found[clear].double(), scores[..., 0][clear], atol=1e-5, rtol=0)
@@ -59,7 +62,7 @@ def test_keypoints_are_mmposes(oracles: Path) -> None:
         "mmpose_scores",
         "margin_top1_top2",
     )
-    keypoints, found = decode(maps, decoder="mmpose")
+    keypoints, found = MMPoseCodec().decode(maps)
     clear = (margin > 1e-4) & torch.tensor([[_leans(one) for one in person.numpy()] for person in maps])
     assert clear.float().mean() > 0.65  # ties, plateaus and empty maps are left out
     torch.testing.assert_close(keypoints[clear], expected[clear], atol=1e-4, rtol=0)
@@ -76,9 +79,7 @@ def _leans(heatmap: np.ndarray) -> bool:
 
 
 def test_mmposes_decoder_says_that_an_empty_map_is_empty() -> None:
-    keypoints, scores = decode(
-        torch.stack([torch.zeros(1, 64, 48), -torch.ones(1, 64, 48)]), decoder="mmpose"
-    )
+    keypoints, scores = MMPoseCodec().decode(torch.stack([torch.zeros(1, 64, 48), -torch.ones(1, 64, 48)]))
     assert keypoints.tolist() == [[[-4.0, -4.0]], [[-4.0, -4.0]]]
     assert scores[0].item() == 0.5
     assert scores[1].item() < 0.5
@@ -86,7 +87,7 @@ def test_mmposes_decoder_says_that_an_empty_map_is_empty() -> None:
 
 def test_flipping_back_is_the_rsn_repositorys(oracles: Path) -> None:
     maps, expected = load(oracles / "flip_coco.npz", "x", "y")
-    assert torch.equal(flip_back(maps, COCO_17.flip), expected)
+    assert torch.equal(MegviiCodec().flip_back(maps, COCO_17.flip), expected)
 
 
 @pytest.mark.parametrize("kernel", [5, 7, 9, 11, 15])
@@ -97,9 +98,9 @@ def test_kernels_are_opencvs(kernel: int) -> None:
     )
 
 
-@pytest.mark.parametrize("kernel", [3, 8])
+@pytest.mark.parametrize("kernel", [3, 8, 101])
 def test_kernels_without_a_reference_are_refused(kernel: int) -> None:
-    with pytest.raises(ValueError, match="odd size"):
+    with pytest.raises(ValueError, match="odd number"):
         gaussian_kernel(kernel)
 
 
@@ -107,8 +108,8 @@ def test_kernels_without_a_reference_are_refused(kernel: int) -> None:
 def test_decoding_a_target_gives_the_keypoint_back(size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     keypoints = torch.rand(8, 17, 2, generator=generator) * torch.tensor([size[1], size[0]])
-    targets = encode(keypoints, torch.full((8, 17), 2), size)
-    found, scores = decode(targets[:, -1])
+    targets = MegviiCodec().encode(keypoints, torch.full((8, 17), 2), size)
+    found, scores = MegviiCodec().decode(targets[:, -1])
     assert (
         found - keypoints
     ).abs().max() <= 2 + 1 + 4  # half a cell, a quarter step, and a border that moves it
@@ -120,7 +121,7 @@ def test_visibility_and_place_decide_what_is_drawn() -> None:
     keypoints = torch.tensor(
         [[[50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [-8.0, 60.0], [50.0, 256.0]]]
     )
-    targets = encode(keypoints, torch.tensor([[2, 1, 0, -1, 2, 2]]), SIZE)
+    targets = MegviiCodec().encode(keypoints, torch.tensor([[2, 1, 0, -1, 2, 2]]), SIZE)
     assert (targets.amax((-2, -1)) > 0).all(1).tolist() == [[True, True, False, False, False, False]]
 
 
@@ -135,37 +136,41 @@ def test_keypoints_are_those_of_a_loop_with_opencvs_blur(
     noise[2] -= 20  # none
     noise[3] = noise[3].clamp(max=0) + 100 * (noise[3] == noise[3].amax())  # one, somewhere
     noise[4, :, 0, 0] = 50  # a peak in the corner, whose blur reaches beyond
-    for found, expected in zip(decode(noise, kernel=kernel), by_loops(noise.numpy(), kernel), strict=True):
+    for found, expected in zip(
+        MegviiCodec(blur_kernel_size=kernel).decode(noise), by_loops(noise.numpy(), kernel), strict=True
+    ):
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_no_maps_have_no_keypoints() -> None:
-    keypoints, scores = decode(torch.zeros(0, 17, 64, 48))
+    keypoints, scores = MegviiCodec().decode(torch.zeros(0, 17, 64, 48))
     assert keypoints.shape == (0, 17, 2)
     assert scores.shape == (0, 17)
 
 
 def test_empty_maps_decode_to_the_corner_without_confidence() -> None:
-    keypoints, scores = decode(torch.stack([torch.zeros(1, 64, 48), -torch.ones(1, 64, 48)]))
+    keypoints, scores = MegviiCodec().decode(torch.stack([torch.zeros(1, 64, 48), -torch.ones(1, 64, 48)]))
     assert keypoints.tolist() == [[[2.0, 2.0]], [[2.0, 2.0]]]
     assert scores[0].item() == 0.5
     assert scores[1].item() < 0.5
 
 
 def test_a_map_too_small_for_its_kernel_is_refused() -> None:
-    with pytest.raises(ValueError, match="too small"):
-        encode(torch.zeros(1, 1, 2), torch.ones(1, 1), (16, 16))
+    with pytest.raises(RsnError, match="at most 7 for a heatmap of 4"):
+        MegviiCodec().encode(torch.zeros(1, 1, 2), torch.ones(1, 1), (16, 16))
 
 
 def test_the_unbiased_codec_gives_keypoints_back_between_cells() -> None:
     keypoints = (
         torch.rand(2, 17, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([150.0, 210.0]) + 20
     )
-    maps = encode(keypoints, torch.full((2, 17), 2), SIZE, kernels=(7,), decoder="unbiased")[:, 0]
-    found, scores = decode(maps, decoder="unbiased")
+    maps = UnbiasedCodec(kernel_sizes=(7,)).encode(keypoints, torch.full((2, 17), 2), SIZE)[:, 0]
+    found, scores = UnbiasedCodec().decode(maps)
     torch.testing.assert_close(found, keypoints, atol=0.02, rtol=0)
     assert scores.min() > 1.35
-    rounded, _ = decode(encode(keypoints, torch.full((2, 17), 2), SIZE, kernels=(7,))[:, 0])
+    rounded, _ = MegviiCodec().decode(
+        MegviiCodec(kernel_sizes=(7,)).encode(keypoints, torch.full((2, 17), 2), SIZE)[:, 0]
+    )
     assert (rounded - keypoints).abs().mean() > 0.5  # what the reference's cells cost
 
 
@@ -173,8 +178,8 @@ def test_the_unbiased_codec_flips_without_a_shift() -> None:
     keypoints = torch.tensor([[[40.3, 100.9], [150.2, 30.4]]])
     flipped = torch.stack([SIZE[1] - 1 - keypoints[..., 0], keypoints[..., 1]], dim=-1)
     visibility = torch.full((1, 2), 2)
-    maps = encode(keypoints, visibility, SIZE, decoder="unbiased")
-    back = flip_back(encode(flipped, visibility, SIZE, decoder="unbiased")[:, 0], (0, 1))
+    maps = UnbiasedCodec().encode(keypoints, visibility, SIZE)
+    back = MegviiCodec().flip_back(UnbiasedCodec().encode(flipped, visibility, SIZE)[:, 0], (0, 1))
     torch.testing.assert_close(back, maps[:, 0])
 
 
@@ -182,7 +187,7 @@ def test_the_unbiased_decoder_stays_at_peaks_that_it_cannot_refine() -> None:
     maps = torch.zeros(1, 3, 64, 48)
     maps[0, 0, 0, 5] = 255  # at the border
     maps[0, 1] = 100.0  # flat
-    found, scores = decode(maps, decoder="unbiased")
+    found, scores = UnbiasedCodec().decode(maps)
     assert found[0, 0].tolist() == [5 * 4 + 1.5, 1.5]
     assert torch.isfinite(found).all()
     assert scores[0, 2] == 0.5

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from rsn.codecs.box import PERSON_BOX
 from rsn.detection.postprocessing import Detections
 from rsn.detection.starter import StarterDetector, fuse_detections
 from rsn.geometry import box_iou
 from rsn.models.catalog import create_model
-from rsn.weights.metadata import DetectorSettings, ModelMetadata
+from rsn.weights.metadata import PERSON_BOX, DetectorSettings, ModelMetadata
 
 NOBODY: Detections = (np.zeros((0, 4)), np.zeros(0))
 

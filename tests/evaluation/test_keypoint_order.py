@@ -12,7 +12,7 @@ from people_on_disk import write_people
 from rsn import PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.errors import AnnotationError
-from rsn.evaluation.prediction import check_same_skeleton, predict_poses, labeled_boxes
+from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes, predict_poses
 from rsn.skeletons import COCO_17, LSP_14, skeleton_from_names, with_sigmas_of
 
 pytest.importorskip("hotcoco")

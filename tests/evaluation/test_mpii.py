@@ -17,12 +17,13 @@ import scipy.io
 
 from command import rsn
 from mpii_on_disk import write_release
+from rsn.codecs import MegviiCodec
 from rsn.data.annotations import PersonAnnotation, PoseDataset
 from rsn.data.mpii import read_mpii
 from rsn.errors import AnnotationError, RsnError, RsnWarning
-from rsn.evaluation.prediction import predict_poses, labeled_boxes
-from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh, pckh, match_results
+from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh, match_results, pckh
 from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
+from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
 from rsn.models.catalog import create_model
@@ -46,7 +47,11 @@ def mpii_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network that finds MPII's keypoints."""
     path = tmp_path_factory.mktemp("weights") / "mpii.safetensors"
     metadata = ModelMetadata(
-        "res18", skeleton=MPII_16, input_size=(64, 64), bbox_padding=(1.25, 1.25), blur=9
+        "res18",
+        skeleton=MPII_16,
+        input_size=(64, 64),
+        bbox_padding=(1.25, 1.25),
+        codec=MegviiCodec(blur_kernel_size=9),
     )
     save_weights(path, create_model("res18", num_keypoints=16), metadata, half=True)
     return path

@@ -16,7 +16,7 @@ import torch
 
 from command import WHOLE, rsn
 from rsn import MPII_16, PoseEstimator, create_model
-from rsn.codecs import decode
+from rsn.codecs import MegviiCodec, create_codec
 from rsn.data.reading import read_people_file
 from rsn.errors import DeviceError, MissingDependencyError, RsnError, WeightsError
 from rsn.export import run as run
@@ -26,7 +26,7 @@ from rsn.inference.exported import KEYS, Export
 from rsn.io.downloads import sha256_of
 from rsn.io.images import read_image
 from rsn.weights.loading import load_model, save_weights
-from rsn.weights.metadata import Decoder, ModelMetadata
+from rsn.weights.metadata import ModelMetadata
 
 NO_TORCH = """
 import sys
@@ -102,7 +102,7 @@ def test_a_runtime_without_torch_gives_the_answers_of_torch(
     code = NO_TORCH + RUNTIMES[name] + SAVE
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
-    keypoints, scores = decode(weights.heatmaps)
+    keypoints, scores = MegviiCodec().decode(weights.heatmaps)
     for number, count in enumerate((3, 1)):
         answers = np.load(folder / f"answers_{number}.npz")
         peak = weights.heatmaps.abs().max()
@@ -158,7 +158,7 @@ def test_a_file_says_what_it_is_inside_and_beside(
     assert (export.preprocess, export.decode, export.precision) == (True, True, "fp32")
     beside = json.loads(described(files[name]).read_text())
     assert beside["weights_sha256"] == export.weights_sha256
-    assert beside["metadata"]["skeleton"]["keypoints"] == list(export.metadata.skeleton.keypoint_names)
+    assert beside["metadata"]["skeleton"]["keypoint_names"] == list(export.metadata.skeleton.keypoint_names)
 
 
 @pytest.mark.parametrize(("name", "backend"), [("onnx", "auto"), ("onnx", "openvino"), ("openvino", "auto")])
@@ -185,10 +185,10 @@ def test_files_are_averaged_with_each_other_and_with_weights(
         np.testing.assert_allclose(both.scores, alone.scores, atol=1e-4)
 
 
-@pytest.mark.parametrize("decoder", ["mmpose", "unbiased"])
-def test_other_decoders_are_exported_too(decoder: Decoder, weights: Weights, tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["mmpose", "unbiased"])
+def test_export_decodes_with_every_codec(codec: str, weights: Weights, tmp_path: Path) -> None:
     network, metadata = load_model(weights.path)
-    save_weights(tmp_path / "w.safetensors", network, replace(metadata, decoder=decoder))
+    save_weights(tmp_path / "w.safetensors", network, replace(metadata, codec=create_codec(codec)))
     _, comparison = export_model(tmp_path / "w.safetensors", tmp_path / "m.onnx", format="onnx", decode=True)
     assert comparison.pixels <= 0.01
 

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from rsn import MPII_16, PoseEstimator, create_model
-from rsn.codecs import decode, encode
+from rsn.codecs import MegviiCodec, MMPoseCodec, UnbiasedCodec
 from rsn.errors import RsnError
 from rsn.geometry import Crop
-from rsn.inference.ensemble import resample_heatmaps
 from rsn.inference.estimator import ImageWithBoxes
 from rsn.models.inference_graph import InferenceGraph
 from rsn.weights import loading
@@ -55,7 +54,7 @@ def test_heatmaps_are_averaged_by_weight(models: list[Path], image: np.ndarray) 
     crops = [Crop.from_box(box, (64, 64), apart[0].metadata.bbox_padding) for box in BOXES]
     pixels = torch.from_numpy(np.stack([crop.cut(image) for crop in crops])).permute(0, 3, 1, 2)
     maps = [estimator.heatmaps(pixels) for estimator in apart]
-    expected, scores = decode(0.75 * maps[0] + 0.25 * maps[1])
+    expected, scores = MegviiCodec().decode(0.75 * maps[0] + 0.25 * maps[1])
     found = keypoints(estimate(models[:2], weights=[3, 1]), image)
     for crop, points, values, person in zip(crops, expected, scores, found, strict=True):
         np.testing.assert_allclose(person[:, :2], crop.to_image(points.numpy()), atol=1e-3)
@@ -105,17 +104,18 @@ def test_models_of_other_inputs_see_the_same_boxes() -> None:
             np.stack([crop.to_input(at) for crop, at in zip(theirs, points, strict=True)])
         )
         first = inside if first is None else first
-        maps = encode(inside, torch.full(inside.shape[:2], 2), metadata.input_size, decoder="unbiased")[:, 0]
-        moved = resample_heatmaps(maps, theirs, crops[0], decoders=("unbiased", "unbiased"))
+        codec = UnbiasedCodec()
+        maps = codec.encode(inside, torch.full(inside.shape[:2], 2), metadata.input_size)[:, 0]
+        moved = codec.resample(maps, theirs, codec, crops[0])
         assert tuple(moved.shape) == (3, 2, 64, 48)
-        found, _ = decode(moved, decoder="unbiased")
+        found, _ = codec.decode(moved)
         assert (found - first).abs().max() < 0.5  # input pixels
 
 
 def test_equal_crops_are_passed_through_untouched() -> None:
     crops = [Crop.from_box(box, (64, 64), (1.0, 1.0)) for box in BOXES]
     maps = torch.randn(3, 17, 16, 16)
-    assert resample_heatmaps(maps, crops, list(crops), decoders=("rsn", "mmpose")) is maps
+    assert MegviiCodec().resample(maps, crops, MMPoseCodec(), list(crops)) is maps
 
 
 def test_maps_of_another_codec_move_by_what_their_cells_lie_apart() -> None:
@@ -123,19 +123,18 @@ def test_maps_of_another_codec_move_by_what_their_cells_lie_apart() -> None:
     metadata = ModelMetadata("rsn18", input_size=(256, 192))
     crops = [Crop.from_box(box, metadata.input_size, metadata.bbox_padding) for box in BOXES]
     points = torch.tensor([[[80.0, 120.0], [61.0, 90.0]]] * 3)  # 80 = 4 * 19.625 + 1.5
-    maps = encode(points, torch.full((3, 2), 2), metadata.input_size, decoder="unbiased")[:, 0]
-    moved = resample_heatmaps(maps, crops, crops, decoders=("unbiased", "rsn"))
-    read, _ = decode(
-        moved, decoder="unbiased"
-    )  # off the cells' true middles, half a pixel before the reference's
+    codec = UnbiasedCodec()
+    maps = codec.encode(points, torch.full((3, 2), 2), metadata.input_size)[:, 0]
+    moved = codec.resample(maps, crops, MegviiCodec(), crops)
+    read, _ = codec.decode(moved)  # cells at 4j + 1.5, half a pixel before the reference's
     assert torch.allclose(read + 0.5, points, atol=0.05)
 
 
 def test_ensembles_of_different_inputs_run(models: list[Path], image: np.ndarray, tmp_path: Path) -> None:
-    wide = ModelMetadata("res18", input_size=(96, 64), bbox_padding=(1.25, 1.25), decoder="mmpose")
+    wide = ModelMetadata("res18", input_size=(96, 64), bbox_padding=(1.25, 1.25), codec=MMPoseCodec())
     save_weights(tmp_path / "wide.safetensors", create_model("res18"), wide)
     estimator = estimate([tmp_path / "wide.safetensors", models[0]], flip=True)
-    assert estimator.metadata.decoder == "mmpose"
+    assert estimator.metadata.codec == MMPoseCodec()
     assert np.isfinite(keypoints(estimator, image)).all()
 
 

@@ -37,7 +37,7 @@ def as_authors(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("oracle", "model", "skeleton", "decoder"),
+    ("oracle", "model", "skeleton", "codec"),
     [
         ("orig_rsn18_coco", "rsn18", COCO_17, "rsn"),
         ("orig_rsn18_mpii", "rsn18", MPII_16, "rsn"),
@@ -49,18 +49,18 @@ def as_authors(state: dict[str, Tensor]) -> dict[str, Tensor]:
     ],
 )
 def test_a_metadata_follows_from_the_tensors(
-    oracles: Path, oracle: str, model: str, skeleton, decoder: str
+    oracles: Path, oracle: str, model: str, skeleton, codec: str
 ) -> None:
     metadata = infer_metadata(reference_state(oracles / f"keys_{oracle}.json"))
-    assert (metadata.model, metadata.skeleton, metadata.decoder, metadata.refine) == (
+    assert (metadata.model, metadata.skeleton, metadata.codec.name, metadata.refine) == (
         model,
         skeleton,
-        decoder,
+        codec,
         "none",
     )
     extensions = {"orig_rsn18_mpii": (1.25, 1.25), "orig_rsn18_coco": (1.09, 1.135), "mm_rsn18": (1.25, 1.25)}
     assert metadata.bbox_padding == extensions.get(oracle, metadata.bbox_padding)
-    assert metadata.blur == (9 if skeleton is MPII_16 else 5)
+    assert metadata.codec.blur_kernel_size == (9 if skeleton is MPII_16 else 5)
     assert metadata.input_size == ((256, 256) if skeleton is MPII_16 else (256, 192))
 
 
@@ -71,7 +71,7 @@ def test_names_of_mmpose_0_and_of_several_processes_are_known(oracles: Path) -> 
     expected, found = convert_state_dict(newer), convert_state_dict(older)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], value) for key, value in expected.items())
-    assert infer_metadata(older).decoder == "mmpose"
+    assert infer_metadata(older).codec.name == "mmpose"
 
 
 def test_machines_by_mmposes_names_refine_its_heatmaps(oracles: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_checkpoint_without_a_metadata_estimates_as_its_owner_does(tmp_path: P
         RsnWarning, match=r"w\.pth: has no model metadata; taken as weights of MMPose: rsn18.*256x192"
     ):
         estimator = PoseEstimator(tmp_path / "w.pth", backend="torch")
-    assert estimator.metadata.decoder == "mmpose"
+    assert estimator.metadata.codec.name == "mmpose"
     image = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype(np.uint8)
     mmpose = estimator(image, [[5, 5, 80, 110]])[0]
     convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors")

@@ -33,13 +33,18 @@ OF_THE_METADATA: list[tuple[str, Any, str]] = [
     ("model", None, "Invalid type for 'model': expected text, got nothing"),
     ("model", "rsn19", "no model named 'rsn19'; did you mean rsn18"),
     ("model", "\x1b[31m" * 10_000, r"no model named '\\x1b.{,330}\.\.\.'"),
-    ("blur", 10**9 + 1, "blur of 1000000001"),
-    ("blur", 5.5, "'blur': expected whole number, got number 5.5"),
-    ("blur", 10**400, "blur of 1000"),
+    ("codec", {"name": "megvii", "blur_kernel_size": 10**9 + 1}, "kernel size: expected an odd number from 5 to 99"),
+    ("codec", {"name": "megvii", "blur_kernel_size": 4}, "kernel size: expected an odd number from 5 to 99, got 4"),
+    ("codec", {"name": "megvii", "blur_kernel_size": 5.5}, "'blur_kernel_size': expected whole number, got number 5.5"),
+    ("codec", {"name": "megvii", "blur_kernel_size": 10**400}, "kernel size: expected an odd number"),
+    ("codec", {"name": "megvii", "blur": 5}, "Unknown key: 'blur'"),
+    ("codec", {"name": "mmpos"}, "no codec named 'mmpos'; did you mean mmpose"),
+    ("codec", {"blur_kernel_size": 5}, "Invalid codec: expected a name, or a name and options"),
+    ("codec", 5, "Invalid codec: expected a name, or a name and options, got 5"),
     ("bbox_padding", [1e300, 1e300], "cannot be extended"),
     ("mean", ["a", 0, 0], "'mean.0': expected number, got text 'a'"),
     ("mean", [10**400, 0, 0], r"mean \(inf, .* must be three numbers"),
-    ("decoder", ["rsn"], "Invalid value for 'decoder': expected 'rsn', 'mmpose' or 'unbiased'"),
+    ("codec", ["megvii"], "Invalid codec: expected a name, or a name and options"),
     ("metrics", {"AP": "high"}, "'metrics.AP': expected number, got text 'high'"),
     ("skeleton", "coco", "'skeleton': expected mapping, got text 'coco'"),
     ("skeleton", {}, "Missing key: 'skeleton.name'"),
@@ -47,9 +52,9 @@ OF_THE_METADATA: list[tuple[str, Any, str]] = [
 ]  # fmt: skip
 OF_THE_SKELETON: list[tuple[str, Any, str]] = [
     ("name", None, "'skeleton.name': expected text, got nothing"),
-    ("keypoints", [1] * 17, "'skeleton.keypoint_names.0': expected text, got number 1; .* and 13 more"),
-    ("keypoints", ["nose"] * 17, "keypoint names repeat"),
-    ("keypoints", [], "has no keypoints"),
+    ("keypoint_names", [1] * 17, "'skeleton.keypoint_names.0': expected text, got number 1; .* and 13 more"),
+    ("keypoint_names", ["nose"] * 17, "keypoint names repeat"),
+    ("keypoint_names", [], "has no keypoints"),
     ("limbs", [[0, 99]], "a limb names a keypoint beyond the 17"),
     ("limbs", [[-1, 0]], "a limb names a keypoint beyond the 17"),
     ("limbs", [[1]], "Invalid length of 'skeleton.limbs.0': expected more than 1 values"),
@@ -119,7 +124,12 @@ def test_skeletons_that_cannot_be(
 
 
 def test_too_many_keypoints(document: dict[str, Any], forge: Forge) -> None:
-    skeleton = {"name": "many", "keypoints": [f"j{i}" for i in range(20_000)], "limbs": [], "upper_body": []}
+    skeleton = {
+        "name": "many",
+        "keypoint_names": [f"j{i}" for i in range(20_000)],
+        "limbs": [],
+        "upper_body": [],
+    }
     refused(forge(json.dumps(document | {"skeleton": skeleton})), "at most 1000 keypoints, got 20000")
 
 
@@ -128,7 +138,7 @@ def test_too_many_keypoints(document: dict[str, Any], forge: Forge) -> None:
     [
         {"model": "rsn50"},
         {"refine": "last"},
-        {"skeleton": {"keypoints": LSP_14.keypoint_names, "limbs": [], "upper_body": []}},
+        {"skeleton": {"keypoint_names": LSP_14.keypoint_names, "limbs": [], "upper_body": []}},
     ],
 )
 def test_a_metadata_of_another_network_than_the_tensors(

@@ -12,6 +12,7 @@ from rsn import create_model
 from rsn.cli.models import Pull
 from rsn.errors import DownloadError, RsnError, WeightsError
 from rsn.models.catalog import MODELS
+from rsn.weights import loading, pretrained
 from rsn.weights.model_table import all_networks, describe
 from rsn.weights.pretrained import PRETRAINED, PretrainedWeights, cache_folder, fetch
 
@@ -45,7 +46,7 @@ def test_weights_by_name_are_fetched_converted_and_carry_a_metadata(
     with serving(checkpoint) as server:
         monkeypatch.setenv(pretrained.MIRROR, server.address)
         model, metadata = loading.load_model("rsn18.test")
-    assert (metadata.model, metadata.decoder, metadata.extension) == ("rsn18", "mmpose", (1.25, 1.25))
+    assert (metadata.model, metadata.codec.name, metadata.bbox_padding) == ("rsn18", "mmpose", (1.25, 1.25))
     assert metadata.metrics == entry.metrics
     assert not model.training
     loading.load_model("rsn18.test")  # without a server
@@ -65,7 +66,7 @@ def test_pulling_says_where_the_file_is(
         assert Pull(("rsn18.test",)).run() == 0
     assert f"rsn18.test is {entry.cached}" in capsys.readouterr().err
     assert "rsn18.test [here]" in all_networks()
-    assert "decoder mmpose" in describe("rsn18.test")
+    assert "codec mmpose" in describe("rsn18.test")
 
 
 def test_a_file_that_was_put_there_by_hand_is_taken(entry: PretrainedWeights, checkpoint: bytes) -> None:

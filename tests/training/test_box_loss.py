@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rsn.codecs.box import OFFSET_UNIT, UNIT, corners_of, encode_boxes
+from rsn.codecs.box import OFFSET_UNIT, SIZE_UNIT, BoxCodec, corners_of
 from rsn.training.detection_loss import BoxLoss, center_loss, generalized_iou, negative_weight
 
 SIZE = (128, 128)
@@ -19,18 +19,18 @@ def _background(unlabeled: float, ignored: Tensor = NOWHERE) -> Tensor:
 
 def _perfect() -> Tensor:
     """Sure of the middle cell and of nothing else, and right about the box in every cell near it."""
-    targets = encode_boxes(PERSON, THERE, SIZE)
+    targets = BoxCodec().encode(PERSON, THERE, SIZE)
     y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
     cells = (torch.stack([x, y], -1) + 0.5) * 4
     maps = torch.zeros(1, 5, 32, 32)
     maps[:, 0] = torch.where(targets.center_heatmap == 1, 12.0, -12.0)
-    maps[:, 1], maps[:, 2] = torch.log(torch.tensor(32 / UNIT)), torch.log(torch.tensor(80 / UNIT))
+    maps[:, 1], maps[:, 2] = torch.log(torch.tensor(32 / SIZE_UNIT)), torch.log(torch.tensor(80 / SIZE_UNIT))
     maps[:, 3:] = ((torch.tensor([56.0, 64.0]) - cells) / OFFSET_UNIT).permute(2, 0, 1)
     return maps
 
 
 def test_a_perfect_answer_costs_nothing_and_a_worse_one_more() -> None:
-    targets, background = encode_boxes(PERSON, THERE, SIZE), _background(1.0)
+    targets, background = BoxCodec().encode(PERSON, THERE, SIZE), _background(1.0)
     perfect = _perfect()
     assert BoxLoss()([perfect] * 4, targets, background) < 1e-3
     missed, box_loss = perfect.clone(), perfect.clone()
@@ -45,7 +45,7 @@ def test_a_perfect_answer_costs_nothing_and_a_worse_one_more() -> None:
 
 @pytest.mark.parametrize("unlabeled", [0.0, 0.25, 1.0])
 def test_finding_somebody_unlabeled_counts_as_much_as_is_known(unlabeled: float) -> None:
-    targets = encode_boxes(PERSON, THERE, SIZE)
+    targets = BoxCodec().encode(PERSON, THERE, SIZE)
     logits = _perfect()[:, 0].clone()
     logits[0, 2, 30] = 3.0  # in the far corner
     logits.requires_grad_()
@@ -71,7 +71,7 @@ def test_crowds_count_neither_way() -> None:
 
 def test_a_batch_without_people_has_a_loss() -> None:
     nobody = torch.zeros(1, 1, dtype=torch.bool)
-    targets = encode_boxes(PERSON, nobody, SIZE)
+    targets = BoxCodec().encode(PERSON, nobody, SIZE)
     background = negative_weight(PERSON, nobody, NOWHERE, torch.ones(1), SIZE)
     maps = torch.zeros(1, 5, 32, 32, requires_grad=True)
     loss = BoxLoss()([maps] * 4, targets, background)

@@ -43,7 +43,7 @@ def misses(
         source = {"annotations": annotations, "images": annotations.parent / "images", "skeleton": skeleton}
         sources[name] = {key: str(path) for key, path in source.items()}
     document = {
-        "output": str(folder / "run"), "model": "small", "input_size": [64, 64], "decoder": "unbiased",
+        "output": str(folder / "run"), "model": "small", "input_size": [64, 64], "codec": "unbiased",
         "train": [sources["train"]], "validation": sources["validation"], "head_bn_gamma": 20, "val_interval": 60,
         "optimization": {"steps": 60, "batch_size": 8, "warmup_steps": 5, "learning_rate": 4e-3},
         "augmentation": {

@@ -18,7 +18,12 @@ from rsn.weights.loading import load_model
 def test_a_run_on_mpii(recipe_file: Path, tmp_path: Path) -> None:
     mat = write_release(tmp_path)
     source = f"{{annotations: {mat}, images: {mat.parent / 'images'}}}"
-    settings = (f"output={tmp_path / 'run'}", f"train=[{source}]", f"validation={source}", "blur=9")
+    settings = (
+        f"output={tmp_path / 'run'}",
+        f"train=[{source}]",
+        f"validation={source}",
+        "codec={name: megvii, blur_kernel_size: 9}",
+    )
     train(read_recipe(recipe_file, settings))
     with open(tmp_path / "run/logs/version_0/metrics.csv") as file:
         metrics = [float(row["validation/pckh"]) for row in csv.DictReader(file) if row["validation/pckh"]]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rsn import list_models
+from rsn.codecs import MegviiCodec, UnbiasedCodec
 from rsn.data.augment import Augmentation
 from rsn.errors import RecipeError
 from rsn.training.detection import DetectorRecipe
@@ -47,7 +48,7 @@ def test_a_row_of_the_tables_has_the_references_schedule(path: Path) -> None:
     assert recipe.val_interval == (1_600 if on_mpii else 2_400)
     assert recipe.augmentation == (MPII_AUGMENTATION if on_mpii else Augmentation())
     assert recipe.loss == PoseLoss()
-    assert (recipe.decoder, recipe.blur, recipe.sync_batchnorm) == ("rsn", 9 if on_mpii else 5, False)
+    assert (recipe.codec, recipe.sync_batchnorm) == (MegviiCodec(blur_kernel_size=9 if on_mpii else 5), False)
 
 
 def test_every_published_row_has_a_recipe() -> None:
@@ -73,7 +74,7 @@ def test_the_modern_recipe_sees_what_the_references_sees() -> None:
     length = ("steps", "batch_size", "learning_rate", "warmup_steps")
     for setting in length:
         assert getattr(modern.optimization, setting) == getattr(reference.optimization, setting)
-    assert (modern.decoder, modern.optimization.optimizer) == ("unbiased", "adamw")
+    assert (modern.codec, modern.optimization.optimizer) == (UnbiasedCodec(), "adamw")
 
 
 def test_the_defaults_are_the_references(small: Path) -> None:

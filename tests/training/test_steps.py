@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import default_collate
 
-from rsn.codecs.box import PERSON_BOX
 from rsn.data.augment import Augmentation
 from rsn.data.coco import read_coco
 from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, DetectionSample, collate
@@ -23,7 +22,7 @@ from rsn.training.module import PoseTraining
 from rsn.training.recipe import ComputeConfig, DatasetConfig, Recipe, read_recipe
 from rsn.training.run import train
 from rsn.training.steps import Step
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import PERSON_BOX, ModelMetadata
 from small_network import small_network
 
 SIZE = (64, 64)

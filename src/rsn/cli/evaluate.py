@@ -98,8 +98,8 @@ class Evaluate(SelectionOptions):
     def _measure_pckh(self, estimator: "PoseEstimator") -> None:
         from rsn.data.mpii import read_mpii, with_ground_truth
         from rsn.distributed import process_group
-        from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes
         from rsn.evaluation.mpii import check_head_sizes, evaluate_pckh
+        from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes
 
         people = read_mpii(self.annotations, self.images)
         check_same_skeleton(estimator, people)

@@ -73,8 +73,8 @@ class MpiiTest(ModelOptions):
     def run(self) -> int:
         """Exit status 0; what is wrong is raised."""
         from rsn.distributed import process_group
-        from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes
         from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
+        from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes
         from rsn.io.files import check_writable
 
         check_writable(self.output)

@@ -1,7 +1,9 @@
-"""The Gaussian kernels of the reference implementations, shared by both directions of the codec."""
+"""The Gaussian kernels of the reference implementations."""
 
 import torch
 from torch import Tensor
+
+MAX_SIZE = 99  # cells; a kernel is no wider than a heatmap
 
 # OpenCV's fixed kernels for small sizes; its formula for the others gives different numbers here.
 _TABLES = {
@@ -9,6 +11,12 @@ _TABLES = {
     7: (8, 28, 56, 72, 56, 28, 8),
     9: (4, 13, 30, 51, 60, 51, 30, 13, 4),
 }
+
+
+def check_kernel_size(size: int) -> None:
+    """Refuse an even kernel size, one below 5, for which no reference exists, and one above `MAX_SIZE` (ValueError)."""
+    if size % 2 == 0 or not 5 <= size <= MAX_SIZE:
+        raise ValueError(f"Invalid kernel size: expected an odd number from 5 to {MAX_SIZE}, got {size}")
 
 
 def gaussian_deviation(size: int) -> float:
@@ -21,10 +29,9 @@ def gaussian_kernel(size: int) -> Tensor:
     """cv2.getGaussianKernel(size, 0): (size,) float64 that sums to 1.
 
     Raises:
-        ValueError: an even size, or one below 5, for which no reference exists.
+        ValueError: a size that `check_kernel_size` refuses.
     """
-    if size % 2 == 0 or size < 5:
-        raise ValueError(f"a heatmap kernel has an odd size of at least 5, not {size}")
+    check_kernel_size(size)
     if size in _TABLES:
         weights = torch.tensor(_TABLES[size], dtype=torch.float64)
     else:

@@ -1,56 +1,74 @@
-"""The codec without rounding to cells: Gaussians that stand where the keypoints are, maxima read between cells.
+"""The codec without rounding to cells."""
 
-After Huang et al., "The Devil is in the Details" (UDP, 2020) and Zhang et al., "Distribution-Aware Coordinate
-Representation" (DARK, 2020). Cell j lies at input pixel 4j + 1.5, the middle of the four pixels it stands for, so
-that flipping a crop and flipping its heatmaps are the same and a flip test needs no shift.
-"""
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from rsn.codecs.base import register_codec
 from rsn.codecs.gaussian import gaussian_deviation
-from rsn.models.network import STRIDE
+from rsn.codecs.heatmap import PEAK, STRIDE, HeatmapCodec, cell_of
 
-CENTER = (STRIDE - 1) / 2  # of a cell, in input pixels from its first
-_LEAST = 1e-3  # of a peak of 255; logarithms are taken of no less
+_SMALLEST = 1e-3  # of a peak of 255; the logarithm is taken of no smaller value
 
 
-def profiles(positions: Tensor, length: int, kernel: int) -> Tensor:
-    """Gaussians along one axis, with a peak of 1 and the standard deviation of the reference's kernel.
+@register_codec
+@dataclass(frozen=True)
+class UnbiasedCodec(HeatmapCodec):
+    """Gaussians whose center is the keypoint itself, decoded to fractions of a cell.
 
-    positions: (...) in input pixels. Returns (..., length) in heatmap cells, float32.
+    After Huang et al., "The Devil is in the Details" (UDP, 2020) and Zhang et al., "Distribution-Aware Coordinate
+    Representation" (DARK, 2020). Cell j lies at input pixel 4j + 1.5, the center of the four pixels that it covers, so
+    flipping a crop and flipping its heatmaps is the same and a flip test needs no shift.
+
+    Encode: a Gaussian with the standard deviation of the reference's kernel around the keypoint.
+
+    Decode: the maximum of the Gaussian around the highest cell of the blurred heatmap. The raw score is the maximum of
+    the heatmap, not blurred.
     """
-    cells = torch.arange(length, device=positions.device)
-    distance = cells - ((positions - CENTER) / STRIDE)[..., None]
-    return torch.exp(-distance.square() / (2 * gaussian_deviation(kernel) ** 2))
+
+    name: ClassVar[str] = "unbiased"
+    cell_center: ClassVar[float] = (STRIDE - 1) / 2
+
+    def _profiles(self, positions: Tensor, length: int, kernel_size: int) -> Tensor:
+        cells = torch.arange(length, device=positions.device)
+        distance = cells - ((positions - self.cell_center) / STRIDE)[..., None]
+        return torch.exp(-distance.square() / (2 * gaussian_deviation(kernel_size) ** 2))
+
+    def decode(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Heatmaps (N, K, h, w) -> keypoints (N, K, 2), x, y in pixels of the crop, and raw scores (N, K)."""
+        blurred = self._blur(outputs)
+        peak = cell_of(blurred.flatten(2).argmax(-1, keepdim=True), outputs.shape[-1]).to(outputs)
+        position = refine_peaks(blurred, peak)
+        return position * STRIDE + self.cell_center, outputs.flatten(2).amax(-1) / PEAK + 0.5
 
 
 def refine_peaks(blurred: Tensor, peaks: Tensor) -> Tensor:
-    """The maxima of Gaussians that maps were sampled from, by the second-order expansion of their logarithms (DARK).
+    """The maxima of the Gaussians in heatmaps, by the second-order expansion of their logarithms (DARK).
 
     Args:
-        blurred: (N, K, h, w). peaks: (N, K, 2) cells (x, y) of their maxima.
+        blurred: (N, K, h, w). peaks: (N, K, 2), the cells (x, y) of their maxima.
 
     Returns:
-        (N, K, 2) in cells, at most one cell from the peak; at the border, and where a map is not curved like a
-        peak, the peak itself.
+        (N, K, 2) in cells, at most one cell from the peak; at the border, and where the surface is no maximum, the
+        peak itself.
     """
     height, width = blurred.shape[-2:]
     limit = peaks.new_tensor([width - 1, height - 1])
     inside = ((peaks > 0) & (peaks < limit)).all(-1)
-    middle = torch.minimum(peaks.clamp(min=1), limit - 1).long()
-    logs = blurred.clamp(min=_LEAST).log().flatten(2)
+    center = torch.minimum(peaks.clamp(min=1), limit - 1).long()
+    logs = blurred.clamp(min=_SMALLEST).log().flatten(2)
 
-    def at(dx: int, dy: int) -> Tensor:
-        index = (middle[..., 1] + dy) * width + middle[..., 0] + dx
+    def at(x: int, y: int) -> Tensor:
+        index = (center[..., 1] + y) * width + center[..., 0] + x
         return logs.gather(-1, index[..., None])[..., 0]
 
-    gradient_x, gradient_y = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
+    dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
     dxx, dyy = at(1, 0) - 2 * at(0, 0) + at(-1, 0), at(0, 1) - 2 * at(0, 0) + at(0, -1)
     dxy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
-    curvature = dxx * dyy - dxy**2
-    curved = inside & (curvature > 0) & (dxx < 0)
-    divisor = torch.where(curved, curvature, 1.0)
-    step = torch.stack([dxy * gradient_y - dyy * gradient_x, dxy * gradient_x - dxx * gradient_y], dim=-1)
-    step = step / divisor[..., None]
-    return peaks + torch.where(curved[..., None], step.clamp(-1, 1), 0.0)
+    determinant = dxx * dyy - dxy**2
+    is_maximum = inside & (determinant > 0) & (dxx < 0)
+    step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], dim=-1)
+    step = step / torch.where(is_maximum, determinant, 1.0)[..., None]
+    return peaks + torch.where(is_maximum[..., None], step.clamp(-1, 1), 0.0)

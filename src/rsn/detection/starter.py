@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rsn.codecs.box import PERSON_BOX, decode_boxes, flip_boxes_back
+from rsn.codecs.box import BoxCodec
 from rsn.detection.postprocessing import Detections, box_nms, filter_detections
 from rsn.errors import WeightsError
 from rsn.geometry import Crop, Image, box_iou
 from rsn.inference.backends import build_backend
 from rsn.inference.devices import pick_device
 from rsn.models.network import PoseNetwork
-from rsn.weights.metadata import DetectorSettings, ModelMetadata
+from rsn.weights.metadata import PERSON_BOX, DetectorSettings, ModelMetadata
 
 MATCH_IOU = 0.5  # overlap from which two boxes are of one person
 
@@ -62,8 +62,8 @@ class StarterDetector:
         pixels = np.stack([one.warp_antialiased(image) for one in crops])
         maps = self.backend(torch.from_numpy(pixels).permute(0, 3, 1, 2))
         if self.settings.flip_test:
-            maps = (maps[:1] + flip_boxes_back(maps[1:])) / 2
-        corners, scores = decode_boxes(maps)
+            maps = (maps[:1] + BoxCodec().flip_back(maps[1:])) / 2
+        corners, scores = BoxCodec().decode(maps)
         ends = crop.to_image(corners[0].double().cpu().numpy().reshape(-1, 2)).reshape(-1, 4)
         return filter_detections(ends, scores[0].double().cpu().numpy(), (height, width), 0.0)
 

@@ -7,9 +7,9 @@ from typing import Any
 from rsn.errors import RsnWarning
 from rsn.evaluation.coco import (
     NOBODY,
+    CocoMetrics,
     Entry,
     GroundTruth,
-    CocoMetrics,
     evaluate_selected,
     percent,
 )

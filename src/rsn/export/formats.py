@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rsn.codecs import decode
 from rsn.errors import UnknownNameError, WeightsError
 from rsn.extras import require
 from rsn.inference.backends.graphs import MAX_BATCH, Graph
@@ -43,7 +42,7 @@ class ExportGraph(InferenceGraph):
         heatmaps = super().forward(crops.permute(0, 3, 1, 2) if self.preprocess else crops)
         if not self.decode:
             return heatmaps
-        return *decode(heatmaps, kernel=self.metadata.blur, decoder=self.metadata.decoder), heatmaps
+        return *self.metadata.codec.decode(heatmaps), heatmaps
 
 
 def check_format(name: str, output: Path, export: Export) -> None:

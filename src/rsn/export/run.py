@@ -9,8 +9,6 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from rsn.codecs import decode
-from rsn.codecs.box import PERSON_BOX
 from rsn.data.annotations import PoseDataset
 from rsn.errors import RsnError, UnknownNameError, WeightsError
 from rsn.export.crops import crops_to_calibrate, crops_to_check
@@ -20,7 +18,7 @@ from rsn.io.downloads import sha256_of
 from rsn.io.files import check_writable
 from rsn.models.network import PoseNetwork
 from rsn.weights.loading import load_model, weights_path
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import PERSON_BOX, ModelMetadata
 
 # How far heatmaps may be from the network's, in units of its largest value.
 # int8 moves them by a tenth; what it costs is told by `rsn evaluate`, and this refuses only what is broken.
@@ -147,6 +145,6 @@ def _compare(
     difference = max((heatmaps - expected).abs().max(), (alone - expected[:1]).abs().max()) / peak
     if not keypoints:
         return Comparison(len(crops), float(difference))
-    ours = decode(heatmaps, kernel=metadata.blur, decoder=metadata.decoder)
+    ours = metadata.codec.decode(heatmaps)
     pixels, scores = ((found - own).abs().max() for found, own in zip(keypoints, ours, strict=True))
     return Comparison(len(crops), float(difference), float(pixels), float(scores))

@@ -12,27 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
-from rsn.codecs import CELL_CENTER, decode, flip_back
-from rsn.codecs.box import PERSON_BOX
 from rsn.errors import RsnError, WeightsError
-from rsn.geometry import Crop
 from rsn.inference.backends import Backend, build_backend
 from rsn.inference.exported import is_exported, open_exported
-from rsn.models.network import STRIDE, PoseNetwork
+from rsn.models.network import PoseNetwork
 from rsn.results import Person
 from rsn.weights.loading import load_model
-from rsn.weights.metadata import Decoder, ModelMetadata
+from rsn.weights.metadata import PERSON_BOX, ModelMetadata
 
 if TYPE_CHECKING:
     from rsn.inference.estimator import ImageWithBoxes, PersonCrop
 
 ModelSource = str | Path | PoseNetwork
-
-
-# Keypoint scores that count for a person's score: all in the authors' code, those above 0.2 in MMPose's.
-KEYPOINT_SCORE_MIN: dict[Decoder, float | None] = {"rsn": None, "mmpose": 0.2, "unbiased": None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +52,20 @@ class Model:
 
     def postprocess(self, views: "Sequence[PersonCrop]", heatmaps: Tensor) -> list[Person]:
         """Heatmaps (N, K, H/4, W/4) of N views -> people in image pixels."""
-        decoded = decode(heatmaps, kernel=self.metadata.blur, decoder=self.metadata.decoder)
-        keypoints, scores = (answer.cpu().double().numpy() for answer in decoded)
-        above = KEYPOINT_SCORE_MIN[self.metadata.decoder]
+        codec = self.metadata.codec
+        keypoints, scores = (answer.cpu().double() for answer in codec.decode(heatmaps))
+        means = codec.mean_score(scores)
         return [
-            Person.from_keypoints(
-                view.box, view.crops[0].to_image(points), raw, box_score=view.score, above=above
+            Person(
+                box=view.box,
+                keypoints=view.crops[0].to_image(points),
+                raw_scores=raw,
+                raw_score=float(view.score * mean),
+                box_score=view.score,
             )
-            for view, points, raw in zip(views, keypoints, scores, strict=True)
+            for view, points, raw, mean in zip(
+                views, keypoints.numpy(), scores.numpy(), means.numpy(), strict=True
+            )
         ]
 
 
@@ -98,8 +96,8 @@ class Ensemble:
             own = [view.of_model(number) for view in views]
             heatmaps = model.forward(own, flip=flip, batch_size=batch_size)
             theirs = [view.crops[0] for view in own]
-            decoders = (model.metadata.decoder, self.metadata.decoder)
-            average = average + share * resample_heatmaps(heatmaps, theirs, ours, decoders=decoders)
+            codec = model.metadata.codec
+            average = average + share * codec.resample(heatmaps, theirs, self.metadata.codec, ours)
         return average
 
     def postprocess(self, views: "Sequence[PersonCrop]", heatmaps: Tensor) -> list[Person]:
@@ -186,36 +184,7 @@ def run_with_flip(backend: Backend, metadata: ModelMetadata, crops: Tensor, *, f
     if not flip:
         return backend(crops)
     straight, flipped = backend(torch.cat([crops, crops.flip(-1)])).chunk(2)
-    return (straight + flip_back(flipped, metadata.skeleton.flip)) / 2
-
-
-def resample_heatmaps(
-    maps: Tensor, theirs: Sequence[Crop], ours: Sequence[Crop], *, decoders: tuple[Decoder, Decoder]
-) -> Tensor:
-    """Heatmaps on other crops of the same people -> the heatmaps that lie on ours.
-
-    (N, K, h, w) -> (N, K, H/4, W/4) of our crops' size; bilinear, empty outside of what the others saw. Where the
-    crops are the same nothing is computed.
-
-    decoders: theirs and ours, which say where in the input a cell lies.
-    """
-    their_middle, our_middle = (CELL_CENTER[decoder] for decoder in decoders)
-    if their_middle == our_middle and all(_same(*pair) for pair in zip(theirs, ours, strict=True)):
-        return maps
-    height, width = (side // STRIDE for side in ours[0].size)
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    inputs = torch.stack([columns, rows], dim=-1).double().numpy() * STRIDE + our_middle
-    places = [
-        (their.to_input(our.to_image(inputs)) - their_middle) / STRIDE
-        for their, our in zip(theirs, ours, strict=True)
-    ]
-    last = np.array([maps.shape[-1] - 1, maps.shape[-2] - 1])
-    grid = torch.from_numpy(np.stack(places) / last * 2 - 1).to(maps)
-    return grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-
-
-def _same(a: Crop, b: Crop) -> bool:
-    return a.size == b.size and np.array_equal(a.matrix, b.matrix)
+    return (straight + metadata.codec.flip_back(flipped, metadata.skeleton.flip)) / 2
 
 
 def _pixels_of(views: "Sequence[PersonCrop]") -> Tensor:

@@ -138,7 +138,7 @@ class PoseEstimator(MadeFromArguments):
         model: a weight's name (`rsn18.starter`), a weights file, a file that `rsn export` wrote (.onnx, .xml), or a
             network (then with `metadata`), of which a copy as it is now is used. Or several of them, whose heatmaps are
             averaged (an ensemble): each sees the boxes at its own input size, and the keypoints are read off on the
-            crops of the first, with the decoder of the first.
+            crops of the first, with the codec of the first.
         metadata: what belongs to a network that was passed in, or to each of them; with a name or a file the file's own
             metadata is used.
         weights: how much each model of an ensemble counts; equally by default.

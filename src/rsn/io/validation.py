@@ -36,7 +36,7 @@ def read_mapping(path: Path, *, what: str, error: type[RsnError]) -> dict[str, A
     return document
 
 
-def validated(kind: type[T], document: dict[str, Any], *, path: Path, error: type[RsnError]) -> T:
+def validated(kind: type[T], document: dict[str, Any], *, path: Path | str, error: type[RsnError]) -> T:
     """The document as a typed dataclass, which refuses unknown keys if its `__pydantic_config__` says so.
 
     Raises:

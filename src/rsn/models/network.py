@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from rsn.models.prm import Refine
 from rsn.models.stages import BlockFactory, DownsamplingPath, Stage, Stem
 
-STRIDE = 4  # input pixels to a heatmap cell
-
 
 class PoseNetwork(nn.Module):
     """Crops -> heatmaps; RSN and MSPN are both this class with another block.

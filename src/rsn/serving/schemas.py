@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
+from rsn.codecs.heatmap import STRIDE
 from rsn.geometry import Crop, FloatArray
-from rsn.models.network import STRIDE
 
 Box = Annotated[
     tuple[float, float, float, float],

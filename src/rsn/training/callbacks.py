@@ -19,9 +19,9 @@ from rich.progress import Progress as Bar
 from rsn.data.annotations import PoseDataset
 from rsn.data.mpii import is_mpii
 from rsn.distributed import gather, shard
-from rsn.evaluation.coco import GroundTruth, CocoMetrics, evaluate_keypoints
-from rsn.evaluation.prediction import predict_poses, labeled_boxes
+from rsn.evaluation.coco import CocoMetrics, GroundTruth, evaluate_keypoints
 from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh
+from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
 from rsn.models.network import PoseNetwork
 from rsn.skeletons import with_sigmas

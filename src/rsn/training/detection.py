@@ -11,7 +11,7 @@ import torch
 from pydantic import AfterValidator, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from rsn.codecs.box import PERSON_BOX, BoxTargets, encode_boxes
+from rsn.codecs.box import BoxCodec, BoxTargets
 from rsn.data.coco import read_json
 from rsn.data.detection import (
     BOX_LABELS,
@@ -34,7 +34,7 @@ from rsn.training.loop import Task, run_task
 from rsn.training.module import Levels, TrainingModule
 from rsn.training.recipe import BaseRecipe
 from rsn.weights.loading import load_model
-from rsn.weights.metadata import DetectorSettings, ModelMetadata
+from rsn.weights.metadata import PERSON_BOX, DetectorSettings, ModelMetadata
 
 PRIOR_PROBABILITY = (
     0.02  # that everything is a person's middle: a network that begins lower is quicker to learn who is not
@@ -122,7 +122,7 @@ class BoxTraining(TrainingModule):
     def prepare(self, batch: Batch) -> tuple[Batch, BoxTargets, Tensor]:
         """Encode the boxes; their number changes with every batch, so it is not captured."""
         corners, present = batch["corners"], batch["present"]
-        targets = encode_boxes(corners, present, self.size)
+        targets = BoxCodec().encode(corners, present, self.size)
         unlabeled = torch.where(batch["complete"], 1.0, self.unlabeled)
         background = negative_weight(corners, present, batch["ignored"], unlabeled, self.size)
         shown = {name: tensor for name, tensor in batch.items() if name not in BOX_LABELS}

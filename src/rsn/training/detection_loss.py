@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from rsn.codecs.box import BoxTargets, corners_of
-from rsn.models.network import STRIDE
+from rsn.codecs.heatmap import STRIDE
 from rsn.training.losses import COARSE_LEVEL_WEIGHT
 
 KNOWN_REGION_SCALE = 1.5  # times the box: where a labeled person is, it is known who else is not
@@ -34,7 +34,7 @@ class BoxLoss:
         return COARSE_LEVEL_WEIGHT * sum(terms[:-1], start=torch.zeros_like(terms[-1])) + terms[-1]
 
     def _of_level(self, maps: Tensor, targets: BoxTargets, background: Tensor) -> Tensor:
-        box_loss = (1 - generalized_iou(corners_of(maps), targets.corners)) * targets.share
+        box_loss = (1 - generalized_iou(corners_of(maps), targets.corners)) * targets.weights
         return center_loss(maps[:, 0], targets.center_heatmap, background) + self.box_weight * box_loss.sum()
 
 

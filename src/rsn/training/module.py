@@ -9,7 +9,6 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from rsn.codecs import encode
 from rsn.data.device_images import DeviceImages
 from rsn.data.loading import Batch
 from rsn.models.network import PoseNetwork
@@ -107,9 +106,7 @@ class PoseTraining(TrainingModule):
     def prepare(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
         """Render the targets."""
         visibility = batch["visibility"]
-        targets = encode(
-            batch["keypoints"], visibility, self.metadata.input_size, decoder=self.metadata.decoder
-        )
+        targets = self.metadata.codec.encode(batch["keypoints"], visibility, self.metadata.input_size)
         return batch, targets, visibility
 
     def cut(self, images: DeviceImages, shown: Batch) -> Tensor:

@@ -17,13 +17,13 @@ from pydantic import (
     TypeAdapter,
 )
 
+from rsn.codecs import Codec, MegviiCodec
 from rsn.data.augment import Augmentation
 from rsn.errors import RecipeError
 from rsn.io.validation import read_mapping, validated
 from rsn.models.prm import Refine
 from rsn.training.losses import PoseLoss
 from rsn.training.steps import Step
-from rsn.weights.metadata import Decoder
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -157,7 +157,7 @@ class Recipe(BaseRecipe):
     pretrained: a weights file to start from.
     head_bn_gamma: initial weight of the heatmaps' batch norms. The reference starts at 1, and Adam needs thousands of
         steps to grow it to the 10 to 40 that the targets need; a short run starts near there.
-    decoder: what the heatmaps are made for and read with, see `rsn.codecs.decode`. blur: its kernel.
+    codec: how keypoints are encoded as targets and decoded from outputs: a name, or a name and options.
     sync_batchnorm: batch norms use the statistics of the crops of all processes, not of their own (reference); on
         GPUs only.
     max_unreadable_fraction: share of unreadable images above which a run stops.
@@ -165,8 +165,7 @@ class Recipe(BaseRecipe):
 
     refine: Refine = "none"
     bbox_padding: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
-    decoder: Decoder = "rsn"
-    blur: PositiveInt = 5
+    codec: Codec = MegviiCodec()  # noqa: RUF009 - frozen
     pretrained: UserPath | None = None
     head_bn_gamma: PositiveFloat = 1.0
     sync_batchnorm: bool = False

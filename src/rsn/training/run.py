@@ -191,8 +191,7 @@ def _metadata_of(recipe: Recipe, validation: PoseDataset) -> ModelMetadata:
         skeleton=validation.skeleton,
         input_size=recipe.input_size,
         bbox_padding=recipe.bbox_padding,
-        decoder=recipe.decoder,
-        blur=recipe.blur,
+        codec=recipe.codec,
         trained_on=recipe.trained_on,
         license=recipe.license,
     )

@@ -1,17 +1,18 @@
 """The metadata of a set of weights: all that must be known to use them, stored inside the weights file."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
+from rsn.codecs import Codec, MegviiCodec
 from rsn.errors import RsnError, UnknownNameError, WeightsError
 from rsn.io.validation import from_json
 from rsn.models.catalog import MODELS
-from rsn.models.network import STRIDE
 from rsn.models.prm import Refine
 from rsn.results import KEYPOINT_THRESHOLD, check_threshold
 from rsn.skeletons import COCO_17, Skeleton
@@ -22,8 +23,13 @@ LARGEST_INPUT = 2048  # pixels of a side: far above any published, and a crop st
 LARGEST_EXTENSION = 10.0
 MOST_KEYPOINTS = 1000  # far above any published, and a network of so many still fits into memory
 
-# Whose way of reading keypoints off a heatmap, see `rsn.codecs.decode`.
-Decoder = Literal["rsn", "mmpose", "unbiased"]
+
+PERSON_BOX = Skeleton(
+    "person_box",
+    ("middle", "log_width", "log_height", "offset_x", "offset_y"),
+    limbs=(),
+    upper_body=frozenset(),
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class ModelMetadata:
     skeleton: the skeleton whose keypoints the heatmaps are.
     input_size: (height, width) of the crops. mean, std: RGB, of pixels in [0, 1].
     bbox_padding: factors on (width, height) of a box before it is cropped at prediction time.
-    decoder: how keypoints are read off the heatmaps. blur: the decoder's Gaussian kernel, in heatmap pixels.
+    codec: how keypoints are encoded as targets and decoded from outputs.
     person_threshold: detected people whose score is lower are not reported. keypoint_threshold: keypoints whose score
         is lower are neither drawn nor tracked. Both in [0, 1].
     detector: of weights that find people instead of keypoints.
@@ -79,8 +85,7 @@ class ModelMetadata:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     bbox_padding: tuple[float, float] = (1.09, 1.135)
-    decoder: Decoder = "rsn"
-    blur: int = 5
+    codec: Codec = MegviiCodec()  # noqa: RUF009 - frozen
     trained_on: str = ""
     steps: int = 0
     license: str = ""
@@ -104,12 +109,9 @@ class ModelMetadata:
             raise WeightsError(
                 f"Invalid skeleton: expected at most {MOST_KEYPOINTS} keypoints, got {len(self.skeleton)}"
             )
-        for what, name, known in (("decoder", self.decoder, Decoder), ("refine", self.refine, Refine)):
-            if name not in get_args(known):
-                raise WeightsError(f"there is no {what} named {name!r}; known: {', '.join(get_args(known))}")
-        if not 5 <= self.blur <= min(self.input_size) // STRIDE or self.blur % 2 == 0:
+        if self.refine not in get_args(Refine):
             raise WeightsError(
-                f"a blur of {self.blur} heatmap pixels cannot be: it is odd, at least 5, and no more than the heatmap"
+                f"there is no refine named {self.refine!r}; known: {', '.join(get_args(Refine))}"
             )
         if (
             len(self.mean) != 3
@@ -134,7 +136,7 @@ class ModelMetadata:
         refine = "" if self.refine == "none" else f" with refine machines ({self.refine})"
         return (
             f"{self.model}{refine}, {self.skeleton.name} ({len(self.skeleton)} keypoints), input {height}x{width}, box"
-            f" extended by {self.bbox_padding[0]:g} x {self.bbox_padding[1]:g}, decoder {self.decoder} (blur {self.blur})"
+            f" extended by {self.bbox_padding[0]:g} x {self.bbox_padding[1]:g}, codec {self.codec.summary()}"
         )
 
     def normalize(self, images: Tensor) -> Tensor:
@@ -144,7 +146,7 @@ class ModelMetadata:
 
     def to_metadata(self) -> dict[str, str]:
         """The metadata as the metadata of a safetensors file."""
-        document = asdict(self)
+        document = TypeAdapter(ModelMetadata).dump_python(self, mode="json")
         document["skeleton"]["upper_body"] = sorted(self.skeleton.upper_body)
         return {METADATA_KEY: json.dumps(document)}
 
@@ -190,4 +192,7 @@ def _translated(text: str) -> dict[str, str]:  # TEMPORARY: until the two files 
     skeleton["flip_pairs"] = skeleton.pop("mirror_pairs", None)
     old["bbox_padding"] = old.pop("extension")
     old["metrics"] = old.pop("figures", {})
+    name = {"rsn": "megvii"}.get(old["decoder"], old["decoder"])
+    old["codec"] = {"name": name, "blur_kernel_size": old.pop("blur")}
+    del old["decoder"]
     return {METADATA_KEY: json.dumps(old)}

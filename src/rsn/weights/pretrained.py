@@ -18,7 +18,7 @@ class PretrainedWeights:
     """Weights on a server of others.
 
     model: name in the catalog. path: below the server's address; the file's name tells the first digits of its
-    SHA-256. metrics: the publisher's, as fractions. Decoder and bbox_padding follow from the tensors' layout.
+    SHA-256. metrics: the publisher's, as fractions. Codec and bbox_padding follow from the tensors' layout.
     """
 
     model: str

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from rsn.codecs import MegviiCodec, MMPoseCodec
 from rsn.errors import WeightsError
 from rsn.models.catalog import MODELS
 from rsn.models.prm import Refine
@@ -19,9 +20,11 @@ _SKELETONS = {
 }  # of public weights, by number of keypoints
 
 # How weights are used where they come from, for MPII's skeleton or another.
-_COCO = ModelMetadata("", bbox_padding=(1.09, 1.135), blur=5, notes="weights of the authors' repositories")
-_MPII = replace(_COCO, input_size=(256, 256), bbox_padding=(1.25, 1.25), blur=9)
-_MMPOSE = ModelMetadata("", bbox_padding=(1.25, 1.25), decoder="mmpose", blur=5, notes="weights of MMPose")
+_COCO = ModelMetadata("", bbox_padding=(1.09, 1.135), notes="weights of the authors' repositories")
+_MPII = replace(
+    _COCO, input_size=(256, 256), bbox_padding=(1.25, 1.25), codec=MegviiCodec(blur_kernel_size=9)
+)
+_MMPOSE = ModelMetadata("", bbox_padding=(1.25, 1.25), codec=MMPoseCodec(), notes="weights of MMPose")
 _USES: dict[tuple[CheckpointFormat, bool], ModelMetadata] = {
     ("authors", False): _COCO,
     ("authors", True): _MPII,
@@ -40,7 +43,7 @@ def infer_metadata(
 ) -> ModelMetadata:
     """A metadata for weights without one, as the project that they come from used its weights.
 
-    The network follows from the tensors, the decoder and the bbox_padding from whose they are. The tensors do not
+    The network follows from the tensors, the codec and the bbox_padding from the project that they come from. The tensors do not
     say which skeleton 17 or 16 keypoints are of, nor for which input they were trained.
 
     Args:

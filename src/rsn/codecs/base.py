@@ -1,0 +1,138 @@
+"""What all codecs have in common, and how they are found by name."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+from torch import Tensor
+
+from rsn.errors import RsnError, UnknownNameError
+from rsn.geometry import Crop
+from rsn.io.validation import validated
+
+_CODECS: dict[str, type["Codec"]] = {}
+_C = TypeVar("_C", bound="Codec")
+
+
+@dataclass(frozen=True)
+class Codec(ABC):
+    """How keypoints are encoded as targets and decoded from a network's outputs.
+
+    A codec is a frozen dataclass: its fields are options, which are stored with the weights. Write a codec of your own
+    as a subclass with a `name`, decorated with `register_codec`.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def num_maps(self, num_keypoints: int) -> int:
+        """The number of channels that a network needs at its output."""
+
+    @abstractmethod
+    def encode(self, keypoints: Tensor, visibility: Tensor, input_size: tuple[int, int]) -> Any:
+        """The targets of a batch, on the device of the keypoints.
+
+        Args:
+            keypoints: (N, K, 2) x, y in pixels of the crop.
+            visibility: (N, K): 2 visible, 1 occluded, 0 absent, -1 not annotated.
+            input_size: (height, width) of the crop in pixels.
+        """
+
+    @abstractmethod
+    def decode(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs of a network -> keypoints (N, K, 2), x, y in pixels of the crop, and raw scores (N, K)."""
+
+    @abstractmethod
+    def flip_back(self, outputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+        """Outputs for flipped crops -> what they mean on the crops themselves.
+
+        flip_indices: `Skeleton.flip_indices`, the index of every keypoint's counterpart.
+        """
+
+    def confidence(self, raw_scores: Tensor) -> Tensor:
+        """Raw scores -> scores in [0, 1]: 0 for an empty map, 1 for the height of a target."""
+        return (raw_scores - 0.5).clamp(0, 1)
+
+    def mean_score(self, raw_scores: Tensor) -> Tensor:
+        """Raw scores (N, K) of the keypoints -> (N,), the factor of the person's raw score."""
+        return raw_scores.mean(-1)
+
+    def resample(
+        self, outputs: Tensor, crops: Sequence[Crop], target: "Codec", target_crops: Sequence[Crop]
+    ) -> Tensor:
+        """Outputs on some crops -> the outputs of the codec `target` on other crops of the same persons.
+
+        Raises:
+            RsnError: outputs of these codecs cannot be converted into each other, so that no ensemble is possible.
+        """
+        raise RsnError(f"Models with the codecs {self.name!r} and {target.name!r} cannot form an ensemble")
+
+    def summary(self) -> str:
+        """The name, and the options that differ from their defaults."""
+        changed = [
+            f"{field.name} {getattr(self, field.name)}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
+        return f"{self.name} ({', '.join(changed)})" if changed else self.name
+
+    def to_config(self) -> dict[str, Any]:
+        """The name and the options, as JSON can hold them; `codec_from_config` reads them back."""
+        return {"name": self.name, **asdict(self)}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """As a field of settings: a codec, or what `codec_from_config` takes; written as `to_config` gives it."""
+        if cls is not Codec:
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            _from_setting, serialization=core_schema.plain_serializer_function_ser_schema(Codec.to_config)
+        )
+
+
+def register_codec(cls: type[_C]) -> type[_C]:
+    """Make a codec known by its `name`, for recipes and for weights that are loaded. A class decorator."""
+    _CODECS[cls.name] = cls
+    return cls
+
+
+def create_codec(name: str, **options: Any) -> Codec:
+    """The codec of this name.
+
+    Raises:
+        UnknownNameError: no codec of this name is registered. RsnError: it has no such option, or not with this value.
+    """
+    if name not in _CODECS:
+        raise UnknownNameError("codec", name, _CODECS)
+    return validated(_CODECS[name], options, path=f"codec {name}", error=RsnError)
+
+
+def codec_from_config(config: str | Mapping[str, Any]) -> Codec:
+    """A codec from its name, or from a name and options: `"unbiased"`, `{"name": "megvii", "blur_kernel_size": 9}`.
+
+    Raises:
+        UnknownNameError, RsnError: as `create_codec` does, and where there is no name.
+    """
+    if isinstance(config, str):
+        return create_codec(config)
+    options = dict(config)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise RsnError(f"Invalid codec: expected a name, or a name and options, got {dict(config)}")
+    return create_codec(name, **options)
+
+
+def _from_setting(value: Any) -> Codec:
+    if isinstance(value, Codec):
+        return value
+    if not isinstance(value, str | Mapping):
+        raise ValueError(f"Invalid codec: expected a name, or a name and options, got {value!r:.80}")
+    try:
+        return codec_from_config(value)
+    except RsnError as error:
+        raise ValueError(f"Invalid codec: {error}") from error

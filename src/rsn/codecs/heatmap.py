@@ -1,0 +1,126 @@
+"""What the codecs of heatmaps have in common: cells, blur, flip and resampling."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, grid_sample, pad
+
+from rsn.codecs.base import Codec
+from rsn.codecs.gaussian import check_kernel_size, gaussian_kernel
+from rsn.geometry import Crop
+
+STRIDE = 4  # input pixels per heatmap cell
+PEAK = 255.0  # height of a target
+KERNEL_SIZES = (15, 11, 9, 7, 5)
+
+
+@dataclass(frozen=True)
+class HeatmapCodec(Codec):
+    """One heatmap per keypoint, a quarter of the input's size; targets are Gaussians with a peak of 255.
+
+    The raw score is a value of the map divided by 255, plus 0.5 (reference behavior), and is not clipped.
+
+    blur_kernel_size: Gaussian kernel, in cells, that a heatmap is blurred with before its maximum is searched: 5 for
+        COCO, 9 for MPII.
+    kernel_sizes: Gaussian kernels of the targets in cells, one target per level, coarse to fine.
+
+    Raises:
+        ValueError: a kernel size that is even, below 5 or above 99.
+    """
+
+    blur_kernel_size: int = 5
+    kernel_sizes: tuple[int, ...] = KERNEL_SIZES
+
+    cell_center: ClassVar[float]  # cell j lies at input pixel STRIDE * j + this
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernel_sizes", tuple(self.kernel_sizes))  # JSON and YAML have lists
+        for size in (self.blur_kernel_size, *self.kernel_sizes):
+            check_kernel_size(size)
+
+    def num_maps(self, num_keypoints: int) -> int:
+        """One map per keypoint."""
+        return num_keypoints
+
+    def encode(self, keypoints: Tensor, visibility: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """The target heatmaps of a batch, on the device of the keypoints.
+
+        Args:
+            keypoints: (N, K, 2) x, y in pixels of the crop.
+            visibility: (N, K); keypoints of 1 (occluded) and 2 (visible) are drawn, others give an empty map.
+            input_size: (height, width) of the crop in pixels.
+
+        Returns:
+            (N, L, K, height / 4, width / 4) float32, L kernel sizes. A keypoint outside the crop gives an empty map.
+        """
+        height, width = input_size[0] // STRIDE, input_size[1] // STRIDE
+        cells = torch.trunc(keypoints / STRIDE)
+        inside = ((cells >= 0) & (cells < cells.new_tensor([width, height]))).all(-1)
+        drawn = ((visibility > 0) & inside)[..., None]
+        columns = [self._profiles(keypoints[..., 0], width, size) * drawn for size in self.kernel_sizes]
+        rows = [PEAK * self._profiles(keypoints[..., 1], height, size) for size in self.kernel_sizes]
+        return torch.stack(rows, dim=1)[..., :, None] * torch.stack(columns, dim=1)[..., None, :]
+
+    @abstractmethod
+    def _profiles(self, positions: Tensor, length: int, kernel_size: int) -> Tensor:
+        """One axis of the targets: (N, K) positions in input pixels -> (N, K, length) with a peak of 1.
+
+        Gaussians are separable, so a map is the product of a row and a column.
+        """
+
+    def flip_back(self, outputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+        """Heatmaps (N, K, h, w) of flipped crops -> heatmaps of the crops: flipped, left and right exchanged.
+
+        They are not shifted by one column (reference behavior): exact where cells lie at 4j + 1.5, and half an input
+        pixel off, averaged with the heatmaps of the crops, where they lie at 4j + 2.
+        """
+        return outputs.flip(-1)[:, list(flip_indices)]
+
+    def resample(
+        self, outputs: Tensor, crops: Sequence[Crop], target: Codec, target_crops: Sequence[Crop]
+    ) -> Tensor:
+        """Heatmaps (N, K, h, w) on some crops -> heatmaps on other crops of the same persons, in their size.
+
+        Bilinear; empty outside of the first crops. Where nothing differs, the heatmaps themselves.
+
+        Raises:
+            RsnError: the other codec has no heatmaps.
+        """
+        if not isinstance(target, HeatmapCodec):
+            return super().resample(outputs, crops, target, target_crops)
+        same = all(_is_same(*pair) for pair in zip(crops, target_crops, strict=True))
+        if self.cell_center == target.cell_center and same:
+            return outputs
+        height, width = (side // STRIDE for side in target_crops[0].size)
+        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        pixels = torch.stack([columns, rows], dim=-1).double().numpy() * STRIDE + target.cell_center
+        cells = [
+            (crop.to_input(other.to_image(pixels)) - self.cell_center) / STRIDE
+            for crop, other in zip(crops, target_crops, strict=True)
+        ]
+        last = np.array([outputs.shape[-1] - 1, outputs.shape[-2] - 1])
+        grid = torch.from_numpy(np.stack(cells) / last * 2 - 1).to(outputs)
+        return grid_sample(outputs, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+
+    def _blur(self, heatmaps: Tensor, margin: int = 0) -> Tensor:
+        """Heatmaps with zeros around them, blurred: (N, K, h, w) -> (N, K, h + 2 margin, w + 2 margin)."""
+        size, channels = self.blur_kernel_size, heatmaps.shape[1]
+        weights = gaussian_kernel(size).to(heatmaps)
+        kernels = torch.outer(weights, weights).expand(channels, 1, size, size)
+        # Contiguous, because cuDNN, which rounds to TF32, convolves other layouts.
+        padded = pad(heatmaps.contiguous(), [margin] * 4)
+        return conv2d(padded, kernels, padding=size // 2, groups=channels)
+
+
+def cell_of(index: Tensor, width: int) -> Tensor:
+    """Flat index into maps of this width, (N, K, 1) -> cell (x, y), (N, K, 2)."""
+    return torch.cat([index % width, index // width], dim=-1)
+
+
+def _is_same(a: Crop, b: Crop) -> bool:
+    return a.size == b.size and np.array_equal(a.matrix, b.matrix)
