@@ -4,7 +4,7 @@
     python benchmarks/forward.py --device cuda --crops 256 --output benchmarks/speed/forward_cuda.csv
 
 Both sides have the weights of `rsn18.starter`. Where a backend rounds to bfloat16 its answers may differ by 5 % of the
-highest peak, in 8 bits by a half, as export has it (docs/deploy.md has the AP); the others agree to 1e-4 of it, or
+highest peak, in 8 bits by a half, as export has it (docs/export.md has the AP); the others agree to 1e-4 of it, or
 on CUDA, where PyTorch's convolutions take TF32, to 5e-3.
 """
 

@@ -2,7 +2,7 @@
 
     python benchmarks/run_all.py --labels val2017_labels.npz
 
-Then `python scripts/draw_metrics.py` puts the figure and the tables on the page docs/speed.md. One that fails does not
+Then `python scripts/draw_figures.py` puts the figure and the tables on the page docs/speed.md. One that fails does not
 keep the others from running.
 """
 

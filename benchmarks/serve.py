@@ -3,8 +3,8 @@
     python benchmarks/serve.py --requests 3000 --output benchmarks/serve.csv
 
 The network is a random RSN-18 at 64x64, so that what is measured is the service. Client and server share the machine.
-Every request has a box of its own; the exit status is 1 where an answer had another box, or other keypoints than a first,
-quiet round found.
+Every request has its own box. The exit status is 1 if an answer had another box, or other keypoints than a first run
+with one client.
 """
 
 import argparse

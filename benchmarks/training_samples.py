@@ -2,9 +2,9 @@
 
     python benchmarks/training_samples.py --output benchmarks/speed/training_samples.csv
 
-Both sides cut the same crops. The reference's loader hands over floats and targets; ours hands over bytes and keypoints,
-and where the network is a batch is normalized and its targets drawn, which is counted here, except for the image of a
-camera, of which ours decodes no more than its crop needs: there it is nothing beside the JPEG.
+Both sides cut the same crops. The reference's loader returns floats and targets. Ours returns bytes and keypoints; the
+batch is normalized and its targets are drawn on the device, which is counted here too, except for the image of 12
+megapixels, where decoding the JPEG takes nearly all the time.
 """
 
 import tempfile

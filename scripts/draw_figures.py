@@ -3,7 +3,7 @@
 Usage: python scripts/draw_figures.py [FOLDER]
 
 FOLDER is docs/figures by default. The tables are printed and, as measured.json, written beside the figures. The pages
-docs/how-it-works.md, docs/coordinates.md and docs/speed.md hold them word by word, which a test compares; where one
+docs/architecture.md, docs/coordinates.md and docs/speed.md hold them word by word, which a test compares; where one
 changed, the page gets it. Those of docs/speed.md come from the CSV files in benchmarks/.
 """
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
-from figures import block, codec, geometry, road, speed, stages, supervision
+from figures import block, codec, geometry, pipeline, speed, stages, supervision
 from figures.tables import as_markdown
 
 FOLDER = Path(__file__).parents[1] / "docs" / "figures"
@@ -22,7 +22,7 @@ def main(folder: Path) -> None:
     """Write all figures and what was measured for them."""
     folder.mkdir(parents=True, exist_ok=True)
     measured = {}
-    for part in (road, block, stages, supervision, codec, geometry, speed):
+    for part in (pipeline, block, stages, supervision, codec, geometry, speed):
         torch.manual_seed(0)
         measured |= {name: as_markdown(table) for name, table in part.draw(folder).items()}
     if folder == FOLDER:

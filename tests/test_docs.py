@@ -34,7 +34,7 @@ def pages_with(kind: str, *, slow: str | None = None) -> list[Any]:
 
 
 # Exporting takes long; what runs the exported file is run in tests/exporting too.
-@pytest.mark.parametrize("page", pages_with("python", slow="deploy"))
+@pytest.mark.parametrize("page", pages_with("python", slow="export"))
 def test_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {"__name__": "docs"})

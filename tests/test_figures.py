@@ -14,7 +14,7 @@ from rsn.models.bottleneck import bottleneck, plain_bottleneck
 from rsn.models.residual_steps import ResidualStepsBlock, residual_steps
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "docs" / f"{name}.md" for name in ("how-it-works", "coordinates", "speed")]
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "coordinates", "speed")]
 
 
 @pytest.fixture

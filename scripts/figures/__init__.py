@@ -1,1 +1,1 @@
-"""The metrics of docs/how-it-works.md and docs/coordinates.md, drawn from the real modules and the real codec."""
+"""The figures of docs/architecture.md and docs/coordinates.md, drawn from the real modules and the real codec."""

@@ -1,4 +1,4 @@
-"""How the metrics look: one size of letters, few colors, a white ground that reads in a light and a dark page."""
+"""How the figures look: one size of letters, few colors, a white ground that reads in a light and a dark page."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from figures.probes import outputs
-from figures.road import person_and_maps
+from figures.pipeline import person_and_maps
 from figures.style import BLUE, GRAY, INK, ORANGE, PALE, arrow, box, canvas, save
 from figures.tables import Table
 from rsn.codecs import MegviiCodec

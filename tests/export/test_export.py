@@ -130,7 +130,7 @@ def test_torch_runs_its_file_without_rsn(files: dict[str, Path], weights: Weight
 def test_the_program_in_the_documentation_answers_as_the_estimator(
     files: dict[str, Path], tmp_path: Path
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
     program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[-1]
     shutil.copy(files["onnx"], tmp_path / "rsn18.onnx")
     image = np.random.default_rng(2).integers(0, 256, (90, 120, 3)).astype(np.uint8)

@@ -69,7 +69,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[s
 
 
 def on_both(hosts: dict[str, list[str]], *arguments: object) -> list[subprocess.Popen[str]]:
-    """The training command of docs/training.md, started on each."""
+    """The training command of docs/train.md, started on each."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={next(iter(hosts))}:29500"]
     command = [*torchrun, *meeting, *RUN, *map(str, arguments)]

@@ -42,7 +42,7 @@ def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
 
 
 def draw(folder: Path) -> dict[str, Table]:
-    """road.jpg: images make large SVGs."""
+    """pipeline.jpg: images make large SVGs."""
     image = astronaut()
     metadata = estimator().metadata
     crop = Crop.from_box(BOX, metadata.input_size, metadata.bbox_padding)
@@ -58,9 +58,12 @@ def draw(folder: Path) -> dict[str, Table]:
     _heat(panels[3], maps[0].amax(0).numpy())
     panels[4].imshow(_small(draw_people(image, people, metadata.skeleton), 420))
     titles = (
-        "1 image and box", f"2 crop, {height}×{width}", "3 a heatmap a keypoint", f"all {len(metadata.skeleton)} of them",
+        "1 image and box",
+        f"2 crop, {height}×{width}",
+        "3 one heatmap per keypoint",
+        f"all {len(metadata.skeleton)} heatmaps",
         "4 keypoints",
-    )  # fmt: skip
+    )
     notes = (
         "a detector's, or labeled",
         "one affine map",
@@ -74,7 +77,7 @@ def draw(folder: Path) -> dict[str, Table]:
         panel.set_title(title, loc="left", fontsize=14)
         panel.set_xlabel(note, fontsize=12, color=GRAY, loc="left")
     figure.tight_layout(w_pad=1.2)
-    figure.savefig(folder / "road.jpg", dpi=90, bbox_inches="tight", pil_kwargs={"quality": 88})
+    figure.savefig(folder / "pipeline.jpg", dpi=90, bbox_inches="tight", pil_kwargs={"quality": 88})
     plt.close(figure)
     return {}
 
