@@ -38,11 +38,11 @@ def main() -> None:
     rows = []
     for name in options.backends:
         backend, device = choose(name, options.device)
-        ways = {
+        variants = {
             width: partial(build_backend(backend, network, metadata, device), crops)
             for width, network in networks.items()
         }
-        rows += compare(f"branch widths, {name}", ways, one="a crop", things=CROPS, options=options)
+        rows += compare(f"branch widths, {name}", variants, unit="1 crop", count=CROPS, options=options)
     write(rows, options.output)
 
 

@@ -1,11 +1,10 @@
-"""What `rsn bulk` costs: one worker, two, and `rsn predict` on the same images, taken in turns.
+"""Time `rsn bulk` with one and two workers, and `rsn predict`, on the same images in turns.
 
     python benchmarks/bulk.py --images 400 --rounds 3 --output benchmarks/bulk.csv
 
-Images of noise, 640x480, each taken as one person by `rsn18.starter`. Every round runs all of them, so
-that others who use the machine slow all; compare metrics of one round. `predict` also draws and writes images,
-so its road alone is timed as well: `estimate`, `predict_images` in this process without a file written.
-start_s: until the first part could begin, the seconds of a run of one image.
+Images are noise, 640x480, each taken as one person by `rsn18.starter`. Every round runs all variants, so that the load
+of the machine affects all of them: compare numbers of one round only. `predict` also draws and writes images;
+`estimate` is `predict_images` in one process without writing. start_s: seconds of a run with one image.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-ROAD = (
+ESTIMATE = (
     "import sys, time; from pathlib import Path; from rsn import PoseEstimator;"
     "from rsn.inference.box_sources import whole_image_boxes; from rsn.inference.images import predict_images;"
     "paths = sorted(Path(sys.argv[1]).iterdir());"
@@ -31,7 +30,7 @@ ROAD = (
 
 
 def main() -> None:
-    """Run it and write the rows."""
+    """Run all rounds and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
@@ -42,18 +41,20 @@ def main() -> None:
         folder = Path(name)
         many, one = write_images(folder / "many", options.images), write_images(folder / "one", 1)
         for number in range(options.rounds):
-            for way in ("estimate", "predict", "bulk 1", "bulk 2"):
-                start, total = (seconds(way, images, folder / f"{way} {number}") for images in (one, many))
+            for variant in ("estimate", "predict", "bulk 1", "bulk 2"):
+                start, total = (
+                    seconds(variant, images, folder / f"{variant} {number}") for images in (one, many)
+                )
                 rows.append(
                     {
                         "round": number,
-                        "way": way,
+                        "variant": variant,
                         "images": options.images,
                         "start_s": round(start, 1),
                         "total_s": round(total, 1),
-                        "images_a_second_once_started": round((options.images - 1) / (total - start), 2),
+                        "images_per_second_after_start": round((options.images - 1) / (total - start), 2),
                         "cores": os.cpu_count(),
-                        "load_of_the_machine": round(os.getloadavg()[0], 1),
+                        "load": round(os.getloadavg()[0], 1),
                     }
                 )
                 print(rows[-1], flush=True)
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def write_rows(rows: list[dict[str, Any]], output: Path | None) -> None:
-    """A CSV file of the rows, where one is wanted."""
+    """Write the rows as CSV, if an output was given."""
     if output:
         with open(output, "w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
@@ -70,7 +71,7 @@ def write_rows(rows: list[dict[str, Any]], output: Path | None) -> None:
 
 
 def write_images(folder: Path, count: int) -> Path:
-    """JPEG files of blurred noise, about as many bytes as images have."""
+    """Write JPEG files of blurred noise, of about the size of real images."""
     folder.mkdir()
     noise = np.random.default_rng(0)
     for number in range(count):
@@ -79,11 +80,11 @@ def write_images(folder: Path, count: int) -> Path:
     return folder
 
 
-def seconds(way: str, images: Path, folder: Path) -> float:
-    """Wall time of a run."""
-    command = ["-c", ROAD, str(images)]
-    if way != "estimate":
-        subcommand, _, workers = way.partition(" ")
+def seconds(variant: str, images: Path, folder: Path) -> float:
+    """Return the wall time of a run."""
+    command = ["-c", ESTIMATE, str(images)]
+    if variant != "estimate":
+        subcommand, _, workers = variant.partition(" ")
         command = ["-m", "rsn", subcommand, str(images), "--output", f"{folder} {images.name}"]
         command += [
             "--boxes",

@@ -37,14 +37,14 @@ def main() -> None:
         return list(evaluate_keypoints(annotations, results, COCO_17).as_dict().values())
 
     difference = check(np.abs(np.subtract(ours(), by_pycocotools(*copies.pop()))).max(), 1e-6)
-    ways = {
+    variants = {
         "pycocotools": lambda: by_pycocotools(*copies.pop()),
         "rsn": ours,
         "hotcoco alone": lambda: by_hotcoco(annotations, results),
     }
-    one = f"{len(results)} results, {len(annotations['annotations'])} people"
+    unit = f"{len(results)} results, {len(annotations['annotations'])} people"
     rows = compare(
-        "COCO AP", ways, one=one, options=options, asked={"rsn": 20}, differences={"rsn": difference}
+        "COCO AP", variants, unit=unit, options=options, targets={"rsn": 20}, differences={"rsn": difference}
     )
     write(rows, options.output)
 

@@ -24,12 +24,17 @@ def main() -> None:
     expected, expected_scores = map(torch.from_numpy, decode_by_loops(numbers))
     check(float((scores - expected_scores).abs().max()), 1e-5)
     difference = check(float((found - expected).abs().max()), 1e-3)
-    ways = {
+    variants = {
         "reference": lambda: decode_by_loops(numbers),
         "rsn": lambda: MegviiCodec().decode(there),
     }
     rows = compare(
-        "decode", ways, one="32 crops", options=options, asked={"rsn": 20}, differences={"rsn": difference}
+        "decode",
+        variants,
+        unit="32 crops",
+        options=options,
+        targets={"rsn": 20},
+        differences={"rsn": difference},
     )
     write(rows, options.output)
 

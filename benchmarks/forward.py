@@ -29,7 +29,7 @@ INT8 = "openvino, int8"  # not a backend: a file that `rsn export` writes
 # Largest difference, of the highest peak, where it is not that of rounding to 16 bits.
 ROUNDED, FULL = 0.05, {"cpu": 1e-4, "cuda": 5e-3}
 EXACT = ("torch", "onnxruntime", "openvino")
-ASKED = {"cpu": {"openvino": 2.5, INT8: 3.5}, "cuda": {"torch-compile-fp16": 6}}
+TARGETS = {"cpu": {"openvino": 2.5, INT8: 3.5}, "cuda": {"torch-compile-fp16": 6}}
 
 
 def main() -> None:
@@ -53,19 +53,19 @@ def main() -> None:
         return reference(inputs)[-1][-1]
 
     expected, differences = eager().cpu(), {}
-    ways = {"reference": eager}
+    variants = {"reference": eager}
     for name, backend in backends(network, metadata, options.backends, options.device):
         found = backend(crops).cpu()
         limit = limits.get(name, ROUNDED)
         differences[name] = check(float((found - expected).abs().max() / expected.abs().max()), limit)
-        ways[name] = running(backend, crops)
+        variants[name] = running(backend, crops)
     rows = compare(
         "forward" if kind == "cpu" else "forward on CUDA",
-        ways,
-        one="a crop",
-        things=options.crops,
+        variants,
+        unit="1 crop",
+        count=options.crops,
         options=options,
-        asked=ASKED[kind],
+        targets=TARGETS[kind],
         differences=differences,
     )
     write(rows, options.output)

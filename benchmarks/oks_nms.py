@@ -22,8 +22,11 @@ def main() -> None:
         return oks_nms(Poses.of(poses, areas, SIGMAS), scores).tolist()
 
     check(float(ours() != by_loops(poses, areas, scores)), 0)
-    ways = {"reference": lambda: by_loops(poses, areas, scores), "rsn": ours}
-    write(compare("OKS-NMS", ways, one=f"{POSES} poses", options=options, asked={"rsn": 50}), options.output)
+    variants = {"reference": lambda: by_loops(poses, areas, scores), "rsn": ours}
+    write(
+        compare("OKS-NMS", variants, unit=f"{POSES} poses", options=options, targets={"rsn": 50}),
+        options.output,
+    )
 
 
 def crowd():

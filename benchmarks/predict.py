@@ -1,9 +1,9 @@
-"""`rsn predict` from image to image against the backend alone, on the same crops in the same batches.
+"""Compare `rsn predict`, from image file to image file, with the backend alone on the same crops and batches.
 
     python benchmarks/predict.py --output benchmarks/speed/predict.csv
 
-Images of 640 x 480 pixels. What the interpreter and the model take to start is not counted. Below the table stands what
-every step beside the backend costs by itself.
+Images have 640 x 480 pixels. The start of the interpreter and of the model is not counted. A second table has the
+time of each other step alone.
 """
 
 import tempfile
@@ -22,16 +22,16 @@ from rsn.visualization.drawing import draw_result
 from rsn.visualization.options import DrawOptions
 from side_by_side import arguments, check, compare, write
 
-EVERY_KEYPOINT = DrawOptions(
-    keypoint_threshold=0.0
-)  # in noise nobody is found for sure, and nothing would be drawn
+EVERY_KEYPOINT = DrawOptions(keypoint_threshold=0.0)  # scores are low in images of noise
 
 
 def main() -> None:
-    """Compare, with one and with several people in an image."""
+    """Compare with one and with several people per image."""
     parser = arguments(__doc__, repeats=1)
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--people", type=int, nargs="+", default=[1, 3], help="in each image; a table each")
+    parser.add_argument(
+        "--people", type=int, nargs="+", default=[1, 3], help="people per image; one table each"
+    )
     parser.add_argument("--backend", default="auto")
     options = parser.parse_args()
     estimator = PoseEstimator(backend=options.backend, device=options.device)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def compared(estimator: PoseEstimator, paths, people: int, folder: Path, options):
-    """The whole road, the road without drawing, and the backend alone."""
+    """Time all of predict, predict without drawing, and the backend alone."""
 
     def source(path, image):
         return np.array(boxes(people)), np.ones(people)
@@ -61,40 +61,45 @@ def compared(estimator: PoseEstimator, paths, people: int, folder: Path, options
     (first, *_), (other, *_) = next(estimate()).people, next(predict()).people
     difference = check(float(np.abs(first.keypoints - other.keypoints).max()), 1e-3)
     return compare(
-        f"predict, {people} an image",
+        f"predict, {per_image(people)}",
         {
             "backend alone": lambda: [estimator.heatmaps(batch) for batch in crops],
             "to keypoints": lambda: deque(estimate(), maxlen=0),
             "to images": lambda: deque(predict(), maxlen=0),
         },
-        one="an image",
-        things=len(paths),
+        unit="1 image",
+        count=len(paths),
         options=options,
-        asked={"to images": round(1 / 1.15, 2)},
+        targets={"to images": round(1 / 1.15, 2)},
         differences={"to images": difference},
     )
 
 
+def per_image(people: int) -> str:
+    """Name the number of people per image."""
+    return f"{people} {'person' if people == 1 else 'people'} per image"
+
+
 def stages(estimator: PoseEstimator, path: Path, people: int, folder: Path, options):
-    """Read, crop, decode, draw and write, each by itself."""
+    """Time reading, cropping, drawing and writing alone."""
     image = read_image(path)
     image_with_boxes = ImageWithBoxes.of(image, boxes(people))
     found = next(estimator.estimate([image_with_boxes]))
     draw = partial(
         draw_result, image, found, estimator.metadata.skeleton, EVERY_KEYPOINT, ids=range(1, people + 1)
     )
-    pixels = draw()
+    drawing = draw()
     pixels = torch.from_numpy(np.stack([view.pixels[0] for view in estimator.preprocess(image_with_boxes)]))
     return compare(
-        f"stages of predict, {people} an image",
+        f"stages of predict, {per_image(people)}",
         {
             "backend": partial(estimator.heatmaps, pixels.permute(0, 3, 1, 2)),
             "read": partial(read_image, path),
             "crop": partial(estimator.preprocess, image_with_boxes),
             "draw": draw,
-            "write": partial(write_image, folder / "image.jpg", pixels),
+            "write": partial(write_image, folder / "image.jpg", drawing),
         },
-        one="an image",
+        unit="1 image",
         options=options,
     )
 

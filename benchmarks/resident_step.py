@@ -1,10 +1,10 @@
-"""A whole training step with images on the device: cut, color, normalize, targets, network, loss, backward, Adam.
+"""Time a whole training step with images on the device: crop, color, normalize, targets, network, loss, backward, Adam.
 
-    python benchmarks/resident_step.py --device cuda --batch 256     # what a run of RSN-18 on COCO would take there
-    python benchmarks/resident_step.py --batch 4 --steps 1 --size 128 --images 8 --ways plain plain-bf16    # anywhere
+    python benchmarks/resident_step.py --device cuda --batch 256
+    python benchmarks/resident_step.py --batch 4 --steps 1 --size 128 --images 8 --variants plain plain-bf16  # CPU
 
-Plain and captured, in float32 and bfloat16, taking turns; then the plans a second that one process draws for
-them, and the hours that the reference's schedule (96,000 steps of 256 crops) would take at the pace of each.
+Eager and captured steps, in float32 and bfloat16, in turns. Also prints how many augmentations per second one process
+draws, and the hours that the reference's schedule (96,000 steps of 256 crops) would take at each rate.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from rsn.weights.metadata import ModelMetadata
 
 CROPS = 96_000 * 256  # of the reference's schedule
 COLOR = Augmentation(color_jitter=0.2)
-WAYS: dict[str, tuple[torch.dtype, Step]] = {
+VARIANTS: dict[str, tuple[torch.dtype, Step]] = {
     "plain": (torch.float32, "eager"),
     "plain-bf16": (torch.bfloat16, "eager"),
     "captured": (torch.float32, "captured"),  # on a GPU
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="that count, of each")
     parser.add_argument("--size", type=int, default=256, help="height of the crops, in pixels")
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS)[:2])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS)[:2])
     options = parser.parse_args()
     device = torch.device(options.device)
     metadata = ModelMetadata("rsn18", input_size=(options.size, options.size * 3 // 4))
@@ -63,11 +63,11 @@ def main() -> None:
     batch = default_collate([plans[SampleIndex(0, number % len(people))] for number in range(options.batch)])
     rate = options.batch / (perf_counter() - begun)
     batch = {name: tensor.to(device) for name, tensor in batch.items()}
-    ways = {name: step_of(metadata, people, images, batch, *WAYS[name]) for name in options.ways}
-    times = in_turns(ways, options.steps, device)
+    variants = {name: step_of(metadata, people, images, batch, *VARIANTS[name]) for name in options.variants}
+    times = in_turns(variants, options.steps, device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     print(f"{where}, batches of {options.batch}, crops of {metadata.input_size}")
-    first = median(times[options.ways[0]])
+    first = median(times[options.variants[0]])
     for name, seconds in times.items():
         step = median(seconds)
         hours = step / options.batch * CROPS / 3600
@@ -98,11 +98,11 @@ def step_of(
     images: DeviceImages,
     batch: Batch,
     dtype: torch.dtype,
-    way: Step,
+    variant: Step,
 ) -> Callable[[], None]:
     """What `rsn train` does in a step, without Lightning around it."""
     nowhere = DatasetConfig(Path(), Path())
-    recipe = Recipe((nowhere,), nowhere, Path(), compute=ComputeConfig(cache_images="device", step=way))
+    recipe = Recipe((nowhere,), nowhere, Path(), compute=ComputeConfig(cache_images="device", step=variant))
     network = create_model("rsn18").train()
     module = PoseTraining(network, metadata, recipe, UnreadableImages(people, most=0.0), images)
     module.to(images.pixels.device)
@@ -118,12 +118,14 @@ def step_of(
     return step
 
 
-def in_turns(ways: dict[str, Callable[[], None]], steps: int, device: torch.device) -> dict[str, list[float]]:
+def in_turns(
+    variants: dict[str, Callable[[], None]], steps: int, device: torch.device
+) -> dict[str, list[float]]:
     """Seconds of every step of every way; two of each, which record, are not counted."""
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
-    times: dict[str, list[float]] = {name: [] for name in ways}
+    times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(steps + 2):
-        for name, step in ways.items():
+        for name, step in variants.items():
             begun = perf_counter()
             step()
             wait()

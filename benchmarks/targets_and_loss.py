@@ -36,7 +36,7 @@ def main() -> None:
             "reference": lambda: [targets_by_loops(*person, SIZE) for person in people],
             "rsn": lambda: MegviiCodec().encode(*where, SIZE),
         },
-        one="32 crops",
+        unit="32 crops",
         options=options,
         differences={"rsn": difference},
     )
@@ -55,9 +55,9 @@ def main() -> None:
     rows += compare(
         "loss, forward and backward",
         {"reference": lambda: trained(loss_by_loops), "rsn": lambda: trained(PoseLoss())},
-        one="32 crops",
+        unit="32 crops",
         options=options,
-        asked={"rsn": 5},
+        targets={"rsn": 5},
         differences={"rsn": difference},
     )
     write(rows, options.output)

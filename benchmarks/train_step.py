@@ -20,7 +20,7 @@ from rsn.training.losses import PoseLoss
 from rsn.training.optimization import build_optimizer
 from rsn.training.recipe import OptimizationConfig
 from rsn.weights.metadata import ModelMetadata
-from side_by_side import Row, Way, arguments, check, compare, row, write
+from side_by_side import Row, Variant, arguments, check, compare, row, write
 
 KINDS = {"convolutions": "conv", "batch norms": "batch_norm"}  # and a part of their operations' names
 PRECISIONS = {"rsn": torch.float32, "rsn, bf16-mixed": torch.bfloat16}
@@ -39,45 +39,45 @@ def main() -> None:
     )
     visibility = torch.randint(0, 3, (options.batch, 17))
     batch = tuple(tensor.to(options.device) for tensor in (crops, keypoints, visibility))
-    ways: dict[str, Way] = {"reference": by_reference(network, metadata, *batch)}
+    variants: dict[str, Variant] = {"reference": by_reference(network, metadata, *batch)}
     for name, precision in PRECISIONS.items():
-        ways[name] = by_rsn(network, metadata, *batch, precision=precision)
-    expected = ways["reference"]()
+        variants[name] = by_rsn(network, metadata, *batch, precision=precision)
+    expected = variants["reference"]()
     differences = {}
     for name, precision in PRECISIONS.items():
         limit = 1e-4 if precision == torch.float32 else 0.05
-        differences[name] = check(float(abs(ways[name]() / expected - 1)), limit)
+        differences[name] = check(float(abs(variants[name]() / expected - 1)), limit)
     rows = compare(
         "train step",
-        ways,
-        one="a crop",
-        things=options.batch,
+        variants,
+        unit="1 crop",
+        count=options.batch,
         options=options,
-        asked={"rsn": 1.7 if options.device == "cpu" else 4},
+        targets={"rsn": 1.7 if options.device == "cpu" else 4},
         differences=differences,
     )
     for name in ("reference", "rsn"):
-        rows += shares(name, ways[name], options)
+        rows += shares(name, variants[name], options)
     write(rows, options.output)
 
 
-def shares(name: str, way: Way, options: argparse.Namespace) -> list[Row]:
+def shares(name: str, variant: Variant, options: argparse.Namespace) -> list[Row]:
     """What the kinds of operations take of one step, by PyTorch's profiler."""
     with profile() as profiler:
-        way()
-    totals = dict.fromkeys(("convolutions", "batch norms", "all else"), 0.0)
+        variant()
+    totals = dict.fromkeys(("convolutions", "batch norms", "other"), 0.0)
     for operation in profiler.key_averages():
-        kind = next((kind for kind, part in KINDS.items() if part in operation.key), "all else")
+        kind = next((kind for kind, part in KINDS.items() if part in operation.key), "other")
         totals[kind] += operation.self_cpu_time_total / 1000 / options.batch
     return [
-        row(f"operations of a train step, {name}", kind, total, one="a crop", options=options)
+        row(f"operations of a train step, {name}", kind, total, unit="1 crop", options=options)
         for kind, total in totals.items()
     ]
 
 
 def by_reference(
     network: PoseNetwork, metadata: ModelMetadata, crops: Tensor, keypoints: Tensor, visibility: Tensor
-) -> Way:
+) -> Variant:
     """A step on normalized inputs and targets; it answers the loss."""
     reference = ReferenceNetwork(network).train().to(crops.device)
     optimizer = torch.optim.Adam(reference.parameters(), lr=1e-4, weight_decay=1e-5)
@@ -104,7 +104,7 @@ def by_rsn(
     visibility: Tensor,
     *,
     precision: torch.dtype,
-) -> Way:
+) -> Variant:
     """What `rsn train` does in a step, without Lightning around it."""
     own = create_model("rsn18")
     own.load_state_dict(network.state_dict())

@@ -62,10 +62,10 @@ def main() -> None:
         rows = compare(
             "training samples, one core",
             {"reference": reference, "rsn": ours},
-            one="a sample",
-            things=BATCH,
+            unit="1 sample",
+            count=BATCH,
             options=options,
-            asked={"rsn": 3},
+            targets={"rsn": 3},
             differences={"rsn": difference},
         )
         path = people.people[0].image.path
@@ -74,10 +74,10 @@ def main() -> None:
             {
                 "reference": partial(by_loops, people.people[0], drawn[0]),
                 "read": partial(read_image, path),
-                "draw at random": partial(crops._drawn, draws[0]),
-                "cut": partial(drawn[0].crop.cut, read_image(path)),
+                "augment": partial(crops._drawn, draws[0]),
+                "crop": partial(drawn[0].crop.cut, read_image(path)),
             },
-            one="a sample",
+            unit="1 sample",
             options=options,
         )
         large = labeled(write_images(Path(folder) / "large", 1, LARGE, grain=12), LARGE)
@@ -88,7 +88,7 @@ def main() -> None:
                 "reference": partial(by_loops, large.people[0], of_large._drawn(SampleIndex(0, 0))[0]),
                 "rsn": partial(of_large.__getitem__, SampleIndex(0, 0)),
             },
-            one="a sample",
+            unit="1 sample",
             options=options,
         )
     write(rows, options.output)
