@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
-from figures.probes import outputs
 from figures.pipeline import person_and_maps
+from figures.probes import outputs
 from figures.style import BLUE, GRAY, INK, ORANGE, PALE, arrow, box, canvas, save
 from figures.tables import Table
 from rsn.codecs import MegviiCodec
