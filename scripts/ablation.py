@@ -1,10 +1,10 @@
-"""Train one small network with each switch alone, for several seeds, and write what each is worth as a table.
+"""Train one small network with each switch alone, with several seeds, and write the mean OKS as a table.
 
 Usage: python scripts/ablation.py scratch|trained [SEED...]     # docs/ablation_scratch.csv, docs/ablation_trained.csv
 
-A row that the table has is not measured again, so the script may be stopped and started anew, and run once for every
-seed at a time. All runs of a table see the same data and the same number of crops; only what is named differs from
-recipes/ensemble/rsn18_96x64.yaml. Runs lie in runs/ablation.
+Rows that the table already has are skipped, so the script can be stopped and started again, or run for one seed at a
+time. All runs of a table see the same data and the same number of crops, and differ from
+recipes/ensemble/rsn18_96x64.yaml in the named settings only. Runs are in runs/ablation.
 """
 
 import csv
@@ -41,9 +41,9 @@ SEEDS = (1, 2)
 
 @dataclass(frozen=True)
 class Switch:
-    """What differs from the baseline: settings, and how many processes share a batch.
+    """Settings that differ from the baseline, and the number of processes that share a batch.
 
-    new_layers: it adds some, so that nothing trained can be gone on from.
+    new_layers: the switch adds layers, so that trained weights do not fit.
     """
 
     settings: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Switch:
 
 SWITCHES = {
     "baseline": Switch(),
-    "weights averaged (EMA)": Switch(("optimization.ema_decay=0.99",)),
+    "EMA": Switch(("optimization.ema_decay=0.99",)),
     "AdamW, 0.01, on convolutions": Switch(
         (
             "optimization.optimizer=adamw",
@@ -68,14 +68,14 @@ SWITCHES = {
     "rotation and half bodies": Switch(
         ("augmentation.rotation_probability=0.5", "augmentation.half_body_probability=0.3")
     ),
-    "colors": Switch(("augmentation.color_jitter=0.2",)),
+    "color jitter": Switch(("augmentation.color_jitter=0.2",)),
     "two processes": Switch(processes=2),
     "two processes, SyncBN": Switch(("sync_batchnorm=true",), processes=2),  # on GPUs only
 }
 
 
 def main(beginning: str, *seeds: int) -> None:
-    """Train and measure what the table lacks, one seed after the other; a row is added after every run."""
+    """Train and measure the missing rows of the table, seed by seed; write a row after each run."""
     table = TABLES / f"ablation_{beginning}.csv"
     if not table.exists():
         table.write_text(",".join(COLUMNS) + "\n")
@@ -89,20 +89,20 @@ def main(beginning: str, *seeds: int) -> None:
 
 
 def switches_of(beginning: str) -> dict[str, Switch]:
-    """What can be measured from such a beginning."""
+    """Return the switches that can be measured from this beginning."""
     return {
         name: switch for name, switch in SWITCHES.items() if beginning == "scratch" or not switch.new_layers
     }
 
 
 def measured(table: Path) -> set[tuple[str, str]]:
-    """The switches and seeds that have a row."""
+    """Return the switches and seeds that have a row."""
     with table.open(newline="") as file:
         return {(row["switch"], row["seed"]) for row in csv.DictReader(file)}
 
 
 def train(folder: Path, settings: Sequence[str], processes: int) -> None:
-    """Train into a folder, by so many processes; a run that was cut off goes on."""
+    """Train into a folder with a number of processes; continue an interrupted run."""
     if not (folder / "last.safetensors").is_file():
         resume = ["--resume"] if (folder / STATE).is_file() else []
         process_group = (
@@ -115,22 +115,21 @@ def train(folder: Path, settings: Sequence[str], processes: int) -> None:
 
 
 def run_folder(runs: Path, name: str, seed: int) -> Path:
-    """Where a run lies."""
+    """Return the folder of a run."""
     words = "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
     return runs / f"{'_'.join(words)}-{seed}"
 
 
 def add_row(table: Path, name: str, seed: int, oks_value: float) -> None:
-    """One row a run: switch, seed, and the mean OKS of the labeled people, in percent."""
+    """Add a row: switch, seed, and the mean OKS of the labeled people, in percent."""
     with table.open("a", newline="") as file:
         csv.writer(file, lineterminator="\n").writerow([name, seed, f"{100 * oks_value:.2f}"])
 
 
 def mean_oks(folder: Path) -> float:
-    """OKS of each labeled person of the validation set and the pose found in their box, averaged.
+    """Return the mean OKS of each labeled person of the validation set and the pose predicted in the labeled box.
 
-    It is steadier than AP, which counts who is above a threshold. A person's area is taken as 0.53 of the box, which
-    is what it is on average in COCO.
+    It changes more smoothly than AP. The area of a person is taken as 0.53 of the box, the average in COCO.
     """
     recipe = read_recipe(RECIPE)
     people = read_coco(recipe.validation.annotations, recipe.validation.images).filter_valid()
@@ -143,16 +142,16 @@ def mean_oks(folder: Path) -> float:
         ImageWithBoxes.of(read_image(image.path), [person.box for person in group])
         for image, group in by_image.items()
     )
-    oks_value = [
+    values = [
         oks(person, pose.keypoints, sigmas)
         for group, poses in zip(by_image.values(), estimator.estimate(images_with_boxes), strict=True)
         for person, pose in zip(group, poses, strict=True)
     ]
-    return float(np.mean(oks_value))
+    return float(np.mean(values))
 
 
 def oks(person: PersonAnnotation, found: NDArray[np.float64], sigmas: NDArray[np.float64]) -> float:
-    """COCO's similarity of a labeled person and the keypoints (K, 2) that were found, over the labeled keypoints."""
+    """Return the OKS of a labeled person and predicted keypoints (K, 2), over the labeled keypoints."""
     labeled = person.visibility > 0
     squared = np.square(found - person.keypoints).sum(-1)[labeled]
     area = 0.53 * person.box[2] * person.box[3]

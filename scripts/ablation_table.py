@@ -1,4 +1,4 @@
-"""Write what docs/ablation_*.csv hold into docs/ablation.md as tables, each between two marks that name it.
+"""Write docs/ablation_*.csv into docs/ablation.md as tables, each between two comments that name it.
 
 Usage: python scripts/ablation_table.py
 """
@@ -18,20 +18,20 @@ Measured = dict[str, dict[int, float]]  # by switch and seed: mean OKS in percen
 
 
 def main() -> None:
-    """Bring the page up to date."""
+    """Update the page."""
     page = DOCS / "ablation.md"
     page.write_text(with_tables(page.read_text()))
 
 
 def with_tables(page: str) -> str:
-    """The page's text with what was measured."""
+    """Return the text of the page with the measured tables."""
     for beginning in BEGINNINGS:
         page = with_table(page, beginning, table_of(read(DOCS / f"ablation_{beginning}.csv")))
     return page
 
 
 def read(path: Path) -> Measured:
-    """The rows that scripts/ablation.py has written."""
+    """Read the rows that scripts/ablation.py has written."""
     measured: Measured = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -40,22 +40,22 @@ def read(path: Path) -> Measured:
 
 
 def table_of(measured: Measured) -> Table:
-    """A row a switch: mean of its seeds, how far these are apart, what it gains over the baseline of the same seeds."""
-    rows = [["switch", "mean OKS, %", "seeds apart", "gain", "gain by seed"]]
+    """Return one row per switch: mean of the seeds, their difference, gain over the baseline of the same seeds."""
+    rows = [["switch", "mean OKS, %", "seed difference", "gain", "gain by seed"]]
     for switch, by_seed in measured.items():
         gains = [oks - measured[BASELINE][seed] for seed, oks in sorted(by_seed.items())]
-        apart = f"{max(by_seed.values()) - min(by_seed.values()):.2f}" if len(by_seed) > 1 else ""
-        told = (
+        difference = f"{max(by_seed.values()) - min(by_seed.values()):.2f}" if len(by_seed) > 1 else ""
+        gain_columns = (
             ["", ""]
             if switch == BASELINE
             else [f"{round(mean(gains), 2) + 0.0:+.2f}", ", ".join(f"{gain:+.2f}" for gain in gains)]
         )
-        rows.append([switch, f"{mean(by_seed.values()):.2f}", apart, *told])
+        rows.append([switch, f"{mean(by_seed.values()):.2f}", difference, *gain_columns])
     return rows
 
 
 def with_table(page: str, beginning: str, table: Table) -> str:
-    """The page's text with a table between its marks."""
+    """Return the text of the page with a table between its comments."""
     begin = BEGIN.format(beginning)
     before, after = page.split(begin)
     return before + begin + as_markdown(table) + END + after.split(END, 1)[1]
