@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rsn import codecs, evaluation, training
     from rsn.errors import RsnError
+    from rsn.evaluation import evaluate
     from rsn.inference.estimator import PoseEstimator
     from rsn.models.catalog import create_model, list_models
     from rsn.results import Person
@@ -27,6 +28,7 @@ _HOMES = {
     "RsnError": "rsn.errors",
     "Skeleton": "rsn.skeletons",
     "create_model": "rsn.models.catalog",
+    "evaluate": "rsn.evaluation",
     "list_models": "rsn.models.catalog",
     "load_weights": "rsn.weights.loading",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "__version__",
     "codecs",
     "create_model",
+    "evaluate",
     "evaluation",
     "list_models",
     "load_weights",

@@ -1,6 +1,6 @@
-"""Processes that work together: started by torchrun or srun, found in what these leave in the environment.
+"""Several processes working together, started by torchrun or srun and described in the environment.
 
-Work on images is shared so that every image is looked at once and the answers come back in the images' order.
+Images are divided among the processes, and results come back in the order of the images.
 """
 
 import os
@@ -14,12 +14,12 @@ from rsn.errors import RsnError
 
 T = TypeVar("T")
 
-TIMEOUT_S = timedelta(days=1)  # of the first process for the last; one that fails is noticed at once
+TIMEOUT = timedelta(days=1)  # the first process may wait long for the last; a failed one is noticed at once
 
 
 @dataclass(frozen=True)
 class DistributedInfo:
-    """rank: which one this is, from 0. count: how many there are, on `hosts` machines with equally many each."""
+    """Rank of this process (from 0), and number of processes (`count`) on `hosts` machines, equally many on each."""
 
     rank: int = 0
     count: int = 1
@@ -27,10 +27,10 @@ class DistributedInfo:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "DistributedInfo":
-        """What torchrun or SLURM's srun says; without either, one process.
+        """Read the variables of torchrun or SLURM's srun; without either, one process.
 
         Raises:
-            RsnError: srun was not given as many on each host.
+            RsnError: srun started different numbers of tasks on the hosts.
         """
         if "TORCHELASTIC_RUN_ID" in environment:
             rank, count, on_host = (
@@ -46,8 +46,8 @@ class DistributedInfo:
             return cls(rank, count, hosts)
         return cls()
 
-    def skipped(self, environment: Mapping[str, str] = os.environ) -> int:
-        """Tasks that a SLURM job has and that are not at work: sbatch starts one process, and only srun all."""
+    def idle_tasks(self, environment: Mapping[str, str] = os.environ) -> int:
+        """Tasks of a SLURM job that do nothing, because the program was started without srun."""
         return max(int(environment.get("SLURM_NTASKS", "1")) - self.count, 0)
 
     @property
@@ -57,16 +57,21 @@ class DistributedInfo:
 
     @property
     def index_on_host(self) -> int:
-        """The rank among the processes of this machine, which tells which GPU is this one's."""
+        """The rank among the processes of this machine, which is also the index of this process's GPU."""
         return self.rank % self.processes_per_host
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes files and messages."""
+    return DistributedInfo.from_environment().rank == 0
 
 
 @contextmanager
 def process_group() -> Iterator[DistributedInfo]:
-    """Join the processes that were launched with this one; alone, nothing happens.
+    """Join the processes that were started together; nothing happens if there is only one.
 
     Raises:
-        RsnError: they do not find each other.
+        RsnError: they cannot connect.
     """
     processes = DistributedInfo.from_environment()
     if processes.count == 1:
@@ -76,10 +81,10 @@ def process_group() -> Iterator[DistributedInfo]:
 
     try:
         distributed.init_process_group(
-            "gloo", rank=processes.rank, world_size=processes.count, timeout=TIMEOUT_S
+            "gloo", rank=processes.rank, world_size=processes.count, timeout=TIMEOUT
         )
     except (ValueError, RuntimeError) as error:
-        raise _apart(error) from error
+        raise _cannot_connect(error) from error
     try:
         yield processes
     finally:
@@ -87,12 +92,8 @@ def process_group() -> Iterator[DistributedInfo]:
 
 
 @contextmanager
-def single_process() -> Iterator[None]:
-    """Around work that meets and waits for other processes by itself: what fails between them is one sentence.
-
-    Raises:
-        RsnError: they do not find each other, or another process has stopped.
-    """
+def distributed_errors() -> Iterator[None]:
+    """Around work that connects processes by itself: raise failures of the connection as an RsnError."""
     import torch.distributed as distributed
 
     try:
@@ -101,48 +102,47 @@ def single_process() -> Iterator[None]:
         # Gloo's errors have no type of their own.
         if not (isinstance(error, distributed.DistError) or "gloo" in str(error).lower()):
             raise
-        raise (_left() if distributed.is_initialized() else _apart(error)) from error
+        raise (_stopped() if distributed.is_initialized() else _cannot_connect(error)) from error
 
 
 def shard(items: Sequence[T]) -> Sequence[T]:
-    """What this process takes of the items: one in so many as there are processes that joined, none of them twice."""
-    rank, count = _place()
+    """The items of this process: every n-th of n processes, starting at its rank."""
+    rank, count = _rank_and_count()
     return items[rank::count]
 
 
-def gather(answers: Sequence[T]) -> list[T]:
-    """What all processes answered to their shares, in the order of the items, in every process.
+def gather(results: Sequence[T]) -> list[T]:
+    """The results of all processes for their shards, in the order of the items, in every process.
 
     Raises:
         RsnError: another process has stopped.
     """
-    _, count = _place()
+    _, count = _rank_and_count()
     if count == 1:
-        return list(answers)
+        return list(results)
     import torch.distributed as distributed
 
-    shares: list[Any] = [None] * count
+    shards: list[Any] = [None] * count
     try:
-        distributed.all_gather_object(shares, list(answers))
+        distributed.all_gather_object(shards, list(results))
     except RuntimeError as error:
-        raise _left() from error
-    return [shares[item % count][item // count] for item in range(sum(map(len, shares)))]
+        raise _stopped() from error
+    return [shards[item % count][item // count] for item in range(sum(map(len, shards)))]
 
 
-def _apart(error: Exception) -> RsnError:
+def _cannot_connect(error: Exception) -> RsnError:
     return RsnError(
-        "the processes do not find each other; MASTER_ADDR and MASTER_PORT must name a place where they can meet, and"
-        " every host's own name an address that the others reach, or GLOO_SOCKET_IFNAME its network interface"
-        f" ({error})"
+        "the processes cannot connect; MASTER_ADDR and MASTER_PORT must be an address that all can reach, and the name"
+        " of each host must resolve to an address that the others can reach; or set GLOO_SOCKET_IFNAME to its network"
+        f" interface ({error})"
     )
 
 
-def _left() -> RsnError:
-    return RsnError("another process has stopped; what it said tells why")
+def _stopped() -> RsnError:
+    return RsnError("another process has stopped; its own message has the reason")
 
 
-def _place() -> tuple[int, int]:
-    """This process's rank, and how many joined."""
+def _rank_and_count() -> tuple[int, int]:
     import torch.distributed as distributed
 
     if not (distributed.is_available() and distributed.is_initialized()):

@@ -37,7 +37,7 @@ def test_evaluate_does_the_others_and_counts_bad_boxes(
     files = ["--json", tmp_path / "metrics.json", "--results", tmp_path / "results.json"]
     done = rsn("evaluate", random_weights, *given(folder), *files)
     assert done.returncode == 0, done.stderr
-    assert "left out: 1 with a score that is no finite number" in done.stderr
+    assert "skipped: 1 with a score that is no finite number" in done.stderr
     assert "rsn: boxes left out: 1 outside the image" in done.stderr
     assert json.loads((tmp_path / "metrics.json").read_text())["skipped"] == {
         "with a score that is no finite number": 1,
@@ -51,7 +51,7 @@ def test_submit_does_the_others_and_counts_bad_boxes(
 ) -> None:
     done = rsn("submit", "coco-testdev", random_weights, *given(folder), "--output", tmp_path / "out.zip")
     assert done.returncode == 0, done.stderr
-    assert "is in order: 4 people in 2 images" in done.stderr
+    assert "is valid: 4 people in 2 images" in done.stderr
     assert "rsn: boxes left out: 1 outside the image" in done.stderr
 
 
@@ -85,13 +85,13 @@ def test_no_boxes_are_a_sentence_and_a_failure(
 @pytest.mark.parametrize(
     ("boxes", "says"),
     [
-        (lambda document: document, "1 images without any; left out: 2 of an image of another size"),
+        (lambda document: document, "1 images without boxes; skipped: 2 of an image of another size"),
         (
             lambda document: [
                 one | {"score": 0.9, "bbox": [value / 160 for value in one["bbox"]]}
                 for one in document["annotations"]
             ],
-            "left out: 4 less than a pixel wide or high; boxes are x, y, width, height in pixels of the image",
+            "skipped: 4 less than a pixel wide or high; boxes are x, y, width, height in pixels of the image",
         ),
     ],
 )
@@ -108,14 +108,14 @@ def test_boxes_of_another_size_or_in_shares_of_the_image_are_told_before_the_net
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda document: document.update(annotations=[]), "nobody"),
+        (lambda document: document.update(annotations=[]), "lists nobody"),
         (
             lambda document: [one.update(iscrowd=1) for one in document["annotations"]],
-            "there is nobody with keypoints",
+            "no person with keypoints",
         ),
         (
             lambda document: [one.update(keypoints=[0] * 51) for one in document["annotations"]],
-            "nobody with keypoints",
+            "no person with keypoints",
         ),
     ],
 )
@@ -147,7 +147,7 @@ def test_nobody_annotated_is_a_sentence_before_the_network_runs(
             [{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 1] * 17, "score": None}],
             "1 with a score that is no",
         ),
-        ({}, "not a list of COCO keypoint results"),
+        ({}, "expected a list of COCO keypoint results"),
     ],
 )
 def test_no_results_are_a_sentence_and_a_failure(folder: Path, results: Any, says: str) -> None:
@@ -171,10 +171,10 @@ def test_score_leaves_bad_results_out_and_counts_them(folder: Path, tmp_path: Pa
     files = ["--annotations", folder / "people.json", "--json", tmp_path / "metrics.json", "--parts"]
     done = rsn("score", folder / name, *files)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("left out") == 1
+    assert done.stderr.count("skipped") == 1
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["metrics"]["AP"] == pytest.approx(1)
-    assert sum(metrics["results_left_out"].values()) == 3
+    assert sum(metrics["skipped_results"].values()) == 3
 
 
 def test_an_empty_submission_is_not_in_order(tmp_path: Path) -> None:
@@ -183,4 +183,4 @@ def test_an_empty_submission_is_not_in_order(tmp_path: Path) -> None:
     write_testdev([], tmp_path / "out.zip", algorithm="rsn")
     done = rsn("submit", "check", tmp_path / "out.zip")
     assert done.returncode == 1
-    assert "holds no results" in done.stderr
+    assert "contains no results" in done.stderr

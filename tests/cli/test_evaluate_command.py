@@ -58,10 +58,10 @@ def test_what_is_left_out_is_told(crowd: Path, random_weights: Path, tmp_path: P
     assert document["skipped"] == {
         "of another category": 1, "with a score below 0.1": 1,
         "less than a pixel wide or high": 1,
-        "of images that are not in the data set": 1,
+        "of images that are not in the dataset": 1,
     }  # fmt: skip
     assert document["images_without_boxes"] == 1
-    assert "8 in 4 images; 1 images without any; left out: 1 of another category" in done.stderr
+    assert "8 in 4 images; 1 images without boxes; skipped: 1 of another category" in done.stderr
     assert list(document["parts"])[:2] == ["head", "shoulders"]
     assert "ankles" in done.stdout
     scored = rsn("score", tmp_path / "results.json", "--annotations", crowd, "--parts")
@@ -132,7 +132,7 @@ def _three_numbers(folder: Path) -> list[object]:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (_other_boxes, "left out: 1 of images that are not in the data set"),
+        (_other_boxes, "skipped: 1 of images that are not in the dataset"),
         (_three_numbers, "not a file of boxes"),
         (lambda folder: ["--json", folder], "it is a folder"),
         (lambda folder: ["--results", "/proc/none/results.json"], "cannot make the folder /proc/none"),
@@ -167,7 +167,7 @@ def _another_set(document: dict[str, Any]) -> None:
     [
         (_listed_twice, "1 image ids that are given twice (give each its own): image 1"),
         (_annotated_twice, "1 annotation ids that are given twice (give each its own): annotation 1"),
-        (_another_set, "no results to evaluate; left out: 10 of images that the annotations do not list"),
+        (_another_set, "no results to evaluate; skipped: 10 of images that the annotations do not list"),
     ],
 )
 def test_annotations_that_do_not_fit_results_are_one_sentence(

@@ -51,7 +51,7 @@ def test_the_zip_is_what_the_server_wants(
     assert all(set(entry) == {"image_id", "category_id", "keypoints", "score"} for entry in entries)
     assert all(len(entry["keypoints"]) == 51 for entry in entries)
     assert [entry["image_id"] for entry in entries] == [1, 1, 2, 2, 3, 3]
-    assert "is in order: 6 people in 3 images" in done.stderr
+    assert "is valid: 6 people in 3 images" in done.stderr
     checked = rsn("submit", "check", tmp_path / "out" / f"{NAME}.zip", *testdev[:2])
     assert checked.returncode == 0, checked.stderr
     assert "6 people in 3 images" in checked.stderr
@@ -64,7 +64,7 @@ def test_a_zip_by_another_name_is_written_and_told(
     done = rsn("submit", "coco-testdev", random_weights, *testdev, "--output", out)
     assert done.returncode == 0, done.stderr
     assert check_testdev(out).people == 6
-    assert "named person_keypoints_test-dev2017_rsn_results.zip" in done.stderr
+    assert "expects the name person_keypoints_test-dev2017_rsn_results.zip" in done.stderr
 
 
 def _of_another_skeleton(folder: Path) -> Path:
@@ -93,20 +93,20 @@ def test_a_mistake_is_one_sentence(
 def test_a_model_of_another_skeleton_is_one_sentence(testdev: list[object], tmp_path: Path) -> None:
     done = rsn("submit", "coco-testdev", _of_another_skeleton(tmp_path), *testdev, cwd=tmp_path)
     assert done.returncode == 1
-    assert "the model finds the 16 keypoints of mpii_16" in done.stderr
+    assert "the model predicts the 16 keypoints of mpii_16" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("results", "says"),
     [
-        ([PERSON | {"image_id": 8}], "entry 0 is of image 8"),
-        ([PERSON | {"image_id": "7"}], "entry 0 is of image '7'"),
-        ([PERSON, PERSON], "a person in image 7 is given 2 times"),
-        ([PERSON | {"keypoints": [1.5] * 48}], "no list of 51 keypoint numbers"),
-        ([PERSON | {"keypoints": [None] * 51}], "not a finite number"),
-        ([PERSON | {"score": float("nan")}], "not a finite number"),
-        ([PERSON | {"category_id": 2}], "of category 2"),
+        ([PERSON | {"image_id": 8}], "entry 0: image 8 is not"),
+        ([PERSON | {"image_id": "7"}], "entry 0: image '7' is not"),
+        ([PERSON, PERSON], "image 7 contains the same keypoints 2 times"),
+        ([PERSON | {"keypoints": [1.5] * 48}], "expected 51 keypoint numbers"),
+        ([PERSON | {"keypoints": [None] * 51}], "not finite"),
+        ([PERSON | {"score": float("nan")}], "not finite"),
+        ([PERSON | {"category_id": 2}], "expected category 1 .person., got 2"),
     ],
 )
 def test_what_the_server_would_refuse_is_found(
@@ -151,11 +151,11 @@ def _not_a_list(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (_cut_off, "not a whole zip"),
-        (_damaged, "not a whole zip"),
-        (_of_a_later_version, "not a whole zip"),
-        (_two_files, "the server wants one file"),
-        (_with_more_fields, "entry 0 has other fields"),
+        (_cut_off, "not a valid zip"),
+        (_damaged, "not a valid zip"),
+        (_of_a_later_version, "not a valid zip"),
+        (_two_files, "expected only person_keypoints"),
+        (_with_more_fields, "entry 0: expected the fields"),
         (_not_a_list, "not a list of results"),
         (Path.unlink, "No such file"),
     ],

@@ -141,7 +141,7 @@ def test_result_that_cannot_be_evaluated_is_left_out_and_counted(
 ) -> None:
     expected = evaluate_keypoints(annotations, results, COCO_17)
     bad = results[1] | change if isinstance(change, dict) else change
-    with pytest.warns(RsnWarning, match=f"results left out: 2 {reason}"):
+    with pytest.warns(RsnWarning, match=f"results skipped: 2 {reason}"):
         assert evaluate_keypoints(annotations, [bad, *results, bad], COCO_17) == expected  # type: ignore[list-item]
 
 
@@ -150,7 +150,7 @@ def test_nothing_but_results_that_cannot_be_evaluated_is_an_error(
 ) -> None:
     for result in results:
         result["image_id"] += 1000
-    says = f"no results to evaluate; left out: {len(results)} of images that the annotations do not list"
+    says = f"no results to evaluate; skipped: {len(results)} of images that the annotations do not list"
     with pytest.warns(RsnWarning), pytest.raises(AnnotationError, match=says):
         evaluate_keypoints(annotations, results, COCO_17)
 
@@ -182,7 +182,7 @@ def test_annotation_ids_are_of_no_concern(annotations: Entry, results: list[Entr
 def test_crowds_alone_are_nobody_to_compare_with(annotations: Entry, results: list[Entry]) -> None:
     for person in annotations["annotations"]:
         person["iscrowd"] = 1
-    with pytest.raises(AnnotationError, match="the annotations: there is nobody with keypoints"):
+    with pytest.raises(AnnotationError, match="the annotations: no person with keypoints"):
         evaluate_keypoints(annotations, results, COCO_17)
 
 
@@ -234,7 +234,7 @@ def test_what_is_no_annotation_file_is_refused(annotations: Entry, field: str) -
 def test_annotations_without_keypoints_are_refused(annotations: Entry) -> None:
     for person in annotations["annotations"]:
         person |= {"keypoints": [0] * 51, "num_keypoints": 0}
-    with pytest.raises(AnnotationError, match="nobody with keypoints"):
+    with pytest.raises(AnnotationError, match="no person with keypoints"):
         evaluate_keypoints(annotations, [], COCO_17)
 
 
@@ -256,7 +256,7 @@ def test_list_instead_of_annotations_is_refused(tmp_path: Path) -> None:
 
 
 def test_skeleton_without_sigmas_is_refused() -> None:
-    with pytest.raises(AnnotationError, match="'mpii_16' has no sigmas"):
+    with pytest.raises(AnnotationError, match="OKS needs sigmas, and 'mpii_16' has none"):
         evaluate_keypoints(crowd_of_people(MPII_16), [], MPII_16)
 
 

@@ -104,7 +104,7 @@ def test_a_host_that_vanishes_is_told_in_a_sentence(
     lost.communicate()
     _, said = stays.communicate(timeout=120)
     assert stays.returncode == 1
-    assert "rsn: another process has stopped; what it said tells why\n" in said
+    assert "rsn: another process has stopped; its own message has the reason\n" in said
 
 
 @pytest.mark.slow
@@ -169,8 +169,8 @@ def test_who_was_launched_how() -> None:
     assert DistributedInfo.from_environment(torchrun) == DistributedInfo(rank=5, count=8, hosts=2)
     slurm = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_NTASKS": "16", "SLURM_NNODES": "2"}
     assert DistributedInfo.from_environment(slurm).processes_per_host == 8
-    assert DistributedInfo.from_environment(slurm).skipped(slurm) == 0
+    assert DistributedInfo.from_environment(slurm).idle_tasks(slurm) == 0
     sbatch = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "16", "SLURM_NNODES": "2"}
-    assert DistributedInfo.from_environment(sbatch).skipped(sbatch) == 15
+    assert DistributedInfo.from_environment(sbatch).idle_tasks(sbatch) == 15
     with pytest.raises(RsnError, match="16 tasks on 3 nodes; give it --ntasks-per-node"):
         DistributedInfo.from_environment(slurm | {"SLURM_NNODES": "3"})

@@ -1,140 +1,71 @@
-"""rsn evaluate: how good a model is on labeled people."""
+"""rsn evaluate: metrics of a model on an annotated dataset."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from rsn.cli.model_options import SelectionOptions
-from rsn.cli.progress import info
-from rsn.errors import RsnError
-from rsn.io.files import write_atomically
-
-if TYPE_CHECKING:
-    from rsn.data.annotations import PoseDataset
-    from rsn.evaluation.prediction import DatasetBoxes
-    from rsn.inference.estimator import PoseEstimator
+from rsn.cli.progress import info, track_images
+from rsn.distributed import is_main_process
+from rsn.io.files import check_writable, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(SelectionOptions):
-    """Measure a model, or several averaged, on a labeled data set: the ten COCO metrics, or MPII's PCKh."""
+    """Evaluate a model, or an ensemble, on an annotated dataset: the ten COCO metrics, or MPII's PCKh."""
 
     annotations: Path
-    """COCO-keypoints JSON; for MPII its .mat release or a list in JSON (valid.json)."""
+    """COCO-keypoints JSON; for MPII its .mat release or a JSON list (valid.json)."""
     images: Path
     """Folder of the images that the annotations name."""
     dataset: Literal["coco", "mpii"] = "coco"
-    """Form of the annotations, and with it what is measured."""
+    """Format of the annotations, which decides the metrics."""
     head_sizes: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """For an MPII list: the gt_valid.mat that goes with it, which has the head boxes."""
+    """For an MPII list: the gt_valid.mat that belongs to it and contains the head boxes."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
-    """Skeleton file, where COCO-keypoints JSON does not name its keypoints."""
+    """Skeleton file, if the COCO-keypoints JSON does not name its keypoints."""
     boxes: Annotated[str, tyro.conf.arg(metavar="gt|FILE")] = "gt"
-    """Where people are: `gt` takes the labeled boxes, FILE is JSON of COCO detections."""
+    """Boxes of the people: `gt` takes the annotated ones, FILE is JSON of COCO detections."""
     parts: bool = False
-    """Also print the metrics of each part of the body."""
+    """Also print the metrics of each body part."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """File to write the metrics to."""
     results: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """File to write the predicted keypoints to, as COCO results; `rsn score` reads it."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
-        from rsn.extras import require
-        from rsn.io.files import check_writable
+        """Exit status 0; errors are raised."""
+        from rsn.evaluation import evaluate
 
-        self._check_options()
-        if self.dataset == "coco":
-            require("hotcoco", extra="train", feature="COCO evaluation")
-        for file in (self.json, self.results):
-            if file is not None:
-                check_writable(file)
-        measure = self._measure_pckh if self.dataset == "mpii" else self._measure_coco
-        measure(self.estimator())
-        return 0
-
-    def _check_options(self) -> None:
-        """Refuse options that would have no effect, or would leave people without a result that PCKh needs."""
-        if self.dataset == "coco" and self.head_sizes is not None:
-            raise RsnError("--head-sizes goes with MPII's lists; say --dataset mpii")
-        if self.dataset == "mpii" and self.skeleton is not None:
-            raise RsnError("--skeleton goes with COCO-keypoints JSON; MPII's skeleton is known")
-        if self.dataset == "mpii" and (self.boxes != "gt" or self.parts or self.nms != "none"):
-            raise RsnError(
-                "MPII is measured by keypoint, everybody in the box of their center and scale; leave out --boxes, --parts"
-                " and --nms"
-            )
-
-    def _measure_coco(self, estimator: "PoseEstimator") -> None:
-        from rsn.data.coco import people_in, read_json
-        from rsn.distributed import process_group
-        from rsn.evaluation.body_parts import measure
-        from rsn.evaluation.coco import GroundTruth
-        from rsn.evaluation.prediction import check_same_skeleton
-        from rsn.skeleton_files import read_skeleton
-        from rsn.skeletons import with_sigmas, with_sigmas_of
-
-        document = read_json(self.annotations)
-        given = read_skeleton(self.skeleton) if self.skeleton else None
-        people = people_in(document, self.annotations, self.images, given)
-        check_same_skeleton(estimator, people)
-        skeleton = with_sigmas_of(people.skeleton, estimator.metadata.skeleton)
-        truth = GroundTruth.from_coco(document, with_sigmas(skeleton), str(self.annotations))
-        boxes = self._boxes(document, people)
-        info(f"boxes: {'the labeled ones' if self.boxes == 'gt' else self.boxes}; {boxes.summary()}")
-        with process_group() as processes:
-            found, notes = self.estimate(
-                estimator, boxes.images, skeleton=skeleton, category_id=people.category_id
-            )
-        if processes.rank == 0:
-            self._write_results(found)
-            table, metrics = measure(truth, found, parts=self.parts)
-            skipped = {"skipped": boxes.skipped + notes.skipped, "images_without_boxes": boxes.nobody}
-            self._report(estimator, table, skipped | metrics)
-
-    def _measure_pckh(self, estimator: "PoseEstimator") -> None:
-        from rsn.data.mpii import read_mpii, with_ground_truth
-        from rsn.distributed import process_group
-        from rsn.evaluation.mpii import check_head_sizes, evaluate_pckh
-        from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes
-
-        people = read_mpii(self.annotations, self.images)
-        check_same_skeleton(estimator, people)
-        if self.head_sizes is not None:
-            people = with_ground_truth(people, self.head_sizes)
-        people = people.filter_valid()
-        check_head_sizes(people.people)
-        info(f"boxes: those of the centers and scales; {people.summary()}")
-        with process_group() as processes:
-            found, _ = self.estimate(estimator, labeled_boxes(people), skeleton=people.skeleton)
-        if processes.rank == 0:
-            self._write_results(found)
-            scores = evaluate_pckh(people.people, found)
-            self._report(estimator, scores.table(), {"skipped": people.skipped, "metrics": scores.as_dict()})
-
-    def _boxes(self, document: Any, people: "PoseDataset") -> "DatasetBoxes":
-        from rsn.data.coco import image_files
-        from rsn.evaluation.prediction import DatasetBoxes, labeled_boxes
-
-        if self.boxes == "gt":
-            known = people.filter_valid()
-            return DatasetBoxes(labeled_boxes(known), known.skipped)
-        files = image_files(document, self.annotations, self.images).values()
-        return self.read_boxes(Path(self.boxes), files, self.images, people.category_ids)
-
-    def _write_results(self, found: list[dict[str, Any]]) -> None:
+        for file in filter(None, (self.json, self.results)):
+            check_writable(file)
+        estimator = self.estimator()
+        evaluation = evaluate(
+            estimator,
+            self.annotations,
+            self.images,
+            dataset=self.dataset,
+            boxes=self.boxes,
+            parts=self.parts,
+            skeleton=self.skeleton,
+            head_sizes=self.head_sizes,
+            report=info,
+            track=track_images,
+            **self.selection(),
+        )
+        if not is_main_process():
+            return 0
+        print(evaluation.table())
         if self.results:
-            write_atomically(self.results, json.dumps(found).encode())
-
-    def _report(self, estimator: "PoseEstimator", table: str, metrics: dict[str, Any]) -> None:
-        print(table)
+            write_atomically(self.results, json.dumps(evaluation.results).encode())
         if self.json:
-            about = {
-                "models": self.models, "annotations": str(self.annotations), "boxes": self.boxes, "flip": self.flip,
-                "input_size": estimator.metadata.input_size, "box_threshold": self.box_threshold, "nms": self.nms,
-                "nms_threshold": self.nms_threshold,
+            options = {
+                "models": self.models, "annotations": str(self.annotations), "boxes": self.boxes,
+                "flip": self.flip, "input_size": estimator.metadata.input_size, **self.selection(),
             }  # fmt: skip
-            write_atomically(self.json, (json.dumps(about | metrics, indent=1) + "\n").encode())
+            document = options | evaluation.as_dict()
+            write_atomically(self.json, (json.dumps(document, indent=1) + "\n").encode())
+        return 0

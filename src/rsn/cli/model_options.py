@@ -1,23 +1,15 @@
-"""Options that subcommands which run a model on a data set have in common, and what follows from them."""
+"""Options shared by the subcommands that run a model on a dataset."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rsn.cli.progress import info, track
 from rsn.distributed import DistributedInfo
 from rsn.inference.backends import BackendChoice
 
 if TYPE_CHECKING:
-    from rsn.data.annotations import ImageFile
-    from rsn.evaluation.prediction import DatasetBoxes, ImageBoxes
-    from rsn.inference.box_checks import BoxNotes
     from rsn.inference.estimator import PoseEstimator
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,59 +51,25 @@ class ModelOptions:
             batch_size=self.batch_size,
         )
 
-    def estimate(
-        self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", **options: Any
-    ) -> "tuple[list[dict[str, Any]], BoxNotes]":
-        """As `evaluation.prediction.predict_dataset`, with progress and notices on stderr."""
-        from rsn.evaluation.prediction import predict_dataset
-
-        info(f"backend: {estimator.backend} on {estimator.device}")
-
-        def with_progress(items: Iterable[T], total: int) -> Iterator[T]:
-            return track(items, total=total, unit="image")
-
-        found, notes = predict_dataset(estimator, boxes, with_progress, **options)
-        if said := notes.sentence():
-            info(said)
-        return found, notes
-
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions(ModelOptions):
-    """Which boxes are looked at, and which people stay."""
+    """Which boxes are used, and how duplicates are removed."""
 
     box_threshold: float = 0.0
-    """Leave out boxes of a file that score lower."""
+    """Skip boxes of the file with a lower score."""
     box_category: Annotated[str | None, tyro.conf.arg(metavar="NAME|ID|any")] = None
-    """Of a file of boxes that has several categories, the one to look at; by default people."""
+    """Category of the boxes, if the file has several; person by default."""
     nms: Literal["none", "oks", "soft-oks"] = "none"
-    """What becomes of people detected twice: they stay, are left out (oks), or are ranked lower (soft-oks)."""
+    """Duplicate removal: none, oks (OKS-NMS), or soft-oks, which lowers their scores instead."""
     nms_threshold: float = 0.9
-    """OKS from which two people are one; for soft-oks, the smaller the lower doubles are ranked."""
+    """OKS above which two poses are duplicates; for soft-oks, lower values reduce scores more."""
 
-    def estimate(
-        self, estimator: "PoseEstimator", boxes: "Sequence[ImageBoxes]", **options: Any
-    ) -> "tuple[list[dict[str, Any]], BoxNotes]":
-        """As `ModelOptions.estimate`, with OKS-NMS as asked for."""
-        return super().estimate(estimator, boxes, nms=self.nms, nms_threshold=self.nms_threshold, **options)
-
-    def read_boxes(
-        self,
-        path: Path,
-        files: "Iterable[ImageFile]",
-        images: Path,
-        category_ids: Collection[int | str] = (1,),
-    ) -> "DatasetBoxes":
-        """The boxes of a file that are asked for, in images that are there."""
-        from rsn.data.image_files import check_files
-        from rsn.evaluation.prediction import read_boxes
-
-        boxes = read_boxes(
-            path,
-            list(files),
-            category=self.box_category,
-            category_ids=category_ids,
-            min_score=self.box_threshold,
-        )
-        check_files({image.image.path for image in boxes.images}, images)
-        return boxes
+    def selection(self) -> dict[str, Any]:
+        """These options as `evaluation.evaluate` takes them."""
+        return {
+            "box_threshold": self.box_threshold,
+            "box_category": self.box_category,
+            "nms": self.nms,
+            "nms_threshold": self.nms_threshold,
+        }

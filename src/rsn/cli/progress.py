@@ -32,3 +32,8 @@ def track(items: Iterable[T], *, total: int | None, unit: str) -> Iterator[T]:
         transient=True,
         disable=not console.is_terminal or DistributedInfo.from_environment().rank > 0,
     )
+
+
+def track_images(items: Iterable[T], total: int) -> Iterator[T]:
+    """Show a progress bar over images."""
+    return track(items, total=total, unit="image")

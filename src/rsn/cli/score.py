@@ -1,4 +1,4 @@
-"""rsn score: how good results in a file are, whoever made them."""
+"""rsn score: metrics of results in a file, from any tool."""
 
 import json
 from dataclasses import dataclass
@@ -12,46 +12,31 @@ from rsn.cli.progress import info
 
 @dataclass(frozen=True)
 class Score:
-    """Measure a file of COCO keypoint results, ours or another tool's, and print the ten COCO metrics."""
+    """Evaluate a file of COCO keypoint results, from rsn or another tool, and print the ten COCO metrics."""
 
     results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
-    """JSON: a list of image_id, category_id, keypoints, score."""
+    """JSON: a list of entries with image_id, category_id, keypoints and score."""
     annotations: Path
     """COCO-keypoints JSON."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
-    """Skeleton file, where the annotations do not name their keypoints."""
+    """Skeleton file, if the annotations do not name their keypoints."""
     parts: bool = False
-    """Also print the metrics of each part of the body."""
+    """Also print the metrics of each body part."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """File to write the metrics to."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
-        from rsn.extras import require
-
-        require("hotcoco", extra="train", feature="COCO evaluation")
-        from rsn.data.categories import resolve_skeleton
-        from rsn.data.coco import read_json
-        from rsn.errors import AnnotationError
-        from rsn.evaluation.body_parts import measure
-        from rsn.evaluation.coco import GroundTruth
+        """Exit status 0; errors are raised."""
+        from rsn.evaluation import evaluate
         from rsn.io.files import check_writable, write_atomically
-        from rsn.results import to_raw
-        from rsn.skeleton_files import read_skeleton
-        from rsn.skeletons import with_sigmas
 
         if self.json:
             check_writable(self.json)
-        document, results = read_json(self.annotations), read_json(self.results)
-        if not isinstance(results, list):
-            raise AnnotationError(f"{self.results}: not a list of COCO keypoint results")
-        info(f"people: {len(results)} of {self.results}")
-        given = read_skeleton(self.skeleton) if self.skeleton else None
-        skeleton = resolve_skeleton(document, str(self.annotations), given).skeleton
-        truth = GroundTruth.from_coco(document, with_sigmas(skeleton), str(self.annotations))
-        table, metrics = measure(truth, [to_raw(entry) for entry in results], parts=self.parts)
-        print(table)
+        evaluation = evaluate(self.results, self.annotations, parts=self.parts, skeleton=self.skeleton)
+        info(f"people: {len(evaluation.results)} of {self.results}")
+        print(evaluation.table())
         if self.json:
-            about = {"results": str(self.results), "annotations": str(self.annotations)}
-            write_atomically(self.json, (json.dumps(about | metrics, indent=1) + "\n").encode())
+            files = {"results": str(self.results), "annotations": str(self.annotations)}
+            document = files | evaluation.as_dict()
+            write_atomically(self.json, (json.dumps(document, indent=1) + "\n").encode())
         return 0

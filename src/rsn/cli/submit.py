@@ -1,4 +1,4 @@
-"""rsn submit: results as evaluation servers want them."""
+"""rsn submit: results in the format of evaluation servers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,61 +7,49 @@ from typing import Annotated
 import tyro
 
 from rsn.cli.model_options import ModelOptions, SelectionOptions
-from rsn.cli.progress import info
+from rsn.cli.progress import info, track_images
+from rsn.distributed import is_main_process
 
 
 @dataclass(frozen=True, kw_only=True)
 class CocoTestdev(SelectionOptions):
-    """Find the people of COCO's test-dev and write the zip that its evaluation server takes."""
+    """Predict the people of COCO test-dev and write the zip for its evaluation server."""
 
     annotations: Path
     """image_info_test-dev2017.json, which lists the images."""
     images: Path
     """Folder of the images, test2017."""
     boxes: Path
-    """Where people are: JSON of COCO detections."""
+    """Boxes of the people: JSON of COCO detections."""
     algorithm: str = "rsn"
-    """Name of what is submitted: letters, digits, dashes."""
+    """Name of the submission: letters, digits, dashes."""
     output: Path = Path("out")
-    """Folder for the zip, which then has the name that the server wants; or OUT.zip."""
+    """Folder for the zip, which gets the name that the server expects; or OUT.zip."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
-        from rsn.data.annotations import PoseDataset
-        from rsn.data.coco import image_files, read_json
-        from rsn.distributed import process_group
-        from rsn.errors import AnnotationError
-        from rsn.evaluation.coco_submission import PERSON, check_testdev, testdev_name, write_testdev
-        from rsn.evaluation.prediction import check_same_skeleton
+        """Exit status 0; errors are raised."""
+        from rsn.evaluation import coco_submission as submission
         from rsn.io.files import check_writable
-        from rsn.skeletons import COCO_17
 
-        name = f"{testdev_name(self.algorithm)}.zip"
-        path = self.output if self.output.suffix == ".zip" else self.output / name
+        path = submission.testdev_path(self.output, self.algorithm)
         check_writable(path)
-        estimator = self.estimator()
-        check_same_skeleton(estimator, PoseDataset(COCO_17, ()))
-        listed = image_files(read_json(self.annotations), self.annotations, self.images)
-        boxes = self.read_boxes(self.boxes, listed.values(), self.images)
-        info(f"boxes: {self.boxes}; {boxes.summary()}")
-        with process_group() as processes:
-            found, _ = self.estimate(estimator, boxes.images, skeleton=COCO_17, category_id=PERSON)
-        if processes.rank > 0:
-            return 0
-        if not found:
-            raise AnnotationError(
-                f"{self.boxes}: has no box that can be looked at; there is nothing to submit"
-            )
-        write_testdev(found, path, algorithm=self.algorithm)
-        info(f"{check_testdev(path, listed).summary()}; test-dev has {len(listed)} images")
-        if path.name != name:
-            info(f"the server wants the zip to be named {name}; rename it before you send it")
+        results = submission.predict_testdev(
+            self.estimator(), self.annotations, self.images, self.boxes, report=info, track=track_images,
+            **self.selection(),
+        )  # fmt: skip
+        if is_main_process():
+            submission.write_testdev(results, path, algorithm=self.algorithm)
+            images = submission.read_image_list(self.annotations)
+            info(f"{submission.check_testdev(path, images).summary()}; test-dev has {len(images)} images")
+            name = submission.testdev_path(Path(), self.algorithm).name
+            if path.name != name:
+                info(f"the server expects the name {name}; rename the zip before you upload it")
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class MpiiTest(ModelOptions):
-    """Find the people of MPII's single-person test and write the .mat that its evaluation reads."""
+    """Predict the people of MPII's single-person test and write the .mat that its evaluation reads."""
 
     annotations: Path
     """The official release, mpii_human_pose_v1_u12_1.mat."""
@@ -71,48 +59,43 @@ class MpiiTest(ModelOptions):
     """File to write; MPII asks for this name."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
-        from rsn.distributed import process_group
+        """Exit status 0; errors are raised."""
         from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
-        from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes
+        from rsn.evaluation.prediction import DatasetBoxes, predict_dataset
         from rsn.io.files import check_writable
 
         check_writable(self.output)
         estimator = self.estimator()
         test = SinglePersonTest.read(self.annotations, self.images)
-        check_same_skeleton(estimator, test.people)
-        with process_group() as processes:
-            found, _ = self.estimate(estimator, labeled_boxes(test.people), skeleton=test.people.skeleton)
-        if processes.rank == 0:
-            write_mpii_submission(self.output, test, found)
-            info(f"{self.output}: {len(test.places)} people in {len(test.images)} test images")
+        boxes = DatasetBoxes.from_annotations(test.people)
+        results = predict_dataset(estimator, boxes, test.people.skeleton, report=info, track=track_images)
+        if is_main_process():
+            write_mpii_submission(self.output, test, results)
+            info(f"{self.output}: {len(test.indices)} people in {len(test.images)} test images")
         return 0
 
 
 @dataclass(frozen=True)
 class Check:
-    """Look at every number of a zip for COCO's test-dev as the evaluation server would."""
+    """Check a zip for COCO test-dev as the evaluation server would."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.zip")]
     """The zip."""
     annotations: Path | None = None
-    """image_info_test-dev2017.json, to check the image ids as well."""
+    """image_info_test-dev2017.json, to check the image ids too."""
 
     def run(self) -> int:
-        """Exit status 0 where it is in order; what is wrong is raised."""
-        from rsn.data.coco import image_files, read_json
-        from rsn.evaluation.coco_submission import check_testdev
+        """Exit status 0 if the zip is valid; errors are raised."""
+        from rsn.evaluation.coco_submission import check_testdev, read_image_list
 
-        images = None
-        if self.annotations:
-            images = image_files(read_json(self.annotations), self.annotations, Path())
+        images = read_image_list(self.annotations) if self.annotations else None
         info(check_testdev(self.file, images).summary())
         return 0
 
 
 @dataclass(frozen=True)
 class Submit:
-    """Write and check results for evaluation servers."""
+    """Write and check result files for evaluation servers."""
 
     what: tyro.conf.OmitArgPrefixes[
         tyro.conf.OmitSubcommandPrefixes[
@@ -124,5 +107,5 @@ class Submit:
     """What to do."""
 
     def run(self) -> int:
-        """Exit status of what was asked for."""
+        """Exit status of the chosen subcommand."""
         return self.what.run()

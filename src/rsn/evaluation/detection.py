@@ -1,4 +1,4 @@
-"""COCO evaluation of people boxes: how well a detector's agree with the annotated ones."""
+"""COCO evaluation of person boxes: how well a detector's boxes agree with the annotated ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,67 +18,70 @@ from rsn.io.images import read_image
 
 @dataclass(frozen=True, eq=False)
 class BoxMetrics:
-    """How well boxes agree.
+    """Metrics of boxes.
 
-    ap, ap50: average precision over overlaps (IoU) of 0.50, 0.55 ... 0.95, and at 0.50; each from 0 to 1.
-    scores, right: (N,) of the boxes that count, and which are somebody's at an overlap of 0.50. people: annotated.
+    ap, ap50: average precision over the IoU thresholds 0.50, 0.55 ... 0.95, and at 0.50; each from 0 to 1.
+    scores, correct: (N,) score of each box that counts, and whether it matches a person at IoU 0.50.
+    people: number of annotated people.
     """
 
     ap: float
     ap50: float
     scores: NDArray[np.float64]
-    right: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
     people: int
 
     def precision_and_recall(self, box_threshold: float) -> tuple[float, float]:
-        """Which share of the boxes with such a score is somebody's, and which share of people has one; 0 to 1."""
-        right = self.right[self.scores >= box_threshold]
-        return float(right.mean()) if len(right) else 1.0, float(right.sum()) / max(1, self.people)
+        """Precision and recall (0 to 1, at IoU 0.50) of the boxes that score at least `box_threshold`."""
+        correct = self.correct[self.scores >= box_threshold]
+        precision = float(correct.mean()) if len(correct) else 1.0
+        return precision, float(correct.sum()) / max(1, self.people)
 
 
 def evaluate_boxes(document: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxMetrics:
-    """Compare results with the annotations of a COCO file; only images where everybody is labeled make sense.
+    """Compare boxes with the annotations of a COCO file whose images have every person labeled.
 
-    results: entries with image_id, category_id, bbox (x, y, width, height in image pixels) and score. An area of the
-    annotations that is missing or cannot be right is 0.53 of the box.
+    results: entries with image_id, category_id, bbox (x, y, width, height in image pixels) and score. A missing or
+    impossible area of an annotation is replaced by 0.53 of its box.
 
     Raises:
-        AnnotationError: what the library cannot count. MissingDependencyError: hotcoco is not installed.
+        AnnotationError: input that hotcoco cannot read, or no annotated person. MissingDependencyError: no hotcoco.
     """
     try:
         truth = {
             "images": [{"id": image["id"]} for image in document["images"]],
             "categories": [{"id": entry["id"], "name": entry["name"]} for entry in document["categories"]],
-            "annotations": [
-                _person(number, entry) for number, entry in enumerate(document["annotations"], 1)
-            ],
+            "annotations": [_person(index, entry) for index, entry in enumerate(document["annotations"], 1)],
         }
     except (KeyError, ValueError, TypeError, OverflowError) as error:
-        raise AnnotationError(f"not what COCO evaluation can read: {error}") from error
+        raise AnnotationError(f"COCO evaluation cannot read the annotations or results: {error}") from error
     evaluation = run_hotcoco(truth, results, "bbox")
     if evaluation.stats[0] < 0:
-        raise AnnotationError(
-            "nobody is annotated who is no crowd, so there is nothing to compare boxes with"
-        )
-    # One entry an image; its lists are by overlap, of which 0.50 is the first.
+        raise AnnotationError("no person to evaluate: all annotations are crowds, or there are none")
+    # One entry per image for people of all sizes; its lists are by IoU threshold, 0.50 first.
     images: list[Any] = [
         entry for entry in evaluation.evalImgs if entry and entry["aRng"] == evaluation.params.areaRng[0]
     ]
-    counts = [~np.array(entry["dtIgnore"][0], bool) for entry in images]
+    counted = [~np.array(entry["dtIgnore"][0], bool) for entry in images]
+
+    def concatenate(values: list[Any]) -> NDArray[np.float64]:
+        per_image = [np.array(of_image)[mask] for of_image, mask in zip(values, counted, strict=True)]
+        return np.concatenate([np.zeros(0), *per_image])
+
     return BoxMetrics(
         ap=float(evaluation.stats[0]),
         ap50=float(evaluation.stats[1]),
-        scores=_joined([entry["dtScores"] for entry in images], counts),
-        right=_joined([entry["dtMatched"][0] for entry in images], counts).astype(bool),
+        scores=concatenate([entry["dtScores"] for entry in images]),
+        correct=concatenate([entry["dtMatched"][0] for entry in images]).astype(bool),
         people=sum(sum(entry["gtInDenominator"]) for entry in images),
     )
 
 
-def _person(number: int, entry: dict[str, Any]) -> dict[str, Any]:
+def _person(index: int, entry: dict[str, Any]) -> dict[str, Any]:
     box = entry["bbox"]
     area = usable_area(entry.get("area"), box)
     return {
-        "id": number,
+        "id": index,
         "image_id": entry["image_id"],
         "category_id": entry["category_id"],
         "bbox": box,
@@ -87,18 +90,11 @@ def _person(number: int, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _joined(values: Sequence[Sequence[float]], chosen: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
-    """Of each image the chosen values, one after the other."""
-    return np.concatenate(
-        [np.zeros(0), *(np.array(of)[where] for of, where in zip(values, chosen, strict=True))]
-    )
-
-
 def complete_images(document: dict[str, Any]) -> dict[Any, dict[str, Any]]:
-    """The images of a COCO file in which everybody is labeled, by id.
+    """The images of a COCO file with `annotations_complete` (every person is labeled), by id.
 
     Raises:
-        AnnotationError: there is none, or nobody in them.
+        AnnotationError: there is no such image, or no annotated person in one.
     """
     try:
         complete = {image["id"]: image for image in document["images"] if image.get("annotations_complete")}
@@ -106,24 +102,26 @@ def complete_images(document: dict[str, Any]) -> dict[Any, dict[str, Any]]:
     except (KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(f"not COCO annotations with boxes: {error!r}") from error
     if not complete:
-        raise AnnotationError("no image says annotations_complete, so nobody can tell who was found in vain")
+        raise AnnotationError(
+            "no image has annotations_complete: true; precision needs images in which every person is labeled"
+        )
     if not people:
-        raise AnnotationError("nobody is annotated in the images that say annotations_complete")
+        raise AnnotationError("no person is annotated in the images with annotations_complete: true")
     return complete
 
 
 def measure_detector(detector: Detector, document: dict[str, Any], images: Path) -> BoxMetrics:
-    """The metrics of a detector on the images of a COCO file in which everybody is labeled.
+    """The metrics of a detector on the images of a COCO file that have `annotations_complete`.
 
-    Those are the ones whose `annotations_complete` is true. The detector should give boxes of low scores too.
+    The detector should also return boxes with low scores.
 
     Raises:
-        AnnotationError: as `complete_images` and `evaluate_boxes`. ImageError: one cannot be read.
+        AnnotationError: as `complete_images` and `evaluate_boxes`. ImageError: an image cannot be read.
     """
     complete = complete_images(document)
     results = [
-        {"image_id": number, "category_id": 1, "bbox": box.tolist(), "score": float(score)}
-        for number, image in complete.items()
+        {"image_id": image_id, "category_id": 1, "bbox": box.tolist(), "score": float(score)}
+        for image_id, image in complete.items()
         for box, score in zip(*detector(read_image(images / image["file_name"])), strict=True)
     ]
     entries = [entry for entry in document["annotations"] if entry["image_id"] in complete]

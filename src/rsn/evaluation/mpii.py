@@ -1,6 +1,6 @@
-"""PCKh, the figure of MPII: the share of keypoints that are found within half a head of where they are.
+"""PCKh, the metric of MPII: the fraction of keypoints found within half a head size of the labeled position.
 
-Andriluka et al., CVPR 2014; counted as in the RSN and HRNet repositories, whose tables are the ones to compare with.
+Andriluka et al., CVPR 2014; computed as in the RSN and HRNet repositories.
 """
 
 import warnings
@@ -12,31 +12,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsn.data.annotations import PersonAnnotation
 from rsn.errors import AnnotationError, RsnWarning
-from rsn.evaluation.coco import NOBODY, Entry, percent
+from rsn.evaluation.coco import UNDEFINED, Entry, percent
 from rsn.skeletons import MPII_16
 
 THRESHOLD = 0.5  # head sizes
 TIGHT = 0.1
-REFERENCE_TIGHT = 0.11  # where the reference measures what its tables call Mean@0.1
-FAR = 1e6  # pixels: where nobody is
+REFERENCE_TIGHT = 0.11  # the RSN and HRNet repositories use it for the column that they call Mean@0.1
+FAR = 1e6  # pixels: keypoints of people without a result
 
-COLUMNS = {
-    "head": ("head_top",),
-    **{
-        part: (f"right_{part}", f"left_{part}")
-        for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-    },
-}
+SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+COLUMNS = {"head": ("head_top",)} | {part: (f"right_{part}", f"left_{part}") for part in SIDES}
 NOT_IN_MEAN = ("pelvis", "thorax")
 
 
 @dataclass(frozen=True)
 class PckhMetrics:
-    """The columns of MPII's table, each from 0 to 1, or -1 where nobody has such a keypoint.
+    """The columns of MPII's table, each from 0 to 1, or -1 where no person has such a keypoint.
 
-    head ... ankle, mean: PCKh@0.5. A column of two sides is the mean of right and left; mean is over all keypoints but
-    pelvis and thorax, each as often as it is marked. mean_at_10: the same mean within 0.1 head sizes. mean_at_11:
-    within 0.11, which is what the RSN and HRNet repositories print as "Mean@0.1".
+    head ... ankle, mean: PCKh@0.5. A column of two sides is the mean of right and left; `mean` is over all labeled
+    keypoints except pelvis and thorax. mean_at_10: `mean` within 0.1 head sizes. mean_at_11: within 0.11, which the RSN
+    and HRNet repositories print as "Mean@0.1".
     """
 
     head: float
@@ -52,41 +47,41 @@ class PckhMetrics:
 
     @property
     def headline(self) -> tuple[str, float]:
-        """The figure to choose weights by, and its name."""
+        """Name and value of the metric by which training chooses the best weights."""
         return "pckh", self.mean
 
     def as_dict(self) -> dict[str, float]:
-        """The metrics by the names of the papers' tables: Head ... Ankle, Mean, Mean@0.1; and Mean@0.11."""
+        """The metrics as the papers name them: Head ... Ankle, Mean, Mean@0.1; and Mean@0.11."""
         return {
-            name.capitalize().replace("_at_", "@0.").replace("@0.10", "@0.1"): figure
-            for name, figure in asdict(self).items()
+            name.capitalize().replace("_at_", "@0.").replace("@0.10", "@0.1"): value
+            for name, value in asdict(self).items()
         }
 
     def table(self) -> str:
-        """A row of PCKh@0.5 in percent; a dash where there is nobody to tell it from."""
+        """A row of PCKh@0.5 in percent; "-" for a metric that is undefined."""
         metrics = self.as_dict()
         titles, cells = "".join(f"{name:>10}" for name in metrics), map(percent, metrics.values())
         return f"%   {titles}\nPCKh" + "".join(f"{cell:>10}" for cell in cells)
 
 
 def check_head_sizes(people: Sequence[PersonAnnotation]) -> None:
-    """Refuse (AnnotationError), before any work, people that PCKh cannot measure."""
-    _check_head_sizes(_marked(people), _head_sizes(people))
+    """Raise AnnotationError for people whose PCKh cannot be computed, before any work is done."""
+    _check_head_sizes(_labeled(people), _head_sizes(people))
 
 
 def evaluate_pckh(people: Sequence[PersonAnnotation], results: Iterable[Entry]) -> PckhMetrics:
-    """Compare results, found in the labeled boxes, with the labels.
+    """Compare results, predicted in the annotated boxes, with the annotations.
 
-    results: COCO results as `evaluation.prediction.predict_poses` gives them, in any order; see `match_results`. People without
-        a result, since their box lies outside the image, count as missed, and an RsnWarning says how many.
+    results: COCO results as `evaluation.prediction.predict_poses` returns them, in any order. People without a result
+        (their box lies outside the image) count as missed, and an RsnWarning says how many.
 
     Raises:
-        AnnotationError: as `match_results` and `pckh`; nobody has a result.
+        AnnotationError: as `match_results` and `pckh`; no person has a result.
     """
     return pckh(
         match_results(people, results, missed=FAR),
         np.reshape([person.keypoints for person in people], (len(people), len(MPII_16), 2)),
-        _marked(people),
+        _labeled(people),
         _head_sizes(people),
     )
 
@@ -94,25 +89,25 @@ def evaluate_pckh(people: Sequence[PersonAnnotation], results: Iterable[Entry]) 
 def match_results(
     people: Sequence[PersonAnnotation], results: Iterable[Entry], *, missed: float | None = None
 ) -> NDArray[np.float64]:
-    """The keypoints that were found in the labeled box of each person: (N, 16, 2), image pixels.
+    """The keypoints predicted in the annotated box of each person: (N, 16, 2), image pixels.
 
-    results: entries with image_id, keypoints and box (x, y, width, height), by which they are recognized. missed: where
-        the keypoints of people without a result are, if they may be without one.
+    results: entries with image_id, keypoints and box (x, y, width, height), which identify the person. missed:
+        coordinate for the keypoints of people without a result; with None, all people need one.
 
     Raises:
-        AnnotationError: a person without a result, or with `missed` nobody with one; an entry that is not one of 16
-            keypoints.
+        AnnotationError: a person without a result (with `missed`: all people); an invalid entry.
     """
+    keypoints = len(MPII_16)
     try:
         found = {
-            (entry["image_id"], *_rounded(entry["box"])): np.reshape(entry["keypoints"], (len(MPII_16), 3))[
+            (entry["image_id"], *_rounded(entry["box"])): np.reshape(entry["keypoints"], (keypoints, 3))[
                 :, :2
             ]
             for entry in results
         }
     except (KeyError, TypeError, ValueError) as error:
         raise AnnotationError(
-            f"not a COCO result with image_id, box, and keypoints of 16 keypoints ({error})"
+            f"Invalid result: expected image_id, box and 16 keypoints (x, y, score each), got {error}"
         ) from error
     keys = [(person.image.id, *_rounded(person.box)) for person in people]
     missing = [key for key in keys if key not in found]
@@ -122,94 +117,79 @@ def match_results(
             RsnWarning,
             stacklevel=3,
         )
-        found |= {key: np.full((len(MPII_16), 2), missed) for key in missing}
+        found |= {key: np.full((keypoints, 2), missed) for key in missing}
     elif missing:
         raise AnnotationError(
-            f"{len(missing)} of {len(people)} people have no result, first someone in image {missing[0][0]}; are the"
+            f"{len(missing)} of {len(people)} people have no result, the first in image {missing[0][0]}; are the"
             " results of these annotations, in their boxes?"
         )
-    keypoints = [found[key] for key in keys]
-    return np.array(keypoints, np.float64).reshape(len(people), len(MPII_16), 2)
+    return np.array([found[key] for key in keys], np.float64).reshape(len(people), keypoints, 2)
 
 
 def _rounded(box: ArrayLike) -> Iterator[float]:
     return (round(float(value), 3) for value in np.asarray(box, np.float64))  # as in results
 
 
-def pckh(found: ArrayLike, labeled: ArrayLike, marked: ArrayLike, head_sizes: ArrayLike) -> PckhMetrics:
+def pckh(found: ArrayLike, truth: ArrayLike, labeled: ArrayLike, head_sizes: ArrayLike) -> PckhMetrics:
     """PCKh from arrays.
 
     Args:
-        found, labeled: (N, 16, 2) keypoints, in pixels of the image, both counted from 0 or both from 1.
-        marked: (N, 16), true where a keypoint is labeled; others do not count.
-        head_sizes: (N,) pixels: 0.6 of the diagonal of the head box (`datasets.mpii.head_size`).
+        found, truth: (N, 16, 2) predicted and annotated keypoints, image pixels.
+        labeled: (N, 16), true where a keypoint is labeled; others do not count.
+        head_sizes: (N,) pixels: 0.6 of the diagonal of the head box (`data.mpii.head_size`).
 
     Raises:
-        AnnotationError: shapes that do not fit; people with marked keypoints and without a head size, or nobody with
-            marked keypoints; a keypoint found or labeled at something that is not a finite number.
+        AnnotationError: wrong shapes; no labeled keypoint; people with labeled keypoints and without a head size; a
+            coordinate that is not finite.
     """
-    places, truth = np.asarray(found, np.float64), np.asarray(labeled, np.float64)
-    counted, sizes = np.asarray(marked, bool), np.asarray(head_sizes, np.float64)
-    _check(places, truth, counted, sizes)
-    distances = np.linalg.norm(places - truth, axis=2)
-    measured = np.divide(distances, sizes[:, None], out=np.full_like(distances, np.inf), where=counted)
-    hits, hits_at_10, hits_at_11 = (
-        (counted & (measured <= limit)).sum(0) for limit in (THRESHOLD, TIGHT, REFERENCE_TIGHT)
-    )
-    labels = counted.sum(0)
-    return PckhMetrics(
-        **{part: _column(hits, labels, keypoints) for part, keypoints in COLUMNS.items()},
-        mean=_mean(hits, labels),
-        mean_at_10=_mean(hits_at_10, labels),
-        mean_at_11=_mean(hits_at_11, labels),
-    )
-
-
-def _column(hits: NDArray[np.int64], labels: NDArray[np.int64], keypoints: Sequence[str]) -> float:
-    indices = [
-        MPII_16.keypoint_names.index(keypoint)
-        for keypoint in keypoints
-        if labels[MPII_16.keypoint_names.index(keypoint)]
-    ]
-    return float((hits[indices] / labels[indices]).mean()) if indices else NOBODY
-
-
-def _mean(hits: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    indices = [i for i, keypoint in enumerate(MPII_16.keypoint_names) if keypoint not in NOT_IN_MEAN]
-    return float(hits[indices].sum() / labels[indices].sum()) if labels[indices].any() else NOBODY
-
-
-def _check(
-    found: NDArray[np.float64],
-    labeled: NDArray[np.float64],
-    marked: NDArray[np.bool_],
-    sizes: NDArray[np.float64],
-) -> None:
-    people = len(sizes)
-    keypoints = (people, len(MPII_16))
-    if found.shape != (*keypoints, 2) or labeled.shape != (*keypoints, 2) or marked.shape != keypoints:
+    found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)
+    labeled, sizes = np.asarray(labeled, bool), np.asarray(head_sizes, np.float64)
+    shape = (len(sizes), len(MPII_16))
+    if found.shape != (*shape, 2) or truth.shape != (*shape, 2) or labeled.shape != shape:
         raise AnnotationError(
-            f"PCKh compares {people} people of 16 keypoints: (N, 16, 2) found and labeled, (N, 16) marked, not"
-            f" {found.shape}, {labeled.shape} and {marked.shape}"
+            f"Invalid shapes: expected keypoints (N, 16, 2) and labels (N, 16) of {len(sizes)} people, got"
+            f" {found.shape}, {truth.shape} and {labeled.shape}"
         )
-    _check_head_sizes(marked, sizes)
-    if not np.isfinite(found[marked.any(1)]).all() or not np.isfinite(labeled[marked]).all():
-        raise AnnotationError("a keypoint is found or labeled at something that is not a finite number")
+    _check_head_sizes(labeled, sizes)
+    if not np.isfinite(found[labeled.any(1)]).all() or not np.isfinite(truth[labeled]).all():
+        raise AnnotationError("Invalid keypoints: a coordinate is not a finite number")
+    distances = np.linalg.norm(found - truth, axis=2)
+    relative = np.divide(distances, sizes[:, None], out=np.full_like(distances, np.inf), where=labeled)
+    hits, hits_at_10, hits_at_11 = (
+        (labeled & (relative <= limit)).sum(0) for limit in (THRESHOLD, TIGHT, REFERENCE_TIGHT)
+    )
+    counts = labeled.sum(0)
+    return PckhMetrics(
+        **{part: _column(hits, counts, keypoints) for part, keypoints in COLUMNS.items()},
+        mean=_mean(hits, counts),
+        mean_at_10=_mean(hits_at_10, counts),
+        mean_at_11=_mean(hits_at_11, counts),
+    )
 
 
-def _check_head_sizes(marked: NDArray[np.bool_], sizes: NDArray[np.float64]) -> None:
-    filter_valid = marked.any(1)
-    if not filter_valid.any():
-        raise AnnotationError("there is nobody with marked keypoints to measure PCKh on")
-    without_head = filter_valid & ~(np.isfinite(sizes) & (sizes > 0))
+def _column(hits: NDArray[np.int64], counts: NDArray[np.int64], keypoints: Sequence[str]) -> float:
+    indices = [i for i in map(MPII_16.keypoint_names.index, keypoints) if counts[i]]
+    return float((hits[indices] / counts[indices]).mean()) if indices else UNDEFINED
+
+
+def _mean(hits: NDArray[np.int64], counts: NDArray[np.int64]) -> float:
+    indices = [i for i, keypoint in enumerate(MPII_16.keypoint_names) if keypoint not in NOT_IN_MEAN]
+    return float(hits[indices].sum() / counts[indices].sum()) if counts[indices].any() else UNDEFINED
+
+
+def _check_head_sizes(labeled: NDArray[np.bool_], sizes: NDArray[np.float64]) -> None:
+    counted = labeled.any(1)
+    if not counted.any():
+        raise AnnotationError("no person with labeled keypoints to compute PCKh from")
+    without_head = counted & ~(np.isfinite(sizes) & (sizes > 0))
     if without_head.any():
         raise AnnotationError(
-            f"{without_head.sum()} of {filter_valid.sum()} people have no head size, in which PCKh measures; take the"
-            " .mat release, or give the gt_valid.mat that goes with valid.json as --head-sizes"
+            f"{without_head.sum()} of {counted.sum()} people have no head size, which PCKh needs; use the .mat file,"
+            " or give the gt_valid.mat that belongs to valid.json as --head-sizes"
         )
 
 
-def _marked(people: Sequence[PersonAnnotation]) -> NDArray[np.bool_]:
+def _labeled(people: Sequence[PersonAnnotation]) -> NDArray[np.bool_]:
     return np.array([person.visibility > 0 for person in people], bool).reshape(-1, len(MPII_16))
 
 

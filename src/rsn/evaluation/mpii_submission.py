@@ -1,11 +1,10 @@
 """MPII's single-person test: predictions in the file that its evaluation reads, pred_keypoints_mpii.mat.
 
-As MPII's evaluation page has it, the file holds `pred`: the struct array `annolist` of all test images
-(`RELEASE.annolist(RELEASE.img_train == 0)`), in which the people of `RELEASE.single_person` have got their keypoints as
-`pred(image).annorect(person).annopoints.point(k)` with x and y. Known only from evaluation code in public: there must
-be as many images as in the release, people keep their place and their objpos, by which they are counted, and keypoints
-are found by their id, 0 to 15. That coordinates count from 1, as in the labels, is our reading: we found no page
-that says it. The test labels are not public, so no file of ours was ever scored.
+MPII's evaluation page describes the file: `pred` is the struct array `annolist` of all test images
+(`RELEASE.annolist(RELEASE.img_train == 0)`), and the people in `RELEASE.single_person` have their keypoints in
+`pred(image).annorect(person).annopoints.point(k)` as x and y. From public evaluation code: all test images must be
+present, people keep their index and objpos, and keypoints are found by their id, 0 to 15. We assume that coordinates
+count from 1, as in the annotations. The test annotations are not public, so no file was ever scored.
 """
 
 from collections.abc import Iterable
@@ -28,78 +27,73 @@ from rsn.inference.box_checks import usable_boxes
 from rsn.io.images import read_image
 from rsn.skeletons import MPII_16
 
-Place = tuple[int, int]  # the number of a test image and of a person in it, from 0
+Index = tuple[int, int]  # of a test image and of a person in it, from 0
 
 
 @dataclass(frozen=True, eq=False)
 class SinglePersonTest:
-    """The test images of the release, in its order, and where in them the people are that are asked for."""
+    """The test images of the release, in its order, and the index of each person of the single-person test."""
 
     images: tuple[ReleaseImage, ...]
-    places: dict[PersonAnnotation, Place]
+    indices: dict[PersonAnnotation, Index]
 
     @classmethod
     def read(cls, release: Path, images: Path) -> "SinglePersonTest":
         """Read the official release; `images` is the folder of the images.
 
         Raises:
-            AnnotationError: as `read_release`; no test people in it; missing images; a box outside its image.
-            ImageError: one cannot be read.
+            AnnotationError: as `read_release`; no test people; missing images; a box outside its image.
+            ImageError: an image cannot be read.
         """
-        tested = tuple(image for image in read_release(release) if not image.train)
-        places: dict[PersonAnnotation, Place] = {}
-        for number, image in enumerate(tested):
+        test_images = tuple(image for image in read_release(release) if not image.train)
+        indices: dict[PersonAnnotation, Index] = {}
+        for number, image in enumerate(test_images):
             for rect in image.single & set(range(len(image.rects))):
                 person = image.person(rect, images)
-                if person is not None:  # MPII's evaluation passes over people without objpos, too
-                    places[person] = number, rect
-        if not places:
-            raise AnnotationError(f"{release}: holds no people of the single-person test")
-        check_files({person.image.path for person in places}, images)
+                if person is not None:  # MPII's evaluation skips people without objpos, too
+                    indices[person] = number, rect
+        if not indices:
+            raise AnnotationError(f"{release}: contains no people of the single-person test")
+        check_files({person.image.path for person in indices}, images)
         with ThreadPoolExecutor(cpu_count()) as threads:
-            outside = [
-                person for person, fits in zip(places, threads.map(_fits, places), strict=True) if not fits
-            ]
+            inside = threads.map(_is_inside, indices)
+            outside = [person for person, fits in zip(indices, inside, strict=True) if not fits]
         if outside:
             raise AnnotationError(
-                f"{release}: {len(outside)} of {len(places)} people have no box inside their image, first someone in"
+                f"{release}: the boxes of {len(outside)} of {len(indices)} people lie outside their image, the first in"
                 f" {outside[0].image.id}; take the images of the release at their full size"
             )
-        return cls(tested, places)
+        return cls(test_images, indices)
 
     @property
     def people(self) -> PoseDataset:
-        """Those who are asked for."""
-        return PoseDataset(MPII_16, tuple(self.places))
+        """The people to predict."""
+        return PoseDataset(MPII_16, tuple(self.indices))
 
 
 def write_mpii_submission(path: Path, test: SinglePersonTest, results: Iterable[dict[str, Any]]) -> None:
     """Write the file for MPII's single-person test.
 
-    results: COCO results of all people of the test, as `evaluation.prediction.predict_poses` gives them.
+    results: COCO results of all people of the test, as `evaluation.prediction.predict_poses` returns them.
 
     Raises:
-        AnnotationError: a person of the test is missing, or a keypoint is not finite. Nothing is written then.
+        AnnotationError: a person of the test has no result, or a keypoint is not finite. Nothing is written then.
         RsnError: the file cannot be written.
     """
     found = to_mpii(match_results(test.people.people, results))
     if not np.isfinite(found).all():
-        raise AnnotationError("a keypoint was found at something that is not a finite number")
-    keypoints = dict(zip(test.places.values(), found, strict=True))
-    write_mat(
-        path,
-        pred=struct_array(
-            [_image(n, image, keypoints) for n, image in enumerate(test.images)], ("image", "annorect")
-        ),
-    )
+        raise AnnotationError("Invalid keypoints: a coordinate is not a finite number")
+    keypoints = dict(zip(test.indices.values(), found, strict=True))
+    images = [_image(number, image, keypoints) for number, image in enumerate(test.images)]
+    write_mat(path, pred=struct_array(images, ("image", "annorect")))
 
 
-def _fits(person: PersonAnnotation) -> bool:
+def _is_inside(person: PersonAnnotation) -> bool:
     size = read_image(person.image.path).shape[:2]
     return bool(usable_boxes(person.box[None], np.ones(1), size)[0].all())
 
 
-def _image(number: int, image: ReleaseImage, keypoints: dict[Place, NDArray[np.float64]]) -> dict[str, Any]:
+def _image(number: int, image: ReleaseImage, keypoints: dict[Index, NDArray[np.float64]]) -> dict[str, Any]:
     people = [_rect(fields, keypoints.get((number, rect))) for rect, fields in enumerate(image.rects)]
     return {
         "image": struct_array([{"name": image.name}], ("name",)),
@@ -109,15 +103,12 @@ def _image(number: int, image: ReleaseImage, keypoints: dict[Place, NDArray[np.f
 
 def _rect(fields: dict[str, Any], keypoints: NDArray[np.float64] | None) -> dict[str, Any]:
     position = structs(fields.get("objpos"))
-    return {
+    rect = {
         "scale": fields.get("scale", EMPTY),
         "objpos": struct_array(position, ("x", "y")) if position else EMPTY,
-        "annopoints": EMPTY
-        if keypoints is None
-        else struct_array([{"point": _points(keypoints)}], ("point",)),
+        "annopoints": EMPTY,
     }
-
-
-def _points(keypoints: NDArray[np.float64]) -> NDArray[np.void]:
-    rows = [{"x": x, "y": y, "id": float(number)} for number, (x, y) in enumerate(keypoints)]
-    return struct_array(rows, ("x", "y", "id"))
+    if keypoints is not None:
+        points = [{"x": x, "y": y, "id": float(number)} for number, (x, y) in enumerate(keypoints)]
+        rect["annopoints"] = struct_array([{"point": struct_array(points, ("x", "y", "id"))}], ("point",))
+    return rect

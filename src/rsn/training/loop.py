@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rsn.data.device_images import DeviceImages
 from rsn.data.loading import Shard, ShuffledBatches
-from rsn.distributed import DistributedInfo, single_process
+from rsn.distributed import DistributedInfo, distributed_errors
 from rsn.errors import RecipeError, RsnWarning, TrainingError
 from rsn.models.network import PoseNetwork
 from rsn.training.averaging import AveragedWeights
@@ -79,7 +79,7 @@ def run_task(
         RecipeError, TrainingError, RsnError: as `rsn.training.run.train`.
     """
     processes = DistributedInfo.from_environment()
-    if idle := processes.skipped():
+    if idle := processes.idle_tasks():
         warnings.warn(
             f"SLURM gave this job {processes.count + idle} tasks, and {processes.count} of them train; start with srun",
             RsnWarning,
@@ -178,7 +178,7 @@ def fit(
         RsnError: the processes do not find each other, or another has stopped.
     """
     try:
-        with single_process():
+        with distributed_errors():
             trainer.fit(module, crops, ckpt_path=state, weights_only=True)
     except SystemExit as stopped:
         on = "--resume goes on from the last finished round"
