@@ -1,10 +1,10 @@
-"""Draw the figures of the documentation, and measure the tables that stand beside them.
+"""Draw the figures of the documentation, and measure the tables beside them.
 
 Usage: python scripts/draw_figures.py [FOLDER]
 
-FOLDER is docs/figures by default. The tables are printed and, as measured.json, written beside the figures. The pages
-docs/architecture.md, docs/coordinates.md and docs/speed.md hold them word by word, which a test compares; where one
-changed, the page gets it. Those of docs/speed.md come from the CSV files in benchmarks/.
+FOLDER is docs/figures by default. The tables are printed, written to measured.json beside the figures, and updated in
+the pages docs/architecture.md, docs/coordinates.md and docs/speed.md; a test compares them. The tables of
+docs/speed.md come from the CSV files in benchmarks/.
 """
 
 import json
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "figures"
 
 
 def main(folder: Path) -> None:
-    """Write all figures and what was measured for them."""
+    """Write all figures and tables."""
     folder.mkdir(parents=True, exist_ok=True)
     measured = {}
     for part in (pipeline, block, stages, supervision, codec, geometry, speed):

@@ -1,1 +1,1 @@
-"""The figures of docs/architecture.md and docs/coordinates.md, drawn from the real modules and the real codec."""
+"""The figures of the documentation, drawn from the modules and codecs themselves."""

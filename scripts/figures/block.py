@@ -1,4 +1,4 @@
-"""The residual-steps block: its wiring, and how far its branches see."""
+"""The residual steps block: its connections and the receptive fields of its branches."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ NETWORKS = {"res18": GRAY, "rsn18": BLUE, "mspn50": ORANGE, "rsn50": PINK}
 
 
 def draw(folder: Path) -> dict[str, Table]:
-    """block.svg, fields.svg, depth.svg, and the tables of what was measured for them."""
+    """Draw block.svg, fields.svg and depth.svg; return their tables."""
     block = residual_steps(CHANNELS, CHANNELS)
     views = {name: [extent(view) for view in rows] for name, rows in step_views(block).items()}
     _draw_block(folder, block, views)
@@ -31,7 +31,7 @@ def draw(folder: Path) -> dict[str, Table]:
 
 def _branch_table(views: dict[str, list[int]]) -> Table:
     count = len(next(iter(views.values())))
-    header = ["end of branch", *(f"of chunk {chunk}" for chunk in range(1, count + 1))]
+    header = ["end of branch", *(f"chunk {chunk}" for chunk in range(1, count + 1))]
     rows = [[str(b), *(str(field or "-") for field in views[f"{b}.{b}"])] for b in range(1, count + 1)]
     return [header, *rows]
 
@@ -39,11 +39,13 @@ def _branch_table(views: dict[str, list[int]]) -> Table:
 def _block_table(views: dict[str, list[int]]) -> Table:
     sizes = sorted({1, *(field for b in range(1, 5) for field in views[f"{b}.{b}"] if field)})
     assert block_field(residual_steps(CHANNELS, CHANNELS)) == sizes[-1]
-    others = (("`rsn18`, `rsn50`", ", ".join(map(str, sizes))),)
     plain = block_field(plain_bottleneck(CHANNELS, CHANNELS)), block_field(bottleneck(4 * CHANNELS, CHANNELS))
-    rows = [[name, fields] for name, fields in others]
-    rows += [["`res18`", f"1, {plain[0]}"], ["`mspn50`", f"1, {plain[1]}"]]
-    return [["block of", "cells seen, in either direction, along its paths"], *rows]
+    rows = [
+        ["`rsn18`, `rsn50`", ", ".join(map(str, sizes))],
+        ["`res18`", f"1, {plain[0]}"],
+        ["`mspn50`", f"1, {plain[1]}"],
+    ]
+    return [["block of", "receptive fields of its paths, in cells"], *rows]
 
 
 def _layer_table(depths: dict[str, list[int]]) -> Table:
@@ -57,16 +59,16 @@ def _layer_table(depths: dict[str, list[int]]) -> Table:
     ]
 
 
-def _place(unit: str) -> Point:
-    places = {
+def _position(unit: str) -> Point:
+    positions = {
         "input": (0.25, 5.6),
         "split": (1.35, 2.8),
         "merge": (9.0, 2.8),
         "shortcut": (5.2, 5.6),
         "output": (10.75, 2.8),
     }
-    if unit in places:
-        return places[unit]
+    if unit in positions:
+        return positions[unit]
     branch, step = map(int, unit.split("."))
     return (1.9 + 1.5 * step, 5.75 - 1.15 * branch - 0.1)
 
@@ -80,26 +82,26 @@ def _draw_block(folder: Path, block: ResidualStepsBlock, views: dict[str, list[i
     width = block.width
     box(
         axes,
-        _place("split"),
+        _position("split"),
         (0.75, 4.6),
         f"1×1 convolution   {CHANNELS} → {len(block.steps)} · {width}",
         rotation=90,
     )
     merged = f"1×1 convolution   {len(block.steps)} · {width} → {CHANNELS}"
-    box(axes, _place("merge"), (0.75, 4.6), merged, rotation=90)
+    box(axes, _position("merge"), (0.75, 4.6), merged, rotation=90)
     identity = isinstance(block.shortcut, torch.nn.Identity)
-    box(axes, _place("shortcut"), (2.2, 0.5), "shortcut" + (": identity" if identity else ": 1×1"))
+    box(axes, _position("shortcut"), (2.2, 0.5), "shortcut" + (": identity" if identity else ": 1×1"))
     for name, fields in views.items():
         color = BRANCHES[int(name[0]) - 1]
-        seen = " ".join(str(field) for field in sorted(filter(None, fields)))
-        box(axes, _place(name), (1.12, 0.66), f"3×3\n{seen}", color, strong=name[0] == name[2])
+        text = " ".join(str(field) for field in sorted(filter(None, fields)))
+        box(axes, _position(name), (1.12, 0.66), f"3×3\n{text}", color, strong=name[0] == name[2])
     axes.text(0.0, 5.83, f"{CHANNELS} channels", fontsize=11)
     plus(axes, (10.1, 2.8))
     axes.text(10.45, 2.95, "ReLU", fontsize=11)
     axes.text(
         5.2,
         0.12,
-        "second line of a step: how many cells it sees of the chunks that reach it",
+        "second line of a step: its receptive fields in the chunks that it depends on, in cells",
         ha="center",
         color=GRAY,
     )
@@ -107,7 +109,7 @@ def _draw_block(folder: Path, block: ResidualStepsBlock, views: dict[str, list[i
 
 
 def _wire(axes: Axes, source: str, target: str, channels: slice) -> None:
-    (x0, y0), (x1, y1) = _place(source), _place(target)
+    (x0, y0), (x1, y1) = _position(source), _position(target)
     if source == "input":
         if target == "split":
             axes.plot([0.0, 0.45, 0.45], [y0, y0, y1], color=INK, lw=1.4)
@@ -134,7 +136,7 @@ def _wire(axes: Axes, source: str, target: str, channels: slice) -> None:
 
 
 def _draw_fields(folder: Path, views: dict[str, list[int]]) -> None:
-    """For each branch's end: how wide a part of each chunk it sees. Beside it what a bottleneck's 3x3 sees."""
+    """Draw the receptive field of each branch in each chunk, and those of the bottlenecks."""
     groups = [
         (
             f"end of branch {b}",
@@ -156,7 +158,7 @@ def _draw_fields(folder: Path, views: dict[str, list[int]]) -> None:
         axes.text(0, y, str(field), ha="center", va="center", color="white", fontweight="bold")
         axes.text(-field / 2 - 0.25, y, source, ha="right", va="center", fontsize=11, color=color)
         axes.text(-16.5, y, title, va="center", fontsize=12)
-    axes.set(xlim=(-16.7, 8), yticks=[], xticks=range(-7, 8), xlabel="cells from the one that looks")
+    axes.set(xlim=(-16.7, 8), yticks=[], xticks=range(-7, 8), xlabel="distance in cells")
     axes.xaxis.set_label_coords(0.675, -0.08)
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_bounds(-7.5, 7.5)
@@ -165,8 +167,8 @@ def _draw_fields(folder: Path, views: dict[str, list[int]]) -> None:
 
 def _draw_depths(folder: Path, depths: dict[str, list[int]]) -> None:
     figure, axes = plt.subplots(figsize=(8.5, 4))
-    for place, (name, fields) in enumerate(depths.items()):
-        x = np.arange(len(fields)) + (place - 1.5) * 0.2
+    for number, (name, fields) in enumerate(depths.items()):
+        x = np.arange(len(fields)) + (number - 1.5) * 0.2
         axes.bar(x, fields, 0.19, color=NETWORKS[name], label=name)
         for left, field in zip(x, fields, strict=True):
             axes.text(left, field * 1.05, str(field), ha="center", fontsize=9)
@@ -175,7 +177,7 @@ def _draw_depths(folder: Path, depths: dict[str, list[int]]) -> None:
     axes.set(
         yscale="log",
         ylim=(16, 6000),
-        ylabel="input pixels that one cell sees",
+        ylabel="receptive field, input pixels",
         yticks=[16, 64, 256, 1024, 4096],
     )
     axes.set_yticklabels(["16", "64", "256", "1024", "4096"])

@@ -1,4 +1,4 @@
-"""The codec: target heatmaps, and how exactly keypoints come back from them."""
+"""Codecs: target heatmaps, and the error of decoding them."""
 
 from pathlib import Path
 
@@ -12,41 +12,41 @@ from figures.tables import Table
 from rsn.codecs import HeatmapCodec, create_codec
 
 SIZE = (256, 192)
-KERNELS = {5: "COCO", 9: "MPII"}  # of the blur, and whose weights have it
+KERNELS = {5: "COCO", 9: "MPII"}  # kernel size of the blur, and the dataset of weights that use it
 STEPS = 32  # positions within a cell, along either axis
 FIRST = 96.0  # input pixel, away from the border
 
 
 def draw(folder: Path) -> dict[str, Table]:
-    """codec.svg, and tables of the error of a round trip and of the flip test."""
+    """Draw codec.svg; return tables of the error of a round trip and of the flip test."""
     _draw_round_trip(folder)
     return {"round trip": _round_trip_table(), "flip test": _flip_table()}
 
 
 def positions() -> Tensor:
-    """(STEPS², 1, 2): a keypoint at every place within one cell, in input pixels."""
+    """Return keypoints at evenly spaced positions within one cell: (STEPS², 1, 2), input pixels."""
     steps = FIRST + (torch.arange(STEPS, dtype=torch.float32) + 0.5) * 4 / STEPS
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     return torch.stack([x, y], dim=-1).reshape(-1, 1, 2)
 
 
 def codec_of(name: str, blur_kernel_size: int = 5) -> HeatmapCodec:
-    """A codec with the finest level alone."""
+    """Create a codec with the finest level only."""
     codec = create_codec(name, blur_kernel_size=blur_kernel_size, kernel_sizes=(5,))
     assert isinstance(codec, HeatmapCodec)
     return codec
 
 
 def targets(keypoints: Tensor, name: str) -> Tensor:
-    """The target that is decoded: the finest level's, (N, K, h, w)."""
+    """Return the targets of the finest level: (N, K, h, w)."""
     seen = torch.full(keypoints.shape[:2], 2)
     return codec_of(name).encode(keypoints, seen, SIZE)[:, 0]
 
 
 def between_cells(keypoints: Tensor, name: str) -> Tensor:
-    """Gaussians that stand where the keypoints are, as a network's answer would that knows more than its targets.
+    """Return Gaussians centered exactly on the keypoints, as an ideal network would predict them.
 
-    The codec says where a keypoint is on the map.
+    The codec defines the position of a keypoint on the map.
     """
     return targets(keypoints - codec_of(name).cell_center + codec_of("unbiased").cell_center, "unbiased")
 
@@ -59,7 +59,7 @@ def _errors(maps: Tensor, keypoints: Tensor, name: str, kernel: int) -> Tensor:
 def _round_trip_table() -> Table:
     keypoints = positions()
     rows = []
-    for heatmap, render in (("its own target", targets), ("a Gaussian between the cells", between_cells)):
+    for heatmap, render in (("its own target", targets), ("an exact Gaussian", between_cells)):
         for name in CODECS:
             row = [heatmap, f"`{name}`"]
             for kernel in KERNELS:
@@ -72,23 +72,23 @@ def _round_trip_table() -> Table:
                 row.append(f"{distances.mean():.2f} / {distances.max():.2f} ({mean_x}, {mean_y})")
             rows.append(row)
     return [
-        ["heatmap", "codec", *(f"kernel {kernel}, {whose}" for kernel, whose in KERNELS.items())],
+        ["heatmap", "codec", *(f"kernel {kernel}, {dataset}" for kernel, dataset in KERNELS.items())],
         *rows,
     ]
 
 
 def _flip_table() -> Table:
-    """Mean error along x of the flip test, where a network answers with ideal Gaussians."""
+    """Return the mean error along x of the flip test of an ideal network."""
     keypoints = positions()
     flipped = torch.stack([SIZE[1] - 1 - keypoints[..., 0], keypoints[..., 1]], dim=-1)
     rows = []
     for name in CODECS:
         straight = between_cells(keypoints, name)
         back = codec_of(name).flip_back(between_cells(flipped, name), [0])
-        answers = (straight, back, (straight + back) / 2, (straight + back.roll(1, dims=-1)) / 2)
-        errors = [_errors(maps, keypoints, name, 5)[:, 0].mean().item() for maps in answers]
+        predictions = (straight, back, (straight + back) / 2, (straight + back.roll(1, dims=-1)) / 2)
+        errors = [_errors(maps, keypoints, name, 5)[:, 0].mean().item() for maps in predictions]
         rows.append([f"`{name}`", *(f"{error:.2f}".replace("-0.00", "0.00") for error in errors)])
-    return [["codec", "the crop", "its flip image", "averaged", "averaged, shifted by one cell"], *rows]
+    return [["codec", "crop", "flipped crop", "average", "average, shifted by one cell"], *rows]
 
 
 def _draw_round_trip(folder: Path) -> None:
@@ -96,8 +96,8 @@ def _draw_round_trip(folder: Path) -> None:
     _draw_targets(panels[0])
     keypoints = positions().view(STEPS, STEPS, 1, 2)[STEPS // 2 - 1]  # one row: x over the cell
     for panel, title, render in (
-        (panels[1], "off its own target", targets),
-        (panels[2], "off a Gaussian between cells", between_cells),
+        (panels[1], "error on its own target", targets),
+        (panels[2], "error on an exact Gaussian", between_cells),
     ):
         for name, color in CODECS.items():
             errors = _errors(render(keypoints, name), keypoints, name, 5)[:, 0]
@@ -109,7 +109,7 @@ def _draw_round_trip(folder: Path) -> None:
         panel.axhline(0, color=GRAY, lw=0.8, zorder=0)
         panel.set(
             title=title,
-            xlabel="where in its cell the keypoint is, input pixels",
+            xlabel="keypoint's position in its cell, pixels",
             ylim=(-2.3, 2.3),
             xticks=range(5),
         )
@@ -135,8 +135,8 @@ def _draw_targets(panel: plt.Axes) -> None:
                 label=f"{name}, keypoint at {offset} of 4",
             )
     panel.set(
-        title="a row of the target",
-        xlabel="cells from the keypoint's own",
+        title="one row of the target",
+        xlabel="distance from the keypoint, cells",
         yticks=[0, 255],
         xticks=range(-4, 5),
     )

@@ -1,4 +1,4 @@
-"""Where coordinates begin and what lies at whole numbers, from the image to the heatmap."""
+"""Coordinates of pixels, crops and heatmap cells."""
 
 from pathlib import Path
 
@@ -13,16 +13,16 @@ from rsn.geometry import Crop, Region
 
 IMAGE = (480, 640)  # height, width of the drawn example
 BOX = (380.0, 120.0, 150.0, 300.0)
-SIZE, EXTENSION = (256, 192), (1.09, 1.135)
+SIZE, BBOX_PADDING = (256, 192), (1.09, 1.135)
 
 
 def draw(folder: Path) -> dict[str, Table]:
-    """pixels.svg, crop.svg, flip.svg, and the table of the example's crop."""
+    """Draw pixels.svg, crop.svg and flip.svg; return the table of the crop."""
     _draw_pixels(folder)
     regions = {
         "box": Region.from_box(BOX),
-        "extended": Region.from_box(BOX).scaled(*EXTENSION),
-        "at the input's aspect ratio": Region.from_box(BOX).scaled(*EXTENSION).fit_aspect(SIZE),
+        "padded": Region.from_box(BOX).scaled(*BBOX_PADDING),
+        "at the input aspect ratio": Region.from_box(BOX).scaled(*BBOX_PADDING).fit_aspect(SIZE),
     }
     _draw_crop(folder, regions)
     _draw_flip(folder)
@@ -38,7 +38,7 @@ def draw(folder: Path) -> dict[str, Table]:
 
 
 def _draw_pixels(folder: Path) -> None:
-    """Twelve pixels of the input, the three cells above them, and where decoders put a cell."""
+    """Draw twelve input pixels, their three cells, and the center of a cell in each codec."""
     figure, axes = plt.subplots(figsize=(11, 3.4))
     cells = 3
     for pixel in range(cells * STRIDE):
@@ -58,7 +58,7 @@ def _draw_pixels(folder: Path) -> None:
                 axes.text(
                     11.8, height, f"{text}: {STRIDE}j + {codec.cell_center:g}", color=color, va="center"
                 )
-    axes.text(11.8, 0.5, "pixels of the input", va="center")
+    axes.text(11.8, 0.5, "input pixels", va="center")
     axes.text(11.8, -0.37, "coordinate x", va="center")
     axes.set(xlim=(-0.8, 15.6), ylim=(-0.7, 2.35))
     axes.axis("off")
@@ -71,7 +71,7 @@ def _draw_crop(folder: Path, regions: dict[str, Region]) -> None:
     for (name, region), color in zip(regions.items(), (ORANGE, GRAY, BLUE), strict=True):
         width, height = region.extent
         corner = (region.center[0] - width / 2, region.center[1] - height / 2)
-        dash = ":" if name == "extended" else "-"
+        dash = ":" if name == "padded" else "-"
         image.add_patch(
             plt.Rectangle(corner, width, height, fill=False, ec=color, lw=2.2, ls=dash, label=name)
         )
@@ -80,7 +80,7 @@ def _draw_crop(folder: Path, regions: dict[str, Region]) -> None:
     image.text(center[0], center[1] + 36, f"({center[0]:g}, {center[1]:g})", fontsize=11, ha="center")
     image.legend(loc="upper left", fontsize=12)
     _frame(crop_axes, SIZE, "input, pixels")
-    crop = Crop.from_box(BOX, SIZE, EXTENSION)
+    crop = Crop.from_box(BOX, SIZE, BBOX_PADDING)
     (x0, y0), (x1, y1) = crop.to_input([[BOX[0], BOX[1]], [BOX[0] + BOX[2], BOX[1] + BOX[3]]])
     crop_axes.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=ORANGE, lw=2.2))
     middle = crop.to_input(center)
@@ -100,7 +100,7 @@ def _frame(axes: Axes, size: tuple[int, int], title: str) -> None:
 
 
 def _draw_flip(folder: Path) -> None:
-    """Sixteen pixels, flipped: where a cell's answer comes to lie."""
+    """Draw the position of a keypoint that is decoded from a flipped crop."""
     pixels, cell = 16, 1
     last = pixels // STRIDE - 1
     figure, panels = plt.subplots(2, 1, figsize=(10, 4.6))
@@ -114,14 +114,14 @@ def _draw_flip(folder: Path) -> None:
         back = STRIDE * (last - (flipped - middle) / STRIDE) + middle
         shifted = back + STRIDE
         marks = (
-            (keypoint, "the crop", color, 0.72),
-            (back, "its flip image", PINK, 1.12),
+            (keypoint, "crop", color, 0.72),
+            (back, "flipped crop", PINK, 1.12),
             (shifted, "shifted by one cell", GRAY, 0.72),
         )
         for x, text, shade, y in marks:
             panel.plot([x, x], [0.6, y + 0.05], color=shade, lw=1.6)
             panel.plot(x, y + 0.05, "v", color=shade, ms=10)
-            left = text == "the crop"
+            left = text == "crop"
             panel.text(
                 x + (-0.3 if left else 0.3),
                 y + 0.1,

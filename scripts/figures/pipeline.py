@@ -19,19 +19,19 @@ from rsn.geometry import Crop, Image
 from rsn.skeletons import COCO_17
 from rsn.visualization.drawing import draw_people
 
-BOX = (50, 0, 300, 440)  # around Eileen Collins, in pixels of scikit-image's image
+BOX = (50, 0, 300, 440)  # around Eileen Collins, in pixels of scikit-image's astronaut
 KEYPOINT = COCO_17.keypoint_names.index("left_shoulder")
 
 
 @lru_cache
 def estimator() -> PoseEstimator:
-    """The starter weights, in PyTorch: the same answers on every machine."""
+    """Create the estimator, in PyTorch on the CPU: the same results on every machine."""
     return PoseEstimator("rsn18.starter", backend="torch", device="cpu")
 
 
 @lru_cache
 def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
-    """(K, 2) keypoints in input pixels as the flip test finds them, and the heatmaps (1, K, h, w) without it."""
+    """Return keypoints (K, 2) with the flip test, in input pixels, and the heatmaps (1, K, h, w) without it."""
     metadata = estimator().metadata
     crop = Crop.from_box(BOX, metadata.input_size, metadata.bbox_padding)
     pixels = torch.from_numpy(crop.cut(astronaut())).permute(2, 0, 1)[None]
@@ -42,7 +42,7 @@ def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
 
 
 def draw(folder: Path) -> dict[str, Table]:
-    """pipeline.jpg: images make large SVGs."""
+    """Draw pipeline.jpg; an SVG with images would be large."""
     image = astronaut()
     metadata = estimator().metadata
     crop = Crop.from_box(BOX, metadata.input_size, metadata.bbox_padding)
@@ -65,10 +65,10 @@ def draw(folder: Path) -> dict[str, Table]:
         "4 keypoints",
     )
     notes = (
-        "a detector's, or labeled",
-        "one affine map",
+        "detected or labeled",
+        "one affine transform",
         f"left shoulder, {height // 4}×{width // 4}",
-        "largest value at each cell",
+        "maximum of each cell",
         "decoded, mapped back",
     )
     for panel, title, note in zip(panels, titles, notes, strict=True):
@@ -87,5 +87,5 @@ def _heat(panel: Axes, values: NDArray[np.float32]) -> None:
 
 
 def _small(image: Image, side: int) -> Image:
-    """Small enough for a page."""
+    """Shrink an image for the page."""
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)

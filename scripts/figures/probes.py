@@ -1,4 +1,4 @@
-"""What can be read off a network by running it: who feeds whom, how large things are, how far they see."""
+"""Connections, sizes and receptive fields of a network, measured by running it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from rsn.models.network import PoseNetwork
 from rsn.models.residual_steps import ResidualStepsBlock
 from rsn.models.stages import DownsamplingPath, Stage
 
-Wires = dict[tuple[str, str], slice]  # (from, to) -> which channels of the first
+Wires = dict[tuple[str, str], slice]  # (from, to) -> channels of the first
 
 
 def evenly_weighted(module: nn.Module) -> nn.Module:
-    """A copy in double precision whose convolutions average what they see, so that no path cancels or is cut off."""
+    """Return a copy in double precision whose convolutions average their input, so that no paths cancel."""
     module = deepcopy(module).double().eval()
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
@@ -26,7 +26,7 @@ def evenly_weighted(module: nn.Module) -> nn.Module:
 
 
 def upright(module: nn.Module) -> nn.Module:
-    """The same, `evenly_weighted`, with convolutions of one column: what is left of a network on a line of pixels."""
+    """Return an `evenly_weighted` copy with convolutions of one column, for inputs that are one pixel wide."""
     module = evenly_weighted(module)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
@@ -36,10 +36,10 @@ def upright(module: nn.Module) -> nn.Module:
 
 
 def wires(run: Callable[[Tensor], Any], units: Mapping[str, nn.Module], x: Tensor) -> Wires:
-    """Who feeds whom directly among the parts of a module, which `run` runs.
+    """Return the direct connections between the units of a module, which `run` runs.
 
-    Each unit's output is cut loose as the module runs, so that a gradient reaches from a unit's input to the units
-    right before it and no further. "input" is x. On the meta device channels are not told apart.
+    Each unit's output is detached while the module runs, so that a gradient reaches from a unit's input only to the
+    units directly before it. "input" is x. On the meta device all channels count.
     """
     sources = {"input": x.detach().requires_grad_()}
     found: Wires = {}
@@ -70,7 +70,7 @@ def wires(run: Callable[[Tensor], Any], units: Mapping[str, nn.Module], x: Tenso
 
 
 def _ends(unit: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Where data come in and go out; a layer's blocks may be called one by one."""
+    """Return the modules where data enter and leave; the blocks of a layer may be called one by one."""
     return (unit[0], unit[-1]) if isinstance(unit, nn.Sequential) else (unit, unit)
 
 
@@ -83,7 +83,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def block_units(block: nn.Module) -> dict[str, nn.Module]:
-    """The convolutions of a residual-steps block by name: split, step 1.1 to 4.4, merge, shortcut."""
+    """Return the convolutions of a residual steps block by name: split, step 1.1 to 4.4, merge, shortcut."""
     assert isinstance(block, ResidualStepsBlock)
     units: dict[str, nn.Module] = {"split": block.split}
     for branch, steps in enumerate(block.steps, start=1):
@@ -92,7 +92,7 @@ def block_units(block: nn.Module) -> dict[str, nn.Module]:
 
 
 def stage_units(stage: Stage) -> dict[str, nn.Module]:
-    """The parts of a stage by name, levels counted coarse to fine."""
+    """Return the parts of a stage by name; levels count from coarse to fine."""
     units: dict[str, nn.Module] = {
         f"layer {number}": layer for number, layer in enumerate(stage.down.layers, 1)
     }
@@ -104,7 +104,7 @@ def stage_units(stage: Stage) -> dict[str, nn.Module]:
 
 @contextmanager
 def outputs(units: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """What each unit gives while the block of code runs."""
+    """Collect the outputs of the units while the block of code runs."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str, output: Tensor) -> None:
@@ -122,7 +122,7 @@ def outputs(units: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
 
 
 def network_units(model: PoseNetwork) -> dict[str, nn.Module]:
-    """The parts of a network by stage and name: "1 layer 1" to "4 head 3". The stem counts to the first stage."""
+    """Return the parts of a network by stage and name: "1 layer 1" to "4 head 3"; the stem is in stage 1."""
     units: dict[str, nn.Module] = {"1 stem": model.stem}
     for number, stage in enumerate(model.stages, start=1):
         assert isinstance(stage, Stage)
@@ -133,9 +133,9 @@ def network_units(model: PoseNetwork) -> dict[str, nn.Module]:
 def network_sizes_and_wires(
     name: str, size: tuple[int, int]
 ) -> tuple[dict[str, tuple[int, int, int]], Wires]:
-    """(Channels, height, width) of every part of a network of the catalog, and who feeds whom, from a forward pass.
+    """Return (channels, height, width) of every part of a named network, and the connections between parts.
 
-    Nothing is computed: the network lives on PyTorch's meta device.
+    The network is on PyTorch's meta device, so nothing is computed.
     """
     with torch.device("meta"):
         model = create_model(name).eval()
@@ -146,7 +146,7 @@ def network_sizes_and_wires(
 
 
 def reach(output: Tensor, source: Tensor, channels: slice = slice(None)) -> Tensor:
-    """How much each row of `source` counts for the middle row of `output`: (height of source,).
+    """Return the influence of each row of `source` on the middle row of `output`: (height of source,).
 
     channels: of the source.
     """
@@ -156,13 +156,13 @@ def reach(output: Tensor, source: Tensor, channels: slice = slice(None)) -> Tens
 
 
 def extent(weights: Tensor) -> int:
-    """From the first to the last that is not zero, both included; 0 where all are."""
+    """Return the distance from the first to the last nonzero value, both included; 0 if all are zero."""
     used = weights.nonzero()[:, 0]
     return int(used[-1] - used[0]) + 1 if len(used) else 0
 
 
 def step_views(block: nn.Module) -> dict[str, list[Tensor]]:
-    """For each step of a residual-steps block: how much the rows of each chunk count for one cell of it."""
+    """Return, for each step of a residual steps block, the influence of the rows of each chunk on one cell."""
     probe = evenly_weighted(block)
     assert isinstance(probe, ResidualStepsBlock)
     units = block_units(probe)
@@ -177,7 +177,7 @@ def step_views(block: nn.Module) -> dict[str, list[Tensor]]:
 
 
 def block_field(block: nn.Module) -> int:
-    """Height of what one cell of a block's output sees of its input."""
+    """Return the height of the receptive field of a block, in cells."""
     probe = evenly_weighted(block)
     channels = next(layer for layer in probe.modules() if isinstance(layer, nn.Conv2d)).in_channels
     x = torch.ones(1, channels, 65, 33, dtype=torch.float64, requires_grad=True)
@@ -185,18 +185,18 @@ def block_field(block: nn.Module) -> int:
 
 
 def layer_fields(name: str) -> list[int]:
-    """Height in input pixels of what one cell sees after each of the four layers of a network's first stage.
+    """Return the height of the receptive field, in input pixels, after each layer of the first stage.
 
-    The probe is a line that grows until it is longer than the largest field; fields are square.
+    The input is one pixel wide and grows until it is longer than the largest field; fields are square.
     """
     model = create_model(name)
     down = model.stages[0].down
     assert isinstance(down, DownsamplingPath)
     stem, down = upright(model.stem), upright(down)
-    # A maximum passes on one of its cells only; for the field all of them count.
+    # Max pooling has a gradient for one cell only; for the receptive field all cells count.
     stem.pool = nn.AvgPool2d((3, 1), stride=(2, 1), padding=(1, 0))
     height, fields = 128, [128]
-    while max(fields) > height - 64:  # the middle cell may stand up to 32 pixels off the middle
+    while max(fields) > height - 64:  # the middle cell may be up to 32 pixels off the center
         height *= 2
         x = torch.ones(1, 3, height, 1, dtype=torch.float64, requires_grad=True)
         features = down(stem(x), ())

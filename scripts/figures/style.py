@@ -1,4 +1,4 @@
-"""How the figures look: one size of letters, few colors, a white ground that reads in a light and a dark page."""
+"""How the figures look: one font size, few colors, a white background for light and dark pages."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 INK, GRAY, PALE = "#1b2733", "#7b8794", "#e4e8ec"
-# Told apart with every common kind of color blindness (Okabe and Ito's).
+# Distinct with every common kind of color blindness (Okabe and Ito).
 BLUE, GREEN, ORANGE, PINK, SKY = "#0072b2", "#009e73", "#d55e00", "#b8528c", "#56b4e9"
 BRANCHES = (BLUE, GREEN, ORANGE, PINK)
 CODECS = {"megvii": BLUE, "mmpose": ORANGE, "unbiased": GREEN}
@@ -21,9 +21,9 @@ Point = tuple[float, float]
 
 plt.rcParams.update(
     {
-        "svg.hashsalt": "rsn",  # the same names of parts every time
+        "svg.hashsalt": "rsn",  # the same ids in every run
         "font.size": 12,
-        "font.family": "DejaVu Sans",  # matplotlib brings it along
+        "font.family": "DejaVu Sans",  # included in matplotlib
         "text.color": INK,
         "axes.edgecolor": GRAY,
         "axes.labelcolor": INK,
@@ -42,13 +42,13 @@ plt.rcParams.update(
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write folder/name.svg, the same bytes for the same figure."""
+    """Write folder/name.svg; the same figure gives the same bytes."""
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight", pad_inches=0.15)
     plt.close(figure)
 
 
 def canvas(width: float, height: float, *, inch: float = 1.0) -> tuple[Figure, Axes]:
-    """An empty drawing whose coordinates go from (0, 0) at the bottom left to (width, height)."""
+    """Create an empty drawing with coordinates from (0, 0) at the bottom left to (width, height)."""
     figure, axes = plt.subplots(figsize=(width * inch, height * inch))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     axes.axis("off")
@@ -67,7 +67,7 @@ def box(
     rotation: float = 0,
     strong: bool = False,
 ) -> None:
-    """A rounded box with text in it; a strong one is filled with its color."""
+    """Draw a rounded box with text; a strong one is filled with its color."""
     corner = (middle[0] - size[0] / 2, middle[1] - size[1] / 2)
     face = color if strong else _tint(color)
     axes.add_patch(
@@ -102,7 +102,7 @@ def arrow(
     width: float = 1.4,
     dashed: bool = False,
 ) -> None:
-    """An arrow from start to end; bend is how far it swings out, in shares of its length."""
+    """Draw an arrow from start to end; bend is its curvature relative to its length."""
     axes.add_patch(
         FancyArrowPatch(
             start,
@@ -120,7 +120,7 @@ def arrow(
 
 
 def plus(axes: Axes, middle: Point, color: str = INK) -> None:
-    """A sum."""
+    """Draw the symbol of a sum."""
     axes.plot(*middle, marker="o", markersize=14, markerfacecolor="white", markeredgecolor=color)
     axes.text(*middle, "+", ha="center", va="center_baseline", fontsize=13, color=color)
 

@@ -1,4 +1,4 @@
-"""What the loss compares with what, and the Pose Refine Machine."""
+"""The targets of the loss, and the Pose Refine Machine."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ MACHINES = 100
 
 
 def draw(folder: Path) -> dict[str, Table]:
-    """supervision.svg, hard_joints.svg, refine.svg and their tables."""
-    used, weights = taught()
+    """Draw supervision.svg, ohkm.svg and refine.svg; return their tables."""
+    used, weights = targets_and_weights()
     _draw_supervision(folder, used, weights)
     _draw_hard_keypoints(folder)
     _draw_refine(folder)
@@ -37,17 +37,17 @@ def draw(folder: Path) -> dict[str, Table]:
     ]
     gains = gain()
     refine = [
-        ["what", "lowest", "highest"],
+        ["", "lowest", "highest"],
         ["factor on the transformed heatmap", f"{gains[0]:.2f}", f"{gains[1]:.2f}"],
     ]
     return {"supervision": [header, *rows], "refine": refine}
 
 
-def taught() -> tuple[list[list[int]], list[list[float]]]:
-    """[stage][level]: which target the loss compares the prediction with, and the weight of their distance."""
+def targets_and_weights() -> tuple[list[list[int]], list[list[float]]]:
+    """Return, by stage and level, the index of the target and the weight in the loss."""
     targets = torch.rand(2, len(KERNEL_SIZES), KEYPOINTS, 8, 6)
     visible = torch.full((2, KEYPOINTS), 2)
-    # Every map predicted as one of the targets: the loss is nought where it compares with that one.
+    # Predict one of the targets everywhere: the loss is zero at the levels that use this target.
     distances = [
         PoseLoss().terms([[target] * LEVELS] * STAGES, targets, visible) for target in targets.unbind(1)
     ]
@@ -58,7 +58,7 @@ def taught() -> tuple[list[list[int]], list[list[float]]]:
 
 
 def gain() -> tuple[float, float]:
-    """Lowest and highest factor that refine machines of random weights put on what they are given."""
+    """Return the lowest and the highest factor of Pose Refine Machines with random weights."""
     torch.manual_seed(0)
     lowest, highest = torch.inf, 0.0
     for _ in range(MACHINES):
@@ -105,7 +105,7 @@ def _draw_supervision(folder: Path, used: list[list[int]], weights: list[list[fl
 
 
 def _draw_hard_keypoints(folder: Path) -> None:
-    """The finest level's error keypoint by keypoint, and which of them have a gradient."""
+    """Draw the error of each keypoint at the finest level, and which keypoints have a gradient."""
     person, maps = person_and_maps()
     keypoints = torch.from_numpy(person).float()[None]
     target = MegviiCodec().encode(keypoints, torch.full((1, KEYPOINTS), 2), SIZE)
@@ -128,13 +128,13 @@ def _draw_hard_keypoints(folder: Path) -> None:
     axes.text(
         0.98,
         0.9,
-        f"{int(counted.sum())} of {KEYPOINTS} keypoints are taught in this step",
+        f"{int(counted.sum())} of {KEYPOINTS} keypoints count in this step",
         ha="right",
         transform=axes.transAxes,
         color=ORANGE,
         fontsize=13,
     )
-    save(figure, folder, "ohkm_topk")
+    save(figure, folder, "ohkm")
 
 
 def _draw_refine(folder: Path) -> None:
@@ -149,7 +149,7 @@ def _draw_refine(folder: Path) -> None:
     box(axes, (0.8, 2.0), (1.3, 0.8), f"heatmaps\n{KEYPOINTS}", ORANGE)
     box(axes, (2.75, 2.0), (1.2, 0.8), f"{layer(machine.transform)}", BLUE)
     paths = (
-        (3.3, "mean over places", machine.channel, f"{KEYPOINTS} numbers"),
+        (3.3, "spatial mean", machine.channel, f"{KEYPOINTS} numbers"),
         (0.7, "", machine.spatial, f"{KEYPOINTS} maps"),
     )
     for y, first, unit, result in paths:

@@ -1,10 +1,10 @@
-"""What was measured, as tables of a page."""
+"""Tables of the documentation pages."""
 
 Table = list[list[str]]  # the first row is the header
 
 
 def as_markdown(table: Table) -> str:
-    """The table as it stands in a page."""
+    """Return the table as Markdown."""
     header, *rows = table
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
