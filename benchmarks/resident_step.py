@@ -26,10 +26,11 @@ from rsn.data.loading import Batch, CropDataset, SampleIndex
 from rsn.io.images import write_image
 from rsn.models.catalog import create_model
 from rsn.skeletons import COCO_17
-from rsn.training.health import UnreadableImages
-from rsn.training.module import PoseTraining
+from rsn.training.losses import PoseLoss
+from rsn.training.module import Task, TrainingModule, ValidationResult
 from rsn.training.optimization import build_optimizer
 from rsn.training.recipe import ComputeConfig, DatasetConfig, OptimizationConfig, Recipe
+from rsn.training.run import encode_keypoints
 from rsn.training.steps import Step
 from rsn.weights.metadata import ModelMetadata
 
@@ -104,14 +105,19 @@ def step_of(
     nowhere = DatasetConfig(Path(), Path())
     recipe = Recipe((nowhere,), nowhere, Path(), compute=ComputeConfig(cache_images="device", step=variant))
     network = create_model("rsn18").train()
-    module = PoseTraining(network, metadata, recipe, UnreadableImages(people, most=0.0), images)
+    task = Task(
+        network, metadata, dataset=lambda numbers: CropDataset(people, metadata.input_size, COLOR, numbers),
+        encode=partial(encode_keypoints, metadata.codec, metadata.input_size), loss=PoseLoss(),
+        crop=DeviceImages.images, validate=lambda network, device: ValidationResult({}, "", {}),
+    )  # fmt: skip
+    module = TrainingModule(task, recipe, images)
     module.to(images.pixels.device)
     optimizer = build_optimizer(network, OptimizationConfig())
 
     def step() -> None:
         optimizer.zero_grad()
         with torch.autocast(images.pixels.device.type, dtype, enabled=dtype != torch.float32):
-            loss = module.loss_of(*module.prepare(batch))
+            loss = module.compute_loss(*module.prepare(batch))
         loss.backward()
         optimizer.step()
 

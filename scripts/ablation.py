@@ -22,7 +22,7 @@ from rsn.data.annotations import PersonAnnotation
 from rsn.data.coco import read_coco
 from rsn.inference.estimator import ImageWithBoxes, PoseEstimator
 from rsn.io.images import read_image
-from rsn.training.checkpoints import STATE
+from rsn.training.checkpoints import LAST_CHECKPOINT
 from rsn.training.recipe import read_recipe
 
 RECIPE = Path("recipes/ensemble/rsn18_96x64.yaml")
@@ -104,7 +104,7 @@ def measured(table: Path) -> set[tuple[str, str]]:
 def train(folder: Path, settings: Sequence[str], processes: int) -> None:
     """Train into a folder with a number of processes; continue an interrupted run."""
     if not (folder / "last.safetensors").is_file():
-        resume = ["--resume"] if (folder / STATE).is_file() else []
+        resume = ["--resume"] if (folder / LAST_CHECKPOINT).is_file() else []
         process_group = (
             ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
         )

@@ -32,14 +32,14 @@ def _perfect() -> Tensor:
 def test_a_perfect_answer_costs_nothing_and_a_worse_one_more() -> None:
     targets, background = BoxCodec().encode(PERSON, THERE, SIZE), _background(1.0)
     perfect = _perfect()
-    assert BoxLoss()([perfect] * 4, targets, background) < 1e-3
+    assert BoxLoss()([[perfect] * 4], targets, background) < 1e-3
     missed, box_loss = perfect.clone(), perfect.clone()
     missed[:, 0] = -12
     box_loss[:, 1] += 0.5
-    assert BoxLoss()([perfect] * 3 + [missed], targets, background) > 5
-    assert BoxLoss()([perfect] * 3 + [box_loss], targets, background) > 1
-    coarse = BoxLoss()([missed, perfect, perfect, perfect], targets, background)
-    finest = BoxLoss()([perfect, perfect, perfect, missed], targets, background)
+    assert BoxLoss()([[perfect] * 3 + [missed]], targets, background) > 5
+    assert BoxLoss()([[perfect] * 3 + [box_loss]], targets, background) > 1
+    coarse = BoxLoss()([[missed, perfect, perfect, perfect]], targets, background)
+    finest = BoxLoss()([[perfect, perfect, perfect, missed]], targets, background)
     torch.testing.assert_close(finest, 4 * coarse, rtol=1e-3, atol=1e-3)
 
 
@@ -74,7 +74,7 @@ def test_a_batch_without_people_has_a_loss() -> None:
     targets = BoxCodec().encode(PERSON, nobody, SIZE)
     background = negative_weight(PERSON, nobody, NOWHERE, torch.ones(1), SIZE)
     maps = torch.zeros(1, 5, 32, 32, requires_grad=True)
-    loss = BoxLoss()([maps] * 4, targets, background)
+    loss = BoxLoss()([[maps] * 4], targets, background)
     loss.backward()
     assert loss > 0
     assert torch.isfinite(maps.grad).all()

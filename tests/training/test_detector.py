@@ -60,7 +60,7 @@ def test_a_run_leaves_weights_that_open_as_a_detector(best: Path, recipe: Detect
 
 
 def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: DetectorRecipe) -> None:
-    with pytest.raises(RecipeError, match="go on with --resume"):
+    with pytest.raises(RecipeError, match="continue it with --resume"):
         train_detector(recipe)
     last = (recipe.output / "last.safetensors").read_bytes()
     assert train_detector(recipe, resume=True) == best  # it is at its end
@@ -90,7 +90,7 @@ def test_a_folder_with_weights_alone_is_not_overwritten(
 
 
 def test_what_a_detector_cannot_be_trained_with_is_said(recipe: DetectorRecipe, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="divided evenly"):
+    with pytest.raises(RecipeError, match=r"batch_size: expected a multiple of"):
         train_detector(
             replace(recipe, output=tmp_path / "run", compute=ComputeConfig(accumulate_grad_batches=3))
         )

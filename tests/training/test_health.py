@@ -43,9 +43,9 @@ def test_too_many_that_were_not_opened_before_stop_the_run(
     sound = tmp_path / "images/000000000002.png"
     shutil.copy(tmp_path / "images/000000000001.png", sound.with_name("000000000003.png"))
     shutil.copy(sound, tmp_path / "images/000000000001.png")
-    monkeypatch.setattr("rsn.training.run.OPENED_BEFORE", 1)  # the first
+    monkeypatch.setattr("rsn.training.run.IMAGES_CHECKED", 1)  # the first
     with pytest.raises(
-        TrainingError, match=r"1 of 4 images cannot be read.*max_unreadable_fraction allows \(0.01\)"
+        TrainingError, match=r"1 of 4 images cannot be read.*max_unreadable_fraction allows a share of 0.01"
     ):
         train(read_recipe(recipe_file, (damaged, f"output={tmp_path / 'run'}")))
 
@@ -54,7 +54,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(
     recipe_file: Path, tmp_path: Path
 ) -> None:
     settings = (f"output={tmp_path}", "optimization.learning_rate=1e30", "optimization.warmup_steps=0")
-    with pytest.raises(TrainingError, match="the loss stopped being a finite number"):
+    with pytest.raises(TrainingError, match="the loss is not finite"):
         train(read_recipe(recipe_file, settings))
     assert not (tmp_path / "last.ckpt").exists()
     assert not list(tmp_path.glob("*.safetensors"))

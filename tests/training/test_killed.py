@@ -15,8 +15,13 @@ import pytest
 import torch
 
 from rsn.errors import RecipeError, RsnWarning
-from rsn.training import checkpoints as states
-from rsn.training.checkpoints import STATE, STATE_BEFORE, TwoStates, usable_state
+from rsn.training import checkpoints
+from rsn.training.checkpoints import (
+    LAST_CHECKPOINT,
+    PREVIOUS_CHECKPOINT,
+    RotatingCheckpointIO,
+    last_complete_checkpoint,
+)
 from rsn.training.recipe import Recipe, read_recipe
 from rsn.training.run import train
 from rsn.weights.checkpoints import read_tensors
@@ -33,7 +38,7 @@ def run_with_a_state(recipe_file: Path, folder: Path, *settings: str) -> subproc
     """A run in a process of its own that has finished its first round."""
     command = [sys.executable, "-m", "rsn", "train", recipe_file, "--set", *settings, f"output={folder}"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not (folder / STATE).exists() and process.poll() is None:
+    while not (folder / LAST_CHECKPOINT).exists() and process.poll() is None:
         time.sleep(0.01)
     return process
 
@@ -53,7 +58,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, process.stderr
     train(recipe_in(tmp_path, recipe_file), resume=True)
-    ends = [torch.load(folder / STATE, weights_only=True) for folder in (unbroken.output, tmp_path)]
+    ends = [torch.load(folder / LAST_CHECKPOINT, weights_only=True) for folder in (unbroken.output, tmp_path)]
     assert ends[0]["global_step"] == 4
     for part in (
         "state_dict",
@@ -74,12 +79,15 @@ def test_a_run_that_is_told_to_stop_has_failed(
     process.send_signal(told)
     _, said = process.communicate()
     assert process.returncode == 1
-    assert re.fullmatch(r"rsn: stopped at step \d+ of 200; --resume goes on .*", said.splitlines()[-1])
-    assert usable_state(tmp_path).name == STATE
+    assert re.fullmatch(
+        r"rsn: stopped at step \d+ of 200; continue from the last validation with --resume",
+        said.splitlines()[-1],
+    )
+    assert last_complete_checkpoint(tmp_path).name == LAST_CHECKPOINT
 
 
 def test_the_average_differs_from_the_last_weights(unbroken: Recipe) -> None:
-    state = torch.load(unbroken.output / STATE, weights_only=True)
+    state = torch.load(unbroken.output / LAST_CHECKPOINT, weights_only=True)
     averaged = read_tensors(unbroken.output / "last.safetensors")["stem.reduce.conv.weight"]
     key = "network.stem.reduce.conv.weight"
     torch.testing.assert_close(averaged, state["state_dict"][key])
@@ -89,12 +97,12 @@ def test_the_average_differs_from_the_last_weights(unbroken: Recipe) -> None:
 def test_a_disk_that_is_full_at_a_state_is_told_and_the_run_goes_on(
     recipe_file: Path, tmp_path: Path, full: Path
 ) -> None:
-    (tmp_path / f".{STATE}.part").symlink_to(full)  # for the first round, which removes it
+    (tmp_path / f".{LAST_CHECKPOINT}.part").symlink_to(full)  # for the first round, which removes it
     recipe = read_recipe(recipe_file, (f"output={tmp_path}",))
-    with pytest.warns(RsnWarning, match=r"last.ckpt: could not be written.*the run goes on"):
+    with pytest.warns(RsnWarning, match=r"cannot write .*last.ckpt .*training continues"):
         train(recipe)
-    assert torch.load(tmp_path / STATE, weights_only=True)["global_step"] == 4
-    assert not (tmp_path / STATE_BEFORE).exists()
+    assert torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)["global_step"] == 4
+    assert not (tmp_path / PREVIOUS_CHECKPOINT).exists()
 
 
 @pytest.fixture
@@ -107,37 +115,39 @@ def full() -> Path:
 
 @pytest.fixture
 def two_states(tmp_path: Path) -> Path:
-    writer = TwoStates()
+    writer = RotatingCheckpointIO()
     for number in (1, 2):
-        writer.save_checkpoint({"number": torch.full((1000,), number)}, tmp_path / STATE)
+        writer.save_checkpoint({"number": torch.full((1000,), number)}, tmp_path / LAST_CHECKPOINT)
     return tmp_path
 
 
 def test_the_state_before_is_kept(two_states: Path) -> None:
-    assert usable_state(two_states).name == STATE
-    numbers = [int(torch.load(two_states / name)["number"][0]) for name in (STATE_BEFORE, STATE)]
+    assert last_complete_checkpoint(two_states).name == LAST_CHECKPOINT
+    numbers = [
+        int(torch.load(two_states / name)["number"][0]) for name in (PREVIOUS_CHECKPOINT, LAST_CHECKPOINT)
+    ]
     assert numbers == [1, 2]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 def test_a_damaged_state_is_passed_over_and_said(two_states: Path, damage: str) -> None:
-    data = bytearray((two_states / STATE).read_bytes())
+    data = bytearray((two_states / LAST_CHECKPOINT).read_bytes())
     middle = len(data) // 2
     data[middle] ^= 0xFF
-    (two_states / STATE).write_bytes({"cut": data[:middle], "flipped": data, "empty": b""}[damage])
-    with pytest.warns(RsnWarning, match=r"last.ckpt: is damaged"):
-        assert usable_state(two_states).name == STATE_BEFORE
-    (two_states / STATE_BEFORE).write_bytes(b"gone too")
-    with pytest.warns(RsnWarning), pytest.raises(RecipeError, match="every state in it is damaged"):
-        usable_state(two_states)
+    (two_states / LAST_CHECKPOINT).write_bytes({"cut": data[:middle], "flipped": data, "empty": b""}[damage])
+    with pytest.warns(RsnWarning, match=r"last.ckpt is damaged"):
+        assert last_complete_checkpoint(two_states).name == PREVIOUS_CHECKPOINT
+    (two_states / PREVIOUS_CHECKPOINT).write_bytes(b"gone too")
+    with pytest.warns(RsnWarning), pytest.raises(RecipeError, match=r"every checkpoint in .* is damaged"):
+        last_complete_checkpoint(two_states)
 
 
 @contextmanager
 def before_every_line(look: Callable[[], object]) -> Iterator[None]:
-    """Call `look` before each line of states.py that runs in the block: where a run may be killed."""
+    """Call `look` before each line of checkpoints.py that runs in the block: where a run may be killed."""
 
     def trace(frame: Any, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename != states.__file__:
+        if frame.f_code.co_filename != checkpoints.__file__:
             return None
         look()
         return trace
@@ -151,36 +161,40 @@ def before_every_line(look: Callable[[], object]) -> Iterator[None]:
 
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")  # that a state is damaged
-@pytest.mark.parametrize("damaged", [None, STATE, STATE_BEFORE])
+@pytest.mark.parametrize("damaged", [None, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT])
 def test_a_state_to_resume_from_is_there_at_every_moment(two_states: Path, damaged: str | None) -> None:
     if damaged:
         (two_states / damaged).write_bytes(b"damaged")
     seen: list[int] = []
 
     def resume() -> None:
-        seen.append(int(torch.load(usable_state(two_states))["number"][0]))
+        seen.append(int(torch.load(last_complete_checkpoint(two_states))["number"][0]))
 
     with before_every_line(resume):
         for number in (3, 4):
-            TwoStates().save_checkpoint({"number": torch.full((1000,), number)}, two_states / STATE)
+            RotatingCheckpointIO().save_checkpoint(
+                {"number": torch.full((1000,), number)}, two_states / LAST_CHECKPOINT
+            )
     assert seen == sorted(seen)  # never back to an older one
-    assert set(seen) == {1 if damaged == STATE else 2, 3, 4}
+    assert set(seen) == {1 if damaged == LAST_CHECKPOINT else 2, 3, 4}
 
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")
 def test_no_flipped_bit_is_resumed_from(two_states: Path) -> None:
-    sound = (two_states / STATE).read_bytes()
+    sound = (two_states / LAST_CHECKPOINT).read_bytes()
     for place in [*range(0, len(sound), 97), *range(len(sound) - 900, len(sound), 7)]:
         damaged = bytearray(sound)
         damaged[place] ^= 0x80
-        (two_states / STATE).write_bytes(damaged)
-        state = usable_state(two_states)
-        assert state.name == STATE_BEFORE or torch.load(state)["number"].eq(2).all(), place
+        (two_states / LAST_CHECKPOINT).write_bytes(damaged)
+        state = last_complete_checkpoint(two_states)
+        assert state.name == PREVIOUS_CHECKPOINT or torch.load(state)["number"].eq(2).all(), place
 
 
 def test_a_full_disk_leaves_the_states_there_are(two_states: Path, full: Path) -> None:
     before = {path.name: path.read_bytes() for path in two_states.iterdir()}
-    (two_states / f".{STATE}.part").symlink_to(full)
-    with pytest.warns(RsnWarning, match=r"could not be written.*the run goes on"):
-        TwoStates().save_checkpoint({"number": torch.zeros(10_000_000)}, two_states / STATE)
+    (two_states / f".{LAST_CHECKPOINT}.part").symlink_to(full)
+    with pytest.warns(RsnWarning, match=r"cannot write .*training continues"):
+        RotatingCheckpointIO().save_checkpoint(
+            {"number": torch.zeros(10_000_000)}, two_states / LAST_CHECKPOINT
+        )
     assert {path.name: path.read_bytes() for path in two_states.iterdir()} == before

@@ -19,7 +19,7 @@ from rsn.errors import RecipeError, RsnWarning, TrainingError
 from rsn.models.catalog import create_model
 from rsn.training import run as training_run
 from rsn.training.folder import device_name, open_folder
-from rsn.training.health import check_batch_norms
+from rsn.training.health import check_network
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import OptimizationConfig, read_recipe
 from rsn.training.run import train
@@ -43,7 +43,7 @@ def test_a_loss_that_is_no_number_in_the_first_round_names_no_state(
     with pytest.raises(TrainingError) as stopped, pytest.warns(RsnWarning):
         train(read_recipe(recipe_file, (*HUGE, f"output={tmp_path}")))
     says = str(stopped.value)
-    assert "nothing to resume from: start again with --set optimization.learning_rate=1e+29" in says
+    assert "there is no checkpoint yet: start again with --set optimization.learning_rate=1e+29" in says
     assert ".ckpt" not in says
 
 
@@ -60,9 +60,7 @@ def test_a_loss_that_is_no_number_later_names_a_state_and_a_resume_that_work(
         pytest.warns(RsnWarning, match="was 0.001 and is 1e.30 from here on"),
     ):
         train(read_recipe(recipe_file, (*settings, "optimization.learning_rate=1e30")), resume=True)
-    advice = re.search(
-        r"(\S+) has the state of the last good round: go on with (--resume .*)", str(stopped.value)
-    )
+    advice = re.search(r"(\S+) is from before that: continue with (--resume .*)", str(stopped.value))
     assert advice is not None
     assert Path(advice[1]).is_file()
     resume, *options = shlex.split(advice[2])
@@ -145,10 +143,10 @@ def test_a_batch_norm_that_would_see_one_value_is_refused(
 ) -> None:
     network = create_model("rsn18", num_keypoints=3, refine=refine)
     if works:
-        check_batch_norms(network, crops, size)
+        check_network(network, crops, size)
         return
-    with pytest.raises(RecipeError, match=rf"one value a channel with {crops} crop of {size[0]}x{size[1]}"):
-        check_batch_norms(network, crops, size)
+    with pytest.raises(RecipeError, match=rf"one value per channel from {crops} crop of {size[0]}x{size[1]}"):
+        check_network(network, crops, size)
 
 
 def test_it_is_refused_before_anything_is_written(recipe_file: Path, tmp_path: Path) -> None:
@@ -166,7 +164,7 @@ def test_rsn_train_says_its_device_and_which_images_coincide(recipe_file: Path, 
     done = rsn("train", recipe_file, "--set", f"output={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     assert f"device     {device_name(torch.device('cpu'))}" in done.stderr.splitlines()
-    assert "4 of the 4 images to validate with are trained on too" in done.stderr
+    assert "4 of the 4 validation images are trained on too" in done.stderr
     assert "000000000001.png" in done.stderr
 
 

@@ -153,13 +153,13 @@ def test_the_shares_of_a_batch_make_it_up() -> None:
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(recipe_file: Path) -> None:
-    with pytest.raises(RecipeError, match=r"4 crops cannot be divided evenly among 1 processes.* in 3 parts"):
+    with pytest.raises(RecipeError, match=r"expected a multiple of 1 processes x 3 parts .*, got 4"):
         train(read_recipe(recipe_file, ("compute.accumulate_grad_batches=3",)))
 
 
 def test_tasks_that_srun_did_not_start_are_told(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_NTASKS", "4")
-    with pytest.warns(RsnWarning, match="4 tasks, and 1 of them train; start with srun"):
+    with pytest.warns(RsnWarning, match="only 1 of the 4 tasks of the SLURM job are used; start with srun"):
         test_a_batch_that_cannot_be_divided_is_refused(recipe_file)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from rsn.training.callbacks import Progress
-from rsn.training.recipe import read_recipe
+from rsn.training.recipe import OptimizationConfig
 
 
 class Clock:
@@ -57,12 +57,12 @@ class Steps(LightningModule):
 
 @pytest.mark.parametrize(("data", "step", "waits"), [(0.3, 0.1, 0.75), (0.0, 0.2, 0.0)])
 def test_only_the_wait_for_data_counts(
-    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: float, step: float, waits: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: float, step: float, waits: float
 ) -> None:
     clock = Clock()
     monkeypatch.setattr("rsn.training.callbacks.time", SimpleNamespace(perf_counter=lambda: clock.now))
     trainer = Trainer(
-        max_epochs=1, accelerator="cpu", callbacks=[Progress(read_recipe(recipe_file), every=1)],
+        max_epochs=1, accelerator="cpu", callbacks=[Progress(OptimizationConfig(), interval=1)],
         default_root_dir=tmp_path, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Steps that are recorded and replayed: what they must not do, and that they give what a plain step gives."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +11,26 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import default_collate
 
+from rsn.codecs import BoxCodec, MegviiCodec
 from rsn.data.augment import Augmentation
 from rsn.data.coco import read_coco
 from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, DetectionSample, collate
-from rsn.data.device_images import DeviceImages
+from rsn.data.device_images import DeviceImages, cut_quarters
 from rsn.data.loading import CropDataset, SampleIndex
 from rsn.errors import RecipeError
-from rsn.training.detection import BoxTraining, DetectorRecipe
-from rsn.training.health import UnreadableImages
-from rsn.training.module import PoseTraining
+from rsn.training.detection import DetectorRecipe, encode_boxes
+from rsn.training.detection_loss import BoxLoss
+from rsn.training.losses import PoseLoss
+from rsn.training.module import Task, TrainingModule, ValidationResult
 from rsn.training.recipe import ComputeConfig, DatasetConfig, Recipe, read_recipe
-from rsn.training.run import train
+from rsn.training.run import encode_keypoints, train
 from rsn.training.steps import Step
-from rsn.weights.metadata import PERSON_BOX, ModelMetadata
+from rsn.weights.metadata import ModelMetadata
 from small_network import small_network
 
 SIZE = (64, 64)
 SOURCE = DatasetConfig(Path(), Path())
+METADATA = ModelMetadata("mspn50", input_size=SIZE)
 Loss = Callable[[int], tuple[Tensor, torch.nn.Module]]  # of the n-th batch, and the network that made it
 
 
@@ -40,19 +44,19 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         stored_images = DeviceImages(paths, torch.device(device))
         plans = CropDataset(people, SIZE, Augmentation(color_jitter=0.2), stored_images.numbers)
         recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
-        module = PoseTraining(
-            network(17),
-            ModelMetadata("mspn50", input_size=SIZE),
+        encode = partial(encode_keypoints, MegviiCodec(), SIZE)
+        module = TrainingModule(
+            Task(
+                network(17), METADATA, lambda numbers: plans, encode, PoseLoss(), DeviceImages.images, unused
+            ),
             recipe,
-            UnreadableImages(people, 0.0),
             stored_images,
-        )
-        module.to(device)
+        ).to(device)
 
         def loss(number: int) -> tuple[Tensor, torch.nn.Module]:
             batch = default_collate([plans[SampleIndex(number, person)] for person in range(4)])
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
-            return module.loss_of(*module.prepare(batch)), module.network
+            return module.compute_loss(*module.prepare(batch)), module.network
 
         return loss
 
@@ -64,18 +68,27 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
             images, SIZE, DetectionAugmentation(mosaic_probability=0.5), stored_images.numbers
         )
         recipe = DetectorRecipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
-        module = BoxTraining(network(len(PERSON_BOX)), recipe, stored_images)
-        module.to(device)
+        encode = partial(encode_boxes, recipe)
+        maps = network(BoxCodec().num_maps())
+        module = TrainingModule(
+            Task(maps, METADATA, lambda numbers: plans, encode, BoxLoss(), cut_quarters, unused),
+            recipe,
+            stored_images,
+        ).to(device)
 
         def loss(number: int) -> tuple[Tensor, torch.nn.Module]:
             batch = collate([plans[SampleIndex(number, image)] for image in range(len(images))])
             batch = {name: tensor.to(device) for name, tensor in batch.items()}  # type: ignore[attr-defined, assignment]
-            return module.loss_of(*module.prepare(batch)), module.network
+            return module.compute_loss(*module.prepare(batch)), module.network
 
         return loss
 
     made: Callable[[Step, str], Loss] = {"poses": poses, "boxes": boxes}[request.param]
     return made
+
+
+def unused(network: torch.nn.Module, device: str) -> ValidationResult:
+    raise AssertionError("nothing is validated here")
 
 
 def network(num_maps: int) -> torch.nn.Module:
@@ -96,7 +109,7 @@ def test_no_number_is_asked_back_from_the_device(step_of: Callable[[Step, str], 
 
 def test_where_there_is_no_gpu_nothing_can_be_captured(recipe_file: Path, tmp_path: Path) -> None:
     recipe = read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "compute.step=captured"))
-    with pytest.raises(RecipeError, match=r"compute\.step: captured needs one CUDA GPU in one process"):
+    with pytest.raises(RecipeError, match=r"compute\.step: captured needs one CUDA GPU and one process"):
         train(recipe)
     assert not (tmp_path / "run").exists()
 

@@ -1,4 +1,4 @@
-"""The state that a run resumes from: two checkpoints, so that a write that fails costs one round and not the run."""
+"""The checkpoints that a run resumes from: the last two, so that a write that fails costs one validation interval."""
 
 import os
 import warnings
@@ -13,16 +13,16 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from rsn.errors import RecipeError, RsnWarning
 
-STATE = "last.ckpt"
-STATE_BEFORE = "previous.ckpt"
+LAST_CHECKPOINT = "last.ckpt"
+PREVIOUS_CHECKPOINT = "previous.ckpt"
 
 
-class TwoStates(TorchCheckpointIO):
-    """Writes a checkpoint beside the last one, which is kept as the previous one once the new one is complete.
+class RotatingCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint to a temporary file, renames the last one to previous.ckpt, then the new one to last.ckpt.
 
-    At every moment a complete one is there to resume from: a last one that is damaged is not kept. Where a checkpoint
-    cannot be written (a full disk), the run goes on with those it has and says so. Lightning's own writer does neither:
-    it copies from the folder for temporary files, so that a run that is killed may leave half a file.
+    There is a complete checkpoint at every moment; a damaged last one does not replace the previous one. If a
+    checkpoint cannot be written (a full disk), the run continues with a warning. Lightning's own writer copies from
+    the folder of temporary files, so that a run that is killed may leave half a file.
     """
 
     def save_checkpoint(
@@ -36,62 +36,63 @@ class TwoStates(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             if _is_complete(path):
-                path.replace(path.with_name(STATE_BEFORE))
+                path.replace(path.with_name(PREVIOUS_CHECKPOINT))
             part.replace(path)
-        except (OSError, RuntimeError) as error:  # the latter is PyTorch's for a disk that is full
+        except (OSError, RuntimeError) as error:  # PyTorch raises the latter for a full disk
             part.unlink(missing_ok=True)
             _warn(
-                f"{path}: could not be written ({error}); the run goes on, and resumes from the state before"
+                f"cannot write {path} ({error}); training continues, and would resume from the checkpoint before"
             )
 
 
-def folder_of(trainer: Trainer) -> Path:
-    """Where a run writes its states."""
-    keeper = trainer.checkpoint_callback
-    assert isinstance(keeper, ModelCheckpoint)
-    assert keeper.dirpath is not None
-    return Path(keeper.dirpath)
+def checkpoint_folder(trainer: Trainer) -> Path:
+    """The folder that a run writes its checkpoints to."""
+    callback = trainer.checkpoint_callback
+    assert isinstance(callback, ModelCheckpoint)
+    assert callback.dirpath is not None
+    return Path(callback.dirpath)
 
 
-def last_state(folder: Path) -> Path | None:
-    """The last checkpoint of a run that is there, complete or not; None where there is none."""
-    return next(iter(_states(folder)), None)
+def last_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint in a run's folder, complete or not; None if there is none."""
+    return next(iter(_checkpoints(folder)), None)
 
 
-def usable_state(folder: Path) -> Path:
-    """The last checkpoint of a run that is complete.
+def last_complete_checkpoint(folder: Path) -> Path:
+    """The last complete checkpoint in a run's folder.
 
     Raises:
         RecipeError: there is none.
     """
-    states = _states(folder)
-    if not states:
-        raise RecipeError(f"{folder / STATE}: there is nothing to resume from; train without --resume")
-    for state in states:
-        if _is_complete(state):
-            return state
-        _warn(f"{state}: is damaged and cannot be resumed from; looking for the state before it")
+    checkpoints = _checkpoints(folder)
+    if not checkpoints:
+        raise RecipeError(f"{folder / LAST_CHECKPOINT}: there is nothing to resume; train without --resume")
+    for path in checkpoints:
+        if _is_complete(path):
+            return path
+        _warn(f"{path} is damaged, so the checkpoint before it is tried")
     raise RecipeError(
-        f"{folder}: every state in it is damaged; train anew, from last.safetensors as pretrained"
+        f"every checkpoint in {folder} is damaged; start a new run with pretrained: last.safetensors"
     )
 
 
-def _states(folder: Path) -> list[Path]:
-    """Those that are there, the last one first."""
-    return [folder / name for name in (STATE, STATE_BEFORE) if (folder / name).is_file()]
+def _checkpoints(folder: Path) -> list[Path]:
+    """The existing ones, newest first."""
+    paths = (folder / name for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT))
+    return [path for path in paths if path.is_file()]
 
 
-def _is_complete(state: Path) -> bool:
-    """Whether a checkpoint is there as it was written. PyTorch alone does not look at its checksums."""
+def _is_complete(path: Path) -> bool:
+    """Whether a checkpoint is as it was written. `torch.load` does not verify checksums, so zipfile does."""
     try:
-        with zipfile.ZipFile(state) as archive:
+        with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:
                 return False
-        torch.load(state, map_location="cpu", mmap=True, weights_only=True)  # mapped: tensors are not read
-    except Exception:  # bytes that are no checkpoint can fail in either reader in any way
+        torch.load(path, map_location="cpu", mmap=True, weights_only=True)  # mapped: tensors are not read
+    except Exception:  # damaged bytes can fail in either reader in any way
         return False
     return True
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, RsnWarning, stacklevel=2)  # ours: those of Lightning, the caller, are not shown
+    warnings.warn(sentence, RsnWarning, stacklevel=2)  # rsn's: warnings of Lightning, the caller, are hidden

@@ -1,54 +1,45 @@
-"""Training of the people detector: the pose network with other outputs, by the trainer of pose networks."""
+"""Training of the person detector: the pose network with five maps, trained by the same loop."""
 
 import math
 import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 from pydantic import AfterValidator, NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsn.codecs.box import BoxCodec, BoxTargets
 from rsn.data.coco import read_json
-from rsn.data.detection import (
-    BOX_LABELS,
-    DetectionAugmentation,
-    DetectionCropDataset,
-    collate,
-    read_detection_samples,
-)
-from rsn.data.device_images import DeviceImages, cut_quarters
+from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, collate, read_detection_samples
+from rsn.data.device_images import cut_quarters
 from rsn.data.loading import Batch
 from rsn.detection.starter import StarterDetector
 from rsn.evaluation.detection import complete_images, measure_detector
 from rsn.geometry import DOWNSCALES
 from rsn.models.catalog import create_model
-from rsn.models.network import PoseNetwork
 from rsn.models.stages import HeatmapHead
-from rsn.training.callbacks import Measured
 from rsn.training.detection_loss import BoxLoss, negative_weight
-from rsn.training.loop import Task, run_task
-from rsn.training.module import Levels, TrainingModule
+from rsn.training.loop import run_task
+from rsn.training.module import Task, ValidationResult
 from rsn.training.recipe import BaseRecipe
 from rsn.weights.loading import load_model
 from rsn.weights.metadata import PERSON_BOX, DetectorSettings, ModelMetadata
 
-PRIOR_PROBABILITY = (
-    0.02  # that everything is a person's middle: a network that begins lower is quicker to learn who is not
-)
-BOX_THRESHOLD = 0.02  # of boxes that count in the evaluation
+PRIOR_PROBABILITY = 0.02  # initial score of every cell: a network that starts low learns the negatives faster
+BOX_THRESHOLD = 0.02  # of boxes that are evaluated
 
 
 @dataclass(frozen=True)
 class DetectorRecipe(BaseRecipe):
-    """One training run of a detector.
+    """One training run of a person detector.
 
-    pretrained: weights of a pose network or a detector of ours; what is shared is taken. unlabeled: how much
-    finding somebody counts against the network away from the labeled people, in images where not everybody is
-    labeled. repeat_complete: how often images in which everybody is labeled are shown, against once the others.
+    pretrained: weights of a pose network or a detector; all tensors of the same shape are used.
+    unlabeled: weight of negatives away from labeled people, in images where not everyone is labeled.
+    repeat_complete: how often images where everyone is labeled appear per epoch; the others appear once.
+    box_weight: of the box loss against the center loss.
     """
 
     input_size: tuple[PositiveInt, PositiveInt] = (256, 256)
@@ -62,107 +53,26 @@ class DetectorRecipe(BaseRecipe):
 
 
 def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
-    """Train; leaves best.safetensors (highest AP50), last.safetensors, the states to resume from, and logs.
+    """Train; leaves best.safetensors (highest AP50), last.safetensors, checkpoints to resume from, and logs.
 
     Raises:
-        RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round.
-        AnnotationError, WeightsError: what the recipe points at cannot be used.
-        TrainingError: the loss is no number any more, or the run was stopped (Ctrl-C, SIGTERM).
+        RecipeError: the folder holds another run, or `resume` does not fit what it holds.
+        AnnotationError, WeightsError: files that the recipe names cannot be used.
+        TrainingError: the loss is not finite, or the run was stopped (Ctrl-C, SIGTERM).
     """
-    return run_task(recipe, partial(_box_task, recipe), resume=resume)
+    return run_task(recipe, partial(detection_task, recipe), resume=resume)
 
 
-def _box_task(recipe: DetectorRecipe) -> Task:
-    images = [
-        image
+def detection_task(recipe: DetectorRecipe) -> Task:
+    """The task of a recipe, see `Task`."""
+    samples = [
+        sample
         for source in recipe.train
-        for image in read_detection_samples(source.annotations, source.images)
+        for sample in read_detection_samples(source.annotations, source.images)
+        for _ in range(recipe.repeat_complete if sample.complete else 1)
     ]
-    images = [image for image in images for _ in range(recipe.repeat_complete if image.complete else 1)]
-    network = detector_network(recipe.model, recipe.pretrained)
-    return Task(
-        network,
-        detector_metadata(recipe),
-        partial(DetectionCropDataset, images, recipe.input_size, recipe.augmentation, seed=recipe.seed),
-        partial(BoxTraining, network, recipe),
-        MeasureBoxes(recipe),
-        [image.path for image in images],
-        levels=len(DOWNSCALES),
-        collate=collate,
-        headlines=(f"training   {len(images)} images",),
-    )
-
-
-def detector_network(model: str, pretrained: str | None) -> PoseNetwork:
-    """A network with a detector's five maps; all but its last layers are those of `pretrained`, or of chance."""
-    network = create_model(model, num_keypoints=len(PERSON_BOX))
-    for head in (module for module in network.modules() if isinstance(module, HeatmapHead)):
-        torch.nn.init.constant_(
-            head.predict.norm.bias[:1], math.log(PRIOR_PROBABILITY / (1 - PRIOR_PROBABILITY))
-        )
-    if pretrained is not None:
-        other, _ = load_model(pretrained)
-        wanted = network.state_dict()
-        shared = {key: value for key, value in other.state_dict().items() if value.shape == wanted[key].shape}
-        network.load_state_dict(shared, strict=False)
-    return network.train()
-
-
-class BoxTraining(TrainingModule):
-    """Trains a detector."""
-
-    def __init__(
-        self, network: PoseNetwork, recipe: DetectorRecipe, images: DeviceImages | None = None
-    ) -> None:
-        super().__init__(network, detector_metadata(recipe), recipe, images)
-        self.size = recipe.input_size  # of crops; detectors see images of other sizes
-        self.unlabeled = recipe.unlabeled
-        self.loss = BoxLoss(recipe.box_weight)
-
-    def prepare(self, batch: Batch) -> tuple[Batch, BoxTargets, Tensor]:
-        """Encode the boxes; their number changes with every batch, so it is not captured."""
-        corners, present = batch["corners"], batch["present"]
-        targets = BoxCodec().encode(corners, present, self.size)
-        unlabeled = torch.where(batch["complete"], 1.0, self.unlabeled)
-        background = negative_weight(corners, present, batch["ignored"], unlabeled, self.size)
-        shown = {name: tensor for name, tensor in batch.items() if name not in BOX_LABELS}
-        return shown, targets, background
-
-    def cut(self, images: DeviceImages, shown: Batch) -> Tensor:
-        """Four images for each crop, or four times the same."""
-        return cut_quarters(images, shown, self.size)
-
-    def compare(self, predictions: Levels, *targets: Any) -> Tensor:
-        """The loss of the only stage."""
-        (levels,) = predictions
-        return self.loss(levels, *targets)
-
-
-class MeasureBoxes:
-    """AP of a detector on the validation set's completely labeled images.
-
-    Raises:
-        AnnotationError: there are none.
-    """
-
-    def __init__(self, recipe: DetectorRecipe) -> None:
-        self.images = recipe.validation.images
-        self.annotations = read_json(recipe.validation.annotations)  # once, not in every round
-        complete_images(self.annotations)  # what keeps it from being validated is said now
-        self.metadata = detector_metadata(recipe)
-
-    def __call__(self, network: PoseNetwork, device: str) -> Measured:
-        """Detect, and compare with the labels."""
-        detector = StarterDetector(network, self.metadata, device=device, box_threshold=BOX_THRESHOLD)
-        scores = measure_detector(detector, self.annotations, self.images)
-        noted = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
-        return Measured({"ap": scores.ap, "ap50": scores.ap50}, "ap50", noted)
-
-
-def detector_metadata(recipe: DetectorRecipe) -> ModelMetadata:
-    """What belongs to the weights of a run: whole images, five maps, how they are looked at."""
     side = max(recipe.detector.image_sizes)
-    return ModelMetadata(
+    metadata = ModelMetadata(
         model=recipe.model,
         skeleton=PERSON_BOX,
         input_size=(side, side),
@@ -171,3 +81,62 @@ def detector_metadata(recipe: DetectorRecipe) -> ModelMetadata:
         trained_on=recipe.trained_on,
         license=recipe.license,
     )
+    return Task(
+        detector_network(recipe.model, recipe.pretrained),
+        metadata,
+        dataset=partial(
+            DetectionCropDataset, samples, recipe.input_size, recipe.augmentation, seed=recipe.seed
+        ),
+        encode=partial(encode_boxes, recipe),
+        loss=BoxLoss(recipe.box_weight),
+        crop=cut_quarters,
+        validate=DetectionValidation(recipe, metadata),
+        paths=[sample.path for sample in samples],
+        levels=len(DOWNSCALES),
+        collate=collate,
+        headlines=(f"training   {len(samples)} images",),
+    )
+
+
+def detector_network(model: str, pretrained: str | None) -> nn.Module:
+    """A network with the five maps of a detector; other layers are taken from `pretrained`, or random."""
+    network = create_model(model, num_keypoints=BoxCodec().num_maps())
+    for head in (module for module in network.modules() if isinstance(module, HeatmapHead)):
+        nn.init.constant_(head.predict.norm.bias[:1], math.log(PRIOR_PROBABILITY / (1 - PRIOR_PROBABILITY)))
+    if pretrained is not None:
+        source, _ = load_model(pretrained)
+        own = network.state_dict()
+        shared = {key: value for key, value in source.state_dict().items() if value.shape == own[key].shape}
+        network.load_state_dict(shared, strict=False)
+    return network.train()
+
+
+def encode_boxes(recipe: DetectorRecipe, batch: Batch) -> tuple[BoxTargets, Tensor]:
+    """The targets of a batch and the weights of its negatives, what the loss gets after the predictions."""
+    boxes, present, size = batch["corners"], batch["present"], recipe.input_size
+    unlabeled = torch.where(batch["complete"], 1.0, recipe.unlabeled)
+    negatives = negative_weight(boxes, present, batch["ignored"], unlabeled, size)
+    return BoxCodec().encode(boxes, present, size), negatives
+
+
+class DetectionValidation:
+    """Computes AP of a detector on the completely labeled images of the validation set.
+
+    Raises:
+        AnnotationError: there are none.
+    """
+
+    def __init__(self, recipe: DetectorRecipe, metadata: ModelMetadata) -> None:
+        self.images = recipe.validation.images
+        self.annotations = read_json(recipe.validation.annotations)
+        complete_images(self.annotations)  # raises now rather than at the first validation
+        self.metadata = metadata
+
+    def __call__(self, network: nn.Module, device: str) -> ValidationResult:
+        """Detect people, and compare the boxes with the labels."""
+        detector = StarterDetector(
+            cast(Any, network), self.metadata, device=device, box_threshold=BOX_THRESHOLD
+        )
+        scores = measure_detector(detector, self.annotations, self.images)
+        stored = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
+        return ValidationResult({"ap": scores.ap, "ap50": scores.ap50}, "ap50", stored)

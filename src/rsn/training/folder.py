@@ -1,10 +1,11 @@
-"""The folder of a run: whose it is, and what ran in it."""
+"""The output folder of a run: which recipe it belongs to, and the environment it ran in."""
 
 import json
 import platform
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from rsn import __version__
 from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnWarning
 from rsn.io.files import make_folder, write_atomically
-from rsn.training.checkpoints import last_state, usable_state
+from rsn.training.checkpoints import last_checkpoint, last_complete_checkpoint
 from rsn.training.recipe import BaseRecipe, plain_settings, read_recipe_as, write_recipe
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -23,69 +24,66 @@ LOGS = "logs"
 RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
 LIBRARIES = ("numpy", "opencv-python-headless", "lightning", "hotcoco")
-CHANGEABLE_SETTINGS = frozenset(
-    {"compute", "max_unreadable_fraction", "output"}
-)  # without making it another run
-LEARNING_RATE = (
-    "optimization.learning_rate"  # may change too, and is told: after a loss that was no number it has to
-)
+# Settings that may differ when a run is resumed; the learning rate with a warning.
+CHANGEABLE_SETTINGS = frozenset({"compute", "max_unreadable_fraction", "output"})
+LEARNING_RATE = "optimization.learning_rate"
 
 
 def open_folder(recipe: BaseRecipe, processes: DistributedInfo, *, resume: bool) -> Path | None:
-    """Make a run's folder, or take it up again; returns the state to resume from.
+    """Make a run's folder, or open it again; returns the checkpoint to resume from.
 
-    The first process writes recipe.yaml and environment.json into it.
+    The first process writes recipe.yaml and environment.json.
 
     Raises:
-        RecipeError: it holds another run, or a run that is to be resumed, or none where one is.
+        RecipeError: the folder holds another run, holds a run and `resume` is false, or holds no run to resume.
         RsnError: the folder cannot be made or written to.
     """
-    folder = recipe.output
+    folder, checkpoint = recipe.output, None
     if resume:
-        state: Path | None = usable_state(folder)
+        checkpoint = last_complete_checkpoint(folder)
         _check_same_run(recipe)
-    else:
-        state = None
-        _check_nothing_is_lost(folder)
+    elif last_checkpoint(folder):
+        raise RecipeError(
+            f"{folder} holds a run; continue it with --resume, or choose another folder: --set output="
+        )
+    elif any((folder / name).is_file() for name in (BEST, LAST)):
+        raise RecipeError(f"{folder} holds the weights of a run; choose another folder: --set output=")
     make_folder(folder)
     if processes.rank == 0:
         write_atomically(folder / RECIPE, write_recipe(recipe).encode())
         write_atomically(folder / ENVIRONMENT, json.dumps(_environment(processes), indent=1).encode())
-    return state
-
-
-def _check_nothing_is_lost(folder: Path) -> None:
-    if last_state(folder):
-        raise RecipeError(f"{folder} holds a run; go on with --resume, or give another folder: --set output=")
-    if any((folder / name).is_file() for name in (BEST, LAST)):
-        raise RecipeError(f"{folder} holds the weights of a run; give another folder: --set output=")
+    return checkpoint
 
 
 def _check_same_run(recipe: BaseRecipe) -> None:
     path = recipe.output / RECIPE
     if not path.is_file():
         return
-    before, now = (_settings(settings) for settings in (read_recipe_as(type(recipe), path), recipe))
-    changed = [name for name in now if now[name] != before.get(name)]
-    if changed == [LEARNING_RATE]:
-        rates = f"was {before[LEARNING_RATE]:g} and is {now[LEARNING_RATE]:g} from here on"
-        warnings.warn(f"{recipe.output}: {LEARNING_RATE} {rates}", RsnWarning, stacklevel=2)
+    before, now = _flat_settings(read_recipe_as(type(recipe), path)), _flat_settings(recipe)
+    changed = {
+        name: f"{name} was {before.get(name)!r} and is {value!r}"
+        for name, value in now.items()
+        if value != before.get(name)
+    }
+    if list(changed) == [LEARNING_RATE]:
+        warnings.warn(f"{recipe.output}: {changed[LEARNING_RATE]} from here on", RsnWarning, stacklevel=2)
     elif changed:
-        told = "; ".join(f"{name} was {before.get(name)!r} and is {now[name]!r}" for name in changed)
-        raise RecipeError(f"{recipe.output} holds a run of another recipe, so it cannot be resumed: {told}")
+        raise RecipeError(
+            f"{recipe.output} holds a run of another recipe and cannot be resumed: {'; '.join(changed.values())}"
+        )
 
 
-def _settings(recipe: BaseRecipe) -> dict[str, Any]:
-    """The settings that make a run what it is, by dotted name."""
+def _flat_settings(recipe: BaseRecipe) -> dict[str, Any]:
+    """The settings that must not change within a run, by dotted name."""
     flat: dict[str, Any] = {}
     for name, value in plain_settings(recipe, CHANGEABLE_SETTINGS).items():
-        inner = value.items() if isinstance(value, dict) else [(None, value)]
-        flat |= {f"{name}.{key}" if key else name: setting for key, setting in inner}
+        nested = isinstance(value, dict)
+        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if nested else {name: value}
     return flat
 
 
 def device_name(device: torch.device) -> str:
-    """A device for people: the GPU's name, or the CPU and its threads."""
+    """A readable name: the GPU's model, or the CPU and its threads."""
     if device.type == "cuda":
         return f"{device}, {torch.cuda.get_device_name(device)}"
     return f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
@@ -94,9 +92,9 @@ def device_name(device: torch.device) -> str:
 def _environment(processes: DistributedInfo) -> dict[str, Any]:
     return {
         "rsn": __version__,
-        "revision": _revision(),
+        "revision": _git_revision(),
         "python": platform.python_version(),
-        # Only PyTorch itself is sure to say which build it is: +cpu, +cu130, ...
+        # torch.__version__ has the build, +cpu or +cu130, which the package's version may lack.
         "libraries": {"torch": torch.__version__} | {library: _version(library) for library in LIBRARIES},
         "system": f"{platform.system()} {platform.machine()}",
         "device": device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
@@ -107,22 +105,14 @@ def _environment(processes: DistributedInfo) -> dict[str, Any]:
 
 
 def _version(library: str) -> str | None:
-    try:
+    with suppress(PackageNotFoundError):
         return version(library)
-    except PackageNotFoundError:
-        return None
+    return None
 
 
-def _revision() -> str | None:
-    """The git revision that the package runs from, None for an installed one."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
+def _git_revision() -> str | None:
+    """The revision of the working tree that rsn runs from; None for an installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip() or None
+    return None

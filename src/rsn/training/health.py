@@ -1,4 +1,4 @@
-"""What stops a run before it wastes a night: a loss that is no number, too many images that cannot be read."""
+"""Checks that stop a run early: batch norms without statistics, a loss that is not finite, unreadable images."""
 
 import warnings
 from copy import deepcopy
@@ -6,25 +6,25 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsn.data.annotations import PoseDataset
-from rsn.data.loading import READ
+from rsn.data.loading import READ, Batch
 from rsn.errors import RecipeError, RsnWarning, TrainingError
-from rsn.models.network import PoseNetwork
-from rsn.training.checkpoints import folder_of, last_state
+from rsn.training.checkpoints import checkpoint_folder, last_checkpoint
+from rsn.training.module import compute_predictions
 
-NAMED_AT_MOST = 10
+MAX_LISTED = 10
 
 
 class NanGuard(Callback):
-    """Stops a run whose loss is not finite, before a round's weights and state are written.
+    """Stops a run whose loss is not finite, before weights or checkpoints are written.
 
-    The loss is looked at every `every` batches only, since looking makes a GPU wait; none is missed.
+    The losses are read every `interval` batches only, since reading makes a GPU wait; all of them are checked.
     """
 
-    def __init__(self, every: int) -> None:
-        self.every = every
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
         self.finite: Tensor | None = None
 
     def on_train_batch_end(
@@ -32,83 +32,96 @@ class NanGuard(Callback):
     ) -> None:
         finite = torch.isfinite(outputs["loss"])
         self.finite = finite if self.finite is None else self.finite & finite
-        if (batch_idx + 1) % self.every == 0:
-            self._check(trainer)
+        if (batch_idx + 1) % self.interval == 0:
+            self.on_train_epoch_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._check(trainer)
-
-    def _check(self, trainer: Trainer) -> None:
         if self.finite is not None and not bool(self.finite):
             raise TrainingError(
-                f"the loss stopped being a finite number before step {trainer.global_step}; {_what_to_do(trainer)}"
+                f"the loss is not finite before step {trainer.global_step}; {_advice(trainer)}"
             )
 
 
-def _what_to_do(trainer: Trainer) -> str:
-    """After a loss that is no number: a resume from a state that is there, or another start."""
-    state = last_state(folder_of(trainer))
+def _advice(trainer: Trainer) -> str:
+    """How to continue after a loss that is not finite."""
+    checkpoint = last_checkpoint(checkpoint_folder(trainer))
     (rate,) = {group["initial_lr"] for group in trainer.optimizers[0].param_groups}
     precision = "" if trainer.precision == "32-true" else " --set compute.precision=32-true"
     settings = f"--set optimization.learning_rate={rate / 10:.1g}{precision}"
-    if state is None:
-        return f"no round was finished, so there is nothing to resume from: start again with {settings}"
-    return f"{state} has the state of the last good round: go on with --resume {settings}"
+    if checkpoint is None:
+        return f"there is no checkpoint yet: start again with {settings}"
+    return f"{checkpoint} is from before that: continue with --resume {settings}"
 
 
-def check_batch_norms(network: PoseNetwork, crops: int, input_size: tuple[int, int]) -> None:
-    """Refuse what a batch norm cannot take statistics of: one value a channel, as of one crop of 32x32.
+def check_network(network: nn.Module, crops: int, input_size: tuple[int, int]) -> tuple[int, ...] | None:
+    """Check that batch norms get more than one value per channel, which one crop of 32x32 does not give them.
+
+    A copy of the network without values is run, which costs nothing.
 
     Args:
-        network: any; a copy without numbers is run, which costs nothing.
-        crops: that its batch norms see together. input_size: (height, width).
+        network: takes normalized crops. crops: how many a batch norm sees together. input_size: (height, width).
+
+    Returns:
+        The shape of the finest level of the last stage; None for networks that cannot run without values.
 
     Raises:
-        RecipeError: some batch norm would see one value a channel.
+        RecipeError: a batch norm would get one value per channel.
     """
-    trial = deepcopy(network).to("meta").train()
     try:
-        trial.heatmaps(torch.empty(crops, 3, *input_size, device="meta"))
+        trial = deepcopy(network).to("meta").train()
+        finest = compute_predictions(trial, torch.empty(crops, 3, *input_size, device="meta"))[-1][-1]
+    except (NotImplementedError, RuntimeError):
+        return None
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
         height, width = input_size
         raise RecipeError(
-            f"a batch norm would see one value a channel with {crops} crop of {height}x{width} at a time, and cannot"
-            " work: raise optimization.batch_size, lower compute.accumulate_grad_batches, or raise input_size"
+            f"a batch norm would get one value per channel from {crops} crop of {height}x{width}; raise"
+            " optimization.batch_size, lower compute.accumulate_grad_batches, or raise input_size"
         ) from error
+    return tuple(finest.shape) if isinstance(finest, Tensor) else None
 
 
-class UnreadableImages:
-    """The images that turned out to be unreadable; other people stand in for those in them."""
+class UnreadableImages(Callback):
+    """Counts images that cannot be read; other people replace those in them.
 
-    def __init__(self, people: PoseDataset, most: float) -> None:
+    max_fraction: share of all images above which the run stops.
+    """
+
+    def __init__(self, people: PoseDataset, max_fraction: float) -> None:
         self.paths = tuple(str(person.image.path) for person in people.people)
-        self.most = most
+        self.max_fraction = max_fraction
         self.found: set[str] = set()
         self.images = len(set(self.paths))
 
-    def note(self, unreadable: Tensor) -> None:
-        """Take down a batch's `unreadable`, see `CropDataset`.
+    def add(self, batch: Batch) -> None:
+        """Count those of a batch, see `CropDataset`.
 
         Raises:
-            TrainingError: more than the share `most` of all images cannot be read.
+            TrainingError: more than `max_fraction` of all images cannot be read.
         """
+        unreadable = batch["unreadable"]
         self.found.update(self.paths[number] for number in unreadable[unreadable != READ].tolist())
-        if len(self.found) > self.most * self.images:
+        if len(self.found) > self.max_fraction * self.images:
             raise TrainingError(
-                f"{self.summary()}; that is more than max_unreadable_fraction allows ({self.most:g})"
+                f"{self.summary()}; max_unreadable_fraction allows a share of {self.max_fraction:g}"
             )
 
     def summary(self) -> str:
         """One line: how many, and the first of them."""
         names = sorted(self.found)
-        more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-        return (
-            f"{len(names)} of {self.images} images cannot be read: {', '.join(names[:NAMED_AT_MOST])}{more}"
-        )
+        more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+        return f"{len(names)} of {self.images} images cannot be read: {', '.join(names[:MAX_LISTED])}{more}"
 
-    def tell(self) -> None:
-        """Say at the end what was left out, if anything was."""
+    def state_dict(self) -> dict[str, Any]:
+        return {"found": sorted(self.found)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.found.update(state_dict["found"])
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.found:
-            warnings.warn(self.summary(), RsnWarning, stacklevel=2)
+            warnings.warn(
+                self.summary(), RsnWarning, stacklevel=1
+            )  # 2 is Lightning, whose warnings are hidden

@@ -1,6 +1,6 @@
-"""The loss: every level of every stage against its own target, the finest with hard-keypoint mining.
+"""The pose loss: every level of every stage has its own targets, the finest with online hard keypoint mining (OHKM).
 
-MSPN paper, section 3.3 (coarse-to-fine supervision) and CPN's online hard keypoint mining (OHKM).
+MSPN paper, section 3.3 (coarse-to-fine supervision), and CPN (OHKM).
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,22 @@ from rsn.skeletons import NOT_ANNOTATED
 
 COARSE_LEVEL_WEIGHT = 0.25
 
-# Who is taught what, but for the finest level with hard-keypoint mining, which always leaves absent keypoints out:
-# "rsn": keypoints marked visible are drawn; occluded and absent ones are pushed to an empty map.
-# "mmpose": occluded keypoints are drawn too, absent ones are left out.
-# "empty": occluded keypoints are drawn too, absent ones are pushed to an empty map. Ours: a network learns that legs
-#     outside the image are nowhere, and still finds the occluded keypoints that evaluation asks for.
+# What keypoints are trained with, except on the finest level with OHKM, which always leaves absent keypoints out:
+# "rsn": visible ones with their targets, occluded and absent ones with an empty map.
+# "mmpose": visible and occluded ones with their targets, absent ones not at all.
+# "empty": visible and occluded ones with their targets, absent ones with an empty map, so that a network learns that
+#     legs outside the image are nowhere, and still finds occluded keypoints, which the evaluation counts.
 TargetWeighting = Literal["rsn", "mmpose", "empty"]
 
 
 @dataclass(frozen=True)
 class PoseLoss:
-    """How predicted heatmaps are compared with targets; called like a function.
+    """Compares predicted heatmaps with targets; called like a function.
 
     target_weighting: see `TargetWeighting`.
-    ohkm_topk: the finest level counts a person's worst keypoints only, this many; None counts all.
-    coarse_to_fine: the last stage's targets are one kernel narrower than the other stages'.
+    ohkm_topk: number of keypoints of a person, those with the largest errors, that count on the finest level; None
+        for all.
+    coarse_to_fine: the targets of the last stage are one kernel narrower than those of the other stages.
     """
 
     target_weighting: TargetWeighting = "rsn"
@@ -48,21 +49,21 @@ class PoseLoss:
         return self.terms(predictions, targets, visibility).sum()
 
     def terms(self, predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor) -> Tensor:
-        """One mean squared error for each stage and level, coarse levels weighted by 1/4.
+        """One mean squared error per stage and level; those of coarse levels are multiplied by 1/4.
 
         Args:
-            predictions: stages of levels, coarse to fine, each (N, K, h, w): `PoseNetwork.heatmaps`.
-            targets: (N, 5, K, h, w), widest Gaussian first: `heatmaps.encode`.
-            visibility: (N, K): 2 visible, 1 occluded, 0 absent, -1 not annotated in this set (never taught).
+            predictions: stages of levels, coarse to fine, each (N, K, h, w), such as `PoseNetwork.heatmaps`.
+            targets: (N, L, K, h, w), coarse to fine, one more than the levels: see `HeatmapCodec.encode`.
+            visibility: (N, K): 2 visible, 1 occluded, 0 absent, -1 not annotated (never trained).
 
         Returns:
             (stages, levels).
         """
-        last = len(predictions) - 1
         rows = []
-        for stage, levels in enumerate(predictions):
-            first = int(self.coarse_to_fine and stage == last)
-            rows.append(self._stage_terms(levels, targets[:, first : first + len(levels)], visibility))
+        for number, levels in enumerate(predictions, start=1):
+            narrow = self.coarse_to_fine and number == len(predictions)
+            end = max(targets.shape[1] - (not narrow), len(levels))
+            rows.append(self._stage_terms(levels, targets[:, end - len(levels) : end], visibility))
         return torch.stack(rows)
 
     def _stage_terms(self, levels: Sequence[Tensor], targets: Tensor, visibility: Tensor) -> Tensor:
@@ -76,7 +77,7 @@ class PoseLoss:
 
 
 def _masks(visibility: Tensor, target_weighting: TargetWeighting) -> tuple[Tensor, Tensor]:
-    """(N, K) booleans: whose target is drawn, and whose error is counted."""
+    """(N, K) booleans: keypoints whose target is drawn, and keypoints whose error counts."""
     present, annotated = visibility > 0, visibility > NOT_ANNOTATED
     if target_weighting == "rsn":
         return visibility > 1, annotated

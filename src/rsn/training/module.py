@@ -1,72 +1,114 @@
 """What one training step computes, for Lightning."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from rsn.data.device_images import DeviceImages
 from rsn.data.loading import Batch
-from rsn.models.network import PoseNetwork
 from rsn.models.stages import HeatmapHead
-from rsn.training.health import UnreadableImages
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
-from rsn.training.recipe import BaseRecipe, Recipe
+from rsn.training.recipe import BaseRecipe
 from rsn.training.steps import build_loss_function
 from rsn.weights.metadata import ModelMetadata
 
-Levels = Sequence[
-    Sequence[Tensor]
-]  # stages of levels, coarse to fine, each (N, K, h, w): `PoseNetwork.heatmaps`
+# Stages of levels, coarse to fine, each (N, K, H/4, W/4), as `PoseNetwork.heatmaps` gives them; a network without
+# `heatmaps` has one stage of one level, what it returns.
+Predictions = Sequence[Sequence[Any]]
+IMAGE_KEYS = ("image", "matrix", "colors")  # of a batch: what the crops are made of
 
 
-class TrainingModule(LightningModule, ABC):
-    """Crops, targets and loss around a network; subclasses say what the targets and the loss are.
+@dataclass(frozen=True, eq=False)
+class ValidationResult:
+    """Results of a validation.
 
-    `images` are the images where they stay on the device; else a batch has the crops.
+    metrics: by name; the one named `headline` selects the best weights. stored: metrics for the weights' metadata.
+    draw: writes an image of predictions to a path.
     """
 
-    def __init__(
-        self, network: PoseNetwork, metadata: ModelMetadata, recipe: BaseRecipe, images: DeviceImages | None
-    ) -> None:
+    metrics: dict[str, float]
+    headline: str
+    stored: dict[str, float]
+    draw: Callable[[Path], None] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained on what: everything in which pose networks and person detectors differ.
+
+    metadata: for the weights files.
+    dataset: makes the training set, whose batches have crops; given the numbers of the images that are cached on the
+        device, batches have instead what `crop` needs.
+    encode: a batch -> its targets. loss: predictions and targets -> scalar.
+    validate: a network and its device -> results.
+    num_maps: channels that the network's output must have; 0 for any.
+    paths, levels: see `DeviceImages`.
+    inspect: gets every batch before it is moved to the device.
+    headlines: printed at the start.
+    """
+
+    network: nn.Module
+    metadata: ModelMetadata
+    dataset: Callable[[dict[Path, int] | None], Dataset[Any]]
+    encode: Callable[[Batch], tuple[Any, ...]]
+    loss: Callable[..., Tensor]
+    crop: Callable[[DeviceImages, Batch, tuple[int, int]], Tensor]
+    validate: Callable[[nn.Module, str], ValidationResult]
+    num_maps: int = 0
+    paths: Sequence[Path] = ()
+    levels: int = 1
+    collate: Callable[[Any], Any] | None = None
+    inspect: Callable[[Batch], None] | None = None
+    callbacks: Sequence[Callback] = ()
+    headlines: Sequence[str] = ()
+
+    def __deepcopy__(self, memo: object) -> "Task":
+        return self  # shared with the module that averages the weights
+
+
+class TrainingModule(LightningModule):
+    """The training steps of a task; `images` are the cached images, or None where batches have the crops."""
+
+    def __init__(self, task: Task, recipe: BaseRecipe, images: DeviceImages | None = None) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss_of = build_loss_function(recipe.compute.step, self.network, self._loss_of)
-        self.metadata = metadata
+        self.network = task.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.compute_loss = build_loss_function(recipe.compute.step, self.network, self._loss)
+        self.task = task
+        self.input_size = recipe.input_size
         self.optimization = recipe.optimization
         self.images = images
 
-    @abstractmethod
-    def prepare(self, batch: Any) -> tuple[Any, ...]:
-        """A batch as what `cut` takes, followed by the targets that `compare` takes."""
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Let the task inspect the batch while it is on the CPU, where reading values costs nothing."""
+        if self.task.inspect:
+            self.task.inspect(batch)
+        return batch
 
-    @abstractmethod
-    def cut(self, images: DeviceImages, shown: Any) -> Tensor:
-        """Cut the crops of a batch from images on the device: (N, 3, H, W) uint8 RGB."""
-
-    @abstractmethod
-    def compare(self, predictions: Levels, *targets: Any) -> Tensor:
-        """The loss, a scalar."""
-
-    def training_step(self, batch: Any) -> Tensor:
-        """The loss of one batch."""
-        loss = self.loss_of(*self.prepare(batch))
+    def training_step(self, batch: Batch) -> Tensor:
+        """The loss of one batch, a scalar."""
+        loss = self.compute_loss(*self.prepare(batch))
         self.log("train/loss", loss, sync_dist=True)  # the mean over the processes
         return loss
 
-    def _loss_of(self, shown: Mapping[str, Tensor], *targets: Any) -> Tensor:
-        """All that is captured. Not `prepare`, whose work depends on the batch."""
-        pixels = shown["image"] if self.images is None else self.cut(self.images, shown)
-        crops = self.metadata.normalize(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
-        predictions = [
-            [level.to(torch.promote_types(level.dtype, torch.float32)) for level in stage]
-            for stage in cast(PoseNetwork, self.network).heatmaps(crops)
-        ]
-        return self.compare(predictions, *targets)
+    def prepare(self, batch: Batch) -> tuple[Any, ...]:
+        """The arguments of `compute_loss`. Not captured, since the work may depend on the number of people."""
+        inputs = {key: batch[key] for key in IMAGE_KEYS if key in batch}
+        return inputs, *self.task.encode(batch)
+
+    def _loss(self, inputs: Batch, *targets: Any) -> Tensor:
+        pixels = inputs["image"]
+        if self.images is not None:
+            pixels = self.task.crop(self.images, inputs, self.input_size)
+        crops = self.task.metadata.normalize(pixels).to(self.dtype)
+        crops = crops.contiguous(memory_format=torch.channels_last)
+        return self.task.loss(compute_predictions(self.network, crops), *targets)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, and a learning rate that changes with every step."""
@@ -75,65 +117,25 @@ class TrainingModule(LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the recipe's learning rate, which may be another than before."""
+        """Continue with the recipe's learning rate, which may differ from that of the checkpoint."""
         use_learning_rate(checkpoint, self.optimization)
 
 
-class PoseTraining(TrainingModule):
-    """Trains a pose network; targets are rendered on the network's device.
-
-    `loss(predictions, targets, visibility)` replaces the recipe's, see `PoseLoss.terms`.
-    """
-
-    def __init__(
-        self,
-        network: PoseNetwork,
-        metadata: ModelMetadata,
-        recipe: Recipe,
-        unreadable: UnreadableImages,
-        images: DeviceImages | None = None,
-        loss: Callable[[Levels, Tensor, Tensor], Tensor] | None = None,
-    ) -> None:
-        super().__init__(network, metadata, recipe, images)
-        self.loss = recipe.loss if loss is None else loss
-        self.unreadable = unreadable
-
-    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Note what could not be read while it is still on the CPU, where looking costs nothing."""
-        self.unreadable.note(batch["unreadable"])
-        return batch
-
-    def prepare(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
-        """Render the targets."""
-        visibility = batch["visibility"]
-        targets = self.metadata.codec.encode(batch["keypoints"], visibility, self.metadata.input_size)
-        return batch, targets, visibility
-
-    def cut(self, images: DeviceImages, shown: Batch) -> Tensor:
-        """One image for each crop."""
-        return images.images(shown, self.metadata.input_size)
-
-    def compare(self, predictions: Levels, *targets: Tensor) -> Tensor:
-        """The recipe's loss, or the user's."""
-        heatmaps, visibility = targets
-        return self.loss(predictions, heatmaps, visibility)
-
-    def on_train_end(self) -> None:
-        """Warn of what could not be read."""
-        self.unreadable.tell()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the list of unreadable images for a run that resumes."""
-        checkpoint["unreadable"] = sorted(self.unreadable.found)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the list up again."""
-        super().on_load_checkpoint(checkpoint)
-        self.unreadable.found.update(checkpoint.get("unreadable", ()))
+def compute_predictions(network: nn.Module, crops: Tensor) -> Predictions:
+    """What a network predicts for normalized crops (N, 3, H, W), in float32 at least."""
+    heatmaps = getattr(network, "heatmaps", None)
+    stages = heatmaps(crops) if heatmaps else [[network(crops)]]
+    return [[_at_least_float32(level) for level in stage] for stage in stages]
 
 
-def set_head_gain(network: PoseNetwork, gain: float) -> None:
-    """Give the last batch norm of every heatmap head this gain."""
+def _at_least_float32(level: Any) -> Any:
+    if isinstance(level, Tensor):
+        return level.to(torch.promote_types(level.dtype, torch.float32))
+    return level  # of a network and a loss that agree on something else
+
+
+def set_head_gain(network: nn.Module, gain: float) -> None:
+    """Set the weight of the last batch norm of every heatmap head."""
     for module in network.modules():
         if isinstance(module, HeatmapHead):
-            torch.nn.init.constant_(module.predict.norm.weight, gain)
+            nn.init.constant_(module.predict.norm.weight, gain)

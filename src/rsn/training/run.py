@@ -1,147 +1,222 @@
-"""Training of a pose network, from a recipe."""
+"""Training of a pose network."""
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial, reduce
+from itertools import chain
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
+from rsn.codecs import Codec
 from rsn.data.annotations import PoseDataset
+from rsn.data.device_images import DeviceImages
 from rsn.data.image_checks import check_images, find_duplicate_images
-from rsn.data.loading import CropDataset
+from rsn.data.loading import Batch, CropDataset, SampleIndex
+from rsn.data.mpii import is_mpii
 from rsn.data.reading import read_people_file
-from rsn.distributed import DistributedInfo
+from rsn.distributed import gather, is_main_process, shard
 from rsn.errors import RecipeError, RsnWarning
+from rsn.evaluation.coco import CocoMetrics, GroundTruth, evaluate_keypoints
+from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh
+from rsn.evaluation.prediction import labeled_boxes, predict_poses
+from rsn.inference.estimator import PoseEstimator
 from rsn.models.catalog import create_model
-from rsn.models.network import PoseNetwork
-from rsn.skeletons import Skeleton, matches_in_words
-from rsn.training.callbacks import MeasurePoses
-from rsn.training.health import NAMED_AT_MOST, UnreadableImages
-from rsn.training.loop import Task, run_task
-from rsn.training.module import Levels, PoseTraining, set_head_gain
+from rsn.skeletons import Skeleton, matches_in_words, with_sigmas
+from rsn.training.health import MAX_LISTED, UnreadableImages
+from rsn.training.loop import run_task
+from rsn.training.module import Predictions, Task, ValidationResult, set_head_gain
 from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.training.report import write_run_report
+from rsn.training.samples import write_samples
 from rsn.weights.loading import load_weights
 from rsn.weights.metadata import ModelMetadata
 
-OPENED_BEFORE = 1000  # images of each set to train on; enough to meet a share of 1 % that cannot be read
+IMAGES_CHECKED = 1000  # of each training set, before the first step; enough to notice that 1 % cannot be read
+Loss = Callable[[Predictions, Any, Tensor], Tensor]
 
 
 def train(
     recipe: Recipe,
     *,
-    resume: bool = False,
-    network: PoseNetwork | None = None,
-    dataset: PoseDataset | None = None,
-    loss: Callable[[Levels, Tensor, Tensor], Tensor] | None = None,
+    network: nn.Module | None = None,
+    dataset: PoseDataset | Dataset[Batch] | None = None,
+    loss: Loss | None = None,
     callbacks: Sequence[Callback] = (),
     logger: Logger | None = None,
+    resume: bool = False,
 ) -> Path:
-    """Train, and leave logs, weights and the resumable state in the recipe's output folder.
+    """Train a pose network; logs, weights and checkpoints are written to the recipe's output folder.
 
-    The folder then explains itself: report.md with curves.png and samples.jpg, recipe.yaml and environment.json as it
-    ran, best.safetensors (highest validation AP or PCKh), last.safetensors, last.ckpt and previous.ckpt to resume from,
-    and logs/version_N with metrics.csv and TensorBoard events.
+    The folder has report.md with curves.png and samples.jpg, recipe.yaml, environment.json, best.safetensors (highest
+    validation AP or PCKh), last.safetensors, last.ckpt and previous.ckpt to resume from, and logs/version_N with
+    metrics.csv and TensorBoard events.
 
-    Called in each of several processes that torchrun or srun started, it trains in all of them together.
+    In each of several processes that torchrun or srun started, it trains in all of them together.
 
     Args:
-        recipe: the settings.
-        resume: go on from the last state in the output folder. Pass the same replacements again.
-        network: replaces the network that the recipe describes; with as many keypoints as the validation set. The
-            weights file names `recipe.model`, which must build the same network for the file to open.
-        dataset: replaces the people of `recipe.train`; its keypoints are matched with the validation set's by name.
-        loss: replaces `recipe.loss`: loss(predictions, targets, visibility) -> scalar, with the arguments of
-            `PoseLoss.terms`.
-        callbacks: Lightning callbacks, called after those that validate and show progress.
-        logger: replaces the CSV table and the TensorBoard events; report.md, which is made of them, is not written.
+        recipe: the settings. To resume, pass the same other arguments again.
+        network: replaces the network that the recipe describes: normalized crops (N, 3, H, W) -> what the recipe's
+            codec decodes. If it has a method `heatmaps`, the loss gets what that returns, else `[[network(crops)]]`.
+            To open the weights afterwards, register its builder with `rsn.register_model` as the recipe's `model`.
+        dataset: replaces the training sets of the recipe: a `PoseDataset`, whose keypoints are matched with those of
+            the validation set by name, or any `torch.utils.data.Dataset` with indices from 0, whose samples are
+            dictionaries of image (3, H, W) uint8 RGB, keypoints (K, 2) float32 x, y in pixels of the crop, and
+            visibility (K,): 2 visible, 1 occluded, 0 absent, -1 not annotated.
+        loss: replaces the loss of the recipe: loss(predictions, targets, visibility) -> scalar, see `PoseLoss.terms`.
+        callbacks: Lightning callbacks, called after rsn's own.
+        logger: replaces the CSV file and the TensorBoard events; report.md, which needs them, is not written.
+        resume: continue from the last checkpoint in the output folder.
 
     Returns:
         The path of best.safetensors.
 
     Raises:
-        RecipeError: the folder holds another run, or `resume` was not asked for, or the other way round; a batch
-            that cannot be divided among the processes, or of which a batch norm would see one value a channel.
-        AnnotationError, WeightsError: what the recipe points at cannot be used.
-        TrainingError: the loss is no number any more, too many images cannot be read, or the run was stopped
-            (Ctrl-C, SIGTERM).
-        RsnError: the processes do not find each other, or another has stopped.
+        RecipeError: the folder holds another run, `resume` does not fit what it holds, or settings do not work with
+            the data, the network or this machine.
+        AnnotationError, WeightsError: files that the recipe names cannot be used.
+        TrainingError: the loss is not finite, too many images cannot be read, or the run was stopped (Ctrl-C, SIGTERM).
+        RsnError: the processes cannot connect, or another one has stopped.
     """
-    task_of = partial(_pose_task, recipe, network, dataset, loss)
-    best = run_task(recipe, task_of, resume=resume, callbacks=callbacks, logger=logger)
-    if logger is None and DistributedInfo.from_environment().rank == 0:
+    build_task = partial(_build_task, recipe, network, dataset, loss or recipe.loss)
+    best = run_task(recipe, build_task, resume=resume, callbacks=callbacks, logger=logger)
+    if logger is None and is_main_process():
         write_run_report(recipe.output)
     return best
 
 
-def _pose_task(
-    recipe: Recipe,
-    network: PoseNetwork | None,
-    dataset: PoseDataset | None,
-    loss: Callable[[Levels, Tensor, Tensor], Tensor] | None,
+def _build_task(
+    recipe: Recipe, network: nn.Module | None, dataset: PoseDataset | Dataset[Batch] | None, loss: Loss
 ) -> Task:
     if recipe.sync_batchnorm and not torch.cuda.is_available():
         raise RecipeError("Invalid sync_batchnorm: expected false, as PyTorch finds no CUDA GPU, got true")
     validation = read_people(recipe.validation)
     if not len(validation):
-        raise RecipeError(f"nobody to validate with is left: {validation.summary()}")
+        raise RecipeError(f"no person is left to validate with: {validation.summary()}")
     check_images((person.image for person in validation.people), str(recipe.validation.annotations))
+    metadata = _metadata(recipe, validation.skeleton)
+    validate = PoseValidation(recipe.validation.annotations, validation, metadata)
+    network = _build_network(recipe, metadata) if network is None else network
+    if recipe.sync_batchnorm:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    encode = partial(encode_keypoints, recipe.codec, recipe.input_size)
+    num_maps = recipe.codec.num_maps(len(metadata.skeleton))
+    task = partial(
+        Task,
+        network,
+        metadata,
+        encode=encode,
+        loss=loss,
+        crop=DeviceImages.images,
+        validate=validate,
+        num_maps=num_maps,
+    )
+    headline = f"validation {validation.summary()}"
+    if dataset is not None and not isinstance(dataset, PoseDataset):
+        if recipe.compute.cache_images != "none":
+            raise RecipeError(
+                "Invalid compute.cache_images: expected none, since the dataset is your own, got"
+                f" {recipe.compute.cache_images}"
+            )
+        own = _OwnDataset(dataset)
+        return task(dataset=lambda numbers: own, headlines=(f"training   {len(own)} samples", headline))
     sets = [] if dataset is not None else training_sets(recipe, validation.skeleton)
     people = dataset.remap(validation.skeleton) if dataset is not None else concat_people(sets)
     for part in sets:
-        files = (person.image for person in part.people.people)
-        annotations = str(part.source.annotations)
-        check_images(files, annotations, allowed=recipe.max_unreadable_fraction, sample=OPENED_BEFORE)
-    if DistributedInfo.from_environment().rank == 0:
-        _tell_of_coinciding_images(validation, people)
-    metadata = _metadata_of(recipe, validation)
-    if network is None:
-        network = _network(recipe, metadata)
-    elif network.num_keypoints != len(metadata.skeleton):
-        raise RecipeError(
-            f"Invalid network: expected {len(metadata.skeleton)} keypoints, as the validation set has, got"
-            f" {network.num_keypoints}; build it with that many"
+        check_images(
+            (person.image for person in part.people.people),
+            str(part.source.annotations),
+            allowed=recipe.max_unreadable_fraction,
+            sample=IMAGES_CHECKED,
         )
-    if recipe.sync_batchnorm:
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    if is_main_process():
+        _warn_of_shared_images(validation, people)
     unreadable = UnreadableImages(people, recipe.max_unreadable_fraction)
-    return Task(
-        network,
-        metadata,
-        partial(CropDataset, people, recipe.input_size, recipe.augmentation, seed=recipe.seed),
-        lambda images: PoseTraining(network, metadata, recipe, unreadable, images, loss),
-        MeasurePoses(recipe.validation.annotations, validation, metadata),
-        [person.image.path for person in people.people],
-        norms_see_all=recipe.sync_batchnorm,
-        headlines=_headlines(sets, people, validation),
+    listed = len(sets) > 1 or any(";" in part.matched for part in sets)  # one set with other keypoints, too
+    return task(
+        dataset=partial(CropDataset, people, recipe.input_size, recipe.augmentation, seed=recipe.seed),
+        paths=[person.image.path for person in people.people],
+        inspect=unreadable.add,
+        callbacks=(unreadable,),
+        headlines=(
+            f"training   {people.summary()}",
+            *(f"           {part.summary()}" for part in sets if listed),
+            headline,
+        ),
     )
 
 
+class _OwnDataset(Dataset[Batch]):
+    """A dataset of the user, which is indexed by integers."""
+
+    def __init__(self, dataset: Dataset[Batch]) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: SampleIndex) -> Batch:
+        return self.dataset[index.person]
+
+
+def encode_keypoints(codec: Codec, input_size: tuple[int, int], batch: Batch) -> tuple[Any, Tensor]:
+    """The targets of a batch and its visibility, what a loss gets after the predictions."""
+    return codec.encode(batch["keypoints"], batch["visibility"], input_size), batch["visibility"]
+
+
+class PoseValidation:
+    """Computes AP (for MPII: PCKh) of a network on labeled boxes; several processes share the images.
+
+    Raises:
+        AnnotationError: people have no head sizes (MPII), or OKS sigmas are unknown.
+    """
+
+    def __init__(self, annotations: Path, people: PoseDataset, metadata: ModelMetadata) -> None:
+        self.people = people.people
+        self.metadata = metadata
+        self.skeleton = metadata.skeleton
+        self.ground_truth: GroundTruth | None = None
+        if is_mpii(annotations):
+            check_head_sizes(self.people)
+        else:
+            self.skeleton = with_sigmas(metadata.skeleton)
+            self.ground_truth = GroundTruth.from_coco(annotations, self.skeleton)
+        self.boxes = labeled_boxes(people)
+        self.category_id = people.category_id
+
+    def __call__(self, network: nn.Module, device: str) -> ValidationResult:
+        """Predict poses, and compare them with the labels."""
+        estimator = PoseEstimator(cast(Any, network), metadata=self.metadata, device=device)
+        own = predict_poses(estimator, shard(self.boxes), category_id=self.category_id)
+        poses = list(chain.from_iterable(gather(list(own))))  # in the order of the images
+        scores: CocoMetrics | PckhMetrics
+        if self.ground_truth is None:
+            scores = evaluate_pckh(self.people, poses)
+        else:
+            scores = evaluate_keypoints(self.ground_truth, poses, self.skeleton)
+        name, headline = scores.headline
+        draw = partial(write_samples, images=self.boxes, results=poses, skeleton=self.skeleton)
+        stored = {f"validation_{name}": round(headline, 4)}
+        return ValidationResult(asdict(scores) | {name: headline}, name, stored, draw)
+
+
 def read_people(source: DatasetConfig) -> PoseDataset:
-    """The people of a set whose keypoints are known and whose boxes are high enough."""
+    """The people of a dataset that have keypoints and high enough boxes."""
     people = read_people_file(
         source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes
     )
     return people.filter_valid(min_box_height=source.min_box_height)
 
 
-def training_people(recipe: Recipe, skeleton: Skeleton) -> PoseDataset:
-    """Everybody that a recipe trains on, as one set with the keypoints of `skeleton`.
-
-    Raises:
-        RecipeError: nobody is left. AnnotationError: a set cannot be read, or has none of these keypoints.
-    """
-    return concat_people(training_sets(recipe, skeleton))
-
-
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """The people of a set, with the keypoints of the validation set; matched: how its own keypoints were, in words."""
+    """People with the keypoints of the validation set; matched: how their own keypoints were matched, in words."""
 
     source: DatasetConfig
     people: PoseDataset
@@ -153,7 +228,11 @@ class TrainingSet:
 
 
 def training_sets(recipe: Recipe, skeleton: Skeleton) -> list[TrainingSet]:
-    """The sets that a recipe trains on, with the keypoints of `skeleton`; raises what `training_people` does."""
+    """The training sets of a recipe with the keypoints of `skeleton`.
+
+    Raises:
+        AnnotationError: a set cannot be read, or has none of these keypoints.
+    """
     sets = []
     for source in recipe.train:
         people = read_people(source)
@@ -163,32 +242,26 @@ def training_sets(recipe: Recipe, skeleton: Skeleton) -> list[TrainingSet]:
 
 
 def concat_people(sets: Sequence[TrainingSet]) -> PoseDataset:
-    """The people of several sets as one; raises what `training_people` does."""
+    """The people of several sets as one dataset.
+
+    Raises:
+        RecipeError: there are none.
+    """
     if not sets:
         raise RecipeError(
             "Invalid train: expected at least one set, got none; add its annotations and images"
         )
     people = reduce(PoseDataset.concat, (part.people for part in sets))
     if not len(people):
-        raise RecipeError(f"nobody to train on is left: {people.summary()}")
+        raise RecipeError(f"no person is left to train on: {people.summary()}")
     return people
 
 
-def _headlines(sets: Sequence[TrainingSet], people: PoseDataset, validation: PoseDataset) -> list[str]:
-    """What is trained on; of several sets each, as is one of other keypoints than the validation set."""
-    told = len(sets) > 1 or any(";" in part.matched for part in sets)
-    return [
-        f"training   {people.summary()}",
-        *(f"           {part.summary()}" for part in sets if told),
-        f"validation {validation.summary()}",
-    ]
-
-
-def _metadata_of(recipe: Recipe, validation: PoseDataset) -> ModelMetadata:
+def _metadata(recipe: Recipe, skeleton: Skeleton) -> ModelMetadata:
     return ModelMetadata(
         model=recipe.model,
         refine=recipe.refine,
-        skeleton=validation.skeleton,
+        skeleton=skeleton,
         input_size=recipe.input_size,
         bbox_padding=recipe.bbox_padding,
         codec=recipe.codec,
@@ -197,23 +270,23 @@ def _metadata_of(recipe: Recipe, validation: PoseDataset) -> ModelMetadata:
     )
 
 
-def _tell_of_coinciding_images(validation: PoseDataset, people: PoseDataset) -> None:
-    images, trained_on = ({person.image.path for person in those.people} for those in (validation, people))
-    both = find_duplicate_images(images, trained_on)
-    if both:
-        named = ", ".join(path.name for path in both[:NAMED_AT_MOST])
-        more = ", ..." if len(both) > NAMED_AT_MOST else ""
-        warnings.warn(
-            f"{len(both)} of the {len(images)} images to validate with are trained on too, so that the metric will be"
-            f" too high: {named}{more}",
-            RsnWarning,
-            stacklevel=3,
-        )
-
-
-def _network(recipe: Recipe, metadata: ModelMetadata) -> PoseNetwork:
+def _build_network(recipe: Recipe, metadata: ModelMetadata) -> nn.Module:
     network = create_model(recipe.model, num_keypoints=len(metadata.skeleton), refine=recipe.refine)
     set_head_gain(network, recipe.head_bn_gamma)
     if recipe.pretrained is not None:
         load_weights(network, recipe.pretrained)
     return network
+
+
+def _warn_of_shared_images(validation: PoseDataset, people: PoseDataset) -> None:
+    images, trained_on = ({person.image.path for person in part.people} for part in (validation, people))
+    shared = find_duplicate_images(images, trained_on)
+    if shared:
+        names = ", ".join(path.name for path in shared[:MAX_LISTED])
+        more = ", ..." if len(shared) > MAX_LISTED else ""
+        warnings.warn(
+            f"{len(shared)} of the {len(images)} validation images are trained on too, so the metrics will be too high:"
+            f" {names}{more}",
+            RsnWarning,
+            stacklevel=3,
+        )

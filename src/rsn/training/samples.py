@@ -1,4 +1,4 @@
-"""An image of what a network finds in the first images of its validation set."""
+"""An image of the poses that a network predicts in the first images of its validation set."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,29 +19,33 @@ TILE = (240, 320)  # height, width in pixels
 
 
 def write_samples(
-    path: Path, images: Sequence[ImageBoxes], found: Sequence[dict[str, Any]], skeleton: Skeleton
+    path: Path, images: Sequence[ImageBoxes], results: Sequence[dict[str, Any]], skeleton: Skeleton
 ) -> None:
-    """Draw the people of a COCO results list into the first images and write them as one image.
+    """Draw COCO results into the first images, and write these as one image.
 
     Raises:
         ImageError: an image cannot be read. RsnError: the image cannot be written.
     """
     tiles = []
     for image in images[:IMAGES]:
-        people = [Person.from_dict(entry) for entry in found if entry["image_id"] == image.image.id]
-        tiles.append(_tile(draw_people(read_image(image.image.path), people, skeleton)))
-    tiles += [np.full((*TILE, 3), 255, np.uint8)] * (-len(tiles) % COLUMNS)
-    rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
-    write_image(path, np.vstack(rows))
+        people = [Person.from_dict(entry) for entry in results if entry["image_id"] == image.image.id]
+        tiles.append(_fit_into_tile(draw_people(read_image(image.image.path), people, skeleton)))
+    write_image(path, tile_images(tiles, COLUMNS))
 
 
-def _tile(image: Image) -> Image:
-    """The image scaled into a tile, on white."""
+def tile_images(images: Sequence[Image], columns: int) -> Image:
+    """Images of one size in rows of so many, filled up with white."""
+    blanks = [np.full_like(images[0], 255)] * (-len(images) % columns)
+    tiles = [*images, *blanks]
+    return np.vstack([np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)])
+
+
+def _fit_into_tile(image: Image) -> Image:
+    """The image, scaled, in the center of a white tile."""
     height, width = image.shape[:2]
     scale = min(TILE[0] / height, TILE[1] / width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     tile = np.full((*TILE, 3), 255, np.uint8)
     top, left = (TILE[0] - size[1]) // 2, (TILE[1] - size[0]) // 2
-    tile[top : top + size[1], left : left + size[0]] = small
+    tile[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return tile
