@@ -18,17 +18,13 @@ import torch
 
 from bulk import write_images, write_rows
 from rsn import PoseEstimator
-from rsn.bulk.output import Settings
 from rsn.bulk.parts import Part
+from rsn.bulk.settings import Settings
 from rsn.bulk.worker import Worker
 from rsn.inference.box_sources import whole_image_boxes
 from rsn.inference.images import predict_images
 
-SETTINGS = Settings(
-    inputs=(), column="image", name_column=None, model="rsn18.starter", model_sha256="", boxes="whole",
-    boxes_sha256="", detector="", detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False,
-    backend="torch",
-)  # fmt: skip
+SETTINGS = Settings(boxes="whole", box_threshold=0.3, person_threshold=0.0, backend="torch")
 
 
 def main() -> None:
@@ -45,10 +41,10 @@ def main() -> None:
         part = Part("images", tuple(map(str, paths)))
         estimator = PoseEstimator("rsn18.starter", device="cpu", backend="torch")
         worker = Worker(SETTINGS, f"{name}/out", "run", "cpu", estimator.batch_size, 1)
-        worker.do(0, Part("images", part.urls[:1]))  # opens the network
+        worker.process(0, Part("images", part.urls[:1]))  # opens the network
         for number in range(1, options.rounds + 1):
             estimate = seconds(lambda: list(predict_images(estimator, paths, whole_image_boxes, refuse)))
-            bulk = seconds(lambda number=number: worker.do(number, part))
+            bulk = seconds(lambda number=number: worker.process(number, part))
             row = {"round": number, "images": options.images}
             row |= {"estimate_cpu_s": round(estimate, 2), "worker_cpu_s": round(bulk, 2)}
             rows.append(row | {"ratio": round(bulk / estimate, 3)})

@@ -9,7 +9,7 @@ import pytest
 from bulk_images import image, write_images, write_parquet, write_shard
 from rsn.bulk.output import Output
 from rsn.bulk.parts import Columns, Part, images_of
-from rsn.bulk.sources import SMALLEST, cut, find_sources
+from rsn.bulk.sources import SMALLEST, find_sources, split_sources
 from rsn.errors import ImageError, RsnError
 
 IMAGES = {f"{number}.png": image(number) for number in range(5)}
@@ -22,11 +22,11 @@ def sources_of(*inputs: object, outside: str = "/nowhere", columns: Columns = Co
 def read(part: Part, columns: Columns = Columns()) -> dict[str, bytes | str]:  # noqa: B008
     """Names and bytes of images, or what was wrong with one."""
     found: dict[str, bytes | str] = {}
-    for image in images_of(part, columns):
+    for stored in images_of(part, columns):
         try:
-            found[image.name] = image.read()
+            found[stored.name] = stored.read()
         except ImageError as error:
-            found[image.name] = str(error)
+            found[stored.name] = str(error)
     return found
 
 
@@ -55,7 +55,7 @@ def test_nothing_there_is_a_sentence(tmp_path: Path, name: str) -> None:
 def test_parts_hold_every_image_once() -> None:
     sources = [Part("images", (f"{number}.png",)) for number in range(50)]
     sources += [Part("tar", ("a.tar",)), Part("parquet", ("a.parquet",), stop=45)]
-    parts = cut(sources, size=20, workers=1)
+    parts = split_sources(sources, size=20, workers=1)
     files = [url for part in parts if part.kind == "images" for url in part.urls]
     rows = [row for part in parts if part.kind == "parquet" for row in range(part.start, part.stop)]
     assert files == [f"{number}.png" for number in range(50)]
@@ -66,8 +66,8 @@ def test_parts_hold_every_image_once() -> None:
 
 def test_few_images_are_shared_by_many_workers() -> None:
     sources = [Part("images", (f"{number}.png",)) for number in range(200)]
-    assert len(cut(sources, size=1000, workers=2)) == 8
-    assert len(cut(sources[: SMALLEST + 1], size=1000, workers=100)) == 2
+    assert len(split_sources(sources, size=1000, workers=2)) == 8
+    assert len(split_sources(sources[: SMALLEST + 1], size=1000, workers=100)) == 2
 
 
 @pytest.mark.parametrize("packed", [False, True])

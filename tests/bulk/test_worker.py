@@ -14,10 +14,12 @@ import torch
 from bulk_images import rows_in, unreadable_in, write_images
 from drawn_detectors import BOXES, image, yolox
 from rsn import PoseEstimator
-from rsn.bulk.output import Output, Settings
+from rsn.bulk.output import Output
 from rsn.bulk.parts import Part
-from rsn.bulk.worker import MAX_RETRIES, Worker
+from rsn.bulk.settings import Settings
+from rsn.bulk.worker import MAX_ATTEMPTS, Worker
 from rsn.io.images import read_image
+from rsn.results import Person
 from rsn.skeletons import COCO_17
 
 HERE = ("cpu", 4, 1)  # device, batch size, threads
@@ -34,29 +36,27 @@ def _threads() -> Iterator[None]:
 @pytest.fixture
 def settings(random_weights: Path) -> Settings:
     return Settings(
-        inputs=(), column="image", name_column=None, model=str(random_weights), model_sha256="", boxes="whole",
-        boxes_sha256="", detector="", detector_sha256="", box_threshold=0.3, person_threshold=0.0, flip=False,
-        backend="torch",
-    )  # fmt: skip
+        model=str(random_weights), boxes="whole", box_threshold=0.3, person_threshold=0.0, backend="torch"
+    )
 
 
 def test_people_are_those_that_the_estimator_finds(settings: Settings, tmp_path: Path) -> None:
     paths = write_images(tmp_path, 6)
     (tmp_path / "broken.png").write_bytes(b"no image")
     urls = tuple(map(str, [*paths, tmp_path / "broken.png", tmp_path / "gone.png"]))
-    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).do(3, Part("images", urls))
+    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).process(3, Part("images", urls))
     assert (done.failed, done.images, done.people, done.unreadable) == ("", 6, 6, 2)
-    assert 0 < done.waiting < done.seconds
     rows = rows_in(tmp_path / "out")
     assert [row["image"] for row in rows] == list(urls[:6])
     estimator = PoseEstimator(settings.model, device="cpu", backend="torch")
     for path, row in zip(paths, rows, strict=True):
         (person,) = estimator(read_image(path), boxes=[[0, 0, 70, 90]])
         assert (row["person"], row["width"], row["height"]) == (0, 70, 90)
-        np.testing.assert_allclose(row["box"], [0, 0, 70, 90])
-        np.testing.assert_allclose(row["keypoints"], person.keypoints, atol=1e-3)
-        np.testing.assert_allclose(row["scores"], person.scores, atol=1e-4)
         assert row["score"] == pytest.approx(person.score, abs=1e-4)
+        read = Person.from_dict(row)
+        np.testing.assert_allclose(read.box, [0, 0, 70, 90])
+        np.testing.assert_allclose(read.keypoints, person.keypoints, atol=1e-3)
+        np.testing.assert_allclose(read.scores, person.scores, atol=1e-3)
     assert [(entry["image"], entry["reason"].split(";")[0]) for entry in unreadable_in(tmp_path / "out")] == [
         (urls[6], f"{urls[6]} is not an image that can be read"),
         (urls[7], f"there is no image at {urls[7]}"),
@@ -64,7 +64,7 @@ def test_people_are_those_that_the_estimator_finds(settings: Settings, tmp_path:
     about = parquet.read_schema(tmp_path / "out" / "people" / "part-000003.parquet").metadata
     assert json.loads(about[b"rsn.keypoints"]) == list(COCO_17.keypoint_names)
     assert (about[b"rsn.images"], about[b"rsn.unreadable"]) == (b"6", b"2")
-    assert Output(str(tmp_path / "out")).done() == {3}
+    assert Output(str(tmp_path / "out")).finished() == {3}
     assert list((tmp_path / "out" / "begun").iterdir()) == []
 
 
@@ -76,9 +76,9 @@ def test_bad_boxes_and_other_categories_are_left_out_and_counted(settings: Setti
     (tmp_path / "boxes.json").write_text(json.dumps([*boxes, far, car]))
     given = replace(settings, boxes=str(tmp_path / "boxes.json"))
     part = Part("images", tuple(map(str, paths)))
-    done = Worker(given, str(tmp_path / "out"), "run", *HERE).do(0, part)
+    done = Worker(given, str(tmp_path / "out"), "run", *HERE).process(0, part)
     assert (done.failed, done.people, done.notes.skipped) == ("", 2, {"outside the image": 1})
-    done = Worker(replace(given, box_category="any"), str(tmp_path / "all"), "run", *HERE).do(0, part)
+    done = Worker(replace(given, box_category="any"), str(tmp_path / "all"), "run", *HERE).process(0, part)
     assert done.people == 3
 
 
@@ -87,7 +87,7 @@ def test_a_image_of_nobody_has_a_row(settings: Settings, tmp_path: Path) -> None
     cv2.imwrite(str(tmp_path / "nobody.png"), np.zeros((50, 60, 3), np.uint8))
     detecting = replace(settings, boxes="detect", detector=str(yolox(tmp_path / "yolox.onnx")))
     urls = (str(tmp_path / "two.png"), str(tmp_path / "nobody.png"))
-    done = Worker(detecting, str(tmp_path / "out"), "run", *HERE).do(0, Part("images", urls))
+    done = Worker(detecting, str(tmp_path / "out"), "run", *HERE).process(0, Part("images", urls))
     assert (done.failed, done.images, done.people) == ("", 2, 2)
     rows = rows_in(tmp_path / "out")
     assert [(Path(row["image"]).name, row["person"]) for row in rows] == [
@@ -95,7 +95,7 @@ def test_a_image_of_nobody_has_a_row(settings: Settings, tmp_path: Path) -> None
         ("two.png", 1),
         ("nobody.png", None),
     ]
-    np.testing.assert_allclose(sorted(row["box"] for row in rows[:2]), 2 * BOXES, atol=0.01)
+    np.testing.assert_allclose(sorted(row["bbox"] for row in rows[:2]), 2 * BOXES, atol=0.01)
     assert rows[2]["keypoints"] is None
 
 
@@ -103,8 +103,10 @@ def test_boxes_come_from_a_file_by_the_images_name(settings: Settings, tmp_path:
     write_images(tmp_path, 1)
     (tmp_path / "boxes.json").write_text(json.dumps({"0000.png": [[1, 2, 30, 40], [5, 5, 20, 50, 0.5]]}))
     given = replace(settings, boxes=str(tmp_path / "boxes.json"))
-    Worker(given, str(tmp_path / "out"), "run", *HERE).do(0, Part("images", (str(tmp_path / "0000.png"),)))
-    assert [row["box"] for row in rows_in(tmp_path / "out")] == [[1, 2, 30, 40], [5, 5, 20, 50]]
+    Worker(given, str(tmp_path / "out"), "run", *HERE).process(
+        0, Part("images", (str(tmp_path / "0000.png"),))
+    )
+    assert [row["bbox"] for row in rows_in(tmp_path / "out")] == [[1, 2, 30, 40], [5, 5, 20, 50]]
 
 
 def test_a_store_that_does_not_answer_is_no_fault_of_the_image(
@@ -112,28 +114,30 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_image(
 ) -> None:
     monkeypatch.setattr("rsn.bulk.storage.PAUSE", 0.0)
     worker = Worker(settings, str(tmp_path / "out"), "run", *HERE)
-    done = worker.do(0, Part("images", ("http://127.0.0.1:9/a.png",)))
+    done = worker.process(0, Part("images", ("http://127.0.0.1:9/a.png",)))
     assert "cannot read http://127.0.0.1:9/a.png" in done.failed
     assert not done.fatal
-    assert Output(str(tmp_path / "out")).done() == set()
+    assert Output(str(tmp_path / "out")).finished() == set()
     assert unreadable_in(tmp_path / "out") == []
 
 
 def test_a_part_that_kills_its_workers_is_left_alone(settings: Settings, tmp_path: Path) -> None:
     (path,) = write_images(tmp_path, 1)
     output = Output(str(tmp_path / "out"))
-    assert [output.begin(0, "run") for _ in range(MAX_RETRIES)] == [1, 2, 3]
-    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).do(0, Part("images", (str(path),)))
-    assert "each time its worker died" in done.failed
-    assert output.done() == set()
+    assert [output.start_part(0, "run") for _ in range(MAX_ATTEMPTS)] == [1, 2, 3]
+    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).process(0, Part("images", (str(path),)))
+    assert "its worker died 3 times" in done.failed
+    assert output.finished() == set()
     assert (
-        Worker(settings, str(tmp_path / "out"), "next run", *HERE).do(0, Part("images", (str(path),))).failed
+        Worker(settings, str(tmp_path / "out"), "next run", *HERE)
+        .process(0, Part("images", (str(path),)))
+        .failed
         == ""
     )
 
 
 def test_weights_that_cannot_be_had_are_hopeless(settings: Settings, tmp_path: Path) -> None:
-    done = Worker(replace(settings, model="/gone.safetensors"), str(tmp_path / "out"), "run", *HERE).do(
+    done = Worker(replace(settings, model="/gone.safetensors"), str(tmp_path / "out"), "run", *HERE).process(
         0, Part("images", ("/a.png",))
     )
     assert done.fatal
@@ -144,5 +148,5 @@ def test_a_disk_that_is_full_fails_the_part(settings: Settings, tmp_path: Path) 
     (path,) = write_images(tmp_path, 1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "people").write_text("a file where the folder should be")
-    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).do(0, Part("images", (str(path),)))
+    done = Worker(settings, str(tmp_path / "out"), "run", *HERE).process(0, Part("images", (str(path),)))
     assert "cannot" in done.failed

@@ -1,6 +1,6 @@
-"""Poses of very many images: parts of the input, each of which becomes one Parquet file or is done again.
+"""Batch processing of very many images with Ray.
 
-    sources -> parts -> workers (Ray actors that hold the network) -> people/part-000000.parquet, ...
+    inputs -> parts -> workers (Ray actors that hold the network) -> people/part-000000.parquet, ...
 
-A part is what a worker takes, what is written in one piece, what a killed worker loses, and what a later run skips.
+A part is the unit of work: it is written in one piece, repeated after a crash, and skipped by later runs once written.
 """

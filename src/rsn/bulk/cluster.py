@@ -1,4 +1,4 @@
-"""Ray: started on this machine for the run, or a cluster that runs already."""
+"""Ray: started on this machine for a run, or a running cluster."""
 
 import logging
 import os
@@ -14,9 +14,9 @@ from rsn.bulk.worker import PartResult, Worker
 from rsn.errors import DeviceError
 
 OBJECT_STORE = 100 * 2**20  # bytes; only names of files and counts pass through it
-TIMEOUT_S = 3.0  # seconds for a cluster's address to answer
+TIMEOUT_S = 3.0  # for the address of a cluster to respond
 CORES_PER_WORKER = 2  # by default; see docs/bulk.md
-# Before Ray is imported: no statistics sent, no progress bars, no notices on stderr.
+# Set before Ray is imported: no statistics sent, no progress bars, no messages on stderr.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -27,58 +27,56 @@ _QUIET = {
 
 @dataclass(frozen=True)
 class WorkerPool:
-    """How many workers, and what each has for itself: cores, and a GPU or a share of one."""
+    """The number of workers, and the cores and GPUs (or share of a GPU) of each."""
 
     workers: int
     cores: int
     gpus: float = 0.0
 
     @classmethod
-    def of(cls, workers: int | None, cores: int, gpus: int, device: str) -> "WorkerPool":
-        """Divide what there is among workers; by default one for each GPU, or one for every two cores.
+    def from_resources(cls, workers: int | None, cores: int, gpus: int, device: str) -> "WorkerPool":
+        """Divide cores and GPUs among workers; by default one worker per GPU, or one per two cores.
 
         Raises:
-            DeviceError: CUDA was asked for and there is no GPU.
+            DeviceError: device is "cuda" and there is no GPU.
         """
         if device == "cpu":
             gpus = 0
         if device.startswith("cuda") and not gpus:
-            raise DeviceError("no GPU is there for the workers; leave out --device cuda")
+            raise DeviceError("no GPU is available for the workers; leave out --device cuda")
         workers = workers or gpus or max(1, cores // CORES_PER_WORKER)
         return cls(workers, max(1, cores // workers), min(1.0, gpus / workers))
 
 
 @contextmanager
-def running(address: str | None, workers: int | None, device: str) -> Iterator[WorkerPool]:
-    """Run Ray in the block; gives the workers that it has room for.
+def ray_session(address: str | None, workers: int | None, device: str) -> Iterator[WorkerPool]:
+    """Connect to Ray for the block; yields the workers that it can run.
 
     address: HOST:PORT of a cluster's head; without it Ray is started on this machine.
 
     Raises:
-        DeviceError: no cluster at the address, Ray does not start, or no room for so many workers.
+        DeviceError: no cluster at the address, Ray does not start, or too few cores or GPUs.
     """
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
-    if address:
-        _check_address(address)
-    # A short path, since the names of sockets in it must be short.
+    # A short path, because names of sockets in it must be short.
     with tempfile.TemporaryDirectory(prefix="rsn-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         import ray
 
         try:
-            yield _join(address, workers, device) if address else _start(folder, workers, device)
+            yield _connect(folder, address, workers, device)
         finally:
             ray.shutdown()
 
 
-def spread(
-    todo: Iterable[tuple[int, Part]], crew: WorkerPool, worker: tuple[Any, ...]
+def run_parts(
+    todo: Iterable[tuple[int, Part]], pool: WorkerPool, worker: tuple[Any, ...]
 ) -> Iterator[PartResult]:
-    """What becomes of numbered parts, as they end. Another worker does again what a worker had begun when it died.
+    """The results of numbered parts, as they finish. Another worker repeats the parts of a worker that died.
 
     worker: arguments of `Worker`.
 
     Raises:
-        DeviceError: Ray itself cannot go on, for example when a worker dies again and again as it starts.
+        DeviceError: Ray itself fails, for example because workers die again and again while they start.
     """
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
@@ -88,70 +86,72 @@ def spread(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.max_consecutive_actor_init_deaths = 3
-    context.execution_no_progress_timeout_s = -1  # a part may take its time
+    context.execution_no_progress_timeout_s = -1  # a part may take long
     items = [{"number": number, "part": part.to_json()} for number, part in todo]
-    # One block for each part: a block is what Ray gives out, and does again.
-    answers: Any = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+    # One block per part: Ray distributes and repeats blocks.
+    results: Any = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         Worker,
         fn_constructor_args=worker,
-        compute=ActorPoolStrategy(size=crew.workers),
+        compute=ActorPoolStrategy(size=pool.workers),
         batch_size=1,
-        num_cpus=crew.cores,
-        num_gpus=crew.gpus or None,
+        num_cpus=pool.cores,
+        num_gpus=pool.gpus or None,
     )
     try:
-        for batch in answers.iter_batches(batch_size=None, prefetch_batches=0):
-            yield from batch["done"]
+        for batch in results.iter_batches(batch_size=None, prefetch_batches=0):
+            yield from batch["result"]
     except ray.exceptions.RayError as error:
-        raise DeviceError(f"Ray cannot go on: {_first_line(error)}; the same command tries again") from error
+        raise DeviceError(
+            f"Ray failed: {_first_line(error)}; run the same command again to continue"
+        ) from error
 
 
-def _start(folder: str, workers: int | None, device: str) -> WorkerPool:
+def _connect(folder: str, address: str | None, workers: int | None, device: str) -> WorkerPool:
+    import ray
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    crew = WorkerPool.of(workers, cores, torch.cuda.device_count(), device)
+    if address:
+        _check_address(address)
+        options: dict[str, Any] = {"address": address}
+    else:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        pool = WorkerPool.from_resources(workers, cores, torch.cuda.device_count(), device)
+        options = {
+            "address": "local",
+            "num_cpus": pool.workers * pool.cores
+            + 1,  # one more than the workers occupy, for Ray's own tasks
+            "object_store_memory": OBJECT_STORE,
+            "include_dashboard": False,
+            "_temp_dir": folder,
+        }
     try:
-        _init(
-            address="local",
-            num_cpus=crew.workers * crew.cores + 1,  # so that Ray never waits for a core that a worker keeps
-            object_store_memory=OBJECT_STORE,
-            include_dashboard=False,
-            _temp_dir=folder,
-        )
-    except Exception as error:  # Ray raises many kinds, Exception itself among them
-        raise DeviceError(
-            f"Ray does not start on this machine: {_first_line(error)}; if much else runs here, try again later"
-        ) from error
-    return crew
-
-
-def _join(address: str, workers: int | None, device: str) -> WorkerPool:
-    import ray
-
-    try:
-        _init(address=address)
-    except Exception as error:  # as in `_start`
-        raise DeviceError(
-            f"no Ray cluster can be joined at {address}: {_first_line(error)}; if it asks for a token, set"
-            " RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
-        ) from error
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    cores = int(resources.get("CPU", 0))
-    crew = WorkerPool.of(workers, cores, int(resources.get("GPU", 0)), device)
-    if crew.workers * crew.cores > cores:
-        raise DeviceError(f"the cluster at {address} has {cores} cores, too few for {crew.workers} workers")
-    return crew
+        _init(**options)
+    except Exception as error:  # Ray raises many types, including Exception itself
+        if not address:
+            what, hint = "does not start on this machine", "if the machine is busy, try again later"
+        else:
+            what = f"cannot join the cluster at {address}"
+            hint = "if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+        raise DeviceError(f"Ray {what}: {_first_line(error)}; {hint}") from error
+    if address:
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cores = int(resources.get("CPU", 0))
+        pool = WorkerPool.from_resources(workers, cores, int(resources.get("GPU", 0)), device)
+        if pool.workers * pool.cores > cores:
+            raise DeviceError(
+                f"the cluster at {address} has {cores} cores, too few for {pool.workers} workers"
+            )
+    return pool
 
 
 def _init(**options: Any) -> None:
-    """`ray.init`, while what its C++ libraries write to file descriptor 2, whatever their settings, is dropped."""
+    """Call `ray.init` with file descriptor 2 closed, because its C++ libraries ignore all log settings."""
     import ray
 
     stderr = os.dup(2)
     try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
+        with open(os.devnull, "wb") as devnull:
+            os.dup2(devnull.fileno(), 2)
             ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
     finally:
         os.dup2(stderr, 2)
@@ -163,12 +163,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_address(address: str) -> None:
-    """Refuse an address that does not answer; Ray itself would try for a minute."""
+    """Reject an address that does not respond; Ray itself would try for a minute."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S):
             pass
     except (OSError, ValueError, OverflowError) as error:
         raise DeviceError(
-            f"no Ray cluster answers at {address}; give HOST:PORT of its head, or leave out --address"
+            f"no Ray cluster responds at {address}; give HOST:PORT of its head, or leave out --address"
         ) from error

@@ -1,4 +1,4 @@
-"""Parts of the input, and the images in one."""
+"""Parts of the input, and the images in a part."""
 
 import gzip
 import io
@@ -11,13 +11,12 @@ from typing import IO, Any, Literal
 
 import fsspec
 
-from rsn.bulk.storage import UnreachableError, connect, read_bytes
+from rsn.bulk.storage import UnreachableError, connect, read_bytes, store_errors
 from rsn.errors import AnnotationError, ImageError, RsnError, UnknownNameError
 from rsn.io.image_formats import is_image_name, is_unread_image_name
 
-TAR_SUFFIXES = (".tar", ".tar.gz")
-ROWS_AT_A_TIME = 64  # of a Parquet file, in memory
-_END_OF_TAR = bytes(512)
+ROWS_IN_MEMORY = 64  # of a Parquet file
+END_OF_TAR = bytes(512)
 InputKind = Literal["images", "tar", "parquet"]
 
 
@@ -25,7 +24,7 @@ InputKind = Literal["images", "tar", "parquet"]
 class Part:
     """Image files, the images of one tar shard, or those of rows `start` to `stop` of a Parquet file.
 
-    urls: full paths or URLs; one, unless they are image files.
+    urls: full paths or URLs; several for image files only.
     """
 
     kind: InputKind
@@ -39,44 +38,35 @@ class Part:
 
     @classmethod
     def from_json(cls, line: str) -> "Part":
-        """What `to_json` wrote."""
+        """Read the return value of `to_json`."""
         fields = json.loads(line)
         return cls(fields["kind"], tuple(fields["urls"]), fields["start"], fields["stop"])
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a Parquet file with the images (bytes, or paths) and, if it has one, their names."""
+    """Columns of a Parquet file: the images (bytes, or paths of image files) and, optionally, their names."""
 
     image: str = "image"
     name: str | None = None
 
     def check(self, schema: Any, url: str) -> None:
-        """Look for the columns.
-
-        Raises:
-            UnknownNameError: one is not there. AnnotationError: one of another type.
-        """
-        import pyarrow.types as types
-
+        """Raise UnknownNameError for a missing column, AnnotationError for images of another type."""
         for column in filter(None, (self.image, self.name)):
             if column not in schema.names:
                 raise UnknownNameError(f"column of {url}", column, schema.names)
-        type_ = schema.field(self.image).type
-        if types.is_struct(type_) and type_.get_field_index("bytes") >= 0:
-            type_ = type_.field("bytes").type  # as Hugging Face's data sets have images
-        known = (
-            types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_string, types.is_large_string
-        )  # fmt: skip
-        if not any(is_kind(type_) for is_kind in known):
+        kind = schema.field(self.image).type
+        index = kind.get_field_index("bytes") if str(kind).startswith("struct") else -1
+        kind = kind.field(index).type if index >= 0 else kind  # images of Hugging Face datasets
+        if not str(kind).removeprefix("large_").startswith(("binary", "fixed_size_binary", "string")):
             raise AnnotationError(
-                f"{url}: column {self.image!r} holds {type_}; images are bytes of image files, or paths of them"
+                f"{url}: column {self.image!r} holds {kind}; images are bytes of image files, or paths of them"
             )
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image's name, unique in a run, and its file: the bytes, their URL, or why they cannot be read."""
+    """An image: its name, and the bytes of its file, their URL, or the reason why they cannot be read."""
 
     name: str
     file: bytes | str | RsnError
@@ -88,7 +78,7 @@ class StoredImage:
         """The bytes of the file.
 
         Raises:
-            ImageError: it cannot be read. UnreachableError: a store that does not answer.
+            ImageError: it cannot be read. UnreachableError: the store does not respond.
         """
         if isinstance(self.file, RsnError):
             raise self.file
@@ -96,46 +86,52 @@ class StoredImage:
 
 
 def images_of(part: Part, columns: Columns) -> Iterator[StoredImage]:
-    """The images of a part, in an order that is always the same.
+    """The images of a part, always in the same order.
 
     Raises:
-        UnreachableError: a store that does not answer.
+        UnreachableError: the store does not respond.
     """
     if part.kind == "images":
         return (StoredImage(url, url) for url in part.urls)
-    (url,) = part.urls
-    return _in_tar(url) if part.kind == "tar" else _in_parquet(url, part.start, part.stop, columns)
+    return _tar_images(part.urls[0]) if part.kind == "tar" else _parquet_images(part, columns)
 
 
-def _in_tar(url: str) -> Iterator[StoredImage]:
-    """Members that are images, as URL/MEMBER, read once from front to back.
+def _tar_images(url: str) -> Iterator[StoredImage]:
+    """Members that are images, named URL/MEMBER.
 
-    What follows a damaged place of the shard is lost; an image of the shard's name that cannot be read reports it.
+    After a damaged position the rest of the shard is lost; an unreadable image with the shard's name reports that.
     """
-    broken = ImageError(f"{url} is broken or ends in the middle; what comes after is lost, copy it again")
-    try:
-        with fsspec.open(url, "rb", compression="infer") as file:
-            watched = _Watched(file)
-            with tarfile.open(fileobj=watched, mode="r|") as shard:
-                for member in shard:
-                    name = f"{url}/{member.name.removeprefix('./')}"
-                    if member.isfile() and is_image_name(name):
-                        data = shard.extractfile(member)
-                        yield StoredImage(name, data.read() if data else b"")
-                    elif member.isfile() and is_unread_image_name(name):
-                        unread = f"{name} is an image of a kind that is not read; convert it to JPEG or PNG"
-                        yield StoredImage(name, ImageError(unread))
-            # tarfile takes a shard that was cut between two members for a whole one.
-            if watched.last[-len(_END_OF_TAR) :] != _END_OF_TAR:
-                yield StoredImage(url, broken)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield StoredImage(url, ImageError(f"{broken} ({error})"))
-    except Exception as error:
-        raise UnreachableError(f"cannot read {url}: {error or type(error).__name__}") from error
+    broken = ImageError(
+        f"{url} is broken or ends in the middle; the images after that are lost, copy it again"
+    )
+    with store_errors(f"read {url}", UnreachableError):
+        try:
+            with fsspec.open(url, "rb", compression="infer") as file:
+                stream = _Stream(file)
+                with tarfile.open(fileobj=stream, mode="r|") as shard:
+                    yield from _members(shard, url)
+                # tarfile does not notice a shard that was cut between two members.
+                if stream.last[-len(END_OF_TAR) :] != END_OF_TAR:
+                    yield StoredImage(url, broken)
+        except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            yield StoredImage(url, ImageError(f"{broken} ({error})"))
 
 
-class _Watched(io.RawIOBase):
-    """A file that remembers what was read last."""
+def _members(shard: tarfile.TarFile, url: str) -> Iterator[StoredImage]:
+    for member in shard:
+        name = f"{url}/{member.name.removeprefix('./')}"
+        if member.isfile() and is_image_name(name):
+            data = shard.extractfile(member)
+            yield StoredImage(name, data.read() if data else b"")
+        elif member.isfile() and is_unread_image_name(name):
+            yield StoredImage(
+                name,
+                ImageError(f"{name} has an image format that is not supported; convert it to JPEG or PNG"),
+            )
+
+
+class _Stream(io.RawIOBase):
+    """A file that remembers the bytes that were read last."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -148,38 +144,33 @@ class _Watched(io.RawIOBase):
         return data
 
 
-def _in_parquet(url: str, start: int, stop: int, columns: Columns) -> Iterator[StoredImage]:
-    """Rows, named by their column of names, else as URL#ROW. Paths are relative to the file's folder."""
+def _parquet_images(part: Part, columns: Columns) -> Iterator[StoredImage]:
+    """Rows, named by the column of names or else URL#ROW. Paths are relative to the file's folder."""
     import pyarrow.parquet as parquet
 
+    (url,) = part.urls
     system, path = connect(url)
     wanted = [column for column in (columns.image, columns.name) if column]
-    try:
-        with system.open(path, "rb") as file:
-            table = parquet.ParquetFile(file)
-            row = 0
-            for group in range(table.metadata.num_row_groups):
-                end = row + table.metadata.row_group(group).num_rows
-                if row >= stop or end <= start:
-                    row = end
-                    continue
-                for batch in table.iter_batches(ROWS_AT_A_TIME, row_groups=[group], columns=wanted):
-                    for entry in batch.to_pylist():
-                        if start <= row < stop:
-                            name = entry[columns.name] if columns.name else None
-                            place = f"{url}#{row}"
-                            yield StoredImage(
-                                place if name is None else str(name),
-                                _in_cell(entry[columns.image], url, place),
-                            )
-                        row += 1
-    except Exception as error:
-        raise UnreachableError(f"cannot read {url}: {error or type(error).__name__}") from error
+    with store_errors(f"read {url}", UnreachableError), system.open(path, "rb") as file:
+        table = parquet.ParquetFile(file)
+        row = 0
+        for group in range(table.metadata.num_row_groups):
+            end = row + table.metadata.row_group(group).num_rows
+            if row >= part.stop or end <= part.start:
+                row = end
+                continue
+            for batch in table.iter_batches(ROWS_IN_MEMORY, row_groups=[group], columns=wanted):
+                for entry in batch.to_pylist():
+                    if part.start <= row < part.stop:
+                        yield _parquet_image(entry, columns, url, row)
+                    row += 1
 
 
-def _in_cell(value: Any, url: str, place: str) -> bytes | str | RsnError:
+def _parquet_image(entry: dict[str, Any], columns: Columns, url: str, row: int) -> StoredImage:
+    value, name = entry[columns.image], entry[columns.name] if columns.name else None
+    name = f"{url}#{row}" if name is None else str(name)
     if isinstance(value, dict):
         value = value.get("bytes")
     if isinstance(value, str) and not ("://" in value or value.startswith("/")):
         value = f"{url.rpartition('/')[0]}/{value}"
-    return ImageError(f"{place} is empty; there is no image in that row") if value is None else value
+    return StoredImage(name, ImageError(f"{url}#{row} is empty") if value is None else value)

@@ -1,124 +1,135 @@
-"""A bulk run from beginning to end, or from where it stopped."""
+"""A bulk run, from the start or from where it stopped."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from secrets import token_hex
 
-from rsn.bulk.cluster import running, spread
-from rsn.bulk.output import Output, Settings
+from rsn.bulk.cluster import ray_session, run_parts
+from rsn.bulk.output import Output
 from rsn.bulk.parts import Columns, Part
-from rsn.bulk.sources import cut, find_sources
+from rsn.bulk.settings import Settings
+from rsn.bulk.sources import find_sources, split_sources
 from rsn.bulk.worker import PartResult
 from rsn.errors import RsnError
 from rsn.inference.box_checks import BoxNotes
 
+LISTED_FAILURES = 5
+
 
 @dataclass
-class Tally:
+class Progress:
     """What a run has done so far.
 
-    parts: of the plan. before: of these, done by earlier runs. seconds, waiting: of all workers together.
-    by: what ran the networks of the workers, and where. notes: what is to be said about the boxes. failed: reasons by
-    part.
+    parts: of the plan; of these `finished_before` were finished by earlier runs. results: of parts that are finished.
+    failed: reasons by part.
     """
 
     parts: int
-    before: int
-    done: int = 0
-    images: int = 0
-    people: int = 0
-    unreadable: int = 0
-    seconds: float = 0.0
-    waiting: float = 0.0
-    by: set[str] = field(default_factory=set)
-    notes: BoxNotes = field(default_factory=BoxNotes)
+    finished_before: int = 0
+    results: list[PartResult] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     @property
     def left(self) -> int:
-        """Parts that are still to be done."""
-        return self.parts - self.before - self.done
+        """Parts that are not finished."""
+        return self.parts - self.finished_before - len(self.results)
 
-    def add(self, done: PartResult) -> None:
-        """Count a part.
+    @property
+    def unreadable(self) -> int:
+        """Images that could not be processed."""
+        return sum(result.unreadable for result in self.results)
 
-        Raises:
-            RsnError: it failed for a reason that all others have as well.
-        """
-        if done.fatal:
-            raise RsnError(done.failed)
-        if done.failed:
-            self.failed[done.part] = done.failed
-            return
-        self.done += 1
-        self.images += done.images
-        self.people += done.people
-        self.unreadable += done.unreadable
-        self.seconds += done.seconds
-        self.waiting += done.waiting
-        self.by.add(done.by)
-        self.notes.add(done.notes)
+    def add(self, result: PartResult) -> None:
+        """Count a part; raises RsnError if it failed for a reason that all parts share."""
+        if result.fatal:
+            raise RsnError(result.failed)
+        if result.failed:
+            self.failed[result.part] = result.failed
+        else:
+            self.results.append(result)
 
-    def progress(self) -> str:
-        """One line: parts and images that are done, images a second (the start of the workers included), time left."""
-        text = f"parts: {self.before + self.done} of {self.parts}, images: {self.images}"
-        if not self.done:
+    def line(self) -> str:
+        """One line: finished parts and images, images per second (including the start), time left."""
+        images = sum(result.images for result in self.results)
+        text = f"parts: {self.finished_before + len(self.results)} of {self.parts}, images: {images}"
+        if not self.results:
             return text
         seconds = time.monotonic() - self.started
-        waited = self.waiting / self.seconds if self.seconds else 0.0
-        text += f", {self.images / seconds:.1f} images/s, {waited:.0%} of the time waiting for images"
-        return f"{text}, {_duration(seconds * self.left / self.done)} left" if self.left else text
+        text += f", {images / seconds:.1f} images/s"
+        return f"{text}, {_duration(seconds * self.left / len(self.results))} left" if self.left else text
+
+    def summary(self, output: str) -> list[str]:
+        """Lines about a run that has ended."""
+        lines = []
+        if self.results:
+            backends = " and ".join(sorted({result.backend for result in self.results}))
+            people = sum(result.people for result in self.results)
+            lines.append(f"{self.line()}; people: {people}, by {backends}; {output}/people")
+        elif not self.left:
+            lines.append(f"all {self.parts} parts were already finished; {output}/people")
+        notes = BoxNotes()
+        for result in self.results:
+            notes.add(result.notes)
+        lines += filter(None, [notes.sentence()])
+        if self.unreadable:
+            lines.append(f"{self.unreadable} images could not be processed; see {output}/unreadable")
+        lines += [f"part {number}: {why}" for number, why in sorted(self.failed.items())[:LISTED_FAILURES]]
+        if self.failed:
+            lines.append(
+                f"{len(self.failed)} of {self.parts} parts are not finished; run the same command again to continue"
+            )
+        return lines
 
 
-def estimate_in_bulk(
+def run_bulk(
     settings: Settings,
     output: str,
-    report: Callable[[Tally], None],
+    report: Callable[[Progress], None],
     *,
     device: str = "auto",
     batch_size: int = 32,
     address: str | None = None,
     workers: int | None = None,
     images_per_part: int = 1000,
-) -> Tally:
-    """Write the people of all images to a folder; parts that are there are left as they are.
+) -> Progress:
+    """Write the people of all images to a folder; parts that are already there are not repeated.
 
-    report: called once the workers start, and after every part. address, workers: see `cluster.running`.
-    images_per_part: images in one output file, at most.
+    report: called when the workers start, and after every part. address, workers: see `cluster.ray_session`.
+    images_per_part: largest number of images in one output file.
 
     Raises:
-        RsnError: invalid inputs or settings, a folder that cannot be written to, no cluster; no file is half written.
+        RsnError: invalid inputs or settings, a folder that cannot be written to, or no cluster.
     """
-    place = Output(output)
-    with place.reserved():
-        place.check(settings)
-        plan = _plan(place, settings, images_per_part, workers or 2)
-        done = place.done()
-        tally = Tally(len(plan), len(done & set(range(len(plan)))))
-        todo = [(number, part) for number, part in enumerate(plan) if number not in done]
+    folder = Output(output)
+    with folder.lock():
+        folder.check(settings)
+        plan = _plan(folder, settings, images_per_part, workers or 2)
+        finished = folder.finished()
+        progress = Progress(len(plan), len(finished & set(range(len(plan)))))
+        todo = [(number, part) for number, part in enumerate(plan) if number not in finished]
         if not todo:
-            return tally
-        with running(address, workers, device) as crew:
-            report(tally)
-            device = "cuda" if crew.gpus else "cpu"
-            worker = (settings, place.name(), token_hex(8), device, batch_size, crew.cores)
-            for part in spread(todo, crew, worker):
-                tally.add(part)
-                report(tally)
-        return tally
+            return progress
+        with ray_session(address, workers, device) as pool:
+            report(progress)
+            device = "cuda" if pool.gpus else "cpu"
+            worker = (settings, folder.name(), token_hex(8), device, batch_size, pool.cores)
+            for result in run_parts(todo, pool, worker):
+                progress.add(result)
+                report(progress)
+        return progress
 
 
-def _plan(place: Output, settings: Settings, size: int, workers: int) -> list[Part]:
-    """The parts that were planned before, then parts of what is new among the inputs."""
-    plan = place.read_plan()
+def _plan(folder: Output, settings: Settings, size: int, workers: int) -> list[Part]:
+    """The parts of the earlier plan, then those of new inputs."""
+    plan = folder.read_plan()
     known = {url for part in plan for url in part.urls}
     columns = Columns(settings.column, settings.name_column)
-    new = find_sources(settings.inputs, columns, outside=place.name(), known=known)
+    new = find_sources(settings.inputs, columns, outside=folder.name(), known=known)
     if new:
-        plan += cut(new, size=size, workers=workers)
-        place.write_plan(plan, settings)
+        plan += split_sources(new, size=size, workers=workers)
+        folder.write_plan(plan, settings)
     return plan
 
 

@@ -1,4 +1,4 @@
-"""Files of this machine and of stores, by path or URL, through fsspec."""
+"""Files on this machine and in remote stores, by path or URL, through fsspec."""
 
 import time
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from fsspec.implementations.local import LocalFileSystem
 from rsn.errors import ImageError, MissingDependencyError, RsnError
 
 ATTEMPTS = 3
-PAUSE = 1.0  # seconds before the second attempt, twice as many before the third
+PAUSE = 1.0  # seconds before the second attempt, two before the third
 
 
 class UnreachableError(Exception):
-    """A store that does not answer. That says nothing about an image, so it is no RsnError of one."""
+    """A store that does not respond. It is no RsnError, because nothing is wrong with the image."""
 
 
 def connect(url: str) -> tuple[Any, str]:
@@ -34,7 +34,7 @@ def connect(url: str) -> tuple[Any, str]:
 
 
 def is_local(system: Any) -> bool:
-    """Whether it is this machine's own file system."""
+    """Whether a file system is this machine's own."""
     return isinstance(system, LocalFileSystem)
 
 
@@ -45,7 +45,7 @@ def full_name(system: Any, path: str) -> str:
 
 @contextmanager
 def store_errors(action: str, kind: type[Exception] = RsnError) -> Iterator[None]:
-    """Raise whatever fails in the block as an error "cannot ACTION: ...", since every store library has its own.
+    """Raise any error of the block as "cannot ACTION: ...", because every store's library has its own errors.
 
     An RsnError passes unchanged.
     """
@@ -59,25 +59,25 @@ def store_errors(action: str, kind: type[Exception] = RsnError) -> Iterator[None
 
 
 def read_bytes(url: str) -> bytes:
-    """A file's bytes; a store that fails is asked three times.
+    """The bytes of a file, after up to three attempts.
 
     Raises:
-        ImageError: there is no such file, or it may not be read. UnreachableError: the store does not answer.
+        ImageError: the file is missing or must not be read. UnreachableError: the store does not respond.
     """
     system, path = connect(url)
-    for attempt in range(1, ATTEMPTS):
+    attempt = 1
+    while True:
         try:
-            return _read(system, path, url)
-        except UnreachableError:
-            time.sleep(PAUSE * attempt)
-    return _read(system, path, url)
-
-
-def _read(system: Any, path: str, url: str) -> bytes:
-    with store_errors(f"read {url}", UnreachableError):
-        try:
-            return bytes(system.cat_file(path))
-        except FileNotFoundError as error:
-            raise ImageError(f"there is no image at {url}; it was there when the run was planned") from error
-        except (PermissionError, IsADirectoryError) as error:
-            raise ImageError(f"cannot read {url}; check its permissions") from error
+            with store_errors(f"read {url}", UnreachableError):
+                return bytes(system.cat_file(path))
+        except UnreachableError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise ImageError(
+                    f"there is no image at {url}; it was there when the run was planned"
+                ) from error
+            if isinstance(error.__cause__, PermissionError | IsADirectoryError):
+                raise ImageError(f"cannot read {url}; check its permissions") from error
+            if attempt == ATTEMPTS:
+                raise
+        time.sleep(PAUSE * attempt)
+        attempt += 1
