@@ -1,9 +1,9 @@
-"""The code blocks of the documentation, run page by page as a reader would; its command lines, parsed."""
+"""The documentation: its Python code runs, its commands and settings are valid, its links lead to existing targets."""
 
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +19,55 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 
 
-def blocks(page: Path, kind: str) -> list[str]:
-    """The page's blocks of code that are marked as python, yaml, ...; "" finds those of commands."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+def code_blocks(page: Path, language: str) -> list[str]:
+    """Return the code blocks of a page in a language; "" means commands."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def pages_with(kind: str, *, slow: str | None = None) -> list[Any]:
-    """Pages that have such a block, as parameters of a test."""
-    pages = [page for page in PAGES if blocks(page, kind)]
+def rsn_commands(page: Path) -> Iterator[list[str]]:
+    """Return the arguments of every `rsn ...` in the command blocks, also after torchrun's `-m`."""
+    for block in code_blocks(page, ""):
+        for line in re.findall(r"^(?:\S*/|.* -m )?rsn (.*)", block.replace("\\\n", ""), re.MULTILINE):
+            yield shlex.split(line, comments=True)
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """Return file and anchor ("" for none) of every link to a file of the repository."""
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+        yield (page.parent / target if target else page), anchor
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as MkDocs makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    plain = (re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings)
+    return {re.sub(r"[\s-]+", "-", heading) for heading in plain}
+
+
+def as_parameters(pages: Iterable[Path], slow: str = "") -> list[Any]:
+    """Return pages as parameters of a test; the one named `slow` is marked slow."""
     return [
         pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == slow else ())
         for page in pages
     ]
 
 
-# Exporting takes long; what runs the exported file is run in tests/exporting too.
-@pytest.mark.parametrize("page", pages_with("python", slow="export"))
-def test_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {"__name__": "docs"})
-
-
-def asked_of_rsn(page: Path) -> Iterator[list[str]]:
-    """The arguments of every `rsn ...` in the page's blocks of commands, torchrun's `-m rsn ...` included."""
-    for block in blocks(page, ""):
-        for line in re.findall(r"^(?:\S*/|.* -m )?rsn (.*)", block.replace("\\\n", ""), re.MULTILINE):
-            yield shlex.split(line, comments=True)
-
-
+# Exporting is slow, and tests/export runs an exported file too.
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(asked_of_rsn(page))], ids=lambda page: page.stem
+    "page", as_parameters((page for page in PAGES if code_blocks(page, "python")), slow="export")
 )
-def test_commands_are_understood(
+def test_python_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile("\n".join(code_blocks(page, "python")), str(page), "exec"), {"__name__": "docs"})
+
+
+@pytest.mark.parametrize("page", as_parameters(page for page in PAGES if any(rsn_commands(page))))
+def test_commands_are_valid(
     page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Subcommands and options go through the parser, a training's settings through its recipe; nothing is run."""
+    """The parser accepts all commands, and the recipe accepts the settings of `rsn train`; nothing runs."""
     monkeypatch.chdir(ROOT)
-    for arguments in asked_of_rsn(page):
+    for arguments in rsn_commands(page):
         try:
             subcommand = parse(arguments)
         except SystemExit as stopped:
@@ -66,38 +78,59 @@ def test_commands_are_understood(
             read_recipe(subcommand.recipe, flat(subcommand.set))
 
 
-@pytest.mark.parametrize("page", pages_with("yaml"))
-def test_settings_fit_into_a_recipe(page: Path, tmp_path: Path) -> None:
-    for block in blocks(page, "yaml"):
+@pytest.mark.parametrize("page", as_parameters(page for page in PAGES if code_blocks(page, "yaml")))
+def test_yaml_settings_are_valid(page: Path, tmp_path: Path) -> None:
+    for block in code_blocks(page, "yaml"):
         document = yaml.safe_load((ROOT / "recipes/coco/rsn18_256x192.yaml").read_text())
         (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document | yaml.safe_load(block)))
         read_recipe(tmp_path / "recipe.yaml")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_files_and_targets_that_are_named_are_there(page: Path) -> None:
-    files = re.findall(r"(?<![\w/.-])(?:recipes|scripts|benchmarks|src)/[\w./-]*[\w/]", page.read_text())
-    assert not [file for file in files if not (ROOT / file).exists()]
-    targets = re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(), re.MULTILINE)
-    assert set(targets) <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_documented_settings_exist() -> None:
+    """The settings in the table of docs/train.md are those of a recipe."""
+    recipe = read_recipe(ROOT / "recipes/coco/rsn18_256x192.yaml")
+    rows = re.findall(r"^\| (`[^|]*`) \|", (ROOT / "docs/train.md").read_text(), re.MULTILINE)
+    for row in rows[: next(i for i, row in enumerate(rows) if "max_unreadable_fraction" in row) + 1]:
+        group = ""
+        for name in re.findall(r"`([\w.*]+)`", row):
+            group = name.rpartition(".")[0] or group
+            value: Any = recipe
+            for part in [*group.split("."), name.rpartition(".")[2]]:
+                value = value if part in ("", "*") else getattr(value, part)
 
 
-def test_every_page_is_on_the_site() -> None:
-    on_site = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
-    assert on_site == {page.name for page in PAGES} - {"README.md"}
+def test_named_files_and_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    missing = []
+    for page in PAGES:
+        text = page.read_text()
+        files = re.findall(r"(?<![\w/.-])(?:recipes|scripts|benchmarks|src)/[\w./-]*[\w/]", text)
+        missing += [(page.name, file) for file in files if not (ROOT / file).exists()]
+        named = re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)
+        missing += [(page.name, target) for target in named if target not in targets]
+    assert missing == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+def test_links_lead_to_existing_pages_and_headings() -> None:
+    broken = [
+        f"{page.name}: {target.name}#{anchor}"
+        for page in PAGES
+        for target, anchor in links(page)
+        if not target.exists() or (anchor and anchor not in anchors(target))
+    ]
+    assert broken == []
 
 
-def test_conda_needs_what_the_package_does() -> None:
-    (named,) = re.findall(
+def test_every_page_is_in_the_navigation() -> None:
+    pages = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    assert pages == {page.name for page in PAGES} - {"README.md"}
+
+
+def test_conda_dependencies_are_those_of_the_package() -> None:
+    (listed,) = re.findall(
         r"run dependencies (.*?) at the bounds", (ROOT / "docs/install.md").read_text(), re.DOTALL
     )
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in package["dependencies"]}
-    of_conda = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
-    assert set(re.findall(r"`(.*?)`", named)) == {of_conda.get(name, name) for name in needed}
+    conda_names = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
+    assert set(re.findall(r"`(.*?)`", listed)) == {conda_names.get(name, name) for name in needed}
