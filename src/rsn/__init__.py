@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rsn.models.catalog import create_model, list_models
     from rsn.results import Person
     from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
+    from rsn.training.run import train
     from rsn.weights.loading import load_weights
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ _HOMES = {
     "evaluate": "rsn.evaluation",
     "list_models": "rsn.models.catalog",
     "load_weights": "rsn.weights.loading",
+    "train": "rsn.training.run",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "evaluation",
     "list_models",
     "load_weights",
+    "train",
     "training",
 ]
 

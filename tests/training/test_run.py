@@ -11,6 +11,8 @@ import pytest
 import torch
 from lightning import Callback
 from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+from torch.utils.data import Dataset
 
 from command import rsn
 from rsn import PoseEstimator
@@ -96,6 +98,44 @@ def test_train_takes_a_network_people_a_loss_callbacks_and_a_logger(
     assert list(warnings.filters) == filters
 
 
+class PlainNetwork(nn.Module):
+    """A network without levels: heatmaps of a quarter of the size, from its forward pass."""
+
+    def __init__(self, num_keypoints: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 7, stride=4, padding=3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, num_keypoints, 1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        heatmaps: torch.Tensor = self.layers(x)
+        return heatmaps
+
+
+class DrawnCrops(Dataset[dict[str, torch.Tensor]]):
+    """Crops of noise with random keypoints, as a user's own dataset gives them."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        random = torch.Generator().manual_seed(index)
+        return {
+            "image": torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8, generator=random),
+            "keypoints": 64 * torch.rand(17, 2, generator=random),
+            "visibility": torch.full((17,), 2),
+        }
+
+
+def test_train_rejects_cached_images_with_an_own_dataset(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "compute.cache_images=device"))
+    with pytest.raises(RecipeError, match=r"Invalid compute.cache_images: expected none"):
+        train(recipe, network=PlainNetwork(17), dataset=DrawnCrops())
+
+
 def test_train_rejects_a_recipe_without_sets(recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="Invalid train: expected at least one set"):
         train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "train=[]")))
@@ -170,7 +210,7 @@ def test_the_head_gain_is_set_everywhere_and_nowhere_else() -> None:
 
 
 def test_a_run_explains_itself(finished: Recipe) -> None:
-    run = Run.read(finished.output)
+    run = Run.from_folder(finished.output)
     assert run.steps == 4
     assert run.seconds > 0
     report = (finished.output / "report.md").read_text()
@@ -208,7 +248,7 @@ def test_a_folder_without_a_run_is_one_sentence(folder: str, tmp_path: Path) -> 
     done = rsn("report", tmp_path / folder)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "holds no training run" in done.stderr
+    assert "contains no training run" in done.stderr
 
 
 def test_a_resumed_log_goes_on_where_the_state_was(tmp_path: Path) -> None:

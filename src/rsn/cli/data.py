@@ -91,7 +91,7 @@ class Preview:
         require("pydantic", extra="train", feature="reading a recipe")
         from rsn.io.files import check_writable, write_atomically
         from rsn.io.images import write_image
-        from rsn.training.preview_page import recipe_page, source_page
+        from rsn.training.preview_page import dataset_page, recipe_page
         from rsn.training.recipe import DatasetConfig, read_recipe
 
         check_writable(self.output)
@@ -103,11 +103,11 @@ class Preview:
                 write_image(self.output, draw_preview(recipe, people=self.people, seed=self.seed))
             else:
                 page = recipe_page(self.source.name, recipe, people=self.people, seed=self.seed)
-                write_atomically(self.output, page.encode())
+                write_atomically(self.output, page)
         else:
             assert self.images is not None
             source = DatasetConfig(self.source, self.images, self.skeleton)
-            write_atomically(self.output, source_page(source, people=self.people, seed=self.seed).encode())
+            write_atomically(self.output, dataset_page(source, people=self.people, seed=self.seed))
         info(f"wrote {self.output}")
         return 0
 
