@@ -84,7 +84,7 @@ def _python_warnings() -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning], filename: str, line: int, *_: object) -> None:
         sys.stderr.write(warnings.formatwarning(message, category, filename, line))
 
-    with warnings.catch_warnings(), mock.patch.object(cli, "_show_any_warning", show):
+    with warnings.catch_warnings(), mock.patch.object(cli, "_default_showwarning", show):
         warnings.resetwarnings()
         for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", category)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rsn.cli import parse
-from rsn.cli.overrides import flat
+from rsn.cli.overrides import flatten_overrides
 from rsn.cli.train import Train
 from rsn.training.recipe import read_recipe
 
@@ -75,7 +75,7 @@ def test_commands_are_valid(
                 pytest.fail(f"rsn {shlex.join(arguments)}\n{capsys.readouterr().err}")
             continue
         if isinstance(subcommand, Train) and subcommand.recipe.exists():
-            read_recipe(subcommand.recipe, flat(subcommand.set))
+            read_recipe(subcommand.recipe, flatten_overrides(subcommand.set))
 
 
 @pytest.mark.parametrize("page", as_parameters(page for page in PAGES if code_blocks(page, "yaml")))

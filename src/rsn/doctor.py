@@ -17,76 +17,68 @@ from rsn.weights.pretrained import cache_folder
 DISTRIBUTION = "rsn-pose"
 # What each extra of pyproject.toml adds; a test compares the names.
 EXTRAS = {
-    "train": "train networks, measure them on COCO and MPII, write submissions",
-    "backends": "run networks faster on CPUs; ONNX files",
-    "int8": "make INT8 files for CPUs",
-    "detect": "find the people: RT-DETR, D-FINE, ONNX files of detectors",
-    "video": "read and write videos, follow people over time",
-    "serve": "the page and the HTTP service",
-    "bulk": "very many images, on one machine or a Ray cluster",
+    "train": "training, evaluation on COCO and MPII, submissions",
+    "backends": "faster backends for CPUs, ONNX export",
+    "int8": "INT8 export for CPUs",
+    "detect": "person detectors: RT-DETR, D-FINE, ONNX files",
+    "video": "videos and tracking",
+    "serve": "the web page and the HTTP service",
+    "bulk": "batch processing on one machine or a Ray cluster",
     "demo": "the images of `make demo`",
 }
 _REQUIREMENT = re.compile(r"(?P<library>[\w.-]+).*extra == ['\"](?P<extra>[\w-]+)['\"]")
 
 
 @dataclass(frozen=True)
-class Issue:
-    """One line of the report. Without `ok` something can be had that is not there; nothing is broken by that."""
+class Check:
+    """A line of the report; `ok` is false for optional features that are not available."""
 
     topic: str
     text: str
     ok: bool = True
 
+    def __str__(self) -> str:
+        return f"{'+' if self.ok else '-'} {self.topic:<12} {self.text}"
 
-def examine() -> Iterator[Issue]:
-    """Everything worth knowing before asking why something does not work; nothing is changed or fetched."""
-    yield Issue("rsn", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+
+def examine() -> Iterator[Check]:
+    """Check versions, devices, backends and extras; nothing is changed or downloaded."""
+    yield Check("rsn", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     libraries = ("torch", "numpy", "opencv-python-headless")
-    yield Issue("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
-    yield from _devices()
-    there = [
-        backend for backend in BACKENDS if find_spec(backend.partition("-")[0])
-    ]  # named as their libraries are
+    yield Check("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
+    yield Check("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
+    if not torch.cuda.is_available():
+        why = "no GPU or driver that PyTorch can use" if torch.version.cuda else "PyTorch is built for CPUs only"
+        yield Check("cuda", f"none: {why}", ok=False)
+    for number in range(torch.cuda.device_count()):
+        gpu = torch.cuda.get_device_properties(number)
+        yield Check(f"cuda:{number}", f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB")
+    installed = [name for name in BACKENDS if find_spec(name.partition("-")[0])]  # named as their libraries
     backend, device = choose("auto", "auto")
-    yield Issue("backends", f"{', '.join(there)}; auto takes {backend} on {device}")
+    yield Check("backends", f"{', '.join(installed)}; auto takes {backend} on {device}")
     yield from _extras()
     folder = cache_folder()
-    yield Issue("cache", f"{folder} ({'there' if folder.is_dir() else 'made at the first fetch'})")
+    yield Check("cache", f"{folder} ({'exists' if folder.is_dir() else 'created by the first download'})")
 
 
-def _devices() -> Iterator[Issue]:
-    yield Issue("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
-    if not torch.cuda.is_available():
-        built = torch.version.cuda
-        why = (
-            "no GPU, or no driver, that it can use" if built else "this build of PyTorch is for the CPU only"
-        )
-        yield Issue("cuda", f"none: {why}", ok=False)
-    for number in range(torch.cuda.device_count()):
-        about = torch.cuda.get_device_properties(number)
-        yield Issue(f"cuda:{number}", f"{about.name}, {about.total_memory / 2**30:.0f} GiB")
-
-
-def _extras() -> Iterator[Issue]:
+def _extras() -> Iterator[Check]:
     if _version(DISTRIBUTION) is None:
-        yield Issue(
-            "extras", "unknown: rsn runs from a folder and was never installed; pip install .", ok=False
-        )
+        yield Check("extras", "unknown: rsn runs from a folder and is not installed; pip install .", ok=False)
         return
     for extra, adds in EXTRAS.items():
         missing = [library for library in libraries_of(extra) if _version(library) is None]
         how = f"; pip install '{DISTRIBUTION}[{extra}]' adds {', '.join(missing)}" if missing else ""
-        yield Issue(f"[{extra}]", adds + how, ok=not missing)
+        yield Check(f"[{extra}]", adds + how, ok=not missing)
 
 
 def libraries_of(extra: str) -> list[str]:
-    """What an extra installs, by the names of their distributions.
+    """The names of the distributions that an extra installs.
 
     Raises:
-        PackageNotFoundError: rsn runs from a folder and was never installed.
+        PackageNotFoundError: rsn runs from a folder and is not installed.
     """
-    found = (_REQUIREMENT.match(line) for line in requires(DISTRIBUTION) or [])
-    return [match["library"] for match in found if match and match["extra"] == extra]
+    matches = (_REQUIREMENT.match(line) for line in requires(DISTRIBUTION) or [])
+    return [match["library"] for match in matches if match and match["extra"] == extra]
 
 
 def _version(distribution: str) -> str | None:

@@ -49,7 +49,7 @@ def test_what_an_extra_would_add_is_named(tmp_path: Path) -> None:
 
 def test_nothing_is_known_of_extras_of_what_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rsn.doctor.DISTRIBUTION", "surely-not-installed")
-    told = {issue.topic: issue for issue in examine()}
-    assert not told["extras"].ok
+    checks = {check.topic: check for check in examine()}
+    assert not checks["extras"].ok
     with pytest.raises(ModuleNotFoundError):
         libraries_of("train")

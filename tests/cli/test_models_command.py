@@ -69,7 +69,7 @@ def test_an_ensemble_is_evaluated(people_json: Path, random_weights: Path, tmp_p
     [
         (["show", "rsn-18"], "there is no model or weights file named 'rsn-18'; did you mean rsn18"),
         (["pull", "rsn51.openmmlab"], "did you mean rsn50.openmmlab"),
-        (["pull"], "name at least one"),
+        (["pull"], "expected at least one"),
         (["convert", "rsn18.starter", "out.pth"], "named OUT.safetensors"),
         (["convert", "rsn18.openmmlab", "out.safetensors"], "put the file into"),
         (["convert", "w.pth", "out.safetensors", "--input-size", "250", "190"], "multiples of 32"),

@@ -1,4 +1,4 @@
-"""The `rsn` command: one small module a subcommand; what a subcommand does is written elsewhere."""
+"""The `rsn` command: one small module per subcommand; the work is done by the other packages."""
 
 import sys
 import warnings
@@ -16,6 +16,7 @@ from rsn.cli.evaluate import Evaluate
 from rsn.cli.export import Export
 from rsn.cli.models import Models
 from rsn.cli.predict import Predict
+from rsn.cli.progress import info
 from rsn.cli.report import Report
 from rsn.cli.score import Score
 from rsn.cli.serve import Serve
@@ -23,7 +24,7 @@ from rsn.cli.submit import Submit
 from rsn.cli.train import Train
 from rsn.errors import RsnError, RsnWarning
 
-DESCRIPTION = "People in images and where their keypoints are: Residual Steps Networks (RSN)."
+DESCRIPTION = "Multi-person 2-D pose estimation with Residual Steps Networks (RSN)."
 
 _Subcommand = (
     Annotated[Predict, tyro.conf.subcommand("predict")]
@@ -43,7 +44,7 @@ _Subcommand = (
 
 
 def parse(arguments: Sequence[str]) -> _Subcommand:
-    """What is asked for; who asks for what there is not is told so, and SystemExit is raised."""
+    """Parse arguments; exits with a usage error if they are invalid."""
     return tyro.cli(
         _Subcommand,
         prog="rsn",
@@ -54,7 +55,7 @@ def parse(arguments: Sequence[str]) -> _Subcommand:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence on stderr and exit status 1."""
+    """Run the command line; expected errors are one sentence on stderr and exit status 1."""
     if sys.argv[1:] == ["--version"]:
         print(f"rsn {__version__}")
         return
@@ -68,17 +69,17 @@ def main() -> None:
     except KeyboardInterrupt:
         print("rsn: stopped", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of stdout has gone, as `head` does
+    except BrokenPipeError:  # the reader of stdout has ended, such as `head`
         sys.stderr.close()
         sys.exit(141)
 
 
-_show_any_warning = warnings.showwarning
+_default_showwarning = warnings.showwarning
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Our own warnings are one sentence for the user; others are shown as Python does."""
+    """Print an RsnWarning as one sentence, and other warnings as Python does."""
     if issubclass(category, RsnWarning):
-        print(f"rsn: {message}", file=sys.stderr)
+        info(str(message))
     else:
-        _show_any_warning(message, category, *where)
+        _default_showwarning(message, category, *where)

@@ -1,4 +1,4 @@
-"""rsn benchmark: how fast prediction is on this machine."""
+"""rsn benchmark: speed of prediction on this machine."""
 
 import json
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from rsn.inference.backends import BackendChoice
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Time a model stage by stage, by one backend or several beside each other."""
+    """Measure the speed of a model, stage by stage, with one backend or several."""
 
     model: Annotated[str, tyro.conf.Positional] = "rsn18.starter"
     """Name of weights, or a weights file."""
     backend: tuple[BackendChoice, ...] = ("auto",)
-    """What runs the network; of several there is a table that compares them."""
+    """Inference backend; several are compared in a table."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
     batch_size: int = 32
-    """People that the network looks at together."""
+    """Crops per batch."""
     flip: bool = False
     """With the flip test."""
     repeats: int = 20
-    """Runs of each that count."""
+    """Measured runs of each stage."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """File to write the metrics to."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
+        """Exit status 0; errors are raised."""
         from rsn.benchmark import benchmark
         from rsn.io.files import make_folder, write_atomically
 

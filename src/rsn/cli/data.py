@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.overrides import Settings, flat
+from rsn.cli.overrides import Overrides, flatten_overrides
 from rsn.cli.progress import info, track
 from rsn.errors import RsnError
 
@@ -65,7 +65,7 @@ class Preview:
     """Folder of the images that the annotations name; a recipe knows it."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
     """Skeleton file, where the annotations do not name their keypoints; a recipe knows it."""
-    set: Settings = ()
+    set: Overrides = ()
     """Settings of a recipe to change, as in rsn train."""
     output: Path = Path("out/preview.html")
     """Page to write, or image (.png, .jpg)."""
@@ -96,7 +96,7 @@ class Preview:
 
         check_writable(self.output)
         if is_recipe:
-            recipe = read_recipe(self.source, flat(self.set))
+            recipe = read_recipe(self.source, flatten_overrides(self.set))
             if not is_page:
                 from rsn.training.preview import draw_preview
 

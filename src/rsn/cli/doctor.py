@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Doctor:
-    """Say what of rsn works on this machine: versions, devices, backends, and what each extra would add."""
+    """Show versions, devices, backends, and what each optional extra would add."""
 
     def run(self) -> int:
-        """Exit status 0: what is missing may not be wanted."""
+        """Exit status 0; missing extras are no error."""
         from rsn.doctor import examine
 
-        for issue in examine():
-            print(f"{'+' if issue.ok else '-'} {issue.topic:<12} {issue.text}")
+        for check in examine():
+            print(check)
         return 0

@@ -1,4 +1,4 @@
-"""rsn export: a model as a file that other programs run."""
+"""rsn export: a model as a file for other runtimes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write a model as a file that a runtime runs without rsn; it is checked against PyTorch before it is kept."""
+    """Export a model to a file that runs without rsn; its outputs are compared with PyTorch before it is saved."""
 
     model: Annotated[str, tyro.conf.Positional]
     """Name of weights, or a weights file."""
     format: Annotated[str, tyro.conf.arg(metavar="onnx|openvino|torch-export")]
-    """What it is written as."""
+    """Format of the file."""
     output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """OUT.onnx, OUT.xml or OUT.pt2, as the format has it; FILE.json beside it says what it is."""
+    """OUT.onnx, OUT.xml or OUT.pt2, by format; FILE.json beside it holds the model metadata."""
     preprocess: bool = False
-    """Take crops as images lie in memory, (N, H, W, 3), and not (N, 3, H, W); uint8 RGB either way."""
+    """Input of shape (N, H, W, 3) instead of (N, 3, H, W); uint8 RGB in both cases."""
     decode: bool = False
-    """Answer keypoints in pixels of the crop, and their scores, besides the heatmaps."""
+    """Also output keypoints in pixels of the crop, and their scores."""
     precision: Annotated[str, tyro.conf.arg(metavar="fp32|fp16|int8")] = "fp32"
-    """Of the weights in the file; fp16 halves it, int8 (OpenVINO) quarters it and computes in 8 bits."""
+    """Precision of the weights: fp16 halves the file, int8 (OpenVINO) quarters it and computes in 8 bits."""
     calibration: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """For int8: labeled people such as it will see, 100 of whom show how large its numbers get; COCO-keypoints JSON or
-    MPII's list. Take none that you measure it on."""
+    """For int8: annotations of similar images (COCO-keypoints JSON or MPII's list); 100 people calibrate the ranges.
+    Do not take the images of the evaluation."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of the images that --calibration names."""
     check: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="IMAGE...")] = ()
-    """Images to compare its answers with PyTorch's on, before it is kept; drawn metrics by default."""
+    """Images for the comparison with PyTorch; drawn people by default."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
+        """Exit status 0; errors are raised."""
         from rsn.cli.progress import info
         from rsn.export.run import described, export_model
 

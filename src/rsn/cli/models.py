@@ -1,4 +1,4 @@
-"""rsn models: the networks and weights that there are."""
+"""rsn models: networks and weights."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from rsn.cli.progress import info
 
 @dataclass(frozen=True)
 class List:
-    """List all networks: size, published AP, weights."""
+    """List all networks with size, published AP and weights."""
 
     def run(self) -> int:
         """Exit status 0."""
@@ -23,13 +23,13 @@ class List:
 
 @dataclass(frozen=True)
 class Show:
-    """Tell all about a network, weights, or a weights file."""
+    """Describe a network, published weights, or a weights file."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
-    """Such as rsn50, rsn50.openmmlab, or a weights file."""
+    """For example rsn50, rsn50.openmmlab, or a weights file."""
 
     def run(self) -> int:
-        """Exit status 0; a name that does not exist is raised."""
+        """Exit status 0; errors are raised."""
         from rsn.weights.model_table import describe
 
         print(describe(self.name))
@@ -38,18 +38,18 @@ class Show:
 
 @dataclass(frozen=True)
 class Pull:
-    """Fetch published weights into the cache ($RSN_CACHE, else ~/.cache/rsn), so that they are there offline."""
+    """Download published weights into the cache ($RSN_CACHE, else ~/.cache/rsn) for use without a network."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME...")]
-    """Such as rsn50.openmmlab."""
+    """For example rsn50.openmmlab."""
 
     def run(self) -> int:
-        """Exit status 0 when all are there; what is wrong is raised."""
+        """Exit status 0; errors are raised."""
         from rsn.errors import RsnError
         from rsn.weights.loading import weights_path
 
         if not self.names:
-            raise RsnError("name at least one of the weights that rsn models list shows")
+            raise RsnError("Invalid names: expected at least one of the weights that rsn models list shows")
         for name in self.names:
             info(f"{name} is {weights_path(name)}")
         return 0
@@ -57,21 +57,21 @@ class Pull:
 
 @dataclass(frozen=True)
 class Convert:
-    """Turn a checkpoint of others into a safetensors file with model metadata, which every command takes."""
+    """Convert a third-party checkpoint to a safetensors file with model metadata."""
 
     checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
-    """Checkpoint of the RSN or MSPN repository, of MMPose, or of ours; or a weight's name."""
+    """Checkpoint of the RSN or MSPN repository, of MMPose or of rsn; or a weights name."""
     output: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT.safetensors")]
     """File to write."""
     skeleton: Annotated[str | None, tyro.conf.arg(metavar="coco_17|mpii_16|lsp_14")] = None
-    """Skeleton whose keypoints they find; by default COCO's for 17 keypoints and MPII's for 16."""
+    """Skeleton of the model; by default COCO's for 17 keypoints and MPII's for 16."""
     input_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
-    """Input that they were trained for; by default 256 192, for MPII's skeleton 256 256."""
+    """Input size of the training; by default 256 192, for MPII's skeleton 256 256."""
     half: bool = False
-    """Store half precision: half the size."""
+    """Store half precision, which halves the size."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
+        """Exit status 0; errors are raised."""
         from rsn.skeletons import by_name
         from rsn.weights.loading import convert_weights
 
@@ -85,7 +85,7 @@ class Convert:
 
 @dataclass(frozen=True)
 class Models:
-    """List, describe, fetch and convert networks and weights."""
+    """List, describe, download and convert networks and weights."""
 
     what: tyro.conf.OmitArgPrefixes[
         tyro.conf.OmitSubcommandPrefixes[
@@ -98,5 +98,5 @@ class Models:
     """What to do."""
 
     def run(self) -> int:
-        """Exit status of what was asked for."""
+        """Exit status of the chosen subcommand."""
         return self.what.run()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.overrides import Settings, flat
+from rsn.cli.overrides import Overrides, flatten_overrides
 from rsn.cli.progress import info
 
 
@@ -19,7 +19,7 @@ class Train:
 
     recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """A YAML file, such as those in recipes/."""
-    set: Settings = ()
+    set: Overrides = ()
     """Settings to change, with dots to reach inside: optimization.steps=100."""
     batch_size: int | None = None
     """Train in batches of this size instead, with learning rate and steps scaled by the linear rule."""
@@ -34,7 +34,7 @@ class Train:
         from rsn.training.recipe import read_recipe
         from rsn.training.run import train
 
-        recipe = read_recipe(self.recipe, flat(self.set))
+        recipe = read_recipe(self.recipe, flatten_overrides(self.set))
         if self.batch_size is not None:
             recipe = recipe.with_batch_size(self.batch_size)
         best = train(recipe, resume=self.resume)
