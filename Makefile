@@ -1,10 +1,10 @@
-# Each target works alone on a machine that has nothing but Python: the first one makes .venv and installs into it.
+# Each target works alone on a machine that has only Python: the first one creates .venv and installs into it.
 
 # Any Python from 3.11 to 3.13.
 PYTHON ?= python3
 # The CPU build is enough for the demo and the tests. Set TORCH to choose your own, pip options included.
 TORCH ?= torch==2.13.0
-# Processes that run the tests. Each of them works with one thread.
+# Test processes, one thread each.
 WORKERS ?= 2
 
 BIN := .venv/bin
@@ -12,14 +12,14 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-all lint types check docs package matrix lowest clean
 
-demo: .venv/demo.stamp  ## find two people in an image, and their keypoints; the drawing lands in out/
+demo: .venv/demo.stamp  ## estimate the keypoints of two people in an image, into out/
 	$(BIN)/python scripts/demo_images.py out/images
 	$(BIN)/rsn predict out/images/portraits.png --flip --output out
 
-test: .venv/dev.stamp  ## what every change has to pass, in minutes
+test: .venv/dev.stamp  ## the fast tests
 	$(PYTEST)
 
-test-all: .venv/dev.stamp  ## the slow tests too
+test-all: .venv/dev.stamp  ## all tests
 	$(PYTEST) -m 'not gpu'
 
 lint: .venv/dev.stamp
@@ -31,28 +31,28 @@ types: .venv/dev.stamp
 
 check: lint types test
 
-docs: .venv/docs.stamp  ## the documentation as a site, in site/; a broken link or a warning is an error
+docs: .venv/docs.stamp  ## build the documentation site in site/; a broken link or a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-package:  ## build the wheel and the sdist, and try the wheel where there is nothing else
+package:  ## build the wheel and the sdist, and check them in an empty environment
 	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/check_package.sh
 
-matrix:  ## the tests on every supported Python that is here, and on the lowest versions of all libraries
+matrix:  ## the tests on every supported Python, and on the lowest versions of all libraries
 	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/test_matrix.sh
 
-lowest:  ## the fast tests on the lowest versions alone; TESTS='tests/datasets tests/heatmaps' runs some of them
+lowest:  ## the fast tests on the lowest versions only; TESTS='tests/data tests/codecs' runs a part
 	PYTHON='$(PYTHON)' TORCH='$(TORCH)' scripts/test_matrix.sh lowest -- $(TESTS)
 
 clean:
 	rm -rf .venv* build dist out site .pytest_cache .ruff_cache .mypy_cache src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch and the package in one pip command, so that they are resolved together.
+# torch and the package in one pip command, so that pip resolves them together.
 .venv/%.stamp: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet $(TORCH) -e '.[$*]'
 	@touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-		{ echo "rsn needs Python 3.11, 3.12 or 3.13; say which, for example: make PYTHON=python3.12" >&2; exit 1; }
+		{ echo "rsn needs Python 3.11, 3.12 or 3.13; choose one, for example: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv

@@ -1,9 +1,8 @@
-"""Whether RSN-18 is faster with the branches of its blocks padded from 26, 52, 104, 208 channels to 32, 64, 128, 256.
+"""Time RSN-18 with the branches of its blocks padded from 26, 52, 104, 208 channels to 32, 64, 128, 256.
 
     python benchmarks/branch_widths.py --output benchmarks/branch_widths.csv
 
-Zeros would fill the weights up, and the answers stay the same; what that costs does not depend on the weights, so
-here both networks have random ones.
+Padding with zeros would keep the outputs. The time does not depend on the weights, so both networks have random ones.
 """
 
 from functools import partial
@@ -22,7 +21,7 @@ BACKENDS = ("torch", "torch-bf16", "onnxruntime", "openvino", "openvino-bf16")
 
 
 def padded(in_channels: int, channels: int, *, stride: int = 1) -> ResidualStepsBlock:
-    """`residual_steps` with branches of half of the input's channels."""
+    """Build `residual_steps` with branches of half of the input channels."""
     return ResidualStepsBlock(in_channels, channels, width=in_channels // 2, stride=stride)
 
 

@@ -1,10 +1,10 @@
-"""What a worker of `rsn bulk` costs beside the road of `rsn predict`: processor time, taken in turns in one process.
+"""Compare the CPU time of a worker of `rsn bulk` with that of `rsn predict`, in turns in one process.
 
     python benchmarks/bulk_overhead.py --images 32 --rounds 3 --output benchmarks/bulk_overhead.csv
 
-The same images, network and single thread. `estimate` is `predict_images` without a file written; `worker` does them
-as one part: it notes that it begins, reads through fsspec, and writes Parquet. Processor time and not wall time, so
-that others who use the machine disturb little. Ray is not in it: `benchmarks/bulk.py` has its start.
+The same images, the same network, one thread. `estimate` is `predict_images` without writing; `worker` processes one
+part: it records the start, reads through fsspec and writes Parquet. CPU time depends less on the load of the machine
+than wall time. Ray is not included; `benchmarks/bulk.py` has its start.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SETTINGS = Settings(boxes="whole", box_threshold=0.3, person_threshold=0.0, back
 
 
 def main() -> None:
-    """Run it and write the rows."""
+    """Run all rounds and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
@@ -41,7 +41,7 @@ def main() -> None:
         part = Part("images", tuple(map(str, paths)))
         estimator = PoseEstimator("rsn18.starter", device="cpu", backend="torch")
         worker = Worker(SETTINGS, f"{name}/out", "run", "cpu", estimator.batch_size, 1)
-        worker.process(0, Part("images", part.urls[:1]))  # opens the network
+        worker.process(0, Part("images", part.urls[:1]))  # loads the network
         for number in range(1, options.rounds + 1):
             estimate = seconds(lambda: list(predict_images(estimator, paths, whole_image_boxes, refuse)))
             bulk = seconds(lambda number=number: worker.process(number, part))
@@ -54,12 +54,12 @@ def main() -> None:
 
 
 def refuse(path: Path, error: Exception) -> None:
-    """No image may fail here."""
+    """Stop if an image fails."""
     raise error
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Processor time of all threads of this process."""
+    """Return the CPU time of all threads of this process."""
     start = time.process_time()
     work()
     return time.process_time() - start

@@ -1,4 +1,4 @@
-"""The ten COCO metrics of simulated results on all of val2017: ours (by hotcoco) against pycocotools, in one run.
+"""Compute the ten COCO metrics of simulated results on all of val2017 with rsn (hotcoco) and with pycocotools.
 
     python benchmarks/coco_ap.py val2017_labels.npz --output benchmarks/speed/coco_ap.csv
 
@@ -19,19 +19,19 @@ from rsn.evaluation import evaluate_keypoints
 from rsn.skeletons import COCO_17
 from side_by_side import arguments, check, compare, write
 
-SIZE = np.array([640.0, 480.0])  # what every image is taken as
+SIZE = np.array([640.0, 480.0])  # assumed size of every image
 
 
 def main() -> None:
-    """Compare."""
+    """Compare both."""
     parser = arguments(__doc__, repeats=3)
     parser.add_argument("labels", type=Path, help="the .npz file")
     options = parser.parse_args()
     annotations = everybody(np.load(options.labels))
     results = found(annotations)
-    # pycocotools changes what it is given; copying is not counted.
+    # pycocotools changes its input; copying is not timed.
     copies = [copy.deepcopy((annotations, results)) for _ in range(1 + WARM_UP + options.repeats)]
-    gc.freeze()  # or Python's collector would go through all copies while a clock runs
+    gc.freeze()  # keeps Python's garbage collector away from the copies
 
     def ours() -> list[float]:
         return list(evaluate_keypoints(annotations, results, COCO_17).as_dict().values())
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def everybody(labels):
-    """The labels as COCO annotations."""
+    """Return the labels as COCO annotations."""
     boxes = labels["val2017_box"].astype(float) * np.tile(SIZE, 2)
     boxes[:, :2] -= boxes[:, 2:] / 2
     keypoints = np.dstack([labels["val2017_xy"].astype(float) * SIZE, labels["val2017_visible"]])
@@ -71,7 +71,7 @@ def everybody(labels):
 
 
 def found(annotations):
-    """Everybody found about twice, by more or less."""
+    """Return about two results per person, with errors of different size."""
     random = np.random.default_rng(0)
     results = []
     for person in annotations["annotations"]:
@@ -87,7 +87,7 @@ def found(annotations):
 
 
 def by_pycocotools(annotations, results):
-    """The ten metrics; both arguments are changed."""
+    """Compute the ten metrics; changes both arguments."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -103,7 +103,7 @@ def by_pycocotools(annotations, results):
 
 
 def by_hotcoco(annotations, results):
-    """The ten metrics by the library that ours come from, without the checks that keep it from answering 0."""
+    """Compute the ten metrics with hotcoco alone, without rsn's checks of the input."""
     import hotcoco
 
     truth = hotcoco.COCO(annotations)

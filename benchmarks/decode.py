@@ -1,4 +1,4 @@
-"""Keypoints off the heatmaps of 32 crops: ours, batched, against a loop over crops and keypoints with OpenCV's blur.
+"""Decode the heatmaps of 32 crops: batched, against a loop over crops and keypoints with OpenCV's blur.
 
 python benchmarks/decode.py --output benchmarks/speed/decode.csv
 """
@@ -13,7 +13,7 @@ CROPS, KEYPOINTS, SIZE = 32, 17, (256, 192)
 
 
 def main() -> None:
-    """Compare; targets with some noise stand for a network's answers."""
+    """Compare both on targets with noise."""
     options = arguments(__doc__, repeats=30).parse_args()
     torch.manual_seed(0)
     keypoints = torch.rand(CROPS, KEYPOINTS, 2) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])

@@ -1,4 +1,4 @@
-"""Identity switches of the tracker, jitter and lag of the smoother, on people who walk with known keypoints.
+"""Measure id switches of the tracker, and jitter and lag of the smoother, on simulated people.
 
 Usage: PYTHONPATH=tests python benchmarks/following.py     (writes benchmarks/tracking.csv and benchmarks/smoothing.csv)
 """
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def switches(walkers: Sequence[Walker], camera: Camera, skeleton: Skeleton, seed: int) -> int:
-    """How often, in five seconds, somebody gets another id than at the last sighting."""
+    """Count the id switches in five seconds."""
     tracker, last, count = Tracker(skeleton, Tracking()), dict[int, int](), 0
     for now, seen, people in camera.watch(walkers, 5.0, seed):
         for who, tracked in zip(seen, tracker(people, now), strict=True):
@@ -75,7 +75,7 @@ def switches(walkers: Sequence[Walker], camera: Camera, skeleton: Skeleton, seed
 
 
 def following(settings: Smoothing) -> dict[str, float]:
-    """Jitter at rest, error and lag in motion, over all seeds; lengths in per cent of the skeleton's height."""
+    """Return jitter at rest, error and lag in motion, over all seeds; lengths in percent of the person's height."""
     still, walking = Walker(300, 100, speed=0, steps=0), Walker(0, 100, speed=150, steps=1.0)
     jitter, error, lag = [], [], []
     for seed in SEEDS:
@@ -92,7 +92,7 @@ def following(settings: Smoothing) -> dict[str, float]:
 
 
 def smoothed(walker: Walker, settings: Smoothing, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) and keypoints (T, 17, 2) of five seconds at 25 frames a second."""
+    """Return times (T,) and keypoints (T, 17, 2) of five seconds at 25 frames per second."""
     smoother, keypoints, times = Smoother(settings), [], []
     for now, _, people in Camera().watch([walker], 5.0, seed):
         keypoints.append(smoother([TrackedPerson(1, people[0])], now)[0].person.keypoints)
@@ -101,12 +101,12 @@ def smoothed(walker: Walker, settings: Smoothing, seed: int) -> tuple[np.ndarray
 
 
 def truth(walker: Walker, times: np.ndarray) -> np.ndarray:
-    """Where the keypoints were, (T, 17, 2)."""
+    """Return the smoothed keypoints (T, 17, 2)."""
     return np.array([person(walker.keypoints(now)).keypoints for now in times])
 
 
 def delay(walker: Walker, times: np.ndarray, keypoints: np.ndarray) -> float:
-    """Seconds by which the truth has to be put off to fit best."""
+    """Return the delay of the truth, in seconds, that fits best."""
     candidates = np.arange(-0.01, 0.2, 0.005)
     errors = [np.sum((keypoints - truth(walker, times - late)) ** 2) for late in candidates]
     return float(candidates[int(np.argmin(errors))])

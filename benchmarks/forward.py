@@ -1,11 +1,11 @@
-"""The network: every backend that is installed, on the deployment graph, against the training network in PyTorch eager.
+"""Compare every installed backend, on the deployment graph, with the training network in PyTorch eager.
 
     python benchmarks/forward.py --output benchmarks/speed/forward.csv
     python benchmarks/forward.py --device cuda --crops 256 --output benchmarks/speed/forward_cuda.csv
 
-Both sides have the weights of `rsn18.starter`. Where a backend rounds to bfloat16 its answers may differ by 5 % of the
-highest peak, in 8 bits by a half, as export has it (docs/export.md has the AP); the others agree to 1e-4 of it, or
-on CUDA, where PyTorch's convolutions take TF32, to 5e-3.
+Both sides have the weights of `rsn18.starter`. Allowed differences, relative to the highest peak: 5 % for backends that
+round to 16 bits, a half for INT8 (docs/export.md has the AP), 1e-4 for the others, 5e-3 on CUDA, where PyTorch's
+convolutions use TF32.
 """
 
 import tempfile
@@ -26,16 +26,16 @@ from rsn.weights.metadata import ModelMetadata
 from side_by_side import arguments, check, compare, write
 
 INT8 = "openvino, int8"  # not a backend: a file that `rsn export` writes
-# Largest difference, of the highest peak, where it is not that of rounding to 16 bits.
+# Allowed difference relative to the highest peak, for backends that do not round to 16 bits.
 ROUNDED, FULL = 0.05, {"cpu": 1e-4, "cuda": 5e-3}
 EXACT = ("torch", "onnxruntime", "openvino")
 TARGETS = {"cpu": {"openvino": 2.5, INT8: 3.5}, "cuda": {"torch-compile-fp16": 6}}
 
 
 def main() -> None:
-    """Compare."""
+    """Compare all."""
     parser = arguments(__doc__, repeats=10)
-    parser.add_argument("--crops", type=int, default=16, help="in a batch")
+    parser.add_argument("--crops", type=int, default=16, help="crops per batch")
     parser.add_argument("--backends", nargs="+", choices=[*BACKENDS, INT8], default=[*BACKENDS, INT8])
     options = parser.parse_args()
     kind = torch.device(options.device).type
@@ -74,7 +74,7 @@ def main() -> None:
 def backends(
     network: PoseNetwork, metadata: ModelMetadata, names: Sequence[str], device: str
 ) -> Iterator[tuple[str, Backend]]:
-    """Those of the names that can be had here; on a CPU float16 is slow, and compiling takes minutes."""
+    """Return the backends that are available here. On a CPU float16 is slow, and compiling takes minutes."""
     for name in names:
         if device == "cpu" and ("fp16" in name or "compile" in name):
             continue
@@ -85,11 +85,11 @@ def backends(
         try:
             yield name, build_backend(name, network, metadata, choose(name, device)[1])
         except DeviceError as error:
-            print(f"{name} is left out: {error}")
+            print(f"{name} is skipped: {error}")
 
 
 def in_8_bits(network: PoseNetwork, metadata: ModelMetadata) -> Backend:
-    """Calibrated with drawn images, which is as fast as with people."""
+    """Return an INT8 file calibrated with drawn images; the calibration does not change the speed."""
     from rsn.inference.backends.openvino import as_openvino, open_openvino, quantized, save_openvino
 
     model = quantized(as_openvino(InferenceGraph(network, metadata)), crops_to_check(metadata, ()))
@@ -100,7 +100,7 @@ def in_8_bits(network: PoseNetwork, metadata: ModelMetadata) -> Backend:
 
 
 def running(backend: Backend, crops: torch.Tensor):
-    """The backend as a way."""
+    """Return the backend as a variant."""
     return lambda: backend(crops)
 
 

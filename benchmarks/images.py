@@ -1,4 +1,4 @@
-"""Images that anyone has: soft noise, as many bytes to a JPEG as images have, with people's boxes in them."""
+"""Generated images: soft noise, JPEG files of about the size of real ones, and boxes of people in them."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ SIZE = (480, 640)  # height, width
 
 
 def write_images(folder: Path, count: int, size: tuple[int, int] = SIZE, *, grain: int = 4) -> list[Path]:
-    """So many JPEG files of a size (height, width); the same ones every time.
+    """Write JPEG files of a size (height, width); the same ones every time.
 
-    grain: pixels from one tone to the next; an image of a camera has fewer bytes for a pixel than one made for the web.
+    grain: pixels per patch of noise; images of cameras have fewer bytes per pixel than images for the web.
     """
     folder.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0)
@@ -23,6 +23,6 @@ def write_images(folder: Path, count: int, size: tuple[int, int] = SIZE, *, grai
 
 
 def boxes(people: int, size: tuple[int, int] = SIZE) -> list[list[float]]:
-    """Boxes (x, y, width, height) of so many people beside each other."""
+    """Return boxes (x, y, width, height) of people side by side."""
     width = size[1] / people
     return [[number * width, size[0] / 12, width, size[0] / 1.2] for number in range(people)]

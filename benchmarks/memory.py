@@ -1,4 +1,4 @@
-"""Peak memory of `rsn predict` on few and on many images.
+"""Measure the peak memory of `rsn predict` on few and on many images.
 
 python benchmarks/memory.py --output benchmarks/memory.csv
 """
@@ -15,7 +15,7 @@ from images import boxes, write_images
 from rsn.benchmark import machine
 from side_by_side import command, write
 
-PEOPLE = 3  # in an image
+PEOPLE = 3  # per image
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def peak_of(words: list[str]) -> float:
-    """The most memory that a program has held, in MiB (Linux)."""
+    """Return the peak memory of a program in MiB (Linux)."""
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

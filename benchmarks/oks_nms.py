@@ -1,4 +1,4 @@
-"""OKS-NMS of 300 poses: ours against the same rule as a loop over pairs, the way public code has it, in one run.
+"""Run OKS-NMS on 300 poses: rsn against a loop over pairs, as in public code.
 
 python benchmarks/oks_nms.py --output benchmarks/speed/oks_nms.csv
 """
@@ -14,7 +14,7 @@ SIGMAS = COCO_17.sigmas or ()
 
 
 def main() -> None:
-    """Compare."""
+    """Compare both."""
     options = arguments(__doc__, repeats=20).parse_args()
     poses, areas, scores = crowd()
 
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def crowd():
-    """A hundred people, each found three times: keypoints (N, K, 3), areas (N,), scores (N,)."""
+    """Return a hundred people, each detected three times: keypoints (N, K, 3), areas (N,), scores (N,)."""
     random = np.random.default_rng(0)
     boxes = random.uniform((0, 0, 60, 150), (1800, 800, 120, 300), (POSES // 3, 4)).repeat(3, axis=0)
     people = random.uniform(size=(POSES // 3, len(SIGMAS), 2)).repeat(3, axis=0)
@@ -43,7 +43,7 @@ def crowd():
 
 
 def by_loops(poses, areas, scores):
-    """The rule for one pair after the other, NumPy over the keypoints of a pair."""
+    """Apply the rule to one pair after the other, with NumPy over the keypoints of a pair."""
     spread = 2 * np.asarray(SIGMAS)
     waiting = sorted(range(len(scores)), key=lambda pose: -scores[pose])
     kept = []

@@ -1,4 +1,4 @@
-"""Time a whole training step with images on the device: crop, color, normalize, targets, network, loss, backward, Adam.
+"""Time a training step with images on the device: crop, color, normalize, targets, network, loss, backward, Adam.
 
     python benchmarks/resident_step.py --device cuda --batch 256
     python benchmarks/resident_step.py --batch 4 --steps 1 --size 128 --images 8 --variants plain plain-bf16  # CPU
@@ -45,11 +45,11 @@ VARIANTS: dict[str, tuple[torch.dtype, Step]] = {
 
 
 def main() -> None:
-    """Print milliseconds a step and what follows from them."""
+    """Print the milliseconds per step and the time of the whole schedule."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=16, help="crops")
-    parser.add_argument("--steps", type=int, default=10, help="that count, of each")
+    parser.add_argument("--steps", type=int, default=10, help="measured steps of each variant")
     parser.add_argument("--size", type=int, default=256, help="height of the crops, in pixels")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS)[:2])
@@ -75,13 +75,15 @@ def main() -> None:
         print(
             f"{name:20} {1e3 * step:9.1f} ms a step, {first / step:5.2f} x, {hours:8.2f} h for the schedule"
         )
-    print(f"plans drawn by one process: {rate:.0f}/s; an hour for the schedule needs {CROPS / 3600:.0f}/s")
+    print(
+        f"augmentations drawn by one process: {rate:.0f}/s; a schedule of one hour needs {CROPS / 3600:.0f}/s"
+    )
     if device.type == "cuda":
-        print(f"most memory: {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB")
+        print(f"peak memory: {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB")
 
 
 def drawn_people(folder: Path, count: int) -> PoseDataset:
-    """One person with random keypoints in each of so many images of soft noise."""
+    """Return one person with random keypoints in each of a number of images of soft noise."""
     random = np.random.default_rng(0)
     people = []
     for number in range(count):
@@ -101,7 +103,7 @@ def step_of(
     dtype: torch.dtype,
     variant: Step,
 ) -> Callable[[], None]:
-    """What `rsn train` does in a step, without Lightning around it."""
+    """Return a step of `rsn train`, without Lightning."""
     nowhere = DatasetConfig(Path(), Path())
     recipe = Recipe((nowhere,), nowhere, Path(), compute=ComputeConfig(cache_images="device", step=variant))
     network = create_model("rsn18").train()
@@ -127,7 +129,7 @@ def step_of(
 def in_turns(
     variants: dict[str, Callable[[], None]], steps: int, device: torch.device
 ) -> dict[str, list[float]]:
-    """Seconds of every step of every way; two of each, which record, are not counted."""
+    """Return the seconds of every step of each variant; the first two, which record the graph, are not counted."""
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
     times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(steps + 2):

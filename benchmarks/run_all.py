@@ -1,9 +1,9 @@
-"""All side-by-side benchmarks one after the other, into benchmarks/speed/, and two more into benchmarks/.
+"""Run all side-by-side benchmarks, into benchmarks/speed/, and two more into benchmarks/.
 
     python benchmarks/run_all.py --labels val2017_labels.npz
 
-Then `python scripts/draw_figures.py` puts the figure and the tables on the page docs/speed.md. One that fails does not
-keep the others from running.
+Afterwards `python scripts/draw_figures.py` updates the figure and the tables of docs/speed.md. If one benchmark fails,
+the others still run.
 """
 
 import argparse
@@ -16,9 +16,9 @@ STEPS = ("forward", "decode", "targets_and_loss", "training_samples", "train_ste
 
 
 def main() -> int:
-    """Exit status 0 where all ran and both sides agreed."""
+    """Return exit status 0 if all ran and all results agreed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--labels", help="for coco_ap.py, which is left out without")
+    parser.add_argument("--labels", help="input of coco_ap.py, which is skipped without it")
     options = parser.parse_args()
     runs = [[f"{step}.py", "--output", f"speed/{step}.csv"] for step in STEPS]
     runs += [[f"{name}.py", "--output", f"{name}.csv"] for name in ("memory", "branch_widths")]

@@ -1,4 +1,4 @@
-"""Load on `rsn serve`: requests a second with 1, 8 and 64 clients, answers checked one by one, memory watched.
+"""Load test of `rsn serve`: requests per second with 1, 8 and 64 clients, each response checked, and memory.
 
     python benchmarks/serve.py --requests 3000 --output benchmarks/serve.csv
 
@@ -34,23 +34,23 @@ from rsn.weights.loading import save_weights
 from rsn.weights.metadata import ModelMetadata
 
 CASES = 200  # different requests
-SAME_KEYPOINTS = (
-    15  # of 17: two cells of a random network's map may be so alike that the batch's size decides
-)
+SAME_KEYPOINTS = 15  # of 17: two cells of a random heatmap may be nearly equal, so rounding decides
 
 
 def main() -> int:
-    """Run it; exit status 1 where an answer was lost or wrong."""
+    """Run the test; exit status 1 if a response is lost or wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=3000, help="for each number of clients")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], help="at a time; a row each")
-    parser.add_argument("--warm-up", type=int, default=2000, help="requests before, until memory has settled")
+    parser.add_argument("--requests", type=int, default=3000, help="per number of clients")
+    parser.add_argument(
+        "--clients", type=int, nargs="+", default=[1, 8, 64], help="number of clients; one row each"
+    )
+    parser.add_argument("--warm-up", type=int, default=2000, help="requests before the measurement")
     parser.add_argument("--output", type=Path, help="CSV to write")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (port, process):
         cases = [make_case(number) for number in range(CASES)]
         expected = [ask(HTTPConnection("127.0.0.1", port), case) for case in cases]
-        # PyTorch keeps what it prepared for each size of batch, so that memory grows until all of them have come up.
+        # PyTorch caches what it prepares for each batch size, so memory grows until all sizes have occurred.
         measure(port, process, cases, expected, max(options.clients), options.warm_up)
         rows, wrong = [], 0
         for clients in options.clients:
@@ -68,11 +68,11 @@ def main() -> int:
 
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[int, int]]:
-    """Port and process id of a service with a random network."""
+    """Start a service with a random network; return its port and process id."""
     torch.manual_seed(0)
     weights = folder / "random.safetensors"
     save_weights(weights, create_model("rsn18"), ModelMetadata("rsn18", input_size=(64, 64)))
-    settings = ["--boxes", "whole", "--port", "0", "--device", "cpu"]  # each request has boxes of its own
+    settings = ["--boxes", "whole", "--port", "0", "--device", "cpu"]  # each request has its own boxes
     command = [sys.executable, "-m", "rsn", "serve", str(weights), *settings]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -86,7 +86,7 @@ def served(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def make_case(number: int) -> dict[str, Any]:
-    """An image of noise and a box in it, like no other."""
+    """Return an image of noise and a box, different for each seed."""
     noise = np.random.default_rng(number)
     height, width = noise.integers(100, 400, 2).tolist()
     small = noise.integers(0, 255, (height // 20, width // 20, 3)).astype(np.uint8)
@@ -95,7 +95,7 @@ def make_case(number: int) -> dict[str, Any]:
 
 
 def ask(connection: HTTPConnection, case: dict[str, Any]) -> dict[str, Any]:
-    """One request; {} where there was no good answer."""
+    """Send one request; return {} if there was no valid response."""
     path = f"/api/people?boxes={quote(json.dumps([case['box']]))}"
     connection.request("POST", path, case["image"], {"Content-Type": "image/jpeg"})
     answer = connection.getresponse()
@@ -104,7 +104,7 @@ def ask(connection: HTTPConnection, case: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_right(case: dict[str, Any], answer: dict[str, Any], expected: dict[str, Any]) -> bool:
-    """Whether the answer belongs to the request."""
+    """Check that the response belongs to the request."""
     (person,), (other,) = answer["people"], expected["people"]
     keypoints, others = (np.reshape(one["keypoints"], (-1, 3))[:, :2] for one in (person, other))
     distance = np.linalg.norm(keypoints - others, axis=1)
@@ -119,7 +119,7 @@ def is_right(case: dict[str, Any], answer: dict[str, Any], expected: dict[str, A
 def measure(
     port: int, process: int, cases: list[Any], expected: list[Any], clients: int, requests: int
 ) -> dict[str, Any]:
-    """So many clients, one request after the other each, on connections that stay open."""
+    """Run clients that send one request after the other on persistent connections."""
     seconds: list[float] = []
     counts = {"wrong": 0, "lost": 0}
     lock = threading.Lock()
@@ -149,7 +149,7 @@ def measure(
     return {
         "clients": clients,
         "requests": len(seconds),
-        "requests_a_second": round(len(seconds) / total, 1),
+        "requests_per_second": round(len(seconds) / total, 1),
         "median_ms": round(1000 * float(np.median(seconds)), 1),
         "p95_ms": round(1000 * float(np.quantile(seconds, 0.95)), 1),
         **counts,
@@ -160,7 +160,7 @@ def measure(
 
 
 def megabytes(process: int) -> int:
-    """Memory that a process holds (Linux)."""
+    """Return the memory of a process in MB (Linux)."""
     text = Path(f"/proc/{process}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) // 1000  # type: ignore[index]
 

@@ -1,8 +1,8 @@
-"""What a training step does beside the network: targets, and the loss with its gradients, of 32 crops.
+"""Time targets, and the loss with its gradients, of 32 crops.
 
     python benchmarks/targets_and_loss.py --output benchmarks/speed/targets_and_loss.csv
 
-The reference draws five targets a keypoint with OpenCV, in the loader; its loss goes through the batch crop by crop.
+The reference draws five targets per keypoint with OpenCV, in the loader; its loss loops over the crops of a batch.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ CROPS, KEYPOINTS, LEVELS, SIZE = 32, 17, 4, (256, 192)
 
 
 def main() -> None:
-    """Compare both, one after the other."""
+    """Compare targets, then losses."""
     options = arguments(__doc__, repeats=20).parse_args()
     torch.manual_seed(0)
     keypoints = torch.rand(CROPS, KEYPOINTS, 2) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])

@@ -1,4 +1,4 @@
-"""A training step of RSN-18: forward, loss, backward, Adam; ours against the reference's in PyTorch eager.
+"""Compare a training step of RSN-18 (forward, loss, backward, Adam) with the reference in PyTorch eager.
 
     python benchmarks/train_step.py --output benchmarks/speed/train_step.csv
 
@@ -22,12 +22,12 @@ from rsn.training.recipe import OptimizationConfig
 from rsn.weights.metadata import ModelMetadata
 from side_by_side import Row, Variant, arguments, check, compare, row, write
 
-KINDS = {"convolutions": "conv", "batch norms": "batch_norm"}  # and a part of their operations' names
+KINDS = {"convolutions": "conv", "batch norms": "batch_norm"}  # kind: part of the operation's name
 PRECISIONS = {"rsn": torch.float32, "rsn, bf16-mixed": torch.bfloat16}
 
 
 def main() -> None:
-    """Compare."""
+    """Compare both."""
     parser = arguments(__doc__, repeats=2)
     parser.add_argument("--batch", type=int, default=16, help="crops")
     options = parser.parse_args()
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def shares(name: str, variant: Variant, options: argparse.Namespace) -> list[Row]:
-    """What the kinds of operations take of one step, by PyTorch's profiler."""
+    """Return the time of each kind of operation in one step, by PyTorch's profiler."""
     with profile() as profiler:
         variant()
     totals = dict.fromkeys(("convolutions", "batch norms", "other"), 0.0)
@@ -78,7 +78,7 @@ def shares(name: str, variant: Variant, options: argparse.Namespace) -> list[Row
 def by_reference(
     network: PoseNetwork, metadata: ModelMetadata, crops: Tensor, keypoints: Tensor, visibility: Tensor
 ) -> Variant:
-    """A step on normalized inputs and targets; it answers the loss."""
+    """Return a reference step on normalized inputs and targets; it returns the loss."""
     reference = ReferenceNetwork(network).train().to(crops.device)
     optimizer = torch.optim.Adam(reference.parameters(), lr=1e-4, weight_decay=1e-5)
     inputs, targets = (
@@ -105,7 +105,7 @@ def by_rsn(
     *,
     precision: torch.dtype,
 ) -> Variant:
-    """What `rsn train` does in a step, without Lightning around it."""
+    """Return a step of `rsn train`, without Lightning."""
     own = create_model("rsn18")
     own.load_state_dict(network.state_dict())
     own = own.train().to(crops.device, memory_format=torch.channels_last)

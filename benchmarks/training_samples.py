@@ -1,4 +1,4 @@
-"""Training samples a second on one core: image, crop, input and targets; ours against the reference's loader.
+"""Compare training samples (image, crop, input and targets) with the reference's loader, on one core.
 
     python benchmarks/training_samples.py --output benchmarks/speed/training_samples.csv
 
@@ -29,7 +29,7 @@ from side_by_side import arguments, check, compare, write
 
 BATCH = 32
 LARGE = (3024, 4032)
-GRAY_LEVELS = 2.0  # of 255, in the mean: the two may shrink images by different means
+GRAY_LEVELS = 2.0  # of 255, mean: both may downscale images differently
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
         crops = CropDataset(people, metadata.input_size, Augmentation())
         draws = [SampleIndex(0, number) for number in range(BATCH)]
 
-        drawn = [crops._drawn(draw)[0] for draw in draws]  # which the reference is given
+        drawn = [crops._drawn(draw)[0] for draw in draws]  # the reference uses the same crops
         by_loops = partial(sample, flip=list(people.skeleton.flip))
 
         def reference() -> list[tuple[Tensor, Tensor]]:
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def labeled(images: list[Path], size: tuple[int, int] = SIZE) -> PoseDataset:
-    """A person in each image of a size, keypoints anywhere in the box."""
+    """Return one person per image, with random keypoints in the box."""
     random = np.random.default_rng(0)
     box = np.array(boxes(2, size)[0])
     return PoseDataset(

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Build the wheel and the source distribution, check them, install the wheel where there is nothing else, and run the
-# demo from an empty folder. Leaves both in dist/. PYTHON and TORCH as in the Makefile.
+# Build the wheel and the source distribution into dist/, check them, install the wheel into an empty environment, and
+# run the demo from an empty folder. PYTHON and TORCH as in the Makefile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD

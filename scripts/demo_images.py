@@ -1,6 +1,6 @@
-"""Write an image of two people, put together from two public-domain portraits, into a folder.
+"""Write an image of two people, joined from two public-domain portraits, into a folder.
 
-scikit-image brings Eileen Collins along, matplotlib Grace Hopper; both are images of the US government.
+scikit-image includes Eileen Collins, matplotlib Grace Hopper; both are images of the US government.
 
 Usage: python scripts/demo_images.py FOLDER
 """
@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
 
 
 def portraits() -> Image:
-    """Both side by side, (512, 949, 3) uint8 RGB."""
+    """Return both side by side: (512, 949, 3) uint8 RGB."""
     hopper = read_image(Path(get_sample_data("grace_hopper.jpg", asfileobj=False)))
     return np.hstack([_scaled(astronaut()), _scaled(hopper)])
 

@@ -1,10 +1,10 @@
-"""AP of a person detector, and how precision and recall depend on its settings, on images where everybody is labeled.
+"""Measure AP, precision and recall of a person detector on fully labeled images.
 
 Usage: python scripts/measure_detector.py DETECTOR ANNOTATIONS.json IMAGES [TABLE.csv]
 
-DETECTOR is whatever `rsn predict --detector` takes. ANNOTATIONS.json is a COCO file; images that say
-`annotations_complete` count. With TABLE.csv, a detector of ours is measured with other image sizes, with and without
-the flip test: a row each, with the lowest box threshold of a precision of at least 70 % and the time on one CPU core.
+DETECTOR is a value of `rsn predict --detector`. ANNOTATIONS.json is a COCO file; images with `annotations_complete`
+count. With TABLE.csv, a detector trained by rsn is measured with several image sizes, with and without the flip test:
+one row each, with the lowest box threshold of a precision of at least 70 % and the time on one CPU core.
 """
 
 import csv
@@ -22,13 +22,13 @@ from rsn.evaluation.detection import BoxMetrics, measure_detector
 from rsn.weights.loading import load_model
 from rsn.weights.metadata import DetectorSettings
 
-BOX_THRESHOLD = 0.02  # low, so that AP sees how precision falls
-WANTED_PRECISION = 0.70
+BOX_THRESHOLD = 0.02  # low, so that AP covers low precisions
+MIN_PRECISION = 0.70
 IMAGE_SIZES = ((448,), (576,), (256, 448), (256, 512), (256, 576), (320, 512), (256, 448, 576))
 
 
 def main(detector: str, annotations: Path, images: Path, table: Path | None = None) -> None:
-    """Print AP and AP50 in percent, and precision and recall of the boxes above each threshold; write the table."""
+    """Print AP and AP50 in percent, and precision and recall at each threshold; or write the table."""
     document = read_json(annotations)
     if table:
         network, metadata = load_model("rsn18.people" if detector == "starter" else detector)
@@ -53,7 +53,7 @@ def main(detector: str, annotations: Path, images: Path, table: Path | None = No
 
 
 def settings_row(detector: StarterDetector, document: dict[str, Any], images: Path) -> dict[str, object]:
-    """A row of the table."""
+    """Return a row of the table."""
     seconds, count = 0.0, 0
 
     def timed(image: Any) -> Any:
@@ -80,9 +80,9 @@ def settings_row(detector: StarterDetector, document: dict[str, Any], images: Pa
 
 
 def lowest_threshold(scores: BoxMetrics) -> float:
-    """The lowest box threshold, in steps of 0.01, of a precision of at least `WANTED_PRECISION`."""
+    """Return the lowest box threshold, in steps of 0.01, with a precision of at least `MIN_PRECISION`."""
     steps = (percent / 100 for percent in range(1, 100))
-    return next(step for step in steps if scores.precision_and_recall(step)[0] >= WANTED_PRECISION)
+    return next(step for step in steps if scores.precision_and_recall(step)[0] >= MIN_PRECISION)
 
 
 if __name__ == "__main__":

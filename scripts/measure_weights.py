@@ -3,9 +3,9 @@
 Usage: python scripts/measure_weights.py ANNOTATIONS.json IMAGES METRICS.json
 
 ANNOTATIONS.json is a COCO keypoints file. On all its images: the pose weights with labeled boxes and the flip test,
-and where they fail (mean OKS by size of the person and by number of labeled keypoints, PCK by keypoint). On the images
-that say `annotations_complete`: the detector, which persons are reported by boxes alone and by `person_threshold`, and
-end to end what `rsn predict` writes when it is called without options.
+and details (mean OKS by size of the person and by number of labeled keypoints, PCK by keypoint). On the images with
+`annotations_complete`: the detector, the people reported by boxes alone and by `person_threshold`, and the output of
+`rsn predict` without options.
 """
 
 import json
@@ -34,14 +34,14 @@ from rsn.weights.loading import load_model, save_weights, weights_path
 
 POSES, PEOPLE = "rsn18.starter", "rsn18.people"
 PACKAGE = Path(__file__).parents[1] / "src" / "rsn" / "weights"
-SIDES = (0, 32, 64, 96, 128, 192, 256, np.inf)  # of the square of a person's area, in pixels
-COUNTS = (1, 6, 11, 15, 18)  # of labeled keypoints
-PCK_AT = 0.5  # of the square root of the area
-CLOSE = 0.2  # of the square root of the area: a keypoint that is where a person would put it, or nearly so
+SIDES = (0, 32, 64, 96, 128, 192, 256, np.inf)  # limits of the square root of a person's area, in pixels
+COUNTS = (1, 6, 11, 15, 18)  # limits of the number of labeled keypoints
+PCK_AT = 0.5  # distance relative to the square root of the area
+CLOSE = 0.2  # distance relative to the square root of the area at which a keypoint counts as right
 
 
 def main(annotations: Path, images: Path, metrics: Path) -> None:
-    """Measure, print, write."""
+    """Measure the weights, print and write the metrics."""
     document = read_json(annotations)
     complete = complete_part(document)
     poses, details = measure_poses(annotations, images)
@@ -59,7 +59,7 @@ def main(annotations: Path, images: Path, metrics: Path) -> None:
 
 
 def complete_part(document: dict[str, Any]) -> dict[str, Any]:
-    """The images on which everybody is labeled, and their annotations."""
+    """Return the fully labeled images and their annotations."""
     images = [image for image in document["images"] if image.get("annotations_complete")]
     ids = {image["id"] for image in images}
     annotations = [entry for entry in document["annotations"] if entry["image_id"] in ids]
@@ -67,7 +67,7 @@ def complete_part(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure_poses(annotations: Path, images: Path) -> tuple[dict[str, float], dict[str, Any]]:
-    """The ten COCO metrics with labeled boxes and the flip test, and where the poses fail."""
+    """Return the ten COCO metrics with labeled boxes and the flip test, and the details."""
     estimator = PoseEstimator(POSES, detector=None, flip=True)
     people = read_coco(annotations, images).filter_valid()
     boxes = labeled_boxes(people)
@@ -81,13 +81,13 @@ def measure_poses(annotations: Path, images: Path) -> tuple[dict[str, float], di
         (entry["image_id"], *entry["bbox"]): entry["area"] for entry in read_json(annotations)["annotations"]
     }
     sizes = np.array([areas[person.image.id, *person.box.tolist()] for person in labeled])
-    return rounded(scores.as_dict()), failures(labeled, sizes, found)
+    return rounded(scores.as_dict()), details_of(labeled, sizes, found)
 
 
-def failures(
+def details_of(
     labeled: list[PersonAnnotation], areas: NDArray[np.float64], found: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Mean OKS by size and by number of labeled keypoints; PCK by keypoint, each of people with labels."""
+    """Return the mean OKS by size and by number of labeled keypoints, and PCK by keypoint."""
     truth = np.stack([person.keypoints for person in labeled])
     visible = np.stack([person.visibility for person in labeled]) > 0
     points = np.array([entry["keypoints"] for entry in found]).reshape(len(found), -1, 3)
@@ -112,7 +112,7 @@ def failures(
 
 
 def by_score(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    """Number of keypoints, and the share that is right, by score in steps of 0.1."""
+    """Return the number of keypoints and the share that is right, by score in steps of 0.1."""
     steps = np.minimum(10 * scores, 9).astype(int)
     return {
         f"{step / 10:.1f} to {(step + 1) / 10:.1f}": {
@@ -126,7 +126,7 @@ def by_score(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str,
 def groups(
     values: NDArray[Any], oks: NDArray[np.float64], limits: tuple[float, ...]
 ) -> dict[str, dict[str, float]]:
-    """Mean OKS and number of the people whose value lies from one limit to below the next."""
+    """Return mean OKS and number of the people whose value is in [one limit, the next)."""
     table = {}
     for low, high in pairwise(limits):
         chosen = (values >= low) & (values < high)
@@ -139,7 +139,7 @@ def groups(
 
 
 def measure_people(document: dict[str, Any], images: Path) -> dict[str, Any]:
-    """AP of the detector; precision and recall at its threshold."""
+    """Return the AP of the detector, and precision and recall at its threshold."""
     scores = measure_detector(open_detector("starter", box_threshold=0.02), document, images)
     settings = load_model(PEOPLE)[1].detector
     assert settings is not None
@@ -152,7 +152,7 @@ def measure_people(document: dict[str, Any], images: Path) -> dict[str, Any]:
 
 
 def measure_predict(document: dict[str, Any], images: Path) -> dict[str, Any]:
-    """What `rsn predict` finds without options: keypoint AP, and precision and recall of persons (IoU of 0.5)."""
+    """Return AP of `rsn predict` without options, and precision and recall of people (IoU of 0.5)."""
     paths = [str(images / image["file_name"]) for image in document["images"]]
     reported = predicted(paths)
     every = predicted(paths, "--person-threshold", "0")
@@ -167,7 +167,7 @@ def measure_predict(document: dict[str, Any], images: Path) -> dict[str, Any]:
 
 
 def predicted(paths: list[str], *options: str) -> list[dict[str, Any]]:
-    """The entries of poses.json."""
+    """Return the entries of poses.json."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "rsn", "predict", *paths, "--output", folder, *options]
         subprocess.run(command, check=True)
@@ -176,7 +176,7 @@ def predicted(paths: list[str], *options: str) -> list[dict[str, Any]]:
 
 
 def persons(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, float]:
-    """Precision and recall of the boxes of all entries."""
+    """Return precision and recall of the boxes of all entries."""
     results = [
         {"image_id": entry["image_id"], "category_id": 1, "bbox": entry["bbox"], "score": entry["score"]}
         for entry in entries
@@ -187,7 +187,7 @@ def persons(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str
 
 
 def write_metrics(name: str, metrics: dict[str, float]) -> None:
-    """Replace the metrics in the metadata of weights of the package; the tensors stay."""
+    """Replace the metrics in the metadata of weights in the package; the tensors do not change."""
     network, metadata = load_model(name)
     with safe_open(weights_path(name), "pt") as file:
         half = any(file.get_slice(key).get_dtype() == "F16" for key in file.keys())
@@ -195,7 +195,7 @@ def write_metrics(name: str, metrics: dict[str, float]) -> None:
 
 
 def rounded(metrics: dict[str, float]) -> dict[str, float]:
-    """To four digits."""
+    """Round to four digits."""
     return {name: round(float(value), 4) for name, value in metrics.items()}
 
 

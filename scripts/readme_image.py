@@ -1,4 +1,4 @@
-"""Draw docs/demo.jpg, the image of the README: people found, and their keypoints, by the weights in the package.
+"""Draw docs/demo.jpg, the image of the README, with the weights in the package.
 
 Usage: python scripts/readme_image.py
 """
@@ -16,11 +16,11 @@ IMAGE = Path(__file__).parents[1] / "docs" / "demo.jpg"
 
 
 def main() -> None:
-    """Draw it, unless somebody was missed or invented."""
+    """Draw the image if exactly two people are detected."""
     image, estimator = portraits(), PoseEstimator(flip=True)
     people = estimator(image)
     if len(people) != 2:
-        sys.exit(f"{len(people)} people were found in the portraits of two; the image stays as it is")
+        sys.exit(f"{len(people)} people were detected instead of 2; the image is not changed")
     write_image(IMAGE, draw_people(image, people, estimator.metadata.skeleton))
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The tests on every Python that rsn supports, and on the lowest versions of all libraries that pyproject.toml allows.
+# Run the tests on every supported Python, and on the lowest versions of all libraries that pyproject.toml allows.
 #
 # Usage: scripts/test_matrix.sh [3.11 3.12 3.13 lowest] [-- PYTEST OPTIONS]     # all of them by default
 #
-# The Pythons are those that the machine has, python3.12 and so on. TORCH and PYTHON as in the Makefile; PYTHON is who
-# runs the lowest versions. PyTorch is of several GB, so that the lowest is tried where it is chosen:
+# Needs python3.11, python3.12 and so on. TORCH and PYTHON as in the Makefile; PYTHON runs the lowest versions. The
+# version of PyTorch is that of TORCH; for the lowest one:
 # TORCH='torch==2.7.0 --index-url https://download.pytorch.org/whl/cpu'.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +23,7 @@ for name in "${names[@]}"; do
     # shellcheck disable=SC2086  # options
     "$bin/pip" install --quiet ${TORCH:-torch==2.13.0}
     if [ "$name" = lowest ]; then
-        # Of pip and uv, only uv can be told to take the lowest. It leaves the PyTorch that it finds.
+        # pip cannot resolve to the lowest versions, uv can. It keeps the installed PyTorch.
         "$bin/pip" install --quiet uv
         torch=$("$bin/python" -c 'import torch; print(torch.__version__)')
         "$bin/uv" pip install --quiet --python "$bin/python" --resolution lowest-direct "torch==$torch" -e '.[dev]'

@@ -1,4 +1,4 @@
-"""Train the people detector as a recipe says.
+"""Train the person detector with a recipe.
 
 Usage: python scripts/train_detector.py RECIPE [--resume] [--set KEY=VALUE ...]
 """
@@ -16,12 +16,12 @@ from rsn.training.recipe import read_recipe_as
 def main(
     recipe: Annotated[Path, tyro.conf.Positional], /, *, resume: bool = False, set: Settings = ()
 ) -> None:
-    """Logs, weights and the state to resume from land in the recipe's output folder.
+    """Write logs, weights and checkpoints to the recipe's output folder.
 
     Args:
         recipe: a YAML file, such as recipes/detector/rsn18_256x256.yaml.
-        resume: go on from the last checkpoint.
-        set: settings to change, with dots to reach inside.
+        resume: continue from the last checkpoint.
+        set: settings to change; dots reach nested settings.
     """
     train_detector(read_recipe_as(DetectorRecipe, recipe, flat(set)), resume=resume)
 

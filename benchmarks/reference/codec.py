@@ -1,4 +1,4 @@
-"""Targets and decoding as the reference has them: OpenCV's blur, one map after the other."""
+"""Targets and decoding as in the reference: OpenCV's blur, one map after the other."""
 
 import cv2
 import numpy as np

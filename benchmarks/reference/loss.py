@@ -1,4 +1,4 @@
-"""The loss as the reference has it: a module a kind of term, which goes through the batch sample by sample."""
+"""The loss as in the reference: one module per kind of term, which loops over the samples of a batch."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ class SampleLoss(nn.Module):
     def forward(self, maps: Tensor, targets: Tensor, visibility: Tensor) -> Tensor:
         total = maps.new_zeros(())
         for sample in range(len(maps)):
-            # Each time that autograd meets such an index it makes a gradient for the whole batch.
+            # For each such index, autograd allocates a gradient of the whole batch.
             prediction, target, visible = maps[sample], targets[sample], visibility[sample]
             if self.ohkm_topk:
                 errors = self.errors(prediction, target).mean(dim=(1, 2)) * (visible > 0).float()

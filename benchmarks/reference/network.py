@@ -1,4 +1,4 @@
-"""The network as the reference runs it: the same weights, operation by operation, nothing left out.
+"""The network as the reference runs it: the same weights, all operations and all heads.
 
 Every convolution has a bias although a batch norm follows; features are resized before they are mixed; every head of
 every stage is computed, also where only the last is looked at.

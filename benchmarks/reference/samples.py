@@ -1,4 +1,4 @@
-"""A training sample as the reference's loader makes it: pixels as normalized floats, five targets a keypoint."""
+"""A training sample as in the reference's loader: pixels as normalized floats, five targets per keypoint."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ MEAN, STD = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)  # BGR
 
 
 def sample(person: PersonAnnotation, drawn: AugmentedCrop, flip: list[int]) -> tuple[Tensor, Tensor]:
-    """Input (3, H, W), BGR, and targets (5, K, h, w); where the crop lies has been drawn before.
+    """Input (3, H, W), BGR, and targets (5, K, h, w); the position of the crop is given.
 
     A crop that is flipped is cut from the flipped image; flip: of the skeleton.
     """
@@ -38,7 +38,7 @@ def sample(person: PersonAnnotation, drawn: AugmentedCrop, flip: list[int]) -> t
 
 
 def normalized(pixels: NDArray[np.uint8]) -> Tensor:
-    """What torchvision's ToTensor and Normalize do."""
+    """Apply what torchvision's ToTensor and Normalize do."""
     tensor = torch.from_numpy(pixels.transpose(2, 0, 1)).contiguous().float().div(255)
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     return tensor.sub(mean).div_(std)
