@@ -59,7 +59,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         people = drawn_people(Path(folder), options.images)
         images = DeviceImages([person.image.path for person in people.people], device)
-    plans = CropDataset(people, metadata.input_size, COLOR, images.numbers)
+    plans = CropDataset(people, metadata.input_size, COLOR, images.indices)
     begun = perf_counter()
     batch = default_collate([plans[SampleIndex(0, number % len(people))] for number in range(options.batch)])
     rate = options.batch / (perf_counter() - begun)

@@ -43,8 +43,8 @@ def main() -> None:
         crops = CropDataset(people, metadata.input_size, Augmentation())
         draws = [SampleIndex(0, number) for number in range(BATCH)]
 
-        drawn = [crops._drawn(draw)[0] for draw in draws]  # the reference uses the same crops
-        by_loops = partial(sample, flip=list(people.skeleton.flip))
+        drawn = [crops._augment(draw)[0] for draw in draws]  # the reference uses the same crops
+        by_loops = partial(sample, flip=list(people.skeleton.flip_indices))
 
         def reference() -> list[tuple[Tensor, Tensor]]:
             return list(map(by_loops, people.people, drawn))
@@ -85,7 +85,7 @@ def main() -> None:
         rows += compare(
             "training sample of 12 megapixels",
             {
-                "reference": partial(by_loops, large.people[0], of_large._drawn(SampleIndex(0, 0))[0]),
+                "reference": partial(by_loops, large.people[0], of_large._augment(SampleIndex(0, 0))[0]),
                 "rsn": partial(of_large.__getitem__, SampleIndex(0, 0)),
             },
             unit="1 sample",

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from rsn.data.coco import read_json
 from rsn.detection import open_detector
 from rsn.detection.starter import StarterDetector
 from rsn.evaluation.detection import BoxMetrics, measure_detector
+from rsn.io.validation import read_json
 from rsn.weights.loading import load_model
 from rsn.weights.metadata import DetectorSettings
 

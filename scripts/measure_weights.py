@@ -23,12 +23,13 @@ from safetensors import safe_open
 
 from rsn import COCO_17, PoseEstimator
 from rsn.data.annotations import PersonAnnotation
-from rsn.data.coco import read_coco, read_json
+from rsn.data.coco import read_coco
 from rsn.detection import open_detector
 from rsn.evaluation import evaluate_keypoints
 from rsn.evaluation.detection import BoxMetrics, evaluate_boxes, measure_detector
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
-from rsn.io.files import write_atomically
+from rsn.io.files import atomic_write
+from rsn.io.validation import read_json
 from rsn.results import EMPTY, to_raw
 from rsn.weights.loading import load_model, save_weights, weights_path
 
@@ -54,7 +55,7 @@ def main(annotations: Path, images: Path, metrics: Path) -> None:
     write_metrics(POSES, {name: value for name, value in poses.items() if isinstance(value, float)})
     write_metrics(PEOPLE, {name: people[name] for name in ("AP", "AP50", "precision", "recall")})
     text = json.dumps(report, indent=1)
-    write_atomically(metrics, (text + "\n").encode())
+    atomic_write(metrics, (text + "\n").encode())
     print(text)
 
 

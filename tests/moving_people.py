@@ -84,7 +84,7 @@ class Camera:
     def _sighting(self, truth: Person, height: float, random: np.random.Generator) -> Person:
         keypoints = truth.keypoints + random.normal(0, self.noise * height, truth.keypoints.shape)
         if random.random() < self.flips:
-            keypoints = keypoints[list(COCO_17.flip)]
+            keypoints = keypoints[list(COCO_17.flip_indices)]
         return person(keypoints)
 
     def _is_hidden(self, i: int, people: Sequence[Person]) -> bool:

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsn.geometry import Crop, Downscale, Region
+from rsn.data.detection import split_quadrants
+from rsn.geometry import Crop, Region
+from rsn.io.images import Downscale, choose_downscale
 
 SIZE = (256, 192)
 
@@ -65,13 +67,13 @@ def test_cut_shows_the_pixels_of_the_region() -> None:
     image = np.zeros((64, 48, 3), np.uint8)
     image[20, 10] = 255
     crop = Crop.from_box([0, 0, 48, 64], SIZE, (1.0, 1.0))
-    y, x = np.unravel_index(crop.cut(image)[..., 0].argmax(), SIZE)
+    y, x = np.unravel_index(crop.warp(image)[..., 0].argmax(), SIZE)
     assert (x, y) == pytest.approx(crop.to_input([10, 20]), abs=1)
 
 
 def test_outside_the_image_is_black() -> None:
     image = np.full((64, 48, 3), 255, np.uint8)
-    pixels = Crop.from_box([-48, 0, 48, 64], SIZE, (1.0, 1.0)).cut(image)
+    pixels = Crop.from_box([-48, 0, 48, 64], SIZE, (1.0, 1.0)).warp(image)
     assert pixels[:, :180].max() == 0
 
 
@@ -83,7 +85,7 @@ def test_a_crop_of_a_shrunk_image_shows_the_same(times: Downscale) -> None:
         in_whole + 0.5
     ) / times - 0.5  # edges are where both coordinates are zero, half a pixel up and left
     np.testing.assert_allclose(
-        crop.for_downscaled(times).to_input(in_shrunk), crop.to_input(in_whole), atol=1e-9
+        crop.for_resized(times, times).to_input(in_shrunk), crop.to_input(in_whole), atol=1e-9
     )
 
 
@@ -92,13 +94,13 @@ def test_a_crop_of_a_shrunk_image_shows_the_same(times: Downscale) -> None:
 )
 def test_an_image_shrinks_until_two_pixels_are_left_for_one(height: int, downscale: int) -> None:
     region = Region((0.0, 0.0), (0.75 * height, height))
-    assert Crop.from_region(region, SIZE, rotation=20.0).downscale == downscale
+    assert choose_downscale(Crop.from_region(region, SIZE, rotation=20.0).scale) == downscale
 
 
 def test_quarters_cut_what_the_whole_shows() -> None:
     image = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
     crop = Crop.from_region(Region((50.0, 40.0), (70.0, 60.0)), (64, 48), rotation=20.0).flipped()
-    parts = [quarter.cut(image) for quarter in crop.split_quadrants()]
+    parts = [quarter.warp(image) for quarter in split_quadrants(crop)]
     assert [part.shape[:2] for part in parts] == [(32, 24)] * 4
-    process_group = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])]).astype(int)
-    assert np.abs(process_group - crop.cut(image)).max() <= 2  # OpenCV may round positions to 1/32 of a pixel
+    joined = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])]).astype(int)
+    assert np.abs(joined - crop.warp(image)).max() <= 2  # OpenCV may round positions to 1/32 of a pixel

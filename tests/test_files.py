@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from rsn.errors import RsnError
-from rsn.io.files import write_atomically
+from rsn.io.files import atomic_write
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
     path = tmp_path / "übung.json"
-    write_atomically(path, b"old")
-    write_atomically(path, b"new")
+    atomic_write(path, b"old")
+    atomic_write(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "usual").write_bytes(b"")
-    write_atomically(tmp_path / "written", b"")
+    atomic_write(tmp_path / "written", b"")
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("usual", "written")]
     assert modes[0] == modes[1]
 
@@ -30,14 +30,14 @@ def test_impossible_place_is_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(RsnError, match="cannot write .*" + name) as caught:
-        write_atomically(tmp_path / name, b"new")
+        atomic_write(tmp_path / name, b"new")
     assert "\n" not in str(caught.value)
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["file", "folder"]
 
 
 def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights"
-    write_atomically(path, b"old")
+    atomic_write(path, b"old")
 
     def disk_full(source: object, target: object) -> None:
         raise OSError(28, "No space left on device")
@@ -45,7 +45,7 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "replace", disk_full)
     monkeypatch.setattr(Path, "replace", disk_full)
     with pytest.raises(RsnError, match="No space left"):
-        write_atomically(path, b"new")
+        atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -56,5 +56,5 @@ def test_interruption_leaves_no_temporary(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "weights", b"new")
+        atomic_write(tmp_path / "weights", b"new")
     assert list(tmp_path.iterdir()) == []

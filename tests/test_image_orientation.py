@@ -144,7 +144,7 @@ def test_images_of_a_folder_that_are_not_read_are_counted_and_named(tmp_path: Pa
     for name in ("e.jxl", "f.CR2", ".hidden.jxl", "notes.txt", "clip.mp4"):
         (tmp_path / name).write_bytes(b"nothing")
     with pytest.warns(
-        RsnWarning, match=r"6 files that look like images are left out: b, c.jpg_large, d.bak, d2, e.jxl, f"
+        RsnWarning, match=r"6 files that look like images are skipped: b, c.jpg_large, d.bak, d2, e.jxl, f"
     ):
         assert [path.name for path in find_images([tmp_path])] == ["a.jpg"]
 
@@ -152,7 +152,7 @@ def test_images_of_a_folder_that_are_not_read_are_counted_and_named(tmp_path: Pa
 def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").touch()
     with pytest.raises(
-        ImageError, match=r"no image directly in .*, but 1 file that looks like an image is left out: a.jxl"
+        ImageError, match=r"no image directly in .*; 1 file that looks like an image is skipped: a.jxl"
     ):
         find_images([tmp_path])
 

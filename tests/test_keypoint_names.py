@@ -6,7 +6,7 @@ import pytest
 
 from rsn.errors import AnnotationError
 from rsn.keypoint_names import normalize_name, normalize_names
-from rsn.skeletons import COCO_17, LSP_14, MPII_16, skeleton_from_names
+from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_every_spelling_of_a_side_gives_one_plain_name(name: str) -> None:
 )
 def test_plain_name_finds_no_side_where_there_is_none(name: str) -> None:
     assert normalize_name(name) == name
-    assert skeleton_from_names("odd", [name, "other"]).sides == ("middle", "middle")
+    assert Skeleton.from_names("odd", [name, "other"]).sides == ("middle", "middle")
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_plain_name_finds_no_side_where_there_is_none(name: str) -> None:
     ],
 )  # fmt: skip
 def test_pairs_are_found_wherever_the_side_stands(left: str, right: str) -> None:
-    assert skeleton_from_names("odd", ["nose", right, "tail", left]).pairs == ((3, 1),)
-    assert skeleton_from_names("odd", [left, right]).unpaired == ()
+    assert Skeleton.from_names("odd", ["nose", right, "tail", left]).flip_pairs == ((3, 1),)
+    assert Skeleton.from_names("odd", [left, right]).unpaired == ()
 
 
 @pytest.mark.parametrize(
@@ -63,23 +63,23 @@ def test_pairs_are_found_wherever_the_side_stands(left: str, right: str) -> None
 def test_pairs_of_names_that_could_be_read_in_several_ways(
     names: list[str], pairs: tuple[tuple[int, int], ...]
 ) -> None:
-    assert skeleton_from_names("odd", names).pairs == pairs
+    assert Skeleton.from_names("odd", names).flip_pairs == pairs
 
 
 def test_given_pairs_are_put_left_first_where_the_names_tell() -> None:
-    skeleton = skeleton_from_names(
+    skeleton = Skeleton.from_names(
         "odd", ["right_fin", "left_fin", "port", "starboard"], flip_pairs=((0, 1), (2, 3))
     )
-    assert skeleton.pairs == ((1, 0), (2, 3))
+    assert skeleton.flip_pairs == ((1, 0), (2, 3))
     assert skeleton.sides == ("right", "left", "left", "right")
 
 
 def test_sides_without_counterpart_are_known() -> None:
-    skeleton = skeleton_from_names(
+    skeleton = Skeleton.from_names(
         "odd", ["nose", "left_hand", "right_hand", "left_foot", "hoof.R", "lkne", "rear"]
     )
     assert skeleton.unpaired == ("left_foot", "hoof.R", "lkne")
-    given = skeleton_from_names("odd", ["left_hand", "right_foot"], flip_pairs=((0, 1),))
+    given = Skeleton.from_names("odd", ["left_hand", "right_foot"], flip_pairs=((0, 1),))
     assert given.unpaired == ()
 
 
@@ -97,28 +97,28 @@ def test_sides_without_counterpart_are_known() -> None:
 )  # fmt: skip
 def test_the_keypoints_of_coco_are_known_in_every_spelling(spelled: object) -> None:
     assert callable(spelled)
-    assert skeleton_from_names("person", [spelled(name) for name in COCO_17.keypoint_names]) is COCO_17
+    assert Skeleton.from_names("person", [spelled(name) for name in COCO_17.keypoint_names]) is COCO_17
 
 
 def test_names_are_matched_with_accents_composed_or_not() -> None:
-    composed = skeleton_from_names("odd", ["épaule_l", "épaule_r", "nez"])
-    apart = skeleton_from_names(
+    composed = Skeleton.from_names("odd", ["épaule_l", "épaule_r", "nez"])
+    apart = Skeleton.from_names(
         "odd", [unicodedata.normalize("NFD", name) for name in ("nez", "épaule_l", "épaule_r")]
     )
-    assert apart.order_in(composed) == (1, 2, 0)
+    assert apart.permutation_to(composed) == (1, 2, 0)
     with pytest.raises(AnnotationError, match="keypoint names repeat"):
-        skeleton_from_names("odd", ["é", "e\N{COMBINING ACUTE ACCENT}"])
+        Skeleton.from_names("odd", ["é", "e\N{COMBINING ACUTE ACCENT}"])
 
 
 def test_order_is_told_between_skeletons_of_the_same_keypoints_only() -> None:
-    backwards = skeleton_from_names("backwards", COCO_17.keypoint_names[::-1])
-    assert backwards.order_in(COCO_17) == tuple(range(16, -1, -1))
-    assert COCO_17.order_in(COCO_17) == tuple(range(17))
-    assert MPII_16.order_in(COCO_17) is None
+    backwards = Skeleton.from_names("backwards", COCO_17.keypoint_names[::-1])
+    assert backwards.permutation_to(COCO_17) == tuple(range(16, -1, -1))
+    assert COCO_17.permutation_to(COCO_17) == tuple(range(17))
+    assert MPII_16.permutation_to(COCO_17) is None
     assert (
-        skeleton_from_names("a", ["nose", "tail"]).order_in(skeleton_from_names("b", ["nose", "ear"])) is None
+        Skeleton.from_names("a", ["nose", "tail"]).permutation_to(Skeleton.from_names("b", ["nose", "ear"])) is None
     )
-    assert skeleton_from_names("a", ["headtop"]).order_in(skeleton_from_names("b", ["head_top"])) == (0,)
+    assert Skeleton.from_names("a", ["headtop"]).permutation_to(Skeleton.from_names("b", ["head_top"])) == (0,)
 
 
 def test_plain_names_fall_back_where_two_would_be_one() -> None:
@@ -151,6 +151,6 @@ def test_skeletons_of_the_package_keep_their_names() -> None:
     ],
 )
 def test_pairs_in_names_that_data_sets_have(names: str, pairs: int, unpaired: tuple[str, ...]) -> None:
-    skeleton = skeleton_from_names("odd", names.split())
-    assert len(skeleton.pairs) == pairs
+    skeleton = Skeleton.from_names("odd", names.split())
+    assert len(skeleton.flip_pairs) == pairs
     assert skeleton.unpaired == unpaired

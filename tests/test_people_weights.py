@@ -9,7 +9,6 @@ import pytest
 
 from command import rsn
 from rsn import PoseEstimator
-from rsn.data.coco import read_json
 from rsn.detection import open_detector
 from rsn.detection.loading import default_box_threshold
 from rsn.detection.postprocessing import Detector
@@ -18,6 +17,7 @@ from rsn.evaluation.detection import measure_detector
 from rsn.export.run import export_model
 from rsn.geometry import Image
 from rsn.io.images import write_image
+from rsn.io.validation import read_json
 from rsn.weights.loading import load_metadata, weights_path
 from rsn.weights.metadata import PERSON_BOX
 

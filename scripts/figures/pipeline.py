@@ -34,7 +34,7 @@ def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
     """Return keypoints (K, 2) with the flip test, in input pixels, and the heatmaps (1, K, h, w) without it."""
     metadata = estimator().metadata
     crop = Crop.from_box(BOX, metadata.input_size, metadata.bbox_padding)
-    pixels = torch.from_numpy(crop.cut(astronaut())).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(crop.warp(astronaut())).permute(2, 0, 1)[None]
     maps = estimator().heatmaps(pixels).clone()
     flipping = PoseEstimator("rsn18.starter", backend="torch", device="cpu", flip=True)
     keypoints, _ = metadata.codec.decode(flipping.heatmaps(pixels))
@@ -52,7 +52,7 @@ def draw(folder: Path) -> dict[str, Table]:
     figure, panels = plt.subplots(1, 5, figsize=(14, 4.1), width_ratios=[4, 3, 3, 3, 4])
     panels[0].imshow(_small(image, 300), extent=(-0.5, 511.5, 511.5, -0.5))
     panels[0].add_patch(plt.Rectangle(BOX[:2], *BOX[2:], fill=False, color=ORANGE, lw=3))
-    pixels = crop.cut(image)
+    pixels = crop.warp(image)
     panels[1].imshow(pixels)
     _heat(panels[2], maps[0, KEYPOINT].numpy())
     _heat(panels[3], maps[0].amax(0).numpy())

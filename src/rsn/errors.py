@@ -1,4 +1,4 @@
-"""What can go wrong through no fault of the program; the command line prints the message and nothing else."""
+"""The errors of rsn that users can fix; the command line prints the message only, without a traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,51 +6,51 @@ from typing import Any
 
 
 class RsnError(Exception):
-    """A mistake in what was given: one sentence that says what was wrong, where, and what to do."""
+    """A mistake in the input: one sentence that says what is wrong, where, and what to do."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As pickled, for the process that waits for an answer: the sentence, whatever the constructor takes."""
-        return _restored, (type(self), *self.args), self.__dict__
+        """Pickle the message, whatever the arguments of the constructor are."""
+        return _restore, (type(self), *self.args), self.__dict__
 
 
 class RsnWarning(UserWarning):
-    """Something that was assumed or left out, and that the user should know."""
+    """Something was assumed or skipped, and the user should know."""
 
 
-class ImageError(RsnError):
-    """An image that cannot be read or used."""
+class ImageError(RsnError, ValueError):
+    """An image cannot be read or used."""
 
 
-class AnnotationError(RsnError):
-    """An annotation, box or result file that does not hold what it should."""
+class AnnotationError(RsnError, ValueError):
+    """A file of annotations, boxes or results, or an entry of one, is invalid."""
 
 
 class WeightsError(RsnError):
-    """A weights file that cannot be read or does not fit the network."""
+    """A weights file cannot be read, or does not fit the network."""
 
 
-class RecipeError(RsnError):
-    """A training recipe with a setting that does not exist or cannot be."""
+class RecipeError(RsnError, ValueError):
+    """A training recipe has an unknown or invalid setting."""
 
 
 class TrainingError(RsnError):
-    """A run that cannot go on."""
+    """A training run cannot continue."""
 
 
 class DownloadError(RsnError):
-    """A file that cannot be fetched, or is not the one that was meant."""
+    """A file cannot be downloaded, or has another hash than expected."""
 
 
 class DeviceError(RsnError):
-    """A device or backend that was asked for and is not there."""
+    """A device or backend is not available."""
 
 
 class MissingDependencyError(RsnError, ImportError):
-    """An optional library that is not installed."""
+    """An optional library is not installed."""
 
 
-class UnknownNameError(RsnError):
-    """A model, skeleton or setting by a name that does not exist."""
+class UnknownNameError(RsnError, ValueError):
+    """There is no model, skeleton or setting with this name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
@@ -60,5 +60,5 @@ class UnknownNameError(RsnError):
         super().__init__(f"there is no {kind} named {shown!r}; {hint}")
 
 
-def _restored(kind: type[RsnError], *args: Any) -> RsnError:
+def _restore(kind: type[RsnError], *args: Any) -> RsnError:
     return kind.__new__(kind, *args)

@@ -1,4 +1,4 @@
-"""Optional libraries: asked for where they are used, and missed in one sentence."""
+"""Check that optional libraries are installed, where they are used."""
 
 from importlib.util import find_spec
 
@@ -9,7 +9,7 @@ def require(*libraries: str, extra: str, feature: str) -> None:
     """Check that libraries of an extra are installed, without importing them.
 
     Raises:
-        MissingDependencyError: one is not; the message has the command that installs it.
+        MissingDependencyError: one is missing; the message has the command that installs it.
     """
     missing = [library for library in libraries if find_spec(library) is None]
     if missing:

@@ -1,11 +1,10 @@
-"""From a box in an image to the network's input and back: the one geometry of training, evaluation and prediction.
+"""The map from a box in an image to the network's input and back; training, evaluation and prediction share it.
 
-Coordinates are (x, y) in pixels with integers at pixel centers. Boxes are (x, y, width, height), x and y being the
-top left corner. An input size is (height, width).
+Coordinates are (x, y) in pixels, with integers at pixel centers. Boxes are (x, y, width, height), where x and y are
+the top left corner. An input size is (height, width).
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -13,39 +12,35 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
-Downscale = Literal[1, 2, 4, 8]  # how many times narrower and lower a JPEG can be decoded
-DOWNSCALES: tuple[Downscale, ...] = get_args(Downscale)
 
 
 @dataclass(frozen=True)
 class Region:
-    """An upright part of an image: `center` (x, y) and `extent` (width, height), in image pixels."""
+    """An upright rectangle of an image: `center` (x, y) and `extent` (width, height), in image pixels."""
 
     center: tuple[float, float]
     extent: tuple[float, float]
 
     @classmethod
     def from_box(cls, box: ArrayLike) -> "Region":
-        """The region that a box (x, y, width, height) covers."""
+        """The region of a box (x, y, width, height)."""
         x, y, width, height = (float(value) for value in np.asarray(box, np.float64))
         return cls((x + width / 2, y + height / 2), (width, height))
 
     def scaled(self, width_factor: float, height_factor: float) -> "Region":
-        """The same center, the extent times the factors."""
+        """The region with the same center, its extent multiplied by the factors."""
         return replace(self, extent=(self.extent[0] * width_factor, self.extent[1] * height_factor))
 
     def fit_aspect(self, size: tuple[int, int]) -> "Region":
         """The smallest region around this one that has the aspect ratio of an input `size` (height, width)."""
         ratio = size[1] / size[0]
         width, height = self.extent
-        if width > ratio * height:
-            return replace(self, extent=(width, width / ratio))
-        return replace(self, extent=(ratio * height, height))
+        return replace(self, extent=(max(width, ratio * height), max(height, width / ratio)))
 
 
 @dataclass(frozen=True)
 class Crop:
-    """An affine map from image pixels to pixels of the network's input, and back.
+    """An affine map from image pixels to pixels of the network's input.
 
     matrix: (2, 3) float64. size: (height, width) of the input.
     """
@@ -55,9 +50,9 @@ class Crop:
 
     @classmethod
     def from_region(cls, region: Region, size: tuple[int, int], *, rotation: float = 0.0) -> "Crop":
-        """The crop that shows `region` upright, turned by `rotation` degrees around its center.
+        """The crop that shows `region`, rotated by `rotation` degrees around its center.
 
-        The scale follows from the width alone (reference behavior); call `Region.fit_aspect` first.
+        The scale follows from the width alone (as in the reference); call `Region.fit_aspect` first.
         """
         height, width = size
         angle = np.deg2rad(rotation)
@@ -68,65 +63,51 @@ class Crop:
 
     @classmethod
     def from_box(cls, box: ArrayLike, size: tuple[int, int], bbox_padding: tuple[float, float]) -> "Crop":
-        """The crop of evaluation and prediction: the box, extended (width, height), brought to the aspect ratio.
+        """The crop of evaluation and prediction: the padded box, enlarged to the aspect ratio of the input.
 
-        The extension belongs to the weights: their metadata has it (COCO (1.09, 1.135), MPII (1.25, 1.25)).
+        bbox_padding: factors on (width, height), from the metadata of the weights (COCO 1.09, 1.135; MPII 1.25, 1.25).
         """
         return cls.from_region(Region.from_box(box).scaled(*bbox_padding).fit_aspect(size), size)
 
     def flipped(self) -> "Crop":
-        """The crop with left and right exchanged around its middle (x becomes width - x)."""
-        flip = np.array([[-1.0, 0.0], [0.0, 1.0]])
-        matrix = flip @ self.matrix
+        """The crop flipped horizontally (x becomes width - x)."""
+        matrix = np.diag([-1.0, 1.0]) @ self.matrix
         matrix[0, 2] += self.size[1]
         return replace(self, matrix=matrix)
 
-    def split_quadrants(self) -> "list[Crop]":
-        """Its quarters in reading order, as crops; both sides of the input must be even."""
-        height, width = self.size[0] // 2, self.size[1] // 2
-        shifts = [(0, 0), (width, 0), (0, height), (width, height)]
-        return [
-            Crop(self.matrix - np.pad(np.array([shift]).T, ((0, 0), (2, 0))), (height, width))
-            for shift in shifts
-        ]
-
-    def cut(self, image: Image) -> Image:
-        """The input's pixels, (*size, 3) uint8; bilinear, black outside the image."""
+    def warp(self, image: Image) -> Image:
+        """Sample the input's pixels, (*size, 3) uint8; bilinear, black outside the image."""
         height, width = self.size
         pixels = cv2.warpAffine(image, self.matrix, (width, height), flags=cv2.INTER_LINEAR)
         return np.asarray(pixels, np.uint8)
 
     def warp_antialiased(self, image: Image) -> Image:
-        """As `cut`, for crops that show much of an image: one that shrinks a lot is shrunk by means first.
+        """As `warp`, but an image that the crop shrinks to less than half is first resized by averaging pixels.
 
-        Bilinear sampling alone would leave most pixels of a large image unread.
+        Bilinear sampling alone would skip most pixels of a large image.
         """
         if self.scale > 0.5:
-            return self.cut(image)
+            return self.warp(image)
         size = [max(round(side * 2 * self.scale), 1) for side in image.shape[1::-1]]
-        downscale_image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        return self._of_resized(*np.divide(image.shape[1::-1], size)).cut(downscale_image)
+        resized = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return self.for_resized(*np.divide(image.shape[1::-1], size)).warp(resized)
+
+    def for_resized(self, width_factor: float, height_factor: float) -> "Crop":
+        """The same crop of the image after it was resized to width / `width_factor`, height / `height_factor`."""
+        # A pixel of the resized image is centered between the pixels that it averages.
+        to_original = np.array(
+            [
+                [width_factor, 0.0, (width_factor - 1) / 2],
+                [0.0, height_factor, (height_factor - 1) / 2],
+                [0.0, 0.0, 1.0],
+            ]
+        )
+        return replace(self, matrix=self.matrix @ to_original)
 
     @property
     def scale(self) -> float:
         """Input pixels per image pixel."""
         return float(np.hypot(*self.matrix[:, 0]))
-
-    @property
-    def downscale(self) -> Downscale:
-        """How much smaller the image may be read without loss: two pixels of it are left for each of the input."""
-        return next((times for times in reversed(DOWNSCALES) if times * self.scale <= 0.5), 1)
-
-    def for_downscaled(self, times: Downscale) -> "Crop":
-        """The same crop of the image when it is narrower and lower by so many `times`."""
-        return self._of_resized(times, times)
-
-    def _of_resized(self, narrower: float, lower: float) -> "Crop":
-        """A pixel of the smaller image is a mean of pixels, and lies in their middle."""
-        to_whole = np.array(
-            [[narrower, 0.0, (narrower - 1) / 2], [0.0, lower, (lower - 1) / 2], [0.0, 0.0, 1.0]]
-        )
-        return replace(self, matrix=self.matrix @ to_whole)
 
     def to_input(self, points: ArrayLike) -> FloatArray:
         """Image pixels -> input pixels, (..., 2)."""

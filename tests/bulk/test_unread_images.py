@@ -9,7 +9,7 @@ from rsn.bulk.parts import Columns, Part, images_of
 from rsn.bulk.sources import find_sources
 from rsn.errors import ImageError, RsnWarning
 
-LEFT_OUT = r"2 files that look like images are left out: b\.jxl, d\.CR2;"
+LEFT_OUT = r"2 files that look like images are skipped: b\.jxl, d\.CR2;"
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_folder_names_what_is_not_read(folder: Path, pattern: str) -> None:
 def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").touch()
     with pytest.raises(
-        ImageError, match=r"there is no image.*, but 1 file that looks like an image is left out: a.jxl"
+        ImageError, match=r"there is no image.*; 1 file that looks like an image is skipped: a.jxl"
     ):
         find_sources([str(tmp_path)], Columns(), outside="/nowhere")
 

@@ -175,7 +175,7 @@ def _empty(folder: Path) -> Path:
     [
         (_missing, "no image at"),
         (_text, "not an image"),
-        (_truncated, "ends in the middle"),
+        (_truncated, "is truncated"),
         (_one_pixel, "only 1 x 1 pixels"),
         (_empty, "empty file"),
     ],

@@ -13,7 +13,7 @@ import yaml
 
 from command import rsn
 from people_on_disk import write_people
-from rsn.skeletons import skeleton_from_names
+from rsn.skeletons import Skeleton
 from rsn.weights.loading import load_metadata
 
 
@@ -38,7 +38,7 @@ def test_check_exits_with_1_where_there_are_errors(broken: Path, people_json: Pa
     assert "image 2 (<b>gone.png)" in done.stdout
     report = json.loads((tmp_path / "new/report.json").read_text())
     assert report["errors"] == 2
-    assert [issue["ids"] for issue in report["findings"] if issue["level"] == "error"] == [[2], [1]]
+    assert [issue["ids"] for issue in report["issues"] if issue["level"] == "error"] == [[2], [1]]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_check_exits_with_1_where_there_are_errors(broken: Path, people_json: Pa
         (("check", "gone.json", "--images", "."), "gone.json: there is no such file"),
         (("check", "gone.json", "--images", "nowhere"), "nowhere: there is no such folder of images"),
         (("preview", "people.json"), "need --images FOLDER"),
-        (("preview", "people.json", "--images", ".", "--output", "a.png"), "shown on a page"),
-        (("preview", "recipe.yaml", "--images", "."), "a recipe names images and skeletons itself"),
+        (("preview", "people.json", "--images", ".", "--output", "a.png"), "a page as output"),
+        (("preview", "recipe.yaml", "--images", "."), "a recipe contains its images and skeletons"),
     ],
 )
 def test_how_it_cannot_be_asked(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -94,7 +94,7 @@ def test_the_page_shows_what_was_found(broken: Path, tmp_path: Path) -> None:
     assert not {"script", "link", "iframe", "b>gone.png"} & set(page.tags)
     assert "images that are not in the folder" in page.text
     assert "<b>gone.png" in page.text
-    assert "keypoints marked visible that lie outside the image: annotation 1" in page.text
+    assert "people with visible keypoints outside the image: annotation 1" in page.text
     assert len(page.images) in (
         3,
         4,
@@ -132,7 +132,7 @@ limbs: [[Head, LWrist], [Head, RWrist], [Left Ankle, Right Ankle]]
 def climbers(tmp_path: Path) -> Path:
     """People of a skeleton of their own: nothing but numbers in the annotations, the names in climber.yaml beside them."""
     keypoints = ["head", "left_wrist", "right_wrist", "left_ankle", "right_ankle"]
-    skeleton = skeleton_from_names("climber", keypoints, [(0, 1), (0, 2), (3, 4)])
+    skeleton = Skeleton.from_names("climber", keypoints, [(0, 1), (0, 2), (3, 4)])
     path = write_people(tmp_path / "climbers", skeleton=skeleton, seed=1)
     document = json.loads(path.read_text())
     document["categories"] = [{"id": 7, "name": "climber"}]
@@ -158,13 +158,13 @@ def test_two_skeletons_train_together_and_are_measured(
     assert trained.returncode == 0, trained.stderr
     assert "training   16 people in 8 images (climber)" in trained.stderr
     assert "8 people without a box, who get one around their keypoints" in trained.stderr
-    assert "8 people without an area, who get 0.53 x that of the box" in trained.stderr
+    assert "8 people without an area, who get 0.53 x the area of their box" in trained.stderr
     assert "has no sigmas" in trained.stderr
     assert "COCO's for 4 keypoints of the same name and 0.05 for head" in trained.stderr
     weights = tmp_path / "run/best.safetensors"
     metadata = load_metadata(weights)
     assert metadata.skeleton.keypoint_names == ("Head", "LWrist", "RWrist", "Left Ankle", "Right Ankle")
-    assert metadata.skeleton.flip == (0, 2, 1, 4, 3)
+    assert metadata.skeleton.flip_indices == (0, 2, 1, 4, 3)
     given = ("--annotations", climbers, "--skeleton", climbers.parent / "climber.yaml")
     files = ("--json", tmp_path / "a.json", "--results", tmp_path / "results.json")
     measured = rsn("evaluate", weights, *given, "--images", climbers.parent / "images", "--parts", *files)
@@ -181,7 +181,7 @@ def test_two_skeletons_train_together_and_are_measured(
 def test_a_skeleton_that_shares_no_keypoint_is_refused(
     people_json: Path, recipe_file: Path, tmp_path: Path
 ) -> None:
-    dogs = write_people(tmp_path / "dogs", skeleton=skeleton_from_names("dog", ["paw", "tail"], [(0, 1)]))
+    dogs = write_people(tmp_path / "dogs", skeleton=Skeleton.from_names("dog", ["paw", "tail"], [(0, 1)]))
     source = f"{{annotations: {dogs}, images: {dogs.parent / 'images'}}}"
     done = rsn("train", recipe_file, "--set", f"train=[{source}]", f"output={tmp_path / 'run'}")
     assert done.returncode == 1

@@ -87,7 +87,7 @@ def test_mmposes_decoder_says_that_an_empty_map_is_empty() -> None:
 
 def test_flipping_back_is_the_rsn_repositorys(oracles: Path) -> None:
     maps, expected = load(oracles / "flip_coco.npz", "x", "y")
-    assert torch.equal(MegviiCodec().flip_back(maps, COCO_17.flip), expected)
+    assert torch.equal(MegviiCodec().flip_back(maps, COCO_17.flip_indices), expected)
 
 
 @pytest.mark.parametrize("kernel", [5, 7, 9, 11, 15])

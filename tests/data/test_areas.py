@@ -11,9 +11,9 @@ import pytest
 
 from people_on_disk import write_people
 from rsn.data import issues as issues
-from rsn.data.box_values import usable_area
 from rsn.data.checks import check_dataset
 from rsn.data.coco import read_coco
+from rsn.data.values import usable_area
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.evaluation.coco import evaluate_keypoints
 from rsn.skeletons import COCO_17
@@ -51,7 +51,7 @@ def test_area_that_cannot_be_right_is_derived_and_counted(
     for entry in document["annotations"]:
         entry["area"] = wrong(entry["area"])
     with pytest.warns(
-        RsnWarning, match=r"6 people whose area cannot be right, who get 0\.53 x that of the box"
+        RsnWarning, match=r"6 people with an invalid area, who get 0\.53 x the area of their box"
     ):
         scores = evaluate_keypoints(document, results, COCO_17)
     assert scores.ap > 0.9
@@ -71,7 +71,7 @@ def test_data_check_names_people_whose_area_cannot_be_right(tmp_path: Path, docu
     (tmp_path / "odd.json").write_text(json.dumps(document))
     report = check_dataset(tmp_path / "odd.json", tmp_path / "images")
     assert report.issues[issues.INVALID_AREA] == [2, 5]
-    assert "people whose area cannot be right, who get 0.53 x that of the box" in report.table()
+    assert "people with an invalid area, who get 0.53 x the area of their box" in report.table()
 
 
 def _missing(entry: dict[str, Any]) -> None:
@@ -140,7 +140,7 @@ def test_keypoints_in_shares_of_the_image_are_refused(
         entry["keypoints"] = normalized(entry["keypoints"])
         entry["bbox"] = [value / 160 for value in entry["bbox"]] if boxes else entry["bbox"]
     (tmp_path / "odd.json").write_text(json.dumps(document))
-    says = "6 people whose keypoints all lie within the first pixel, as shares of the image do"
+    says = "6 people whose keypoints are fractions of the image"
     with pytest.raises(AnnotationError, match=says):
         read_coco(tmp_path / "odd.json", tmp_path / "images")
     with pytest.raises(AnnotationError, match=says):
@@ -166,4 +166,4 @@ def test_boxes_in_shares_of_the_image_are_drawn_anew_and_all_of_it_is_said(
         assert evaluate_keypoints(document, results, COCO_17).ap > 0.9
     text = " ".join(str(warning.message) for warning in said)
     assert "6 people with a box of less than a pixel" in text
-    assert "6 people whose area cannot be right" in text
+    assert "6 people with an invalid area" in text

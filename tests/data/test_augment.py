@@ -40,7 +40,7 @@ def test_keypoints_stay_on_their_pixels(person: PersonAnnotation, seed: int) -> 
     image = np.zeros((220, 200, 3), np.uint8)
     cv2.circle(image, (int(x), int(y)), 2, (255, 255, 255), cv2.FILLED)
     drawn = augment(person, COCO_17, SIZE, Augmentation(), np.random.default_rng(seed))
-    pixels = drawn.crop.cut(image)[..., 0].astype(float)
+    pixels = drawn.crop.warp(image)[..., 0].astype(float)
     straight = drawn.crop.to_input(person.keypoints[keypoint])
     if not pixels.any():
         assert not (10 < straight[0] < SIZE[1] - 10 and 10 < straight[1] < SIZE[0] - 10)
@@ -48,7 +48,7 @@ def test_keypoints_stay_on_their_pixels(person: PersonAnnotation, seed: int) -> 
     rows, columns = np.nonzero(pixels > 100)
     where = [columns.mean(), rows.mean()]
     flipped = np.linalg.det(drawn.crop.matrix[:, :2]) < 0
-    slot = COCO_17.flip[keypoint] if flipped else keypoint
+    slot = COCO_17.flip_indices[keypoint] if flipped else keypoint
     if drawn.visibility[slot]:
         assert drawn.keypoints[slot] == pytest.approx(where, abs=1.5)
 
@@ -80,7 +80,7 @@ def test_flipping_swaps_sides(person: PersonAnnotation) -> None:
     flip = replace(STILL, flip_probability=1)
     straight = augment(person, COCO_17, SIZE, STILL, np.random.default_rng(0))
     flipped = augment(person, COCO_17, SIZE, flip, np.random.default_rng(0))
-    expected = straight.keypoints[list(COCO_17.flip)] * [-1, 1] + [SIZE[1], 0]
+    expected = straight.keypoints[list(COCO_17.flip_indices)] * [-1, 1] + [SIZE[1], 0]
     np.testing.assert_allclose(flipped.keypoints, expected, atol=1e-3)
 
 
@@ -135,7 +135,7 @@ def test_a_draw_is_decided_by_seed_epoch_and_person(crops: CropDataset) -> None:
 
 
 def test_workers_do_not_change_what_is_drawn(crops: CropDataset) -> None:
-    batches = ShuffledBatches(len(crops), batch_size=3, steps_per_round=4, seed=3)
+    batches = ShuffledBatches(len(crops), batch_size=3, steps_per_interval=4, seed=3)
     alone = list(DataLoader(crops, batch_sampler=batches, num_workers=0))
     shared = list(DataLoader(crops, batch_sampler=batches, num_workers=2))
     assert len(alone) == 4
@@ -145,8 +145,8 @@ def test_workers_do_not_change_what_is_drawn(crops: CropDataset) -> None:
 
 
 def test_rounds_go_on_where_the_last_one_ended() -> None:
-    one_round = ShuffledBatches(people=7, batch_size=3, steps_per_round=14)
-    rounds = ShuffledBatches(people=7, batch_size=3, steps_per_round=2)
+    one_round = ShuffledBatches(people=7, batch_size=3, steps_per_interval=14)
+    rounds = ShuffledBatches(people=7, batch_size=3, steps_per_interval=2)
     pieces = []
     for number in range(7):
         rounds.set_epoch(number)

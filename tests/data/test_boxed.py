@@ -12,9 +12,9 @@ from rsn.data.detection import (
     DetectionAugmentation,
     DetectionCropDataset,
     collate,
-    cropped,
-    frame,
+    crop_boxes,
     read_detection_samples,
+    sample_crop,
 )
 from rsn.data.loading import SampleIndex
 from rsn.errors import AnnotationError
@@ -155,21 +155,21 @@ def test_a_batch_is_filled_up_with_nobody(annotations: Path) -> None:
 def test_somebody_cut_off_or_tiny_is_left_open() -> None:
     crop = Crop.from_region(Region.from_box([0, 0, 100, 100]), (50, 50))
     boxes = np.array([[10.0, 10, 40, 60], [-70, 10, 100, 50], [20, 20, 8, 8], [200, 200, 50, 50]])
-    corners, seen = cropped(boxes, crop)
+    corners, seen = crop_boxes(boxes, crop)
     np.testing.assert_allclose(corners[0], [5, 5, 25, 35])
     assert seen.tolist() == [True, False, False, False]
 
 
 def test_a_flipped_crop_flips_the_boxes() -> None:
     crop = Crop.from_region(Region.from_box([0, 0, 100, 100]), (50, 50))
-    corners, _ = cropped(np.array([[10.0, 20, 30, 40]]), crop.flipped())
+    corners, _ = crop_boxes(np.array([[10.0, 20, 30, 40]]), crop.flipped())
     np.testing.assert_allclose(corners, [[50 - 20, 10, 50 - 5, 30]])
 
 
 def test_crops_stay_in_the_image_or_around_it() -> None:
     random = np.random.default_rng(0)
     for _ in range(50):
-        crop = frame((300, 300), (64, 64), DetectionAugmentation(scale=(0.4, 1.0)), random)
+        crop = sample_crop((300, 300), (64, 64), DetectionAugmentation(scale=(0.4, 1.0)), random)
         corners = crop.to_image([[0, 0], [64, 64]])
         assert corners.min() >= -1e-6
         assert corners.max() <= 300 + 1e-6

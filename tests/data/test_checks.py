@@ -15,7 +15,7 @@ from rsn.data.checks import check_dataset
 from rsn.data.issues import IssueType, Report
 from rsn.data.left_right import facing_scores, find_swapped_names, find_swapped_people
 from rsn.errors import AnnotationError
-from rsn.skeletons import COCO_17, LSP_14, Skeleton, skeleton_from_names
+from rsn.skeletons import COCO_17, LSP_14, Skeleton
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -78,7 +78,7 @@ def test_a_sound_set_has_no_findings(tmp_path: Path) -> None:
     assert report.issues == {}
     assert report.errors == 0
     assert report.keypoints()["nose"] == (8, 0, 0)
-    assert report.keypoints_a_person() == {17: 8}
+    assert report.keypoints_per_person() == {17: 8}
     assert report.box_heights().min() >= 95
 
 
@@ -109,8 +109,8 @@ def test_a_sound_set_has_no_findings(tmp_path: Path) -> None:
         (without("bbox"), kinds.NO_BOX, [3]),
         (without("area"), kinds.NO_AREA, [3]),
         (twice, kinds.DUPLICATE_PERSON, [99]),
-        (legs_exchanged, kinds.LEFT_RIGHT_NAMES_SWAPPED, [3]),
-        (nobody, kinds.NOBODY, ["nobody"]),
+        (legs_exchanged, kinds.LEFT_RIGHT_CONFLICT, [3]),
+        (nobody, kinds.NO_ANNOTATIONS, ["no person"]),
         (image(1, id=1), kinds.DUPLICATE_IMAGE_ID, [1]),
         (image(1, file_name=None), kinds.INVALID_IMAGE_ENTRY, [2]),
         (image(1, width=320), kinds.SIZE_MISMATCH, [2]),
@@ -128,8 +128,8 @@ def test_a_mistake_is_found_where_it_is(
         return
     assert report.issues[kind] == ids
     assert bool(report.errors) == any(found.level == "error" for found in report.issues)
-    assert kind.says in report.table()
-    assert kind.says in [issue["what"] for issue in json.loads(json.dumps(report.as_dict()))["findings"]]
+    assert kind.message in report.table()
+    assert kind.message in [issue["message"] for issue in json.loads(json.dumps(report.to_dict()))["issues"]]
 
 
 def test_images_are_opened(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_images_are_opened(tmp_path: Path) -> None:
     report = check_dataset(tmp_path / "people.json", tmp_path / "images")
     assert report.issues[kinds.UNREADABLE] == [2, 3]
     assert report.issues[kinds.DUPLICATE_IMAGE] == [4]
-    assert report.about(kinds.DUPLICATE_IMAGE) == ["4 (as 1)"]
+    assert report.found.describe(kinds.DUPLICATE_IMAGE) == ["4 (as 1)"]
     assert report.errors == 2
 
 
@@ -162,12 +162,12 @@ def test_what_cannot_be_looked_at_at_all(tmp_path: Path) -> None:
 
 def test_who_faces_the_camera_is_told_upside_down_too() -> None:
     keypoints = np.array([[[60, 20], [40, 20], [58, 60], [42, 60]]], float)  # shoulders, hips
-    skeleton = skeleton_from_names("trunk", ["left_shoulder", "right_shoulder", "left_hip", "right_hip"])
+    skeleton = Skeleton.from_names("trunk", ["left_shoulder", "right_shoulder", "left_hip", "right_hip"])
     marked = np.ones((1, 4))
     for turned in (keypoints, 100 - keypoints, keypoints[..., ::-1] * [1, -1]):  # half a turn, a quarter
         np.testing.assert_allclose(facing_scores(skeleton, turned, marked), [[0.5, 0.4]])
         np.testing.assert_allclose(
-            facing_scores(skeleton, exchanged(turned, skeleton, skeleton.pairs), marked), [[-0.5, -0.4]]
+            facing_scores(skeleton, exchanged(turned, skeleton, skeleton.flip_pairs), marked), [[-0.5, -0.4]]
         )
     assert not find_swapped_people(skeleton, keypoints, marked).any()
     assert find_swapped_people(skeleton, exchanged(keypoints, skeleton, [(2, 3)]), marked).all()
@@ -175,7 +175,7 @@ def test_who_faces_the_camera_is_told_upside_down_too() -> None:
 
 
 def test_a_skeleton_without_a_trunk_is_not_judged() -> None:
-    dog = skeleton_from_names("dog", ["left_paw", "right_paw"])
+    dog = Skeleton.from_names("dog", ["left_paw", "right_paw"])
     assert not find_swapped_people(dog, np.zeros((2, 2, 2)), np.ones((2, 2))).any()
     assert find_swapped_names(dog, np.zeros((30, 2, 2)), np.ones((30, 2))) == []
 
@@ -200,7 +200,7 @@ def test_real_people(shared_dir: Path, skeleton: Skeleton, file: str) -> None:
     ]
     judged = (visibility[:, trunk] > 0).all(1)
     legs = [
-        pair for pair in skeleton.pairs if skeleton.keypoint_names[pair[0]].endswith(("hip", "knee", "ankle"))
+        pair for pair in skeleton.flip_pairs if skeleton.keypoint_names[pair[0]].endswith(("hip", "knee", "ankle"))
     ]
     caught = find_swapped_people(
         skeleton, exchanged(points, skeleton, legs), exchanged(visibility, skeleton, legs)
@@ -211,7 +211,7 @@ def test_real_people(shared_dir: Path, skeleton: Skeleton, file: str) -> None:
     )
     left, right = (skeleton.keypoint_names[keypoint] for keypoint in legs[-1])
     assert f"{left} and {right} look swapped" in sentence
-    everything = exchanged(points, skeleton, skeleton.pairs), exchanged(visibility, skeleton, skeleton.pairs)
+    everything = exchanged(points, skeleton, skeleton.flip_pairs), exchanged(visibility, skeleton, skeleton.flip_pairs)
     sentences = find_swapped_names(skeleton, *everything)
     assert bool(sentences) == (skeleton is COCO_17)  # only a face tells
     if skeleton is COCO_17:

@@ -15,8 +15,8 @@ import scipy.io
 
 from mpii_on_disk import EMPTY, keypoint, release, struct, write_release
 from rsn.data.annotations import PoseDataset
-from rsn.data.mpii import NOWHERE, from_mpii, read_mpii, square_box, to_mpii, with_ground_truth
-from rsn.data.reading import read_people_file
+from rsn.data.mpii import NO_POSITION, from_mpii, read_mpii, square_box, to_mpii, with_ground_truth
+from rsn.data.reading import read_dataset
 from rsn.errors import AnnotationError
 from rsn.geometry import Crop
 from rsn.skeletons import MPII_16
@@ -63,7 +63,7 @@ def test_the_release_comes_out_with_all_its_habits(mat: Path) -> None:
     assert [person.image.id for person in people.people] == [
         "000000001.jpg", "000000001.jpg", "000000002.jpg", "000000003.jpg", "000000004.jpg",
     ]  # fmt: skip
-    assert people.skipped == {NOWHERE: 1}
+    assert people.skipped == {NO_POSITION: 1}
     first, second, lone, without_points, no_visibility = people.people
     assert first.visibility.tolist() == [2, 2, 2, 1, 1] + [2] * 11  # 3 says "0", 4 says uint8 0
     np.testing.assert_allclose(first.keypoints, [np.subtract(keypoint(i), 1) for i in range(16)])
@@ -78,7 +78,7 @@ def test_the_release_comes_out_with_all_its_habits(mat: Path) -> None:
 def test_people_without_keypoints_are_left_out_and_counted(mat: Path) -> None:
     people = read_mpii(mat, mat.parent / "images").filter_valid()
     assert len(people) == 4
-    assert people.skipped == {NOWHERE: 1, "no keypoint marked": 1}
+    assert people.skipped == {NO_POSITION: 1, "no keypoint marked": 1}
 
 
 def test_the_test_split_has_boxes_and_no_keypoints(mat: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_list_of_test_images_has_no_keypoints(images: Path) -> None:
 def test_people_without_a_center_are_counted(images: Path) -> None:
     people = read_list(images, LISTED, LISTED | {"center": [-1, -1]})
     assert len(people) == 1
-    assert people.skipped == {NOWHERE: 1}
+    assert people.skipped == {NO_POSITION: 1}
 
 
 @pytest.mark.parametrize("center", [[966.0, 340.0], [316.0, 220.5]])
@@ -135,7 +135,7 @@ def test_there_and_back() -> None:
 
 def test_the_shared_list(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "mpii"
-    people = read_people_file(folder / "test_mpii.json", folder / "images")
+    people = read_dataset(folder / "test_mpii.json", folder / "images")
     entries = json.loads((folder / "test_mpii.json").read_text())
     assert len(people) == 5
     for person, entry in zip(people.people, entries, strict=True):
@@ -148,26 +148,26 @@ def test_the_shared_list(shared_dir: Path) -> None:
 
 
 def test_the_form_tells_the_reader(mat: Path, images: Path, people_json: Path) -> None:
-    assert len(read_people_file(mat, mat.parent / "images")) == 5
+    assert len(read_dataset(mat, mat.parent / "images")) == 5
     read_list(images, LISTED)
-    assert len(read_people_file(images / "valid.json", images)) == 1
-    assert len(read_people_file(people_json, people_json.parent / "images")) == 8
+    assert len(read_dataset(images / "valid.json", images)) == 1
+    assert len(read_dataset(people_json, people_json.parent / "images")) == 8
     with pytest.raises(AnnotationError, match=r"head sizes .* go with MPII's lists only"):
-        read_people_file(people_json, people_json.parent / "images", head_sizes=mat)
+        read_dataset(people_json, people_json.parent / "images", head_sizes=mat)
     with pytest.raises(AnnotationError, match=r"none\.json: there is no such file"):
-        read_people_file(images / "none.json", images)
+        read_dataset(images / "none.json", images)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"joints": [[1, 1]] * 17, "joints_vis": [1] * 17}, r"person 2 has keypoints of shape \(17, 2\)"),
+        ({"joints": [[1, 1]] * 17, "joints_vis": [1] * 17}, r"person 2 has joints of shape \(17, 2\)"),
         ({"joints_vis": [1] * 15}, "15 joints_vis"),
         ({"joints": [[float("nan"), 1]] * 16}, "person 2 has a number that is not finite"),
         ({"scale": float("inf")}, "person 2 has a number that is not finite"),
-        ({"center": [1, 2, 3]}, "numbers too few or too many"),
-        ({"headbox": [1, 2, 3]}, "numbers too few or too many"),
-        ({"joints": [["a", "b"]] * 16}, "keypoints that are numbers"),
+        ({"center": [1, 2, 3]}, "of another length"),
+        ({"headbox": [1, 2, 3]}, "of another length"),
+        ({"joints": [["a", "b"]] * 16}, "joints that are numbers"),
         ({"image": None}, "not an entry with image"),
         ({"image": "gone.png"}, r"gone\.png: named by the annotations"),
     ],

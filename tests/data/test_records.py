@@ -15,10 +15,10 @@ from rsn.data import issues as kinds
 from rsn.data.checks import check_dataset
 from rsn.data.coco import read_coco
 from rsn.data.issues import IssueType
-from rsn.data.records import is_crowd
+from rsn.data.values import is_crowd
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.evaluation.coco import evaluate_keypoints
-from rsn.skeletons import COCO_17, skeleton_from_names
+from rsn.skeletons import COCO_17, Skeleton
 
 pytest.importorskip("hotcoco")
 
@@ -164,7 +164,7 @@ def test_what_means_the_same_gives_the_same_people_and_metrics(
         warnings.simplefilter("ignore", RsnWarning)
         assert evaluate_keypoints(document, results, COCO_17) == expected
         changed = read_coco(path, folder / "images").filter_valid()
-    assert changed.skeleton.order_in(COCO_17) is not None
+    assert changed.skeleton.permutation_to(COCO_17) is not None
     for before, after in zip(people.people, changed.remap(COCO_17).people, strict=True):
         np.testing.assert_array_equal(before.keypoints, after.keypoints)
         np.testing.assert_array_equal(before.box, after.box)
@@ -208,7 +208,7 @@ def test_training_evaluation_and_data_check_refuse_the_same_in_the_same_words(
     report = check_dataset(path, folder / "images")
     assert kind.level == "error"
     assert kind in report.issues
-    assert kind.says in report.table()
+    assert kind.message in report.table()
     with pytest.raises(AnnotationError) as of_training:
         read_coco(path, folder / "images")
     with pytest.raises(AnnotationError) as of_evaluation:
@@ -216,8 +216,8 @@ def test_training_evaluation_and_data_check_refuse_the_same_in_the_same_words(
     assert str(of_training.value) == str(of_evaluation.value)
     for found in report.issues:
         if found.level == "error":
-            assert found.says in str(of_training.value)
-    assert report.about(kind)[0] in str(of_training.value)
+            assert found.message in str(of_training.value)
+    assert report.found.describe(kind)[0] in str(of_training.value)
 
 
 TOLD: dict[str, tuple[Change, IssueType]] = {
@@ -248,8 +248,8 @@ def test_what_is_odd_is_told_before_training_in_the_words_of_data_check(
     change(document)
     path = tmp_path / "changed.json"
     path.write_text(json.dumps(document))
-    assert kind.says in check_dataset(path, folder / "images").table()
-    with pytest.warns(RsnWarning, match=f"changed.json: 1 {kind.says}"):
+    assert kind.message in check_dataset(path, folder / "images").table()
+    with pytest.warns(RsnWarning, match=f"changed.json: 1 {kind.message}"):
         read_coco(path, folder / "images")
 
 
@@ -258,7 +258,7 @@ def test_boxes_outside_the_image_are_left_out_and_counted(
 ) -> None:
     document["annotations"][0]["bbox"] = [-90, 8, 60, 90]
     (tmp_path / "changed.json").write_text(json.dumps(document))
-    with pytest.warns(RsnWarning, match="boxes that lie outside"):
+    with pytest.warns(RsnWarning, match="boxes outside their image"):
         people = read_coco(tmp_path / "changed.json", folder / "images").filter_valid()
     assert len(people) == 3
     assert people.skipped == {"box outside the image": 1}
@@ -299,7 +299,7 @@ def test_a_category_without_a_usable_id_is_refused(document: dict[str, Any]) -> 
 def test_keypoint_names_with_other_accents_are_one_skeleton(document: dict[str, Any]) -> None:
     names = ["tête", *(f"point {place}" for place in range(16))]
     document["categories"][0] |= {"keypoints": names, "skeleton": []}
-    apart = skeleton_from_names(
+    apart = Skeleton.from_names(
         "chat", [unicodedata.normalize("NFD", name) for name in names], sigmas=[0.05] * 17
     )
     assert evaluate_keypoints(document, found_nearly(document), apart).ap > 0.9

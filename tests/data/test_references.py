@@ -5,27 +5,28 @@ from typing import Any
 
 import pytest
 
-from rsn.data.references import References, listed_id, parts_of, plain_id
+from rsn.data.references import References, path_parts
+from rsn.data.values import display_id, normalize_id
 from rsn.errors import AnnotationError
 
 
 @pytest.mark.parametrize("value", [7, 7.0, "7", " 7 ", "7.0", "007"])
 def test_ids_that_mean_the_same_are_equal(value: Any) -> None:
-    assert plain_id(value) == 7
+    assert normalize_id(value) == 7
 
 
 @pytest.mark.parametrize("value", [None, True, [], {}, float("nan"), float("inf"), [7]])
 def test_what_is_no_id_is_told_apart(value: Any) -> None:
-    assert plain_id(value) is None
-    assert listed_id(value) is None
+    assert normalize_id(value) is None
+    assert display_id(value) is None
 
 
 def test_texts_stay_texts_unless_they_are_plain_numbers() -> None:
-    assert [plain_id(text) for text in ("00x7", "IMG_7", "-3", "7.5", "1e3", "٣")] == [
+    assert [normalize_id(text) for text in ("00x7", "IMG_7", "-3", "7.5", "1e3", "٣")] == [
         "00x7", "IMG_7", -3, "7.5", "1e3", "٣",
     ]  # fmt: skip
-    assert plain_id("9" * 10_000) == "9" * 10_000
-    assert (listed_id("7"), listed_id(7.0)) == ("7", 7)
+    assert normalize_id("9" * 10_000) == "9" * 10_000
+    assert (display_id("7"), display_id(7.0)) == ("7", 7)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_texts_stay_texts_unless_they_are_plain_numbers() -> None:
     ],
 )
 def test_paths_of_every_system_are_divided(name: str, parts: tuple[str, ...]) -> None:
-    assert parts_of(name) == parts
+    assert path_parts(name) == parts
 
 
 @pytest.mark.parametrize(

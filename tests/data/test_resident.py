@@ -12,7 +12,7 @@ from rsn.data.annotations import ImageFile, PersonAnnotation, PoseDataset
 from rsn.data.augment import Augmentation
 from rsn.data.coco import read_coco
 from rsn.data.device_images import DeviceImages
-from rsn.data.loading import READ, CropDataset, SampleIndex, ShuffledBatches
+from rsn.data.loading import NO_SUBSTITUTE, CropDataset, SampleIndex, ShuffledBatches
 from rsn.errors import ImageError
 from rsn.geometry import Crop
 from rsn.skeletons import COCO_17
@@ -33,15 +33,15 @@ def paths(people: PoseDataset) -> list[Path]:
 
 def test_the_same_draws_give_the_same_crops(people: PoseDataset) -> None:
     images = DeviceImages(paths(people), CPU)
-    batches = ShuffledBatches(len(people), batch_size=8, steps_per_round=3, seed=1)
+    batches = ShuffledBatches(len(people), batch_size=8, steps_per_interval=3, seed=1)
     files = DataLoader(CropDataset(people, SIZE, STRONG, seed=1), batch_sampler=batches)
     plans = DataLoader(
-        CropDataset(people, SIZE, STRONG, numbers=images.numbers, seed=1), batch_sampler=batches
+        CropDataset(people, SIZE, STRONG, image_indices=images.indices, seed=1), batch_sampler=batches
     )
     for from_file, plan in zip(files, plans, strict=True):
         for name in ("keypoints", "visibility", "unreadable"):
             assert torch.equal(plan[name], from_file[name])
-        difference = (images.images(plan, SIZE).int() - from_file["image"].int()).abs()
+        difference = (images.crop(plan, SIZE).int() - from_file["image"].int()).abs()
         # OpenCV may round positions to 1/32 of a pixel, which shows at the edges of the drawn metrics.
         assert difference.float().mean() < 0.3
         assert (difference > 16).float().mean() < 2e-3
@@ -59,12 +59,12 @@ def test_a_large_image_is_decoded_small_and_cut_at_the_same_place(tmp_path: Path
     people = PoseDataset(COCO_17, (someone,))
     images = DeviceImages([image], CPU)
     crops = CropDataset(people, SIZE, Augmentation())
-    plans = CropDataset(people, SIZE, Augmentation(), numbers=images.numbers)
+    plans = CropDataset(people, SIZE, Augmentation(), image_indices=images.indices)
     for epoch in range(4):
         draw = SampleIndex(epoch, 0)
-        assert crops._drawn(draw)[0].crop.downscale > 2
+        assert crops._augment(draw)[0].crop.scale < 1 / 6
         plan = torch.utils.data.default_collate([plans[draw]])
-        inside = images.images(plan, SIZE)[0].int()
+        inside = images.crop(plan, SIZE)[0].int()
         difference = (crops[draw]["image"].int() - inside).abs()
         assert (difference > 2).float().mean() < 0.02, "all but the edge of the image"
 
@@ -74,15 +74,15 @@ def test_whole_shifts_are_exact_and_black_outside(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "noise.png"), image[..., ::-1])
     images = DeviceImages([tmp_path / "noise.png"], CPU)
     matrix = np.array([[1.0, 0.0, 5.0], [0.0, 1.0, -4.0]])
-    cut = images.cut(torch.tensor([0]), torch.from_numpy(matrix)[None], (32, 32))
-    expected = Crop(matrix, (32, 32)).cut(image)
+    cut = images.warp(torch.tensor([0]), torch.from_numpy(matrix)[None], (32, 32))
+    expected = Crop(matrix, (32, 32)).warp(image)
     assert np.array_equal(cut[0].permute(1, 2, 0).numpy(), expected)
 
 
 def test_images_that_cannot_be_read_are_stood_in_for(people: PoseDataset) -> None:
     readable = DeviceImages(paths(people)[2:], CPU)  # the first two people are in the first image
-    plans = CropDataset(people, SIZE, Augmentation(), numbers=readable.numbers)
+    plans = CropDataset(people, SIZE, Augmentation(), image_indices=readable.indices)
     assert plans[SampleIndex(0, 1)]["unreadable"] == 1
-    assert plans[SampleIndex(0, 2)]["unreadable"] == READ
+    assert plans[SampleIndex(0, 2)]["unreadable"] == NO_SUBSTITUTE
     with pytest.raises(ImageError, match="none of the images"):
         DeviceImages([Path("nowhere.png")], CPU)

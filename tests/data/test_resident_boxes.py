@@ -14,7 +14,7 @@ from rsn.data.detection import (
     collate,
     read_detection_samples,
 )
-from rsn.data.device_images import DeviceImages, cut_quarters
+from rsn.data.device_images import DeviceImages, warp_quadrants
 from rsn.data.loading import SampleIndex
 from rsn.errors import ImageError
 
@@ -50,12 +50,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[DetectionSample]:
 def test_the_same_draws_give_the_same_crops(images: list[DetectionSample]) -> None:
     stored_images = DeviceImages([image.path for image in images], CPU, levels=4)
     files = DetectionCropDataset(images, SIZE, FRAMING, seed=1)
-    plans = DetectionCropDataset(images, SIZE, FRAMING, numbers=stored_images.numbers, seed=1)
+    plans = DetectionCropDataset(images, SIZE, FRAMING, image_indices=stored_images.indices, seed=1)
     draws = [SampleIndex(epoch, number) for epoch in range(6) for number in range(len(images))]
     cut, planned = collate([files[draw] for draw in draws]), collate([plans[draw] for draw in draws])
     for name in ("corners", "present", "ignored", "complete"):
         assert torch.equal(cut[name], planned[name])
-    pixels = cut_quarters(stored_images, planned, SIZE)
+    pixels = warp_quadrants(stored_images, planned, SIZE)
     assert pixels.shape == cut["image"].shape
     difference = (pixels.int() - cut["image"].int()).abs().float().mean((1, 2, 3))
     assert difference.median() < 0.5
@@ -64,12 +64,12 @@ def test_the_same_draws_give_the_same_crops(images: list[DetectionSample]) -> No
 
 def test_every_second_copy_is_half_as_large(images: list[DetectionSample]) -> None:
     stored_images = DeviceImages([image.path for image in images], CPU, levels=3)
-    first = stored_images.numbers[images[1].path]
+    first = stored_images.indices[images[1].path]
     assert stored_images.heights[first : first + 3].tolist() == [333, 167, 84]
     assert stored_images.widths[first : first + 3].tolist() == [251, 126, 63]
 
 
 def test_a_image_that_is_not_there_is_an_error(images: list[DetectionSample]) -> None:
-    plans = DetectionCropDataset(images, SIZE, DetectionAugmentation(), numbers={})
+    plans = DetectionCropDataset(images, SIZE, DetectionAugmentation(), image_indices={})
     with pytest.raises(ImageError, match=r"0\.png could not be read"):
         plans[SampleIndex(0, 0)]

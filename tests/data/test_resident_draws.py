@@ -69,9 +69,9 @@ def on_the_device(people: PoseDataset, augmentation: Augmentation, *, mistaken: 
     images = DeviceImages([person.image.path for person in people.people], torch.device("cpu"))
     if mistaken:
         images.pixels = images.pixels.flip(1)
-    plans = CropDataset(people, SIZE, augmentation, numbers=images.numbers, seed=2)
+    plans = CropDataset(people, SIZE, augmentation, image_indices=images.indices, seed=2)
     batch = default_collate([plans[draw] for draw in draws(people)])
-    return measured(batch["keypoints"], batch["visibility"], images.images(batch, SIZE))
+    return measured(batch["keypoints"], batch["visibility"], images.crop(batch, SIZE))
 
 
 def farthest(ours: Tensor, theirs: Tensor) -> float:

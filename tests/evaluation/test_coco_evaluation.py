@@ -214,7 +214,7 @@ def test_image_id_that_is_no_plain_value_is_a_sentence(annotations: Entry, wrong
         ),
         ({"bbox": [1, 2, float("nan"), 4]}, "1 boxes that are not x, y, width, height .*: annotation 2"),
         ({"image_id": 99}, "people of images that the file does not list .*annotation 2 \\(image 99\\)"),
-        ({"id": 1}, "1 annotation ids that are given twice .*: annotation 1"),
+        ({"id": 1}, "1 repeated annotation ids .*: annotation 1"),
         ({"image_id": [1]}, r"people of images that the file does not list .*annotation 2 \(image \[1\]\)"),
     ],
 )
@@ -240,7 +240,7 @@ def test_annotations_without_keypoints_are_refused(annotations: Entry) -> None:
 
 def test_image_listed_twice_is_refused(annotations: Entry) -> None:
     annotations["images"].append({"id": 3})
-    with pytest.raises(AnnotationError, match=r"1 image ids that are given twice .*: image 3"):
+    with pytest.raises(AnnotationError, match=r"1 repeated image ids .*: image 3"):
         evaluate_keypoints(annotations, [], COCO_17)
 
 

@@ -1,7 +1,6 @@
 """Models and annotations with the same keypoints in another order."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,11 @@ from rsn import PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.errors import AnnotationError
 from rsn.evaluation.prediction import check_same_skeleton, labeled_boxes, predict_poses
-from rsn.skeletons import COCO_17, LSP_14, skeleton_from_names, with_sigmas_of
+from rsn.skeletons import COCO_17, LSP_14, Skeleton, copy_sigmas
 
 pytest.importorskip("hotcoco")
 
-BACKWARDS = skeleton_from_names("backwards", COCO_17.keypoint_names[::-1])
+BACKWARDS = Skeleton.from_names("backwards", COCO_17.keypoint_names[::-1])
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +92,6 @@ def test_what_differs_between_model_and_annotations_is_named(
 
 def test_sigmas_of_another_order_are_put_in_order() -> None:
     assert COCO_17.sigmas is not None
-    assert with_sigmas_of(BACKWARDS, COCO_17).sigmas == COCO_17.sigmas[::-1]
-    assert with_sigmas_of(LSP_14, COCO_17) is LSP_14
-    assert with_sigmas_of(COCO_17, BACKWARDS) is COCO_17
+    assert copy_sigmas(BACKWARDS, COCO_17).sigmas == COCO_17.sigmas[::-1]
+    assert copy_sigmas(LSP_14, COCO_17) is LSP_14
+    assert copy_sigmas(COCO_17, BACKWARDS) is COCO_17

@@ -17,7 +17,7 @@ import torch
 from command import WHOLE, rsn
 from rsn import MPII_16, PoseEstimator, create_model
 from rsn.codecs import MegviiCodec, create_codec
-from rsn.data.reading import read_people_file
+from rsn.data.reading import read_dataset
 from rsn.errors import DeviceError, MissingDependencyError, RsnError, WeightsError
 from rsn.export import run as run
 from rsn.export.formats import SUFFIXES, open_graph
@@ -210,7 +210,7 @@ def test_eight_bits_quarter_the_file_and_run_as_any_export(
 ) -> None:
     pytest.importorskip("nncf")
     output = tmp_path / "m.xml"
-    people = read_people_file(people_json, people_json.parent / "images")
+    people = read_dataset(people_json, people_json.parent / "images")
     export, comparison = export_model(
         weights.path, output, format="openvino", precision="int8", decode=True, calibration=people
     )
@@ -254,7 +254,7 @@ def test_eight_bits_without_their_library(
     weights: Weights, people_json: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
-    people = read_people_file(people_json, people_json.parent / "images")
+    people = read_dataset(people_json, people_json.parent / "images")
     with pytest.raises(
         MissingDependencyError, match=r"precision int8 needs nncf: pip install 'rsn-pose\[int8\]'"
     ):

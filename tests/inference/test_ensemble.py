@@ -52,7 +52,7 @@ def test_a_model_with_itself_is_that_model(models: list[Path], image: np.ndarray
 def test_heatmaps_are_averaged_by_weight(models: list[Path], image: np.ndarray) -> None:
     apart = [estimate(path) for path in models[:2]]
     crops = [Crop.from_box(box, (64, 64), apart[0].metadata.bbox_padding) for box in BOXES]
-    pixels = torch.from_numpy(np.stack([crop.cut(image) for crop in crops])).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(np.stack([crop.warp(image) for crop in crops])).permute(0, 3, 1, 2)
     maps = [estimator.heatmaps(pixels) for estimator in apart]
     expected, scores = MegviiCodec().decode(0.75 * maps[0] + 0.25 * maps[1])
     found = keypoints(estimate(models[:2], weights=[3, 1]), image)

@@ -52,7 +52,7 @@ def test_the_road_is_crop_network_decode_and_back(
     estimator: PoseEstimator, random_weights: Path, image: np.ndarray
 ) -> None:
     crop = Crop.from_box(BOXES[0], estimator.metadata.input_size, estimator.metadata.bbox_padding)
-    pixels = torch.from_numpy(crop.cut(image)).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(crop.warp(image)).permute(2, 0, 1)[None]
     with torch.inference_mode():
         maps = load_model(random_weights)[0](estimator.metadata.normalize(pixels))
     points, scores = codecs.decode(maps)

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from rsn import PoseEstimator
 from rsn.errors import AnnotationError, ImageError, RsnError
-from rsn.io.image_arrays import as_rgb
+from rsn.io.images import as_rgb
 
 RGB = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
 BOX = [[5.0, 5.0, 50.0, 80.0]]

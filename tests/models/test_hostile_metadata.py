@@ -60,9 +60,9 @@ OF_THE_SKELETON: list[tuple[str, Any, str]] = [
     ("limbs", [[1]], "Invalid length of 'skeleton.limbs.0': expected more than 1 values"),
     ("upper_body", [17], "the upper body names a keypoint beyond the 17"),
     ("upper_body", [[1]], "expected whole number, got list"),
-    ("sigmas", [0.1], "sigmas must be 17 positive numbers"),
+    ("sigmas", [0.1], "Invalid sigmas: expected 17 positive numbers"),
     ("sigmas", ["a"] * 17, "'skeleton.sigmas.0': expected number, got text 'a'"),
-    ("flip_pairs", [[0, 0]], "flips itself"),
+    ("flip_pairs", [[0, 0]], "two pairs, or twice in one"),
     ("flip_pairs", "x", "'skeleton.flip_pairs': expected list, got text 'x'"),
 ]
 Forge = Callable[[str], Path]

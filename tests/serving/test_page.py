@@ -212,7 +212,7 @@ def test_what_cannot_be_opened_is_said(page: Page, images: list[Path], tmp_path:
     open_files(page, tmp_path / "notes.svg")
     api.expect(status).to_contain_text("These bytes are no JPEG, PNG")
     open_files(page, tmp_path / "cut.jpg")
-    api.expect(status).to_contain_text("The image ends in the middle of the image")
+    api.expect(status).to_contain_text("The image is truncated")
     (tmp_path / "huge.png").write_bytes(bytes(25_000_001))
     open_files(page, tmp_path / "huge.png")
     api.expect(status).to_have_text("huge.png is larger than 25 megabytes; make it smaller.")

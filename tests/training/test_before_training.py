@@ -13,7 +13,7 @@ from people_on_disk import write_people
 from rsn.data.checks import check_dataset
 from rsn.data.issues import UNREADABLE
 from rsn.errors import AnnotationError, RsnWarning
-from rsn.skeletons import COCO_17, LSP_14, Skeleton, matches_in_words, skeleton_from_names
+from rsn.skeletons import COCO_17, LSP_14, Skeleton, describe_match
 from rsn.training.recipe import Recipe, read_recipe
 from rsn.training.run import train, training_sets
 
@@ -63,7 +63,7 @@ def test_validation_images_that_cannot_be_read_are_refused_in_the_words_of_data_
     report = check_dataset(validation, tmp_path / "b/images")
     assert report.issues[UNREADABLE] == [2]
     with pytest.raises(
-        AnnotationError, match=f"1 {UNREADABLE.says} .*: image {report.about(UNREADABLE)[0][:1]}"
+        AnnotationError, match=f"1 {UNREADABLE.message} .*: image {report.about(UNREADABLE)[0][:1]}"
     ):
         train(recipe_of(tmp_path, validation, training))
     assert not (tmp_path / "run").exists()
@@ -77,7 +77,7 @@ def test_evaluation_refuses_images_that_cannot_be_read_before_it_looks_at_any(
     (tmp_path / "images/000000000002.png").write_text("no image")
     done = rsn("evaluate", random_weights, "--annotations", path, "--images", tmp_path / "images", *TORCH)
     assert done.returncode == 1
-    assert f"1 {UNREADABLE.says}" in done.stderr
+    assert f"1 {UNREADABLE.message}" in done.stderr
     assert "image 2 (000000000002.png)" in done.stderr
 
 
@@ -134,13 +134,13 @@ def test_training_prints_how_each_set_is_matched_before_the_first_step(tmp_path:
     ],
 )  # fmt: skip
 def test_matches_are_told_in_words(names: list[str], says: str) -> None:
-    fish = skeleton_from_names("fish", ["a", "b", "left_fin", "right_fin"])
-    assert matches_in_words(skeleton_from_names("other", names), fish) == says
+    fish = Skeleton.from_names("fish", ["a", "b", "left_fin", "right_fin"])
+    assert describe_match(Skeleton.from_names("other", names), fish) == says
 
 
 @pytest.mark.parametrize("names", [["nose", "left_hand", "tail"], ["left_hand", "right_foot", "L_hip"]])
 def test_sides_without_counterpart_are_said_before_training(tmp_path: Path, names: list[str]) -> None:
-    skeleton: Skeleton = skeleton_from_names("odd", names)
+    skeleton: Skeleton = Skeleton.from_names("odd", names)
     path = write_people(tmp_path, images=1, skeleton=skeleton)
     with pytest.warns(
         RsnWarning, match="keypoints whose names say left or right, and that have no counterpart"

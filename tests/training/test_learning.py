@@ -14,7 +14,7 @@ from rsn.io.images import read_image
 from rsn.models import catalog as catalog
 from rsn.models.network import PoseNetwork
 from rsn.models.residual_steps import residual_steps
-from rsn.skeletons import skeleton_from_names
+from rsn.skeletons import Skeleton
 from rsn.training.recipe import read_recipe
 from rsn.training.run import train
 
@@ -38,7 +38,7 @@ def misses(
     skeleton.write_text(yaml.safe_dump({"name": "upper", "keypoints": list(NAMES), "flip": flip_pairs}))
     sources = {}
     for name, images, seed in (("train", 16, 0), ("validation", 4, 1)):
-        resolved = skeleton_from_names("upper", NAMES, LIMBS)
+        resolved = Skeleton.from_names("upper", NAMES, LIMBS)
         annotations = write_people(folder / name, images=images, skeleton=resolved, seed=seed)
         source = {"annotations": annotations, "images": annotations.parent / "images", "skeleton": skeleton}
         sources[name] = {key: str(path) for key, path in source.items()}

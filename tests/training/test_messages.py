@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from command import rsn
-from rsn.data.image_checks import find_duplicate_images
+from rsn.data.checks import find_duplicate_images
 from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnWarning, TrainingError
 from rsn.models.catalog import create_model

@@ -145,7 +145,7 @@ def test_a_batch_in_parts_is_one_step(recipe_file: Path, tmp_path: Path) -> None
 
 def test_the_shares_of_a_batch_make_it_up() -> None:
     whole = list(ShuffledBatches(10, 8, 3, seed=5))
-    shares = [list(ShuffledBatches(10, 8, 3, seed=5, share=Shard(rank, 2, 2))) for rank in (0, 1)]
+    shares = [list(ShuffledBatches(10, 8, 3, seed=5, shard=Shard(rank, 2, 2))) for rank in (0, 1)]
     assert [len(pieces) for pieces in shares] == [6, 6]
     for step, batch in enumerate(whole):
         parts = [shares[rank][2 * step + part] for part in (0, 1) for rank in (0, 1)]

@@ -15,7 +15,7 @@ from rsn.codecs import BoxCodec, MegviiCodec
 from rsn.data.augment import Augmentation
 from rsn.data.coco import read_coco
 from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, DetectionSample, collate
-from rsn.data.device_images import DeviceImages, cut_quarters
+from rsn.data.device_images import DeviceImages, warp_quadrants
 from rsn.data.loading import CropDataset, SampleIndex
 from rsn.errors import RecipeError
 from rsn.training.detection import DetectorRecipe, encode_boxes
@@ -71,7 +71,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         encode = partial(encode_boxes, recipe)
         maps = network(BoxCodec().num_maps())
         module = TrainingModule(
-            Task(maps, METADATA, lambda numbers: plans, encode, BoxLoss(), cut_quarters, unused),
+            Task(maps, METADATA, lambda numbers: plans, encode, BoxLoss(), warp_quadrants, unused),
             recipe,
             stored_images,
         ).to(device)

@@ -13,7 +13,7 @@ from rsn.bulk.parts import Part
 from rsn.bulk.settings import Settings
 from rsn.bulk.storage import connect, full_name, is_local, store_errors
 from rsn.errors import RsnError
-from rsn.io.files import check_writable, make_folder, write_atomically
+from rsn.io.files import atomic_write, check_writable, make_folder
 from rsn.skeletons import Skeleton
 
 SETTINGS, PLAN, PEOPLE, UNREADABLE = "settings.json", "plan.jsonl", "people", "unreadable"
@@ -35,7 +35,7 @@ class Output:
         """Write or replace a file atomically; raises RsnError if that fails."""
         if self._local is not None:
             make_folder((self._local / name).parent)
-            return write_atomically(self._local / name, data)
+            return atomic_write(self._local / name, data)
         with store_errors(f"write {self.url}/{name}"):
             self._system.pipe_file(f"{self._path}/{name}", data)
 

@@ -13,7 +13,7 @@ import fsspec
 
 from rsn.bulk.storage import UnreachableError, connect, read_bytes, store_errors
 from rsn.errors import AnnotationError, ImageError, RsnError, UnknownNameError
-from rsn.io.image_formats import is_image_name, is_unread_image_name
+from rsn.io.image_formats import is_image_name, is_unsupported_image_name
 
 ROWS_IN_MEMORY = 64  # of a Parquet file
 END_OF_TAR = bytes(512)
@@ -123,7 +123,7 @@ def _members(shard: tarfile.TarFile, url: str) -> Iterator[StoredImage]:
         if member.isfile() and is_image_name(name):
             data = shard.extractfile(member)
             yield StoredImage(name, data.read() if data else b"")
-        elif member.isfile() and is_unread_image_name(name):
+        elif member.isfile() and is_unsupported_image_name(name):
             yield StoredImage(
                 name,
                 ImageError(f"{name} has an image format that is not supported; convert it to JPEG or PNG"),

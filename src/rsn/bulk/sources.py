@@ -8,8 +8,8 @@ from math import ceil
 from rsn.bulk.parts import Columns, InputKind, Part
 from rsn.bulk.storage import connect, full_name, is_local, store_errors
 from rsn.errors import ImageError, RsnWarning
-from rsn.io.image_formats import is_image_name, is_unread_image_name
-from rsn.io.images import skipped
+from rsn.io.image_formats import is_image_name, is_unsupported_image_name
+from rsn.io.images import describe_skipped
 
 PARTS_PER_WORKER = 4  # at least, so that all workers finish at about the same time
 SMALLEST = 16  # images of a part
@@ -67,12 +67,12 @@ def _files(given: str) -> Iterator[str]:
         elif is_glob:
             candidates = sorted(system.glob(path))
     found = found or [file for file in candidates if _kind(file)]
-    unread = [file.rpartition("/")[2] for file in candidates if is_unread_image_name(file)]
+    unread = [file.rpartition("/")[2] for file in candidates if is_unsupported_image_name(file)]
     if not found:
-        hint = f", but {skipped(unread)}" if unread else "; check the name"
+        hint = f"; {describe_skipped(unread)}" if unread else "; check the name"
         raise ImageError(f"there is no image, tar shard or Parquet file at {given}{hint}")
     if unread:
-        warnings.warn(f"{given}: {skipped(unread)}", RsnWarning, stacklevel=3)
+        warnings.warn(f"{given}: {describe_skipped(unread)}", RsnWarning, stacklevel=3)
     yield from (full_name(system, file) for file in found)
 
 

@@ -32,7 +32,7 @@ class Benchmark:
     def run(self) -> int:
         """Exit status 0; errors are raised."""
         from rsn.benchmark import benchmark
-        from rsn.io.files import make_folder, write_atomically
+        from rsn.io.files import atomic_write, make_folder
 
         report = benchmark(
             self.model,
@@ -45,5 +45,5 @@ class Benchmark:
         print(report.table())
         if self.json:
             make_folder(self.json.parent)
-            write_atomically(self.json, (json.dumps(report.as_dict(), indent=1) + "\n").encode())
+            atomic_write(self.json, (json.dumps(report.as_dict(), indent=1) + "\n").encode())
         return 0

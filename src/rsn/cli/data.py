@@ -1,4 +1,4 @@
-"""rsn data: what is in a data set, and what is wrong with it."""
+"""rsn data: check a data set, and show it."""
 
 import json
 from dataclasses import dataclass
@@ -14,82 +14,80 @@ from rsn.errors import RsnError
 
 @dataclass(frozen=True)
 class Check:
-    """Look for mistakes in COCO-keypoints annotations and their images; exit status 1 where there are errors."""
+    """Check COCO-keypoints annotations and their images; exit status 1 if there are errors."""
 
     annotations: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ANNOTATIONS")]
     """COCO-keypoints JSON."""
     images: Path
-    """Folder of the images that the annotations name."""
+    """Folder of the images."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
-    """Skeleton file, where the annotations do not name their keypoints."""
+    """Skeleton file; needed if the annotations do not name their keypoints."""
     sample: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Open only so many images, chosen by --seed; annotations are all looked at."""
+    """Number of images to open, chosen by --seed (default: all). Annotations are always all checked."""
     seed: int = 0
-    """Chooses the images."""
+    """Seed of the choice of images."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """File to write the report to, with the ids of all that was found."""
+    """File to write the report to, with the ids of all issues."""
 
     def run(self) -> int:
-        """Exit status 0, or 1 where there are errors."""
+        """Print the report; exit status 1 if there are errors."""
         from rsn.data.checks import check_dataset
-        from rsn.io.files import check_writable, write_atomically
-        from rsn.skeleton_files import read_skeleton
+        from rsn.io.files import atomic_write, check_writable
+        from rsn.skeletons import Skeleton
 
         if self.json:
             check_writable(self.json)
         report = check_dataset(
             self.annotations,
             self.images,
-            read_skeleton(self.skeleton) if self.skeleton else None,
+            Skeleton.from_file(self.skeleton) if self.skeleton else None,
             sample=self.sample,
             seed=self.seed,
             track=lambda items, total: track(items, total=total, unit="image"),
         )
         print(report.table())
         if self.json:
-            write_atomically(self.json, (json.dumps(report.as_dict(), indent=1) + "\n").encode())
+            atomic_write(self.json, (json.dumps(report.to_dict(), indent=1) + "\n").encode())
         return 1 if report.errors else 0
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Show a data set, or what a recipe trains on, as one HTML page with images.
+    """Show a data set, or the training data of a recipe, as one HTML page.
 
-    Of a data set: what `rsn data check` finds, and images with the keypoints in them. Of a recipe (.yaml): the same of
-    each of its sets, and augmented crops with their target heatmaps; with --output NAME.png those crops alone.
+    For a data set: the issues that `rsn data check` finds, and images with their keypoints. For a recipe (.yaml): the
+    same for each of its data sets, and augmented crops with their target heatmaps; with --output NAME.png only those.
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ANNOTATIONS|RECIPE")]
-    """Annotations as JSON or MPII's .mat, or a recipe such as those in recipes/."""
+    """Annotations (JSON, or MPII's .mat), or a recipe (.yaml)."""
     images: Path | None = None
-    """Folder of the images that the annotations name; a recipe knows it."""
+    """Folder of the images of the annotations."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
-    """Skeleton file, where the annotations do not name their keypoints; a recipe knows it."""
+    """Skeleton file; needed if the annotations do not name their keypoints."""
     set: Overrides = ()
-    """Settings of a recipe to change, as in rsn train."""
+    """Settings of the recipe to change, as in rsn train."""
     output: Path = Path("out/preview.html")
     """Page to write, or image (.png, .jpg)."""
     people: int = 24
-    """Images and crops to show."""
+    """Number of images and of crops to show."""
     seed: int = 0
-    """Chooses the images, the people and the augmentations."""
+    """Seed of the choice of images and people, and of the augmentation."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong with how it was asked is raised, what is wrong with the data is shown."""
+        """Write the page; issues of the data are shown in it and are no error."""
         is_recipe, is_page = self.source.suffix in (".yaml", ".yml"), self.output.suffix == ".html"
         if not is_recipe and (self.images is None or not is_page):
             raise RsnError(
-                f"{self.source}: annotations are shown on a page (--output NAME.html) and need --images FOLDER;"
-                " a recipe ends in .yaml"
+                f"{self.source}: annotations need --images FOLDER, and a page as output (--output NAME.html); recipes"
+                " end in .yaml"
             )
         if is_recipe and (self.images or self.skeleton):
             raise RsnError(
-                f"{self.source}: a recipe names images and skeletons itself; change them with --set"
+                f"{self.source}: a recipe contains its images and skeletons; change them with --set, not with --images"
+                " or --skeleton"
             )
-        from rsn.extras import require
-
-        require("pydantic", extra="train", feature="reading a recipe")
-        from rsn.io.files import check_writable, write_atomically
+        from rsn.io.files import atomic_write, check_writable
         from rsn.io.images import write_image
         from rsn.training.preview_page import dataset_page, recipe_page
         from rsn.training.recipe import DatasetConfig, read_recipe
@@ -103,20 +101,20 @@ class Preview:
                 write_image(self.output, draw_preview(recipe, people=self.people, seed=self.seed))
             else:
                 page = recipe_page(self.source.name, recipe, people=self.people, seed=self.seed)
-                write_atomically(self.output, page)
+                atomic_write(self.output, page)
         else:
             assert self.images is not None
             source = DatasetConfig(self.source, self.images, self.skeleton)
-            write_atomically(self.output, dataset_page(source, people=self.people, seed=self.seed))
+            atomic_write(self.output, dataset_page(source, people=self.people, seed=self.seed))
         info(f"wrote {self.output}")
         return 0
 
 
 @dataclass(frozen=True)
 class Data:
-    """Look at what a network is trained on, and for what is wrong with it."""
+    """Check and show data sets."""
 
-    what: tyro.conf.OmitArgPrefixes[
+    action: tyro.conf.OmitArgPrefixes[
         tyro.conf.OmitSubcommandPrefixes[
             Annotated[Check, tyro.conf.subcommand("check")]
             | Annotated[Preview, tyro.conf.subcommand("preview")]
@@ -125,5 +123,5 @@ class Data:
     """What to do."""
 
     def run(self) -> int:
-        """Exit status of what was asked for."""
-        return self.what.run()
+        """Run the chosen subcommand."""
+        return self.action.run()

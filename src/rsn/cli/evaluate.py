@@ -10,7 +10,7 @@ import tyro
 from rsn.cli.model_options import SelectionOptions
 from rsn.cli.progress import info, track_images
 from rsn.distributed import is_main_process
-from rsn.io.files import check_writable, write_atomically
+from rsn.io.files import atomic_write, check_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +60,12 @@ class Evaluate(SelectionOptions):
             return 0
         print(evaluation.table())
         if self.results:
-            write_atomically(self.results, json.dumps(evaluation.results).encode())
+            atomic_write(self.results, json.dumps(evaluation.results).encode())
         if self.json:
             options = {
                 "models": self.models, "annotations": str(self.annotations), "boxes": self.boxes,
                 "flip": self.flip, "input_size": estimator.metadata.input_size, **self.selection(),
             }  # fmt: skip
             document = options | evaluation.as_dict()
-            write_atomically(self.json, (json.dumps(document, indent=1) + "\n").encode())
+            atomic_write(self.json, (json.dumps(document, indent=1) + "\n").encode())
         return 0

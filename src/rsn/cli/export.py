@@ -56,10 +56,10 @@ class Export:
         return 0
 
     def _people(self) -> "PoseDataset | None":
-        from rsn.data.reading import read_people_file
+        from rsn.data.reading import read_dataset
 
         if self.calibration is None or self.images is None:
             if self.calibration or self.images:
                 raise RsnError("--calibration FILE and --images DIR go together")
             return None
-        return read_people_file(self.calibration, self.images)
+        return read_dataset(self.calibration, self.images)

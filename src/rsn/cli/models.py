@@ -72,10 +72,10 @@ class Convert:
 
     def run(self) -> int:
         """Exit status 0; errors are raised."""
-        from rsn.skeletons import by_name
+        from rsn.skeletons import find_skeleton
         from rsn.weights.loading import convert_weights
 
-        skeleton = by_name(self.skeleton) if self.skeleton else None
+        skeleton = find_skeleton(self.skeleton) if self.skeleton else None
         metadata = convert_weights(
             self.checkpoint, self.output, skeleton=skeleton, input_size=self.input_size, half=self.half
         )

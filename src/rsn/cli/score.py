@@ -28,7 +28,7 @@ class Score:
     def run(self) -> int:
         """Exit status 0; errors are raised."""
         from rsn.evaluation import evaluate
-        from rsn.io.files import check_writable, write_atomically
+        from rsn.io.files import atomic_write, check_writable
 
         if self.json:
             check_writable(self.json)
@@ -38,5 +38,5 @@ class Score:
         if self.json:
             files = {"results": str(self.results), "annotations": str(self.annotations)}
             document = files | evaluation.as_dict()
-            write_atomically(self.json, (json.dumps(document, indent=1) + "\n").encode())
+            atomic_write(self.json, (json.dumps(document, indent=1) + "\n").encode())
         return 0

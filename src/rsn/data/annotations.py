@@ -1,4 +1,4 @@
-"""Labeled people: what every reader of a data set returns."""
+"""Annotated persons: what the reader of every data set format returns."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.data.box_values import SMALLEST_BOX, is_outside
+from rsn.data.values import MIN_BOX_SIZE, is_outside
 from rsn.errors import AnnotationError
 from rsn.skeletons import Skeleton, remap_keypoints
 
@@ -17,7 +17,7 @@ from rsn.skeletons import Skeleton, remap_keypoints
 class ImageFile:
     """An image of a data set.
 
-    id: what results refer to. size: (width, height) in pixels, as the data set tells it; None where it does not.
+    id: as results refer to it. size: (width, height) in pixels according to the data set; None if it has none.
     """
 
     id: int | str
@@ -27,11 +27,11 @@ class ImageFile:
 
 @dataclass(frozen=True, eq=False)
 class PersonAnnotation:
-    """A person with keypoints marked by hand.
+    """A person with annotated keypoints.
 
     box: (4,) x, y, width, height in image pixels. keypoints: (K, 2) float32 image pixels. visibility: (K,) 2 visible,
-    1 occluded, 0 absent, -1 not annotated in this data set. head_size: length of the head in image pixels, what PCKh
-    measures in; None where the data set does not tell.
+    1 occluded, 0 absent, -1 not annotated in this data set. head_size: length of the head in image pixels, the unit of
+    PCKh; None if the data set has none.
     """
 
     image: ImageFile
@@ -44,9 +44,9 @@ class PersonAnnotation:
 
 @dataclass(frozen=True, eq=False)
 class PoseDataset:
-    """People in images, all of one skeleton.
+    """Annotated persons in images, all with the same skeleton.
 
-    skipped: counts of what filters removed, by reason. category_ids: of the categories that they are of.
+    skipped: number of persons that were removed, by reason. category_ids: the categories of the persons.
     """
 
     skeleton: Skeleton
@@ -56,25 +56,26 @@ class PoseDataset:
 
     @property
     def category_id(self) -> int | str:
-        """What results about these people carry: the first of the categories."""
+        """The category of results for these persons: the first one."""
         return self.category_ids[0]
 
     def __len__(self) -> int:
         return len(self.people)
 
     def remap(self, skeleton: Skeleton) -> "PoseDataset":
-        """The same people with the keypoints of another skeleton, matched by name (see `skeletons.remap_keypoints`).
+        """Convert the keypoints to another skeleton, matched by name (see `skeletons.remap_keypoints`).
 
         Raises:
-            AnnotationError: the two have no keypoint in common.
+            AnnotationError: the two skeletons have no keypoint in common.
         """
         if not self.people or self.skeleton.normalized_names == skeleton.normalized_names:
             return replace(self, skeleton=skeleton)
-        if not self.skeleton.positions_in(skeleton):
+        if not self.skeleton.common_keypoints(skeleton):
+            own, other = (
+                f"{one.name} ({', '.join(one.keypoint_names)})" for one in (self.skeleton, skeleton)
+            )
             raise AnnotationError(
-                f"{self.skeleton.name} ({', '.join(self.skeleton.keypoint_names)}) and {skeleton.name}"
-                f" ({', '.join(skeleton.keypoint_names)}) have no keypoint of the same name; are these annotations of another"
-                " data set?"
+                f"{own} and {other} have no keypoint of the same name; are these annotations of another data set?"
             )
         points, visible = remap_keypoints(
             np.stack([person.keypoints for person in self.people]),
@@ -89,40 +90,43 @@ class PoseDataset:
         return replace(self, skeleton=skeleton, people=tuple(people))
 
     def filter_valid(self, *, min_box_height: float = 0.0) -> "PoseDataset":
-        """Those whose pose is known: no crowds, at least one keypoint marked, a box in the image, of some size and height.
+        """Keep persons with a known pose: no crowds, at least one marked keypoint, and a valid box in the image.
 
         min_box_height: in pixels.
         """
-        rules: dict[str, Callable[[PersonAnnotation], bool]] = {
+        reasons: dict[str, Callable[[PersonAnnotation], bool]] = {
             "crowd": lambda person: person.crowd,
             "no keypoint marked": lambda person: not (person.visibility > 0).any(),
-            "box of less than a pixel": lambda person: min(person.box[2:]) < SMALLEST_BOX,
+            "box of less than a pixel": lambda person: min(person.box[2:]) < MIN_BOX_SIZE,
             "box outside the image": lambda person: is_outside(person.box.tolist(), person.image.size),
             f"box lower than {min_box_height:g} px": lambda person: person.box[3] < min_box_height,
         }
-        kept: list[PersonAnnotation] = []
+        valid: list[PersonAnnotation] = []
         skipped: Counter[str] = Counter(self.skipped)
         for person in self.people:
-            reason = next((name for name, applies in rules.items() if applies(person)), None)
+            reason = next((name for name, applies in reasons.items() if applies(person)), None)
             if reason is None:
-                kept.append(person)
+                valid.append(person)
             else:
                 skipped[reason] += 1
-        return replace(self, people=tuple(kept), skipped=skipped)
+        return replace(self, people=tuple(valid), skipped=skipped)
 
     def concat(self, other: "PoseDataset") -> "PoseDataset":
-        """Both sets as one; they must have one skeleton (call `remap` first)."""
+        """Join two data sets of the same skeleton.
+
+        Raises:
+            ValueError: the skeletons differ; call `remap` first.
+        """
         if self.skeleton.normalized_names != other.skeleton.normalized_names:
             raise ValueError(
-                f"cannot join {self.skeleton.name} with {other.skeleton.name}: map one to the other"
+                f"cannot join {self.skeleton.name} with {other.skeleton.name}: remap one to the other first"
             )
         return replace(self, people=self.people + other.people, skipped=self.skipped + other.skipped)
 
     def summary(self) -> str:
-        """One line: how many people and images, and what was left out."""
+        """One line: the number of persons and images, and what was skipped."""
         images = len({person.image.path for person in self.people})
         text = f"{len(self.people)} people in {images} images ({self.skeleton.name})"
         if self.skipped:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
-            text += f"; left out: {reasons}"
+            text += f"; skipped: {', '.join(f'{count} {reason}' for reason, count in self.skipped.items())}"
         return text

@@ -1,6 +1,6 @@
-"""The augmentations of the reference training: half body, scale, rotation, flipping (MSPN's public code).
+"""The augmentations of the reference training (MSPN's public code): half body, scale, rotation and flip.
 
-Everything random is drawn from the generator that is passed in, so that a seed fixes the crop.
+All random numbers come from the generator that is passed in, so that a seed determines the crop.
 """
 
 from dataclasses import dataclass
@@ -13,36 +13,41 @@ from rsn.data.annotations import PersonAnnotation
 from rsn.geometry import Crop, Image, Region
 from rsn.skeletons import Skeleton
 
-MIN_HALF = 3  # a half body has more marked keypoints than this, where there is a choice
+MIN_HALF = 3  # marked keypoints that a half must have; if both halves have more, one is chosen at random
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a training crop differs from the plain box; the defaults are the reference's for COCO.
+    """How training crops vary. The defaults are the reference's for COCO.
 
-    Extents are factors on (width, height) of the box, before it is brought to the input's aspect ratio.
+    bbox_padding: factors on (width, height) of the box, before it is enlarged to the input's aspect ratio; each is
+        multiplied by 1 + `jitter` x a random number in [0, 1].
+    half_body_probability: of a crop of the upper or lower half, for people with more marked keypoints than
+        `half_body_min_keypoints`; its size varies by `half_body_jitter`.
+    upper_body_probability: of preferring the upper half. (The reference compares a normal number with 0.5.)
+    scale: range of a factor on the size. max_rotation: in degrees, to either side.
+    color_jitter: largest change of the factor on each channel, and of the brightness as a fraction of white. It is
+        not in the reference.
     """
 
     bbox_padding: tuple[float, float] = (1.05, 1.05)
-    jitter: tuple[float, float] = (0.6, 0.8)  # times U(0, 1), independently, on top of the extension
+    jitter: tuple[float, float] = (0.6, 0.8)
     half_body_probability: float = 0.3
-    half_body_min_keypoints: int = 3  # only for people with more marked keypoints than this
+    half_body_min_keypoints: int = 3
     half_body_jitter: tuple[float, float] = (0.6, 0.8)
-    upper_body_probability: float = 0.6915  # the reference asks randn() < 0.5, which is not one half
-    scale: tuple[float, float] = (0.6, 1.0)  # factor on the extent, after all else
+    upper_body_probability: float = 0.6915
+    scale: tuple[float, float] = (0.6, 1.0)
     rotation_probability: float = 0.5
-    max_rotation: float = 45.0  # degrees, to both sides
+    max_rotation: float = 45.0
     flip_probability: float = 0.5
-    color_jitter: float = (
-        0.0  # largest change of each channel's gain, and of the brightness as a share of white; ours
-    )
+    color_jitter: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class AugmentedCrop:
-    """A training crop: `crop` cuts the pixels, keypoints (K, 2) and visibility (K,) are what stands in them.
+    """A training crop with its labels.
 
-    keypoints are in input pixels; keypoints outside the input have visibility 0.
+    keypoints: (K, 2) in input pixels. visibility: (K,); of keypoints outside the input it is 0.
     """
 
     crop: Crop
@@ -57,27 +62,29 @@ def augment(
     settings: Augmentation,
     random: np.random.Generator,
 ) -> AugmentedCrop:
-    """Draw one training crop of a person; size is the input's (height, width)."""
+    """Sample one training crop of a person; size is the input's (height, width)."""
     region = _half_body(person, skeleton, settings, random)
     if region is None:
-        grow = np.multiply(settings.bbox_padding, 1 + random.random(2) * settings.jitter)
-        region = Region.from_box(person.box).scaled(*grow)
+        factors = np.multiply(settings.bbox_padding, 1 + random.random(2) * settings.jitter)
+        region = Region.from_box(person.box).scaled(*factors)
     region = region.fit_aspect(size)
     scale = random.uniform(*settings.scale)
     rotation = 0.0
     if random.random() < settings.rotation_probability:
         rotation = random.uniform(-settings.max_rotation, settings.max_rotation)
-    flipped = random.random() < settings.flip_probability
-    region = region.scaled(scale, scale)
-    if flipped:  # the reference turns the flipped image, which is turning this one the other way
-        crop = Crop.from_region(region, size, rotation=-rotation).flipped()
-        return _keypoints_in(crop, person, list(skeleton.flip))
-    crop = Crop.from_region(region, size, rotation=rotation)
-    return _keypoints_in(crop, person, list(range(len(skeleton))))
+    flip = random.random() < settings.flip_probability
+    # The reference rotates the flipped image, which is rotating the image the other way before flipping.
+    crop = Crop.from_region(region.scaled(scale, scale), size, rotation=-rotation if flip else rotation)
+    crop = crop.flipped() if flip else crop
+    order = list(skeleton.flip_indices) if flip else list(range(len(skeleton)))
+    keypoints, visibility = crop.to_input(person.keypoints)[order], person.visibility[order]
+    inside = ((keypoints >= 0) & (keypoints < (size[1], size[0]))).all(1)
+    visibility = np.where(inside, visibility, np.minimum(visibility, 0))
+    return AugmentedCrop(crop, keypoints.astype(np.float32), visibility)
 
 
 def sample_color_factors(most: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """(4,): gains of red, green and blue, and what is added to all of them, of 255; see `Augmentation.color_jitter`."""
+    """(4,): factors on red, green and blue, and the value of 255 added to all; see `Augmentation.color_jitter`."""
     if not most:
         return np.array([1, 1, 1, 0], np.float32)
     changes = random.uniform(-most, most, 4)
@@ -85,23 +92,15 @@ def sample_color_factors(most: float, random: np.random.Generator) -> NDArray[np
 
 
 def apply_color_factors(pixels: Image, colors: NDArray[np.float32]) -> Image:
-    """Apply what `sample_color_factors` drew; (H, W, 3) uint8."""
+    """Change the colors of (H, W, 3) uint8 by what `sample_color_factors` returned."""
     table = np.arange(256, dtype=np.float32)[:, None] * colors[:3] + colors[3]
     return np.asarray(cv2.LUT(pixels, table.clip(0, 255).astype(np.uint8)[:, None]), np.uint8)
-
-
-def _keypoints_in(crop: Crop, person: PersonAnnotation, order: list[int]) -> AugmentedCrop:
-    keypoints = crop.to_input(person.keypoints)[order]
-    visibility = person.visibility[order]
-    inside = ((keypoints >= 0) & (keypoints < (crop.size[1], crop.size[0]))).all(1)
-    visibility = np.where(inside, visibility, np.minimum(visibility, 0))
-    return AugmentedCrop(crop, keypoints.astype(np.float32), visibility)
 
 
 def _half_body(
     person: PersonAnnotation, skeleton: Skeleton, settings: Augmentation, random: np.random.Generator
 ) -> Region | None:
-    """The region of the upper or the lower half, or None for the whole skeleton."""
+    """The region of the upper or the lower half; None for the whole body."""
     marked = np.flatnonzero(person.visibility > 0)
     if len(marked) <= settings.half_body_min_keypoints or random.random() >= settings.half_body_probability:
         return None
@@ -115,5 +114,5 @@ def _half_body(
     low, high = points.min(0), points.max(0)
     if (high - low).min() <= 0:
         return None
-    grow = 1 + random.random(2) * settings.half_body_jitter
-    return Region.from_box([*low, *(high - low)]).scaled(*grow)
+    factors = 1 + random.random(2) * settings.half_body_jitter
+    return Region.from_box([*low, *(high - low)]).scaled(*factors)

@@ -1,4 +1,4 @@
-"""Whose keypoints a COCO-keypoints document has: one skeleton, which several of its categories may share."""
+"""The skeleton of a COCO-keypoints document, which several of its categories may share."""
 
 import warnings
 from collections.abc import Mapping
@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.data.references import Id, listed_id, plain_id
+from rsn.data.values import Id, display_id, normalize_id
 from rsn.errors import AnnotationError, RsnWarning
-from rsn.skeleton_files import skeleton_from_category
 from rsn.skeletons import Skeleton
 
 Order = tuple[int, ...]
@@ -18,11 +17,11 @@ Order = tuple[int, ...]
 
 @dataclass(frozen=True)
 class SkeletonCategories:
-    """Whose keypoints a document has: the skeleton, and the categories that are of it.
+    """The skeleton of a document, and the categories that have its keypoints.
 
-    category_ids: as they are listed; what results carry is the first. orders: for each of them, by plain id, where the
-    keypoints of the skeleton stand in its annotations. others: plain ids of the other categories. remarks: sentences on
-    what is odd.
+    category_ids: as they are listed; results get the first. orders: for each of these categories, by normalized id,
+    the index in its annotations of every keypoint of the skeleton. others: normalized ids of the other categories.
+    remarks: sentences about irregularities.
     """
 
     skeleton: Skeleton
@@ -31,124 +30,115 @@ class SkeletonCategories:
     others: frozenset[Id] = frozenset()
     remarks: tuple[str, ...] = ()
 
-    def has(self, entry: Mapping[str, Any]) -> bool:
-        """Whether an annotation is of this skeleton; one without category is."""
-        return self.has_category(entry.get("category_id"))
-
     def has_category(self, category: Any) -> bool:
-        """Whether a category is of this skeleton, whichever form its id has; no category is."""
-        return category is None or plain_id(category) in self.orders
+        """Whether a category has this skeleton; None, for an annotation without category, counts as one."""
+        return category is None or normalize_id(category) in self.orders
 
     def lists_category(self, category: Any) -> bool:
         """Whether the document lists a category."""
-        return self.has_category(category) or plain_id(category) in self.others
+        return self.has_category(category) or normalize_id(category) in self.others
 
-    def ordered_map(self, keypoints: NDArray[np.float64], category: Any) -> NDArray[np.float64]:
-        """Keypoints (K, ...) as an annotation of a category has them, in the order of the skeleton."""
-        plain = plain_id(self.category_ids[0] if category is None else category)
-        assert plain is not None
-        order = self.orders[plain]
+    def reorder(self, keypoints: NDArray[np.float64], category: Any) -> NDArray[np.float64]:
+        """Keypoints (K, ...) of an annotation of a category, in the order of the skeleton."""
+        one = normalize_id(self.category_ids[0] if category is None else category)
+        assert one is not None
+        order = self.orders[one]
         return keypoints if order == tuple(range(len(order))) else keypoints[list(order)]
 
 
 @dataclass
-class _Found:
-    """A skeleton that categories describe: those of the same keypoints in any order are one."""
+class _Group:
+    """Categories with the same keypoints, in any order."""
 
     skeleton: Skeleton
-    orders: dict[Id, Order]
-    ids: list[Id]
+    orders: dict[Id, Order] = field(default_factory=dict)
+    ids: list[Id] = field(default_factory=list)
 
 
 def resolve_skeleton(document: Any, where: str, given: Skeleton | None = None) -> SkeletonCategories:
-    """The one skeleton that a COCO-keypoints document is of.
+    """Find the one skeleton of a COCO-keypoints document.
 
-    given: the skeleton, where `categories` do not describe it, or describe several. With the same keypoints in another order,
-        its order is taken. Where they number their keypoints instead of naming them, its names are taken for them, and an
-        RsnWarning says so.
+    given: needed if `categories` describe no skeleton, or several. Its order of the same keypoints is used. If the
+        categories number their keypoints instead of naming them, its names are used, with an RsnWarning.
 
     Raises:
-        AnnotationError: not a COCO keypoints document, keypoints of another skeleton, or of several skeletons.
+        AnnotationError: not a COCO-keypoints document, several skeletons, or another skeleton than `given`.
     """
     categories = _categories(document)
     described = [category for category in categories if category.get("keypoints")]
     if not categories or (given is None and not described):
         raise AnnotationError(
             f"{where}: not a COCO keypoints file (needs images, annotations, and categories, one of them with"
-            " keypoints where no skeleton file names the keypoints)"
+            " keypoints unless a skeleton file names the keypoints)"
         )
-    ids = {id(category): _id_of(category, where) for category in categories}
-    if not described and given is not None:
-        all_ids = tuple(ids.values())
-        return SkeletonCategories(given, all_ids, {_plain(one): tuple(range(len(given))) for one in all_ids})
+    ids = [_id_of(category, where) for category in categories]
+    everyone = {one for shown in ids if (one := normalize_id(shown)) is not None}
+    if given is not None and not described:
+        return SkeletonCategories(given, tuple(ids), dict.fromkeys(everyone, tuple(range(len(given)))))
     remarks: list[str] = []
-    skeletons: list[_Found] = []
-    for category in described:
-        _add(skeletons, skeleton_from_category(category, where, remarks), ids[id(category)])
+    groups: list[_Group] = []
+    for category, shown in zip(categories, ids, strict=True):
+        if category.get("keypoints"):
+            _add(groups, Skeleton.from_category(category, where, remarks), shown)
     if given is not None:
-        same = [resolved for resolved in skeletons if resolved.skeleton.order_in(given) is not None]
-        skeletons = same or skeletons
-    if len(skeletons) > 1:
-        names = ", ".join(resolved.skeleton.name for resolved in skeletons)
+        groups = [group for group in groups if group.skeleton.permutation_to(given) is not None] or groups
+    if len(groups) > 1:
+        names = ", ".join(group.skeleton.name for group in groups)
         raise AnnotationError(
             f"{where}: has skeletons with different keypoints ({names}); name the keypoints of one in a skeleton file"
         )
-    resolved = skeletons[0]
-    others = frozenset(_plain(one) for one in ids.values()) - resolved.orders.keys()
-    skeleton, orders = resolved.skeleton, resolved.orders
+    group = groups[0]
+    skeleton, orders = group.skeleton, group.orders
+    others = frozenset(everyone - orders.keys())
     if given is not None:
-        order = skeleton.order_in(given) or _renamed(skeleton, given, where)
+        permutation = skeleton.permutation_to(given) or _rename(skeleton, given, where)
         skeleton = given
-        orders = {one: tuple(old[place] for place in order) for one, old in orders.items()}
-    return SkeletonCategories(skeleton, tuple(resolved.ids), orders, others, tuple(remarks))
+        orders = {one: tuple(order[index] for index in permutation) for one, order in orders.items()}
+    return SkeletonCategories(skeleton, tuple(group.ids), orders, others, tuple(remarks))
 
 
 def _categories(document: Any) -> list[dict[str, Any]]:
-    """The categories of a document that has what COCO's have; none of anything else."""
+    """The categories of a document that has the lists of a COCO file; otherwise none."""
     if not isinstance(document, dict):
         return []
-    lists = [document.get(name) for name in ("images", "annotations", "categories")]
-    if not all(isinstance(entries, list) for entries in lists):
+    if not all(isinstance(document.get(name), list) for name in ("images", "annotations", "categories")):
         return []
     categories = document["categories"]
     return categories if all(isinstance(category, dict) for category in categories) else []
 
 
 def _id_of(category: dict[str, Any], where: str) -> Id:
-    one = listed_id(category.get("id"))
-    if one is None:
+    shown = display_id(category.get("id"))
+    if shown is None:
         raise AnnotationError(
             f"{where}: category {category.get('name')!r} has the id {category.get('id')!r}; give it a number or a text"
         )
-    return one
+    return shown
 
 
-def _plain(one: Id) -> Id:
-    plain = plain_id(one)
-    assert plain is not None
-    return plain
+def _add(groups: list[_Group], skeleton: Skeleton, shown: Id) -> None:
+    """Add a category to the group with the same keypoints, or as a new group."""
+    group = next((group for group in groups if skeleton.permutation_to(group.skeleton) is not None), None)
+    if group is None:
+        group = _Group(skeleton)
+        groups.append(group)
+    order, one = skeleton.permutation_to(group.skeleton), normalize_id(shown)
+    assert order is not None
+    assert one is not None
+    group.orders.setdefault(one, order)
+    group.ids.append(shown)
 
 
-def _add(skeletons: list[_Found], skeleton: Skeleton, one: Id) -> None:
-    """Add a category to the skeletons; with the keypoints of one that is there it is of that."""
-    for resolved in skeletons:
-        order = skeleton.order_in(resolved.skeleton)
-        if order is not None:
-            resolved.orders.setdefault(_plain(one), order)
-            resolved.ids.append(one)
-            return
-    skeletons.append(_Found(skeleton, {_plain(one): tuple(range(len(skeleton)))}, [one]))
-
-
-def _renamed(found: Skeleton, given: Skeleton, where: str) -> Order:
-    """The order of the keypoints, if the names of the given skeleton can stand for those of the file, which differ."""
-    if len(found) != len(given) or found.positions_in(given):
+def _rename(found: Skeleton, given: Skeleton, where: str) -> Order:
+    """Use the names of the given skeleton for the keypoints of the file, in order, if no name is in both."""
+    names = ", ".join(found.keypoint_names)
+    if len(found) != len(given) or found.common_keypoints(given):
         raise AnnotationError(
-            f"{where}: its keypoints are {', '.join(found.keypoint_names)}, those of {given.name} are {', '.join(given.keypoint_names)};"
-            " name as many, in the file's order"
+            f"{where}: its keypoints are {names}, those of {given.name} are {', '.join(given.keypoint_names)};"
+            " name as many, in the order of the file"
         )
     warnings.warn(
-        f"{where}: its keypoints {', '.join(found.keypoint_names)} are taken for those of {given.name} in their order",
+        f"{where}: its keypoints {names} are taken for those of {given.name} in their order",
         RsnWarning,
         stacklevel=3,
     )

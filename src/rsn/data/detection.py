@@ -1,4 +1,4 @@
-"""Whole images with the boxes of the people in them, to train a detector on."""
+"""Images with the boxes of their people, for training a person detector."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,29 +12,29 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rsn.data.augment import sample_color_factors
-from rsn.data.box_values import image_size
-from rsn.data.coco import read_json
 from rsn.data.image_files import locate_images
-from rsn.data.loading import Batch, SampleIndex, as_tensor, plan, read_for
-from rsn.data.records import is_crowd
+from rsn.data.loading import Batch, SampleIndex, crop_params, read_for_crop, to_tensor
 from rsn.data.references import References
+from rsn.data.values import image_size, is_crowd
 from rsn.errors import AnnotationError
-from rsn.geometry import DOWNSCALES, Crop, FloatArray, Region
+from rsn.geometry import Crop, FloatArray, Region
+from rsn.io.images import DOWNSCALES
+from rsn.io.validation import read_json
 
-LEAST_VISIBLE = (
-    0.35  # share of a box that must be in the crop; less of a person is neither somebody nor nobody
-)
-SMALLEST = 6.0  # pixels of the input; likewise
-_OF_EACH = ("corners", "present", "ignored")  # of each person or region
-BOX_LABELS = (*_OF_EACH, "complete")
+# A person counts if this fraction of the box is in the crop, and a side has this length there; otherwise the region is
+# ignored.
+MIN_VISIBLE = 0.35
+MIN_SIDE = 6.0  # input pixels
+_PER_BOX = ("corners", "present", "ignored")  # labels with a row per person or region
+BOX_LABELS = (*_PER_BOX, "complete")
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionSample:
-    """An image and who is in it.
+    """An image and its people.
 
-    size: (height, width). people: (M, 4), crowds: (R, 4) x, y, width, height in image pixels. complete: whether
-    everybody is labeled.
+    size: (height, width). people: (M, 4), crowds: (R, 4) x, y, width, height in image pixels. complete: whether every
+    person in the image is annotated.
     """
 
     path: Path
@@ -46,11 +46,11 @@ class DetectionSample:
 
 @dataclass(frozen=True)
 class DetectionAugmentation:
-    """How a training crop differs from the whole image.
+    """How training crops vary.
 
-    scale: part of the image's longer side that the crop's side shows, drawn evenly between the two.
-    mosaic_probability: of a crop whose quarters show four images, which few images make many crops of
-    (Bochkovskiy et al., *YOLOv4*, 2020). color: as in `Augmentation`.
+    scale: range of the crop's longer side as a fraction of the image's.
+    mosaic_probability: of a crop whose quadrants show four images (Bochkovskiy et al., *YOLOv4*, 2020).
+    color_jitter: as in `Augmentation`.
     """
 
     scale: tuple[float, float] = (0.4, 1.2)
@@ -61,32 +61,36 @@ class DetectionAugmentation:
 
 @dataclass(frozen=True, eq=False)
 class DetectionView:
-    """What a training crop shows, or a quarter of one: a crop of an image, with colors from `sample_color_factors`."""
+    """The content of a training crop or of one of its quadrants; colors are from `sample_color_factors`."""
 
     sample: DetectionSample
     crop: Crop
     colors: NDArray[np.float32]
 
     def labels(self) -> Batch:
-        """Who is in it, without batch axis; see `DetectionCropDataset`."""
-        corners, seen = cropped(self.sample.people, self.crop)
-        crowds, _ = cropped(self.sample.crowds, self.crop)
+        """The labels without batch axis, see `DetectionCropDataset`."""
+        corners, visible = crop_boxes(self.sample.people, self.crop)
+        crowds, _ = crop_boxes(self.sample.crowds, self.crop)
         return {
-            "corners": _tensor(corners[seen]),
-            "present": torch.ones(int(seen.sum()), dtype=torch.bool),
-            "ignored": _tensor(np.concatenate([corners[~seen], crowds])),
+            "corners": _to_tensor(corners[visible]),
+            "present": torch.ones(int(visible.sum()), dtype=torch.bool),
+            "ignored": _to_tensor(np.concatenate([corners[~visible], crowds])),
             "complete": torch.tensor(self.sample.complete),
         }
 
+    def pixels(self) -> Tensor:
+        """The pixels, (3, H, W) uint8."""
+        image, crop = read_for_crop(self.crop, self.sample.path)
+        return to_tensor(crop.warp_antialiased(image), self.colors)
+
 
 def read_detection_samples(annotations: Path, images: Path) -> list[DetectionSample]:
-    """Read a COCO file; every box counts, with keypoints or without.
+    """Read a COCO file; every box counts, with or without keypoints.
 
-    An image's `annotations_complete` says whether everybody in it is labeled; by default that is not taken for
-    granted.
+    `annotations_complete` of an image says whether every person in it is annotated; the default is false.
 
     Raises:
-        AnnotationError: a file that is missing or has no images and boxes.
+        AnnotationError: the file is missing or has no images and boxes.
     """
     document = read_json(annotations)
     try:
@@ -96,33 +100,28 @@ def read_detection_samples(annotations: Path, images: Path) -> list[DetectionSam
         people: list[list[list[float]]] = [[] for _ in listed]
         crowds: list[list[list[float]]] = [[] for _ in listed]
         for entry in document["annotations"]:
-            place = references.by_id(entry["image_id"])
-            if place is None:
+            index = references.by_id(entry["image_id"])
+            if index is None:
                 raise ValueError(f"image {entry['image_id']!r} is not listed")
-            (crowds if is_crowd(entry.get("iscrowd")) else people)[place].append(entry["bbox"])
+            (crowds if is_crowd(entry.get("iscrowd")) else people)[index].append(entry["bbox"])
+        paths = locate_images(names, images).paths
         return [
             DetectionSample(
-                path,
-                _size(image),
-                _rows(people[place]),
-                _rows(crowds[place]),
-                bool(image.get("annotations_complete", False)),
+                path, _size(image), _rows(boxes), _rows(regions), bool(image.get("annotations_complete"))
             )
-            for place, (image, path) in enumerate(
-                zip(listed, locate_images(names, images).paths, strict=True)
-            )
+            for image, path, boxes, regions in zip(listed, paths, people, crowds, strict=True)
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise AnnotationError(f"{annotations}: not COCO annotations with boxes ({error!r})") from error
 
 
 class DetectionCropDataset(Dataset[Batch]):
-    """Crops of whole images, square to oblong as the input is; `crops[SampleIndex(epoch, image)]`, without batch axis.
+    """Crops of whole images; `crops[SampleIndex(epoch, image)]` is one, without batch axis.
 
-    The images of a mosaic are of one kind: either everybody is labeled in all of them, or in none. A batch has
+    The images of a mosaic are either all completely annotated, or none is. A batch has
 
-    image: (N, 3, H, W) uint8 RGB; with `numbers` instead what `plan` gives, (N, 4, ...), of the quarters of each crop
-        in reading order, for crops that are cut on the device.
+    image: (N, 3, H, W) uint8 RGB; with `image_indices` instead what `crop_params` returns, (N, 4, ...), for the
+        quadrants of each crop in reading order, for `warp_quadrants`.
     corners: (N, M, 4) left, top, right, bottom in input pixels, where `present` (N, M). ignored: (N, R, 4), empty rows
         at the end. complete: (N,).
     """
@@ -131,121 +130,119 @@ class DetectionCropDataset(Dataset[Batch]):
         self,
         images: Sequence[DetectionSample],
         size: tuple[int, int],
-        detection_augmentation: DetectionAugmentation,
-        numbers: Mapping[Path, int] | None = None,
+        augmentation: DetectionAugmentation,
+        image_indices: Mapping[Path, int] | None = None,
         *,
         seed: int = 0,
     ) -> None:
         self.images = images
         self.size = size
-        self.detection_augmentation = detection_augmentation
+        self.augmentation = augmentation
         self.seed = seed
-        self.numbers = numbers
-        self.alike = {kind: [image for image in images if image.complete is kind] for kind in (False, True)}
+        self.image_indices = image_indices
+        self.by_complete = {
+            value: [image for image in images if image.complete is value] for value in (False, True)
+        }
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, draw: SampleIndex) -> Batch:
-        image = self.images[draw.person]
-        random = np.random.default_rng((self.seed, draw.epoch, draw.person))
-        if random.random() >= self.detection_augmentation.mosaic_probability:
-            return self._shown([self._view(image, self.size, random)])
-        alike = self.alike[image.complete]
-        images = [image, *(alike[number] for number in random.integers(len(alike), size=3))]
-        quarter = (self.size[0] // 2, self.size[1] // 2)
-        return self._shown([self._view(sample, quarter, random) for sample in images])
-
-    def _shown(self, detection_views: list[DetectionView]) -> Batch:
-        """The crop that shows one view, or four as its quarters, in reading order."""
-        if self.numbers is None:
-            return labels_of(detection_views) | {
-                "image": in_quarters([_cut(detection_view) for detection_view in detection_views])
-            }
-        whole = detection_views[0]
-        parts = (
-            detection_views
-            if len(detection_views) > 1
-            else [replace(whole, crop=part) for part in whole.crop.split_quadrants()]
-        )
-        plans = [
-            plan(part.sample.path, part.crop, part.colors, self.numbers, levels=len(DOWNSCALES))
-            for part in parts
-        ]
-        return labels_of(detection_views) | {
-            name: torch.stack([one[name] for one in plans]) for name in plans[0]
-        }
+    def __getitem__(self, sample: SampleIndex) -> Batch:
+        image = self.images[sample.person]
+        random = np.random.default_rng((self.seed, sample.epoch, sample.person))
+        if random.random() >= self.augmentation.mosaic_probability:
+            return self._batch([self._view(image, self.size, random)])
+        others = self.by_complete[image.complete]
+        images = [image, *(others[index] for index in random.integers(len(others), size=3))]
+        quadrant = (self.size[0] // 2, self.size[1] // 2)
+        return self._batch([self._view(one, quadrant, random) for one in images])
 
     def _view(
         self, image: DetectionSample, size: tuple[int, int], random: np.random.Generator
     ) -> DetectionView:
-        crop = frame(image.size, size, self.detection_augmentation, random)
-        return DetectionView(
-            image, crop, sample_color_factors(self.detection_augmentation.color_jitter, random)
-        )
+        crop = sample_crop(image.size, size, self.augmentation, random)
+        return DetectionView(image, crop, sample_color_factors(self.augmentation.color_jitter, random))
+
+    def _batch(self, views: list[DetectionView]) -> Batch:
+        """The crop that shows one view, or four as its quadrants in reading order."""
+        labels = join_labels(views)
+        if self.image_indices is None:
+            return labels | {"image": join_quadrants([view.pixels() for view in views])}
+        if len(views) == 1:
+            views = [replace(views[0], crop=part) for part in split_quadrants(views[0].crop)]
+        params = [
+            crop_params(view.sample.path, view.crop, view.colors, self.image_indices, levels=len(DOWNSCALES))
+            for view in views
+        ]
+        return labels | {name: torch.stack([one[name] for one in params]) for name in params[0]}
 
 
-def _cut(detection_view: DetectionView) -> Tensor:
-    sample, crop = read_for(detection_view.crop, detection_view.sample.path)
-    return as_tensor(crop.warp_antialiased(sample), detection_view.colors)
+def split_quadrants(crop: Crop) -> list[Crop]:
+    """The quadrants of a crop in reading order; both sides of the input must be even."""
+    height, width = crop.size[0] // 2, crop.size[1] // 2
+    quadrants = []
+    for x, y in ((0, 0), (width, 0), (0, height), (width, height)):
+        matrix = crop.matrix.copy()
+        matrix[:, 2] -= (x, y)
+        quadrants.append(Crop(matrix, (height, width)))
+    return quadrants
 
 
-def in_quarters(images: Sequence[Tensor]) -> Tensor:
-    """One image (..., H, W) as it is, or four as the quarters of one of twice the size, in reading order."""
+def join_quadrants(images: Sequence[Tensor]) -> Tensor:
+    """One image (..., H, W) unchanged, or four as the quadrants, in reading order, of one of twice the size."""
     if len(images) == 1:
         return images[0]
     return torch.cat([torch.cat(list(images[:2]), -1), torch.cat(list(images[2:]), -1)], -2)
 
 
-def labels_of(detection_views: Sequence[DetectionView]) -> Batch:
-    """Who is in the crop that shows one view, or four as its quarters; without batch axis."""
-    labels = [detection_view.labels() for detection_view in detection_views]
-    if len(detection_views) == 1:
+def join_labels(views: Sequence[DetectionView]) -> Batch:
+    """The labels of a crop that shows one view, or four as its quadrants; without batch axis."""
+    labels = [view.labels() for view in views]
+    if len(views) == 1:
         return labels[0]
-    height, width = detection_views[0].crop.size
+    height, width = views[0].crop.size
     for part, (x, y) in zip(labels, ((0, 0), (width, 0), (0, height), (width, height)), strict=True):
         for name in ("corners", "ignored"):
             part[name] += torch.tensor([x, y, x, y])
-    concat = {name: torch.cat([part[name] for part in labels]) for name in _OF_EACH}
-    return concat | {"complete": labels[0]["complete"]}
+    joined = {name: torch.cat([part[name] for part in labels]) for name in _PER_BOX}
+    return joined | {"complete": labels[0]["complete"]}
 
 
 def collate(crops: Sequence[Batch]) -> Batch:
-    """Crops with different numbers of people as one batch; of all else they have equally much."""
+    """Combine crops with different numbers of people to a batch, padded with zeros."""
 
-    def stacked(name: str) -> Tensor:
+    def stack(name: str) -> Tensor:
         rows = [crop[name] for crop in crops]
-        if name in _OF_EACH:
+        if name in _PER_BOX:
             longest = max(1, *map(len, rows))
             rows = [torch.cat([row, row.new_zeros(longest - len(row), *row.shape[1:])]) for row in rows]
         return torch.stack(rows)
 
-    return {name: stacked(name) for name in crops[0]}
+    return {name: stack(name) for name in crops[0]}
 
 
-def frame(
+def sample_crop(
     image_size: tuple[int, int],
     size: tuple[int, int],
     settings: DetectionAugmentation,
     random: np.random.Generator,
 ) -> Crop:
-    """Draw the part of an image that a training crop shows; sizes are (height, width)."""
+    """Sample the part of an image that a training crop shows; sizes are (height, width)."""
     height, width = image_size
     whole = Region.from_box([0, 0, width, height]).fit_aspect(size)
     scale = random.uniform(*settings.scale)
     region = whole.scaled(scale, scale)
-    slack = (
-        np.abs(np.subtract((width, height), region.extent)) / 2
-    )  # the crop stays in the image, or around it
+    # The crop is inside the image, or the image inside the crop.
+    slack = np.abs(np.subtract((width, height), region.extent)) / 2
     x, y = np.add(whole.center, random.uniform(-1, 1, 2) * slack)
     crop = Crop.from_region(Region((float(x), float(y)), region.extent), size)
     return crop.flipped() if random.random() < settings.flip_probability else crop
 
 
-def cropped(boxes: FloatArray, crop: Crop) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Boxes (M, 4) x, y, width, height in image pixels -> what of them is in an upright crop.
+def crop_boxes(boxes: FloatArray, crop: Crop) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Boxes (M, 4) x, y, width, height in image pixels -> their parts in an upright crop.
 
-    Returns (M, 4) left, top, right, bottom in input pixels, cut at the border, and (M,) whether enough of it is there.
+    Returns (M, 4) left, top, right, bottom in input pixels, clipped at the border, and (M,) whether enough is visible.
     """
     ends = crop.to_input(np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1))
     low, high = ends.min(1), ends.max(1)  # flipped crops exchange left and right
@@ -253,7 +250,7 @@ def cropped(boxes: FloatArray, crop: Crop) -> tuple[FloatArray, NDArray[np.bool_
     inside = np.hstack([np.clip(low, 0, (width, height)), np.clip(high, 0, (width, height))])
     extents = inside[:, 2:] - inside[:, :2]
     visible = extents.prod(1) / np.maximum((high - low).prod(1), 1e-9)
-    return inside, (visible >= LEAST_VISIBLE) & (extents.max(1, initial=0.0) >= SMALLEST)
+    return inside, (visible >= MIN_VISIBLE) & (extents.max(1, initial=0.0) >= MIN_SIDE)
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int]:
@@ -267,5 +264,5 @@ def _rows(boxes: list[list[float]]) -> FloatArray:
     return np.asarray(boxes, np.float64).reshape(-1, 4)
 
 
-def _tensor(rows: FloatArray) -> Tensor:
+def _to_tensor(rows: FloatArray) -> Tensor:
     return torch.from_numpy(rows.astype(np.float32))

@@ -1,7 +1,7 @@
-"""Images that are decoded once and stay on the device that trains; crops are cut there.
+"""Images that are decoded once and stay on the training device, where crops are cut from them.
 
-The same crops are drawn as from files, from the same seed; where they are cut is all that differs. COCO's 64,115
-training images with people take about 59 GB this way.
+The crops are the same as those cut from files with the same seed, up to rounding. COCO's 64,115 training images with
+people take about 59 GB.
 """
 
 import os
@@ -13,30 +13,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsn.data.detection import in_quarters
+from rsn.data.detection import join_quadrants
 from rsn.data.loading import Batch
 from rsn.errors import ImageError
-from rsn.geometry import DOWNSCALES, Image
-from rsn.io.images import downscale_image, read_image
+from rsn.geometry import Image
+from rsn.io.images import DOWNSCALES, downscale_image, read_image
 
 
 class DeviceImages:
-    """The images of a data set, decoded, one behind the other in one buffer on a device.
+    """The decoded images of a data set, concatenated in one buffer on a device.
 
-    `numbers` has the place of each file that could be read. With `levels` above 1 there follow copies of the image,
-    each half as wide and high as the one before: for crops that show much of it.
+    indices: of every image file that could be read. levels: if above 1, every image is followed by smaller copies,
+    each half as wide and high as the one before, for crops that show much of the image.
+
+    Raises:
+        ImageError: none of the images can be read.
     """
 
     def __init__(self, paths: Sequence[Path], device: torch.device, *, levels: int = 1) -> None:
         unique = list(dict.fromkeys(paths))
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            decoded = list(threads.map(_decoded, unique))
-        readable = [path for path, image in zip(unique, decoded, strict=True) if image is not None]
+            decoded = zip(unique, threads.map(_decode, unique), strict=True)
+            readable = {path: image for path, image in decoded if image is not None}
         if not readable:
             raise ImageError("none of the images to train on can be read; check the folder of images")
-        self.numbers = {path: levels * number for number, path in enumerate(readable)}
-        whole = [image for image in decoded if image is not None]
-        images = [downscale_image(image, times) for image in whole for times in DOWNSCALES[:levels]]
+        self.indices = {path: levels * number for number, path in enumerate(readable)}
+        images = [downscale_image(one, factor) for one in readable.values() for factor in DOWNSCALES[:levels]]
         sizes = torch.tensor([image.shape[:2] for image in images])
         lengths = sizes.prod(1)
         self.heights, self.widths = sizes.to(device).unbind(1)
@@ -49,55 +51,57 @@ class DeviceImages:
     def __deepcopy__(self, memo: object) -> "DeviceImages":
         return self  # a copy of a module shares its images, which may fill half of the device
 
-    def images(self, plans: Batch, size: tuple[int, int]) -> Tensor:
-        """Cut and color the crops of a batch, on the device: (N, 3, *size) uint8 RGB.
+    def crop(self, params: Batch, size: tuple[int, int]) -> Tensor:
+        """Cut the crops of a batch and change their colors, on the device: (N, 3, *size) uint8 RGB.
 
-        plans: image (N,), number of the image; matrix (N, 2, 3), its pixels -> input pixels; colors (N, 4), see
+        params: image (N,), index of the image; matrix (N, 2, 3), image pixels -> input pixels; colors (N, 4), see
             `sample_color_factors`.
         """
-        pixels = self.cut(plans["image"], plans["matrix"], size)
-        colors = plans["colors"].to(pixels)[:, :, None, None]
-        gains, lift = colors[:, :3], colors[:, 3:]
-        return (pixels * gains + lift).clamp(0, 255).to(torch.uint8)
+        pixels = self.warp(params["image"], params["matrix"], size)
+        colors = params["colors"].to(pixels)[:, :, None, None]
+        return (pixels * colors[:, :3] + colors[:, 3:]).clamp(0, 255).to(torch.uint8)
 
-    def cut(self, images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
-        """(N,) image numbers, (N, 2, 3) maps from image to input pixels -> (N, 3, *size) whole numbers as float32.
+    def warp(self, images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
+        """(N,) image indices, (N, 2, 3) maps from image to input pixels -> (N, 3, *size) whole numbers as float32.
 
-        Bilinear, black outside the image, as `Crop.cut`.
+        Bilinear, black outside the image, as `Crop.warp`.
         """
-        x, y = _places(matrices, size)
+        x, y = _image_positions(matrices, size)
         left, top = x.floor(), y.floor()
-        right_share, lower_share = (x - left)[..., None], (y - top)[..., None]
         upper, lower = (
-            torch.lerp(self._at(images, left, row), self._at(images, left + 1, row), right_share)
+            torch.lerp(
+                self._pixels_at(images, left, row),
+                self._pixels_at(images, left + 1, row),
+                (x - left)[..., None],
+            )
             for row in (top, top + 1)
         )
-        return torch.lerp(upper, lower, lower_share).round().permute(0, 3, 1, 2)
+        return torch.lerp(upper, lower, (y - top)[..., None]).round().permute(0, 3, 1, 2)
 
-    def _at(self, images: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """The pixels (N, H, W, 3) at whole positions (N, H, W) of the images (N,), as float32; 0 outside."""
+    def _pixels_at(self, images: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """The pixels at whole positions (N, H, W) of images (N,): (N, H, W, 3) float32, 0 outside the image."""
         widths, heights = self.widths[images, None, None], self.heights[images, None, None]
         inside = (x >= 0) & (y >= 0) & (x < widths) & (y < heights)
         index = self.starts[images, None, None] + y.long() * widths + x.long()
         return self.pixels[torch.where(inside, index, 0)] * inside[..., None].float()
 
 
-def cut_quarters(images: DeviceImages, plans: Batch, size: tuple[int, int]) -> Tensor:
-    """The crops of a batch of a detector, whose plans are (N, 4, ...), as (N, 3, *size) uint8 RGB."""
-    flat = {name: plans[name].flatten(0, 1) for name in ("image", "matrix", "colors")}
-    quadrants = images.images(flat, (size[0] // 2, size[1] // 2))
-    return in_quarters(quadrants.view(-1, 4, *quadrants.shape[1:]).unbind(1))
+def warp_quadrants(images: DeviceImages, params: Batch, size: tuple[int, int]) -> Tensor:
+    """Cut the crops of a batch of a detector, with params (N, 4, ...) of quadrants: (N, 3, *size) uint8 RGB."""
+    flat = {name: params[name].flatten(0, 1) for name in ("image", "matrix", "colors")}
+    quadrants = images.crop(flat, (size[0] // 2, size[1] // 2))
+    return join_quadrants(quadrants.view(-1, 4, *quadrants.shape[1:]).unbind(1))
 
 
-def _decoded(path: Path) -> Image | None:
+def _decode(path: Path) -> Image | None:
     try:
         return np.ascontiguousarray(read_image(path))
     except ImageError:
         return None
 
 
-def _places(matrices: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Where each input pixel lies in the image: x and y, (N, H, W) float32."""
+def _image_positions(matrices: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The image position of every input pixel: x and y, (N, H, W) float32."""
     (a, b, right), (c, d, down) = (row.unbind(1) for row in matrices.double()[..., None, None].unbind(1))
     columns = torch.arange(size[1], device=matrices.device) - right
     rows = torch.arange(size[0], device=matrices.device)[:, None] - down

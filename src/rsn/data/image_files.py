@@ -1,4 +1,4 @@
-"""Where the images that a file lists are on disk, also where it spells their names as another system does."""
+"""Find the images of an annotation file in a folder, also where names are spelled as on another system."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -6,51 +6,51 @@ from dataclasses import dataclass
 from os.path import isdir, isfile
 from pathlib import Path
 
-from rsn.data.references import parts_of
+from rsn.data.references import path_parts
 from rsn.errors import AnnotationError
-from rsn.keypoint_names import composed
+from rsn.keypoint_names import normalize_unicode
 
 _YEAR = re.compile(r"^COCO_[a-z]+20\d\d_(?=\d+\.)")
 
 
 @dataclass(frozen=True)
-class Located:
+class LocatedImages:
     """Images on disk.
 
-    paths: of each listed name, in order; where none was found, where it should be. respelled: indices of those whose
-    names were read otherwise than they are written.
+    paths: of every listed name, in order; for a missing image the path where it should be. respelled: indices of
+    names that differ from the name of the file.
     """
 
     paths: list[Path]
     respelled: list[int]
 
 
-def locate_images(names: Sequence[str], folder: Path) -> Located:
+def locate_images(names: Sequence[str], folder: Path) -> LocatedImages:
     r"""Find images by their listed names in a folder.
 
-    A name counts as it is written. Where there is no such file, it is read with backslashes between folders
-    (train\1.jpg), accents composed otherwise, letters in another case, with or without COCO's year in front of a number
-    (COCO_val2014_000000000139.jpg), or without the first of its folders, as long as no other name means that file.
+    If there is no file with exactly that name, the name may have backslashes between folders (train\1.jpg), other
+    accents or letter case, COCO's year before a number (COCO_val2014_000000000139.jpg) or not, and additional parent
+    folders, unless another listed name means the same file.
     """
-    tree = _Tree()
+    tree = _FolderTree()
     found = [tree.find(name, folder) for name in names]
-    meant: dict[Path, set[str]] = {}
+    names_of: dict[Path, set[str]] = {}
     for name, one in zip(names, found, strict=True):
         if one is not None:
-            meant.setdefault(one[0], set()).add(name)
+            names_of.setdefault(one[0], set()).add(name)
     paths, respelled = [], []
-    for place, (name, one) in enumerate(zip(names, found, strict=True)):
-        if one is None or (not one[1] and len(meant[one[0]]) > 1):
-            paths.append(folder / (name if "\\" not in name else Path(*parts_of(name))))
+    for index, (name, one) in enumerate(zip(names, found, strict=True)):
+        if one is None or (not one[1] and len(names_of[one[0]]) > 1):
+            paths.append(folder / (name if "\\" not in name else Path(*path_parts(name))))
             continue
         paths.append(one[0])
         if not one[1]:
-            respelled.append(place)
-    return Located(paths, respelled)
+            respelled.append(index)
+    return LocatedImages(paths, respelled)
 
 
 def check_files(paths: Collection[Path], folder: Path) -> None:
-    """Refuse (AnnotationError) a folder that does not exist or lacks some of the images."""
+    """Raise an AnnotationError if the folder or some of the images do not exist."""
     if not isdir(folder):
         raise AnnotationError(f"{folder}: there is no such folder of images")
     missing = sorted(path for path in paths if not isfile(path))
@@ -65,54 +65,47 @@ def check_files(paths: Collection[Path], folder: Path) -> None:
     )
 
 
-class _Tree:
-    """Folders on disk, each listed once."""
+class _FolderTree:
+    """Folders on disk; each is listed only once."""
 
     def __init__(self) -> None:
-        self._listed: dict[Path, set[str]] = {}
-        self._spelled: dict[Path, dict[str, list[str]]] = {}
+        self._names: dict[Path, dict[str, list[str]]] = {}  # of each folder, by normalized name
 
     def find(self, name: str, folder: Path) -> tuple[Path, bool] | None:
-        """The file that a name means, and whether the name is written so."""
+        """The file that a name means, and whether the file has exactly this name."""
         path = folder / name
-        if self._has(path):
+        if path.name and self._entry(path.parent, path.name) == path.name and isfile(path):
             return path, True
-        parts = parts_of(name)
+        parts = path_parts(name)
         for first in range(len(parts)):
-            found = self._run_branch(folder, parts[first:])
+            found = self._descend(folder, parts[first:])
             if found is not None:
                 return found, False
         return None
 
-    def _has(self, path: Path) -> bool:
-        return path.name in self._names(path.parent) and isfile(path) if path.name else False
-
-    def _run_branch(self, folder: Path, parts: Sequence[str]) -> Path | None:
-        """A path below a folder, each part by the name that is there, or else the only one that is like it."""
+    def _descend(self, folder: Path, parts: Sequence[str]) -> Path | None:
         for part in parts:
-            there = part if part in self._names(folder) else self._like(folder, part)
-            if there is None:
+            entry = self._entry(folder, part)
+            if entry is None:
                 return None
-            folder /= there
+            folder /= entry
         return folder if isfile(folder) else None
 
-    def _names(self, folder: Path) -> set[str]:
-        if folder not in self._listed:
+    def _entry(self, folder: Path, name: str) -> str | None:
+        """The entry of a folder with exactly this name, or else the only one with a similar name."""
+        if folder not in self._names:
+            entries: dict[str, list[str]] = {}
             try:
-                self._listed[folder] = {entry.name for entry in folder.iterdir()}
-            except (OSError, ValueError):  # the second: a name with a zero byte
-                self._listed[folder] = set()
-        return self._listed[folder]
-
-    def _like(self, folder: Path, part: str) -> str | None:
-        if folder not in self._spelled:
-            spelled: dict[str, list[str]] = {}
-            for name in self._names(folder):
-                spelled.setdefault(_plain(name), []).append(name)
-            self._spelled[folder] = spelled
-        like = self._spelled[folder].get(_plain(part), [])
-        return like[0] if len(like) == 1 else None
+                for path in folder.iterdir():
+                    entries.setdefault(_normalize(path.name), []).append(path.name)
+            except (OSError, ValueError):  # ValueError: a null character in the name
+                pass
+            self._names[folder] = entries
+        similar = self._names[folder].get(_normalize(name), [])
+        if name in similar:
+            return name
+        return similar[0] if len(similar) == 1 else None
 
 
-def _plain(name: str) -> str:
-    return _YEAR.sub("", composed(name)).casefold()
+def _normalize(name: str) -> str:
+    return _YEAR.sub("", normalize_unicode(name)).casefold()

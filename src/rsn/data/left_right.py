@@ -1,108 +1,117 @@
-"""Left and right taken for each other: what keypoints alone can tell about it. These are suspicions, never proof."""
+"""Find swapped labels of left and right from the keypoints alone. The results are suspicions, not proof."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsn.skeletons import Skeleton
 
-CLEARLY = 0.12  # of the distance from hips to shoulders: how far apart left and right must be to tell front from back
-ENOUGH = 20  # people, before anything is said about a whole data set
+MIN_SCORE = 0.12  # |facing score| above which a pair clearly faces the camera or away from it
+MIN_PEOPLE = 20  # for a statement about a whole data set
 
+_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _FACE = ("nose", "left_eye", "right_eye")
-_TRUNK = ("shoulder", "hip")
 
 
 def facing_scores(skeleton: Skeleton, keypoints: ArrayLike, marked: ArrayLike) -> NDArray[np.float64]:
-    """For each pair of `skeleton.pairs` how it faces: above 0 as of somebody seen from the front, below from behind.
+    """For each pair of `skeleton.flip_pairs`: above 0 if it faces the camera, below 0 if it faces away.
 
-    The left of who faces the camera is on the right of the image. It is measured across the line from the hips to
-    the shoulders, so that somebody who lies or stands on their hands is told as well, and in units of its length.
+    The left of a person who faces the camera is on the right in the image. The score is the distance of the two
+    keypoints across the line from the hips to the shoulders, in units of its length, so that it is also valid for a
+    person who lies down or does a handstand.
 
-    keypoints: (N, K, 2) pixels. marked: (N, K). Returns (N, pairs); NaN where the pair, a hip or a shoulder is not
-    marked, and for a skeleton without hips and shoulders.
+    keypoints: (N, K, 2) pixels. marked: (N, K). Returns (N, pairs); NaN if the pair, a hip or a shoulder is not
+    marked, or if the skeleton has no hips and shoulders.
     """
     points, known = np.asarray(keypoints, np.float64), np.asarray(marked, bool)
-    across = np.full((len(points), len(skeleton.pairs)), np.nan)
-    trunk = _places(skeleton, [f"{side}_{part}" for part in _TRUNK for side in ("left", "right")])
+    scores = np.full((len(points), len(skeleton.flip_pairs)), np.nan)
+    trunk = _find(skeleton, _TRUNK)
     if trunk is None:
-        return across
+        return scores
     up = points[:, trunk[:2]].mean(1) - points[:, trunk[2:]].mean(1)
     length = np.linalg.norm(up, axis=1)
-    told = known[:, trunk].all(1) & (length > 0)
-    for number, (left, right) in enumerate(skeleton.pairs):
-        there = told & known[:, left] & known[:, right]
-        apart = points[there, left] - points[there, right]
-        across[there, number] = (up[there, 0] * apart[:, 1] - up[there, 1] * apart[:, 0]) / length[there] ** 2
-    return across
+    valid = known[:, trunk].all(1) & (length > 0)
+    for number, (left, right) in enumerate(skeleton.flip_pairs):
+        use = valid & known[:, left] & known[:, right]
+        apart = points[use, left] - points[use, right]
+        scores[use, number] = (up[use, 0] * apart[:, 1] - up[use, 1] * apart[:, 0]) / length[use] ** 2
+    return scores
 
 
 def find_swapped_people(skeleton: Skeleton, keypoints: ArrayLike, visibility: ArrayLike) -> NDArray[np.bool_]:
-    """Whose keypoints contradict each other, (N,).
+    """The people whose keypoints contradict each other, (N,).
 
-    Either shoulders and hips clearly face opposite ways, or both face away from a camera that sees nose and both eyes
-    (visibility 2). People who twist, or look back over a shoulder, are among them: of 7,428 people of COCO about 1 in
-    100. With left and right exchanged in everyone, 95 of 100 are found whose face, hips and shoulders are visible;
-    with no face visible, none.
+    Either shoulders and hips clearly face opposite ways, or both face away although nose and both eyes are visible.
+    People who twist, or look back over a shoulder, are among them: about 1 in 100 of COCO's 7,428 people. If left and
+    right are swapped in all of them, 95 of 100 are found of those with visible face, hips and shoulders.
 
     keypoints: (N, K, 2) pixels. visibility: (N, K).
     """
     visible = np.asarray(visibility)
-    across = facing_scores(skeleton, keypoints, visible > 0)
-    pairs = _pairs(skeleton)
-    if not {"shoulder", "hip"} <= pairs.keys():
-        return np.zeros(len(across), bool)
-    shoulders, hips = across[:, pairs["shoulder"]], across[:, pairs["hip"]]
-    twisted = (np.minimum(shoulders, hips) < -CLEARLY) & (np.maximum(shoulders, hips) > CLEARLY)
-    face = _places(skeleton, _FACE)
-    if face is None:
-        return np.asarray(twisted)
-    seen = (visible[:, face] == 2).all(1)
-    away = (shoulders < -CLEARLY) & (hips < -CLEARLY)
-    return np.asarray(twisted | (seen & away))
+    scores = facing_scores(skeleton, keypoints, visible > 0)
+    trunk = _trunk_pairs(skeleton)
+    if trunk is None:
+        return np.zeros(len(scores), bool)
+    shoulders, hips = scores[:, trunk].T
+    twisted = (np.minimum(shoulders, hips) < -MIN_SCORE) & (np.maximum(shoulders, hips) > MIN_SCORE)
+    away = (shoulders < -MIN_SCORE) & (hips < -MIN_SCORE)
+    return np.asarray(twisted | (away & _face_visible(skeleton, visible)))
 
 
 def find_swapped_names(skeleton: Skeleton, keypoints: ArrayLike, visibility: ArrayLike) -> list[str]:
-    """Sentences on mistakes that run through a whole data set: pairs swapped in everyone, or left as the viewer's.
+    """Sentences about swaps in a whole data set: of single pairs, or of left and right as the viewer's sides.
 
-    A pair is swapped where it faces the other way than most pairs of the same person in most of those who have it.
-    Left is the viewer's where shoulders and hips of most people whose nose and eyes are visible face away.
+    A pair is swapped if, in most people, it faces another way than most pairs of the same person. All pairs are
+    swapped if shoulders and hips face away in most people whose nose and eyes are visible.
 
     keypoints: (N, K, 2) pixels. visibility: (N, K).
     """
     visible = np.asarray(visibility)
-    across = facing_scores(skeleton, keypoints, visible > 0)
-    way = np.where(np.abs(np.nan_to_num(across)) > CLEARLY, np.sign(np.nan_to_num(across)), 0)
+    scores = np.nan_to_num(facing_scores(skeleton, keypoints, visible > 0))
+    facing = np.where(np.abs(scores) > MIN_SCORE, np.sign(scores), 0)
     sentences = []
-    for number, (left, right) in enumerate(skeleton.pairs):
-        most = np.sign(way.sum(1) - way[:, number])
-        told = (way[:, number] != 0) & (most != 0)
-        against = (way[told, number] != most[told]).sum()
-        if told.sum() >= ENOUGH and against > told.sum() / 2:
+    for number, (left, right) in enumerate(skeleton.flip_pairs):
+        others = np.sign(facing.sum(1) - facing[:, number])
+        valid = (facing[:, number] != 0) & (others != 0)
+        against = (facing[valid, number] != others[valid]).sum()
+        if valid.sum() >= MIN_PEOPLE and against > valid.sum() / 2:
             names = f"{skeleton.keypoint_names[left]} and {skeleton.keypoint_names[right]}"
             sentences.append(
-                f"{names} look swapped: in {against} of {told.sum()} people they contradict the others"
+                f"{names} look swapped: they contradict the other pairs in {against} of {valid.sum()} people"
             )
-    face, pairs = _places(skeleton, _FACE), _pairs(skeleton)
-    if face is not None and {"shoulder", "hip"} <= pairs.keys():
-        trunk = way[:, [pairs["shoulder"], pairs["hip"]]].sum(1)
-        told = (visible[:, face] == 2).all(1) & (trunk != 0)
-        away = (trunk[told] < 0).sum()
-        if told.sum() >= ENOUGH and away > told.sum() / 2:
+    trunk = _trunk_pairs(skeleton)
+    if trunk is not None:
+        directions = facing[:, trunk].sum(1)
+        valid = _face_visible(skeleton, visible) & (directions != 0)
+        away = (directions[valid] < 0).sum()
+        if valid.sum() >= MIN_PEOPLE and away > valid.sum() / 2:
             sentences.append(
-                f"left and right look like the viewer's, not the person's: {away} of {told.sum()} people whose face is"
+                f"left and right look like the viewer's, not the person's: {away} of {valid.sum()} people whose face is"
                 " visible would have their back to the camera"
             )
     return sentences
 
 
-def _places(skeleton: Skeleton, keypoints: tuple[str, ...] | list[str]) -> list[int] | None:
+def _find(skeleton: Skeleton, names: tuple[str, ...]) -> list[int] | None:
+    """Indices of keypoints by normalized name; None if the skeleton lacks one."""
     known = skeleton.normalized_names
-    return [known.index(keypoint) for keypoint in keypoints] if set(keypoints) <= set(known) else None
+    return [known.index(name) for name in names] if set(names) <= set(known) else None
 
 
-def _pairs(skeleton: Skeleton) -> dict[str, int]:
-    """The number of each pair by the name that its two keypoints share."""
-    return {
-        skeleton.normalized_names[left].removeprefix("left_"): number
-        for number, (left, _) in enumerate(skeleton.pairs)
-    }
+def _trunk_pairs(skeleton: Skeleton) -> list[int] | None:
+    """Indices in `flip_pairs` of the shoulders and the hips; None if the skeleton lacks one."""
+    trunk = _find(skeleton, _TRUNK)
+    if trunk is None:
+        return None
+    pairs = [(trunk[0], trunk[1]), (trunk[2], trunk[3])]
+    return (
+        [skeleton.flip_pairs.index(pair) for pair in pairs]
+        if set(pairs) <= set(skeleton.flip_pairs)
+        else None
+    )
+
+
+def _face_visible(skeleton: Skeleton, visibility: NDArray[np.int_]) -> NDArray[np.bool_]:
+    face = _find(skeleton, _FACE)
+    if face is None:
+        return np.zeros(len(visibility), bool)
+    return np.asarray((visibility[:, face] == 2).all(1))

@@ -1,4 +1,4 @@
-"""Training crops in batches: what is drawn depends on (seed, epoch, person) alone, never on workers or restarts."""
+"""Training crops in batches. Each crop depends on (seed, epoch, person) alone, not on workers or restarts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from torch.utils.data import Dataset, Sampler
 from rsn.data.annotations import PoseDataset
 from rsn.data.augment import Augmentation, AugmentedCrop, apply_color_factors, augment, sample_color_factors
 from rsn.errors import ImageError
-from rsn.geometry import DOWNSCALES, Crop, Image
-from rsn.io.images import read_image
+from rsn.geometry import Crop, Image
+from rsn.io.images import DOWNSCALES, choose_downscale, read_image
 
-READ = -1
+NO_SUBSTITUTE = -1
 Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class SampleIndex:
-    """The `person`-th of the data set, as seen in `epoch`."""
+    """The person with index `person` in pass `epoch` over the data set."""
 
     epoch: int
     person: int
 
 
 class CropDataset(Dataset[Batch]):
-    """Augmented crops of the people of a data set; `crops[SampleIndex(epoch, person)]` gives one, without batch axis.
+    """Augmented crops of a data set; `crops[SampleIndex(epoch, person)]` is one, without batch axis.
 
-    For a person whose image cannot be read the next person stands in. A batch has
+    If the image of a person cannot be read, the next person is the substitute. A batch has
 
-    image: (N, 3, H, W) uint8 RGB; with `numbers` instead what `plan` gives, for crops that are cut on the device.
+    image: (N, 3, H, W) uint8 RGB; with `image_indices` instead what `crop_params` returns, for `DeviceImages.crop`.
     keypoints: (N, K, 2) float32 in input pixels. visibility: (N, K).
-    unreadable: (N,) number of the person for whom another stands in; else `READ`.
+    unreadable: (N,) index of the person who has a substitute; else `NO_SUBSTITUTE`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CropDataset(Dataset[Batch]):
         people: PoseDataset,
         size: tuple[int, int],
         augmentation: Augmentation,
-        numbers: Mapping[Path, int] | None = None,
+        image_indices: Mapping[Path, int] | None = None,
         *,
         seed: int = 0,
     ) -> None:
@@ -52,92 +52,95 @@ class CropDataset(Dataset[Batch]):
         self.size = size
         self.augmentation = augmentation
         self.seed = seed
-        self.numbers = numbers
+        self.image_indices = image_indices
 
     def __len__(self) -> int:
         return len(self.people)
 
-    def __getitem__(self, draw: SampleIndex) -> Batch:
-        for number in range(draw.person, draw.person + len(self)):
-            unreadable = READ if number == draw.person else draw.person
+    def __getitem__(self, sample: SampleIndex) -> Batch:
+        for index in range(sample.person, sample.person + len(self)):
+            unreadable = NO_SUBSTITUTE if index == sample.person else sample.person
             try:
-                crop = self._crop(SampleIndex(draw.epoch, number % len(self)))
+                crop = self._crop(SampleIndex(sample.epoch, index % len(self)))
             except ImageError:
                 continue
             return crop | {"unreadable": torch.tensor(unreadable)}
         raise ImageError("none of the images to train on can be read; check the folder of images")
 
-    def _crop(self, draw: SampleIndex) -> Batch:
-        drawn, colors = self._drawn(draw)
-        path = self.people.people[draw.person].image.path
-        if self.numbers is None:
-            image, crop = read_for(drawn.crop, path)
-            shown = {"image": as_tensor(crop.cut(image), colors)}
+    def _crop(self, sample: SampleIndex) -> Batch:
+        augmented, colors = self._augment(sample)
+        path = self.people.people[sample.person].image.path
+        if self.image_indices is None:
+            image, crop = read_for_crop(augmented.crop, path)
+            pixels = {"image": to_tensor(crop.warp(image), colors)}
         else:
-            shown = plan(path, drawn.crop, colors, self.numbers)
+            pixels = crop_params(path, augmented.crop, colors, self.image_indices)
         labels = {
-            "keypoints": torch.from_numpy(drawn.keypoints),
-            "visibility": torch.from_numpy(drawn.visibility),
+            "keypoints": torch.from_numpy(augmented.keypoints),
+            "visibility": torch.from_numpy(augmented.visibility),
         }
-        return shown | labels
+        return pixels | labels
 
-    def _drawn(self, draw: SampleIndex) -> tuple[AugmentedCrop, NDArray[np.float32]]:
-        random = np.random.default_rng((self.seed, draw.epoch, draw.person))
-        person, skeleton = self.people.people[draw.person], self.people.skeleton
-        drawn = augment(person, skeleton, self.size, self.augmentation, random)
-        return drawn, sample_color_factors(self.augmentation.color_jitter, random)
+    def _augment(self, sample: SampleIndex) -> tuple[AugmentedCrop, NDArray[np.float32]]:
+        random = np.random.default_rng((self.seed, sample.epoch, sample.person))
+        person, skeleton = self.people.people[sample.person], self.people.skeleton
+        augmented = augment(person, skeleton, self.size, self.augmentation, random)
+        return augmented, sample_color_factors(self.augmentation.color_jitter, random)
 
 
-def read_for(crop: Crop, path: Path) -> tuple[Image, Crop]:
-    """An image, no larger than a crop of it needs, and the crop in it. Of a large JPEG most is never decoded.
+def read_for_crop(crop: Crop, path: Path) -> tuple[Image, Crop]:
+    """Read an image, downscaled as far as a crop of it allows, and adapt the crop. Saves time with large JPEGs.
 
     Raises:
         ImageError: it cannot be read.
     """
-    return read_image(path, downscale=crop.downscale), crop.for_downscaled(crop.downscale)
+    factor = choose_downscale(crop.scale)
+    return read_image(path, downscale=factor), crop.for_resized(factor, factor)
 
 
-def as_tensor(pixels: Image, colors: NDArray[np.float32]) -> Tensor:
-    """(H, W, 3) uint8 -> (3, H, W), with colors from `sample_color_factors`."""
+def to_tensor(pixels: Image, colors: NDArray[np.float32]) -> Tensor:
+    """(H, W, 3) uint8 -> (3, H, W), with colors changed by `sample_color_factors`."""
     if (colors != (1, 1, 1, 0)).any():
         pixels = apply_color_factors(pixels, colors)
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def plan(
-    path: Path, crop: Crop, colors: NDArray[np.float32], numbers: Mapping[Path, int], *, levels: int = 1
+def crop_params(
+    path: Path, crop: Crop, colors: NDArray[np.float32], image_indices: Mapping[Path, int], *, levels: int = 1
 ) -> Batch:
-    """What `DeviceImages.images` needs to cut a crop: image (), matrix (2, 3) and colors (4,).
+    """The arguments of `DeviceImages.crop` for one crop: image (), matrix (2, 3) and colors (4,).
 
-    numbers: of the images on the device. levels: how many copies there are of each; the one is cut that has some two
-    pixels for one of the crop.
+    image_indices, levels: of the `DeviceImages`; of several levels, the one with about two pixels per pixel of the
+    crop is used.
 
     Raises:
         ImageError: the image is not among them.
     """
-    if path not in numbers:
+    if path not in image_indices:
         raise ImageError(f"{path} could not be read")
     level = int(np.clip(round(np.log2(0.5 / crop.scale)), 0, levels - 1))
+    factor = DOWNSCALES[level]
     return {
-        "image": torch.tensor(numbers[path] + level),
-        "matrix": torch.from_numpy(crop.for_downscaled(DOWNSCALES[level]).matrix),
+        "image": torch.tensor(image_indices[path] + level),
+        "matrix": torch.from_numpy(crop.for_resized(factor, factor).matrix),
         "colors": torch.from_numpy(colors),
     }
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one of several processes takes of every batch: the `rank`-th of `processes` equal pieces of each part.
+    """The share of every batch that one of several processes gets.
 
-    A batch is cut into `parts`, which a process works through one after the other.
+    A batch is cut into `parts`, which a process uses one after the other, and each part into pieces of equal size, of
+    which the process gets the one with index `rank`.
     """
 
     rank: int = 0
     processes: int = 1
     parts: int = 1
 
-    def of(self, batch: list[SampleIndex]) -> Iterator[list[SampleIndex]]:
-        """The pieces, one a part."""
+    def split(self, batch: list[SampleIndex]) -> Iterator[list[SampleIndex]]:
+        """The pieces of this process, one per part."""
         size = len(batch) // (self.processes * self.parts)
         for part in range(self.parts):
             start = (part * self.processes + self.rank) * size
@@ -145,39 +148,43 @@ class Shard:
 
 
 class ShuffledBatches(Sampler[list[SampleIndex]]):
-    """Rounds of equal length over an endless row of shuffled epochs, in batches of equal size.
+    """Intervals of equal length over an endless sequence of shuffled epochs, in batches of equal size.
 
-    Round r always holds the same draws, so a run that resumes at a round goes on as if it had never stopped; and so
-    does every batch, over however many processes and parts it is spread.
+    An interval is what passes between two validations. It always has the same samples, so that a run resumed at an
+    interval continues as if it had not stopped, and so does every batch, on any number of processes and parts.
     """
 
     def __init__(
-        self, people: int, batch_size: int, steps_per_round: int, *, seed: int = 0, share: Shard | None = None
+        self,
+        people: int,
+        batch_size: int,
+        steps_per_interval: int,
+        *,
+        seed: int = 0,
+        shard: Shard | None = None,
     ) -> None:
-        self.share = share or Shard()
+        self.shard = shard or Shard()
         self.people = people
         self.batch_size = batch_size
-        self.steps_per_round = steps_per_round
+        self.steps_per_interval = steps_per_interval
         self.seed = seed
-        self.round = 0
+        self.interval = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the round; Lightning, which calls a round an epoch, calls this by name."""
-        self.round = epoch
+        """Choose the interval; Lightning calls this by name, and calls an interval an epoch."""
+        self.interval = epoch
 
     def __len__(self) -> int:
-        return self.steps_per_round * self.share.parts
+        return self.steps_per_interval * self.shard.parts
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:
-        draws_per_round = self.steps_per_round * self.batch_size
-        first = self.round * draws_per_round
-        draws = self._draws(first)
-        for _ in range(self.steps_per_round):
-            yield from self.share.of(list(islice(draws, self.batch_size)))
+        samples = self._samples(self.interval * self.steps_per_interval * self.batch_size)
+        for _ in range(self.steps_per_interval):
+            yield from self.shard.split(list(islice(samples, self.batch_size)))
 
-    def _draws(self, position: int) -> Iterator[SampleIndex]:
-        epoch, place = divmod(position, self.people)
+    def _samples(self, position: int) -> Iterator[SampleIndex]:
+        epoch, start = divmod(position, self.people)
         while True:
             order = np.random.default_rng((self.seed, epoch)).permutation(self.people)
-            yield from (SampleIndex(epoch, int(person)) for person in order[place:])
-            epoch, place = epoch + 1, 0
+            yield from (SampleIndex(epoch, int(person)) for person in order[start:])
+            epoch, start = epoch + 1, 0

@@ -1,7 +1,7 @@
-"""MPII Human Pose: the official release (.mat), and the train/valid/test lists (JSON) that most code trains on.
+"""Read MPII Human Pose: the official release (.mat), and the train/valid/test lists (JSON) that most code uses.
 
-MPII counts pixels from 1 and describes a person by a rough center and a scale, the height in units of 200 pixels. All
-of that is left behind here, in `square_box` and `from_mpii`; `to_mpii` is the way back, for files that go to MPII.
+MPII counts pixels from 1, and describes a person by a rough center and a scale, the height in units of 200 pixels.
+`from_mpii` and `square_box` convert both; `to_mpii` converts back, for files that are sent to MPII.
 """
 
 import math
@@ -15,105 +15,106 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsn.data.annotations import ImageFile, PersonAnnotation, PoseDataset
-from rsn.data.coco import read_json
 from rsn.data.image_files import check_files
 from rsn.data.matlab import read_mat, structs
 from rsn.errors import AnnotationError
+from rsn.io.validation import read_json
 from rsn.skeletons import MPII_16
 
 Split = Literal["train", "test"]
 
 PIXELS_PER_SCALE = 200  # height in pixels of a person of scale 1
-CENTER_DROP = (
-    15  # pixels, times the scale, by which the reference lowers a center, as it sits high on the chest
+CENTER_SHIFT = (
+    15  # pixels, times the scale, by which the reference lowers the center, which is high on the chest
 )
-HEAD_SHARE = 0.6  # of the diagonal of the head box: the head size of PCKh
-NO_CENTER = -1.0  # a center's x where there is none
-NOWHERE = "no center and scale"  # reason to leave somebody out
+HEAD_FACTOR = 0.6  # head size of PCKh, as a fraction of the diagonal of the head box
+NO_CENTER = -1.0  # x of a missing center
+NO_POSITION = "no center and scale"  # reason to skip a person
 
 
 def from_mpii(points: ArrayLike) -> NDArray[np.float64]:
-    """Points (..., 2) counted from 1, as MPII has them -> pixels counted from 0, as everywhere else here."""
+    """Convert points (..., 2) of MPII, counted from 1, to image pixels counted from 0."""
     return np.asarray(points, np.float64) - 1
 
 
 def to_mpii(points: ArrayLike) -> NDArray[np.float64]:
-    """Image pixels (..., 2) -> MPII's, counted from 1."""
+    """Convert image pixels (..., 2) to MPII's, counted from 1."""
     return np.asarray(points, np.float64) + 1
 
 
 def square_box(center: ArrayLike, scale: float) -> NDArray[np.float64]:
     """The box of the reference implementations: x, y, width, height in image pixels.
 
-    center: (2,) in MPII's pixels. The box is square, 200 x scale wide, its center 15 x scale below the given one. The
-    extension by 1.25 that follows belongs to the weights (`ModelMetadata.bbox_padding`).
+    center: (2,) in MPII's pixels. The box is a square, 200 x scale wide, centered 15 x scale below the given center.
+    The padding by 1.25 that follows belongs to the weights (`ModelMetadata.bbox_padding`).
     """
     side = PIXELS_PER_SCALE * scale
-    middle = from_mpii(center) + np.array([0, CENTER_DROP * scale])
-    return np.array([*(middle - side / 2), side, side])
+    shifted = from_mpii(center) + np.array([0, CENTER_SHIFT * scale])
+    return np.array([*(shifted - side / 2), side, side])
 
 
 def head_size(head_box: ArrayLike) -> float:
-    """The length that PCKh measures in, from the head box x1, y1, x2, y2 (4,): 0.6 of its diagonal, in pixels."""
+    """The head size of PCKh for a head box x1, y1, x2, y2 (4,): 0.6 of its diagonal, in pixels."""
     x1, y1, x2, y2 = np.asarray(head_box, np.float64)
-    return HEAD_SHARE * math.hypot(x2 - x1, y2 - y1)
+    return HEAD_FACTOR * math.hypot(x2 - x1, y2 - y1)
 
 
 def is_mpii(annotations: Path) -> bool:
-    """Whether a file has the form of MPII's annotations (.mat, or a JSON list) and not of COCO's (a JSON mapping)."""
+    """Whether a file has MPII's format (.mat, or a JSON list) instead of COCO's (a JSON mapping)."""
     if annotations.suffix == ".mat":
         return True
     try:
         with open(annotations, "rb") as file:
             return file.read(64).lstrip().startswith(b"[")
-    except OSError:  # for the reader to tell
+    except OSError:  # reported by the reader
         return False
 
 
 def read_mpii(annotations: Path, images: Path, *, split: Split = "train") -> PoseDataset:
-    """Read people from MPII's annotations. Those without a center or a scale are left out and counted.
+    """Read persons from MPII's annotations. Those without center or scale are skipped and counted.
 
     Args:
-        annotations: the official `mpii_human_pose_v1_u12_1.mat`, or a JSON list of entries with image, center and
-            scale; where keypoints are known, keypoints (16 x 2) and joints_vis (16); a headbox (x1, y1, x2, y2) may be there.
-        images: the folder of the images. They are not opened here.
-        split: of the release, which holds `train` and `test`. People of `test` have no keypoints. The validation split
-            that papers measure on is not in it: it is a part of `train` that a JSON list (valid.json) names. A list
-            is one split by itself, and this argument says nothing about it.
+        annotations: the official `mpii_human_pose_v1_u12_1.mat`, or a JSON list of entries with image, center, scale,
+            joints (16 x 2), joints_vis (16) and headbox (x1, y1, x2, y2); the last three are optional.
+        images: the folder of the images, which are not opened.
+        split: of the release, which has `train` and `test`; people of `test` have no keypoints. The validation split
+            of the literature is a part of `train` that a JSON list (valid.json) names. Not used for a list.
 
-    Keypoints are visible (2) in a list wherever they are marked. The release also tells which are occluded (1).
+    In a list, all marked keypoints have visibility 2; the release also has occluded ones (1).
 
     Raises:
-        AnnotationError: a file that is missing, damaged or not MPII's; a person with another number of keypoints or
-            something that is not a finite number; images that are not there.
-        DeviceError: a .mat, and scipy is not installed.
+        AnnotationError: the file is missing, damaged or not MPII's; a person has another number of keypoints, or a
+            number that is not finite; images are missing.
+        MissingDependencyError: a .mat file, and scipy is not installed.
     """
     if annotations.suffix == ".mat":
-        people = (
-            image.person(rect, images)
-            for image in read_release(annotations)
-            if image.train == (split == "train")
-            for rect in range(len(image.rects))
+        return _dataset(
+            (
+                image.person(rect, images)
+                for image in read_release(annotations)
+                if image.train == (split == "train")
+                for rect in range(len(image.rects))
+            ),
+            images,
         )
-        return _dataset(people, images)
-    document = read_json(annotations)
-    if not isinstance(document, list) or not document:
+    entries = read_json(annotations)
+    if not isinstance(entries, list) or not entries:
         raise AnnotationError(
             f"{annotations}: not a list of MPII people (entries with image, center and scale)"
         )
     return _dataset(
         (
-            _listed(entry, f"{annotations}: person {place}", images)
-            for place, entry in enumerate(document, start=1)
+            _read_entry(entry, f"{annotations}: person {number}", images)
+            for number, entry in enumerate(entries, 1)
         ),
         images,
     )
 
 
-def _dataset(read: Iterable[PersonAnnotation | None], images: Path) -> PoseDataset:
-    everyone = list(read)
-    people = tuple(person for person in everyone if person is not None)
-    skipped = Counter({NOWHERE: len(everyone) - len(people)} if len(people) < len(everyone) else {})
+def _dataset(persons: Iterable[PersonAnnotation | None], images: Path) -> PoseDataset:
+    read = list(persons)
+    people = tuple(person for person in read if person is not None)
+    skipped = Counter({NO_POSITION: len(read) - len(people)} if len(people) < len(read) else {})
     check_files({person.image.path for person in people}, images)
     return PoseDataset(MPII_16, people, skipped)
 
@@ -122,8 +123,8 @@ def _dataset(read: Iterable[PersonAnnotation | None], images: Path) -> PoseDatas
 class ReleaseImage:
     """An image of the official release.
 
-    name: of the file. train: whether its people have keypoints. single: those of `rects`, counted from 0, that stand
-    apart from others; MPII's single-person test is on them. rects: the people as MATLAB has them. source: the file.
+    name: of the file. train: whether its people have keypoints. single: indices in `rects` of people who stand apart
+    from others, on whom MPII's single-person test is. rects: the people as MATLAB structs. source: the release file.
     """
 
     name: str
@@ -133,23 +134,22 @@ class ReleaseImage:
     source: Path
 
     def person(self, rect: int, folder: Path) -> PersonAnnotation | None:
-        """The person of a rect, counted from 0; None where it has no center or no scale."""
+        """The person of a rect, counted from 0; None if it has no center or no scale."""
         where = f"{self.source}: {self.name}, person {rect + 1}"
         fields = self.rects[rect]
-        position = next(iter(structs(fields.get("objpos"))), {})
-        place = _numbers([position.get("x"), position.get("y"), fields.get("scale")])
-        if place is None:
+        center = next(iter(structs(fields.get("objpos"))), {})
+        position = _numbers([center.get("x"), center.get("y"), fields.get("scale")])
+        if position is None:
             return None
         head_box = _numbers([fields.get(name) for name in ("x1", "y1", "x2", "y2")])
-        keypoints = _release_keypoints(fields, where)
-        return _person(where, folder / self.name, place=place, keypoints=keypoints, head_box=head_box)
+        return _person(where, folder / self.name, position, _release_keypoints(fields, where), head_box)
 
 
 def read_release(path: Path) -> list[ReleaseImage]:
-    """The official release, `mpii_human_pose_v1_u12_1.mat`: all its images, in its order.
+    """Read all images of the official release, `mpii_human_pose_v1_u12_1.mat`, in its order.
 
     Raises:
-        AnnotationError: as `read_mat`; or a MATLAB file that holds something else.
+        AnnotationError: as `read_mat`; or the MATLAB file has another content.
     """
     document = read_mat(path)
     try:
@@ -175,7 +175,7 @@ def read_release(path: Path) -> list[ReleaseImage]:
 
 
 def _numbers(fields: Sequence[Any]) -> list[float] | None:
-    """The numbers of MATLAB fields; None where one of them is absent or empty."""
+    """The numbers of MATLAB fields; None if one of them is missing or empty."""
     if any(field is None or np.size(field) == 0 for field in fields):
         return None
     return [float(np.ravel(field)[0]) for field in fields]
@@ -189,19 +189,16 @@ def _release_keypoints(fields: dict[str, Any], where: str) -> NDArray[np.float64
             numbers = _numbers([point.get(name) for name in ("id", "x", "y")])
             if numbers is None or numbers[0] not in range(len(MPII_16)):
                 raise AnnotationError(f"{where} has a point without x, y and an id from 0 to 15")
-            keypoints[int(numbers[0])] = *numbers[1:], _visibility(point.get("is_visible"))
+            # A flag of 0 means occluded, as a text or a number; neck and top of the head have no flag.
+            occluded = str(point.get("is_visible")) in ("0", "0.0")
+            keypoints[int(numbers[0])] = *numbers[1:], 1 if occluded else 2
     return keypoints
 
 
-def _visibility(flag: Any) -> int:
-    """2, or 1 where MPII says occluded, as a text or a number; of the neck and the top of the head it says nothing."""
-    return 1 if str(flag) in ("0", "0.0") else 2
-
-
-def _listed(entry: Any, where: str, folder: Path) -> PersonAnnotation | None:
-    """An entry of a JSON list."""
+def _read_entry(entry: Any, where: str, folder: Path) -> PersonAnnotation | None:
+    """The person of an entry of a JSON list; None if it has no center."""
     try:
-        place = [float(value) for value in (*entry["center"], entry["scale"])]
+        position = [float(value) for value in (*entry["center"], entry["scale"])]
         points = np.asarray(entry.get("joints", np.zeros((len(MPII_16), 2))), np.float64)
         marked = np.asarray(entry.get("joints_vis", np.zeros(len(points))), np.float64)
         head_box = entry.get("headbox")
@@ -209,55 +206,51 @@ def _listed(entry: Any, where: str, folder: Path) -> PersonAnnotation | None:
         path = folder / entry["image"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AnnotationError(
-            f"{where} is not an entry with image, center and scale, and keypoints that are numbers ({error})"
+            f"{where} is not an entry with image, center and scale, and joints that are numbers ({error})"
         ) from error
     if points.shape != (len(MPII_16), 2) or marked.shape != (len(MPII_16),):
         raise AnnotationError(
-            f"{where} has keypoints of shape {points.shape} and {marked.size} joints_vis; MPII has 16 x 2 and 16"
+            f"{where} has joints of shape {points.shape} and {marked.size} joints_vis; MPII has 16 x 2 and 16"
         )
-    if place[0] == NO_CENTER:
+    if position[0] == NO_CENTER:
         return None
-    keypoints = np.column_stack(
-        [points, 2 * marked]
-    )  # 2: visible, since a list does not know occluded keypoints
-    return _person(where, path, place=place, keypoints=keypoints, head_box=head_box)
+    return _person(where, path, position, np.column_stack([points, 2 * marked]), head_box)
 
 
 def _person(
     where: str,
     path: Path,
-    *,
-    place: Sequence[float],
+    position: Sequence[float],
     keypoints: NDArray[np.float64],
     head_box: Sequence[float] | None,
 ) -> PersonAnnotation:
-    """place: center x, y and scale. keypoints: (16, 3) with visibility. All in MPII's pixels."""
-    numbers = [*place, *keypoints.flat, *(head_box or ())]
-    if len(place) != 3 or len(head_box or range(4)) != 4 or not np.isfinite(numbers).all():
+    """Convert a person from MPII's pixels. position: center x, y and scale. keypoints: (16, 3) with visibility."""
+    numbers = [*position, *keypoints.flat, *(head_box or ())]
+    if len(position) != 3 or len(head_box or range(4)) != 4 or not np.isfinite(numbers).all():
         raise AnnotationError(
-            f"{where} has a number that is not finite, or a center or head box with numbers too few or too many"
+            f"{where} has a number that is not finite, or a center or head box of another length"
         )
-    *center, scale = place
+    *center, scale = position
     marked = keypoints[:, 2] > 0
-    positions = np.where(marked[:, None], from_mpii(keypoints[:, :2]), 0)
+    points = np.where(marked[:, None], from_mpii(keypoints[:, :2]), 0)
     return PersonAnnotation(
         image=ImageFile(path.name, path),
         box=square_box(center, scale),
-        keypoints=positions.astype(np.float32),
+        keypoints=points.astype(np.float32),
         visibility=keypoints[:, 2].astype(np.int64),
         head_size=None if head_box is None else head_size(head_box),
     )
 
 
-def with_ground_truth(people: PoseDataset, path: Path) -> PoseDataset:
-    """The people of valid.json, with head sizes and keypoints of the gt_valid.mat that goes with it.
+def with_ground_truth(dataset: PoseDataset, path: Path) -> PoseDataset:
+    """The people of valid.json with head sizes and keypoints of the gt_valid.mat that belongs to it.
 
-    The file has an entry a person, in the order of the list: headboxes_src (2, 2, N), corners of the head boxes,
-    pos_gt_src (16, 2, N), keypoints in MPII's pixels, and jnt_missing (16, N). The reference measures against these
-    keypoints, which differ from the list's by less than a pixel.
+    The file has one entry per person, in the order of the list: headboxes_src (2, 2, N), corners of the head boxes,
+    pos_gt_src (16, 2, N), keypoints in MPII's pixels, and jnt_missing (16, N). The reference evaluates with these
+    keypoints, which differ from those of the list by less than a pixel.
 
     Raises:
-        AnnotationError: as `read_mat`; a file with something else, or of other people.
+        AnnotationError: as `read_mat`; or the file has another content, or other people.
     """
     document = read_mat(path)
     try:
@@ -269,15 +262,20 @@ def with_ground_truth(people: PoseDataset, path: Path) -> PoseDataset:
             f"{path}: a MATLAB file, but not a gt_valid.mat, which has headboxes_src, pos_gt_src and jnt_missing"
             f" ({error})"
         ) from error
-    if not len(people) == corners.shape[2] == positions.shape[2] == missing.shape[1]:
+    if not len(dataset) == corners.shape[2] == positions.shape[2] == missing.shape[1]:
         raise AnnotationError(
-            f"{path}: has head boxes of {corners.shape[2]} people, the annotations have {len(people)} people; take the"
+            f"{path}: has head boxes of {corners.shape[2]} people, the annotations have {len(dataset)} people; use the"
             " files of one split"
         )
     keypoints = from_mpii(positions.transpose(2, 0, 1))
     visibility = np.where(missing.T > 0, 0, 2)
-    _check_same_people(people, keypoints, visibility, path)
-    measured = (
+    both = (visibility > 0) & [person.visibility > 0 for person in dataset.people]
+    distance = np.abs(keypoints - [person.keypoints for person in dataset.people]).max(-1)[both]
+    if distance.size and not np.median(distance) <= 1:
+        raise AnnotationError(
+            f"{path}: its keypoints are not those of the annotations; it must list the same people in the same order"
+        )
+    people = (
         replace(
             person,
             keypoints=points.astype(np.float32),
@@ -285,18 +283,7 @@ def with_ground_truth(people: PoseDataset, path: Path) -> PoseDataset:
             head_size=head_size(np.ravel(head_box)),
         )
         for person, points, visible, head_box in zip(
-            people.people, keypoints, visibility, corners.transpose(2, 0, 1), strict=True
+            dataset.people, keypoints, visibility, corners.transpose(2, 0, 1), strict=True
         )
     )
-    return replace(people, people=tuple(measured))
-
-
-def _check_same_people(
-    people: PoseDataset, keypoints: NDArray[np.float64], visibility: NDArray[np.int64], path: Path
-) -> None:
-    both = (visibility > 0) & [person.visibility > 0 for person in people.people]
-    off = np.abs(keypoints - [person.keypoints for person in people.people]).max(-1)[both]
-    if off.size and not np.median(off) <= 1:
-        raise AnnotationError(
-            f"{path}: its keypoints are not those of the annotations; it must list the same people in the same order"
-        )
+    return replace(dataset, people=tuple(people))

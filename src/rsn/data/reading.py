@@ -1,4 +1,4 @@
-"""A file of labeled people, whichever form it has."""
+"""Read annotated persons from a file of any supported format."""
 
 from pathlib import Path
 
@@ -6,30 +6,30 @@ from rsn.data.annotations import PoseDataset
 from rsn.data.coco import read_coco
 from rsn.data.mpii import is_mpii, read_mpii, with_ground_truth
 from rsn.errors import AnnotationError
-from rsn.skeleton_files import read_skeleton
+from rsn.skeletons import Skeleton
 
 
-def read_people_file(
+def read_dataset(
     annotations: Path, images: Path, *, skeleton: Path | None = None, head_sizes: Path | None = None
 ) -> PoseDataset:
-    """Read people with keypoints; the form tells the reader: a .mat or a JSON list is MPII's, a JSON mapping COCO's.
+    """Read annotated persons; a .mat file or a JSON list is read as MPII, a JSON mapping as COCO.
 
-    skeleton: a file that describes the skeleton, where a COCO file does not, see `read_skeleton`.
-    head_sizes: the gt_valid.mat that goes with an MPII list, see `with_ground_truth`.
+    skeleton: a skeleton file, if a COCO file does not describe its skeleton, see `Skeleton.from_file`.
+    head_sizes: the gt_valid.mat that belongs to an MPII list, see `with_ground_truth`.
 
     Raises:
-        AnnotationError: as `read_coco`, `read_mpii` and `with_ground_truth`; head sizes for a COCO file, a skeleton for
-            MPII's.
+        AnnotationError: as `read_coco`, `read_mpii` and `with_ground_truth`; `head_sizes` with a COCO file, or
+            `skeleton` with an MPII file.
     """
     if is_mpii(annotations):
         if skeleton is not None:
             raise AnnotationError(
-                f"{annotations}: is MPII's, whose skeleton is known; {skeleton} goes with COCO's form only"
+                f"{annotations}: an MPII file, whose skeleton is known; {skeleton} is only for COCO files"
             )
-        people = read_mpii(annotations, images)
-        return people if head_sizes is None else with_ground_truth(people, head_sizes)
+        dataset = read_mpii(annotations, images)
+        return dataset if head_sizes is None else with_ground_truth(dataset, head_sizes)
     if head_sizes is not None:
         raise AnnotationError(
-            f"{annotations}: is COCO's; head sizes ({head_sizes}) go with MPII's lists only"
+            f"{annotations}: a COCO file; head sizes ({head_sizes}) are only for MPII lists"
         )
-    return read_coco(annotations, images, read_skeleton(skeleton) if skeleton else None)
+    return read_coco(annotations, images, Skeleton.from_file(skeleton) if skeleton else None)

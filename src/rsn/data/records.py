@@ -1,8 +1,8 @@
-"""A COCO-keypoints document as checked records.
+"""Read a COCO-keypoints document into checked records.
 
-Training, evaluation, submissions and `rsn data check` all read through here, so that what one accepts the others
-accept, and what is wrong is said in the same words. Tools write ids as numbers or texts, numbers as texts, keypoints as
-triples, crowds as words: whatever has one meaning only is read, and all else is a finding.
+Training, evaluation, submissions and `rsn data check` all read documents here, so that they accept the same files and
+report the same issues. Values that tools write in different forms are accepted where they have only one meaning: ids
+and numbers as text, keypoints as triples, `iscrowd` as a word.
 """
 
 import math
@@ -15,34 +15,49 @@ from numpy.typing import NDArray
 
 from rsn.data import issues as kinds
 from rsn.data.annotations import ImageFile, PersonAnnotation
-from rsn.data.box_values import AREA_OF_BOX, image_size, is_empty_box, usable_area, within_first_pixel
 from rsn.data.categories import SkeletonCategories, resolve_skeleton
 from rsn.data.issues import Issues
-from rsn.data.references import Id, References, listed_id, plain_id
+from rsn.data.references import References
+from rsn.data.values import (
+    AREA_PER_BOX,
+    MIN_BOX_SIZE,
+    Id,
+    display_id,
+    image_size,
+    is_crowd,
+    is_empty_box,
+    is_outside,
+    normalize_id,
+    usable_area,
+    within_first_pixel,
+)
 from rsn.errors import AnnotationError
 from rsn.skeletons import Skeleton
 
-# Median factors from the extent of the keypoints (width, height) to the box, among COCO's people with ten keypoints or more.
-BOX_AROUND_KEYPOINTS = (1.3, 1.2)
+# Median of box / extent of the keypoints (width, height), of COCO's people with ten keypoints or more.
+BOX_PER_KEYPOINTS = (1.3, 1.2)
+TOLERANCE = 1.0  # pixels outside the image: rounding, and pixels counted from 1
+FAR = 0.1  # of the longer side of a box: distance of a keypoint that is far outside of it
 
 _VISIBILITIES = frozenset({0.0, 1.0, 2.0})
-_WORDS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
-_DERIVED = (kinds.NO_BOX, kinds.EMPTY_BOX)
-_TOLD = (
-    *_DERIVED,
+_WARNINGS = (
+    kinds.NO_BOX,
+    kinds.EMPTY_BOX,
     kinds.KEYPOINT_COUNT_MISMATCH,
     kinds.UNLISTED_CATEGORY,
     kinds.NO_FLIP_PAIR,
     kinds.INVALID_LIMBS,
 )
+_AREA_WARNINGS = (kinds.NO_AREA, kinds.INVALID_AREA)
+POSITION_WARNINGS = (kinds.BOX_OUTSIDE, kinds.KEYPOINT_OUTSIDE, kinds.DUPLICATE_PERSON)
 
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An image as a document lists it.
+    """An image that a document lists.
 
-    id: as results refer to it. name: its file_name, None where there is none. size: (width, height) in pixels, None
-    where the document does not tell a possible one.
+    id: as results refer to it. name: its file_name, None if it has none. size: (width, height) in pixels, None if the
+    document has no valid one.
     """
 
     id: Id
@@ -52,12 +67,11 @@ class ListedImage:
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """An annotated person.
+    """An annotated person of a document.
 
-    keypoints: (K, 3) x, y in image pixels and visibility (0, 1, 2), in the order of the skeleton; zeros where there are
-    none. box: (4,) x, y, width, height in image pixels; where the document has none, or one of less than a pixel, that
-    around the marked keypoints, and zeros where there is nothing to draw it around. area: in square pixels; where the
-    document's cannot be right, a share of the box.
+    keypoints: (K, 3) x, y in image pixels and visibility (0, 1, 2), in the order of the skeleton; zeros if there are
+    none. box: (4,) x, y, width, height in image pixels; if the document has none, or one of less than a pixel, a box
+    around the marked keypoints. area: in square pixels; if the document has no valid one, a fraction of the box.
     """
 
     id: Id
@@ -69,24 +83,23 @@ class Annotation:
 
     @property
     def marked(self) -> int:
-        """How many keypoints are marked."""
+        """The number of marked keypoints."""
         return int((self.keypoints[:, 2] > 0).sum())
 
-    def labeled(self, file: ImageFile) -> PersonAnnotation:
+    def to_person(self, file: ImageFile) -> PersonAnnotation:
         """The person in an image on disk."""
-        keypoints, visibility = (
-            self.keypoints[:, :2].astype(np.float32),
-            self.keypoints[:, 2].astype(np.int64),
+        points, visibility = self.keypoints[:, :2], self.keypoints[:, 2]
+        return PersonAnnotation(
+            file, self.box, points.astype(np.float32), visibility.astype(np.int64), self.crowd
         )
-        return PersonAnnotation(file, self.box, keypoints, visibility, self.crowd)
 
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """What a document holds of one skeleton, and what was found wrong on the way.
+    """What a document contains of one skeleton.
 
-    references: what finds images by id and file name. annotations: those that can be used. skipped: how many
-    annotations are of other categories, by reason.
+    references: finds images by id and file name. annotations: the valid ones. issues: what is wrong with the document.
+    skipped: number of annotations of other categories, by reason.
     """
 
     where: str
@@ -99,217 +112,232 @@ class Records:
 
     @property
     def skeleton(self) -> Skeleton:
-        """The skeleton's."""
+        """The skeleton of the annotations."""
         return self.categories.skeleton
 
-    def checked(self, *, areas: bool = False) -> "Records":
-        """The records themselves; what was derived or ignored is said by an RsnWarning, with `areas` also of areas.
+    def check(self, *, areas: bool = False) -> "Records":
+        """The records themselves; issues RsnWarnings about derived and ignored values, with `areas` also of areas.
 
         Raises:
-            AnnotationError: anything in them that is an error, or no annotation at all.
+            AnnotationError: the document has errors or no annotations.
         """
-        self.issues.refuse(self.where)
+        self.issues.raise_errors(self.where)
         if not self.annotations and not self.skipped:
-            raise AnnotationError(f"{self.where}: lists nobody; is it the right file?")
-        self.issues.tell(self.where, (*_TOLD, *((kinds.NO_AREA, kinds.INVALID_AREA) if areas else ())))
+            raise AnnotationError(f"{self.where}: has no annotations; is it the right file?")
+        self.issues.warn(self.where, _WARNINGS + (_AREA_WARNINGS if areas else ()))
         return self
+
+    def check_positions(self) -> None:
+        """Add issues about keypoints, boxes and image sizes that do not fit each other."""
+        people = [person for person in self.annotations if not person.crowd and person.marked]
+        if not people:
+            return
+        keypoints = np.stack([person.keypoints for person in people])  # (N, K, 3)
+        boxes = np.stack([person.box for person in people])
+        sizes = np.asarray([person.image.size or (np.nan, np.nan) for person in people])
+        known = np.isfinite(sizes).all(1)
+        points, visibility = keypoints[..., :2], keypoints[..., 2]
+        low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+        margin = FAR * boxes[:, 2:].max(1)[:, None, None]
+        far = ((points < low[:, None] - margin) | (points > high[:, None] + margin)).any(2) & (visibility > 0)
+        beyond = points_outside(points, sizes[:, None]) & known[:, None]
+        outside = np.asarray([is_outside(person.box.tolist(), person.image.size) for person in people])
+        exceeds = known & ((low < -TOLERANCE) | (high > sizes + TOLERANCE)).any(1)
+        valid = boxes[:, 2:].min(1) >= MIN_BOX_SIZE
+        found = {
+            kinds.KEYPOINT_FAR_FROM_BOX: valid & (far.sum(1) >= 0.5 * (visibility > 0).sum(1)),
+            kinds.KEYPOINT_OUTSIDE: (beyond & (visibility == 2)).any(1),
+            kinds.OCCLUDED_OUTSIDE: (beyond & (visibility == 1)).any(1),
+            kinds.BOX_OUTSIDE: outside,
+            kinds.BOX_EXCEEDS_IMAGE: exceeds & ~outside,
+        }
+        for kind, applies in found.items():
+            for index in np.flatnonzero(applies):
+                self.issues.add(kind, people[index].id)
+        first: dict[tuple[Id, bytes], Id] = {}
+        for person in people:
+            pose = person.image.id, person.keypoints[:, :2].tobytes()
+            if pose in first:
+                self.issues.add(kinds.DUPLICATE_PERSON, person.id, f"as {first[pose]}")
+            first.setdefault(pose, person.id)
+
+
+def points_outside(points: NDArray[np.floating[Any]], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points (..., 2) are more than `TOLERANCE` outside of images of (width, height) (..., 2)."""
+    return np.asarray(((points < -TOLERANCE) | (points > sizes + TOLERANCE)).any(-1))
 
 
 def read_records(document: Any, where: str, skeleton: Skeleton | None = None) -> Records:
-    """Read a document (parsed JSON); all that is wrong with single images and annotations is among the findings.
+    """Read a document (parsed JSON); what is wrong with single images and annotations is added to the issues.
 
-    skeleton: the skeleton, see `resolve_skeleton`. With the keypoints of the document in another order, they are put in its order.
+    skeleton: see `resolve_skeleton`.
 
     Raises:
-        AnnotationError: not a COCO keypoints document, or not of this skeleton (see `resolve_skeleton`).
+        AnnotationError: not a COCO-keypoints document, or not of this skeleton.
     """
     categories = resolve_skeleton(document, where, skeleton)
     issues = Issues()
     for remark in categories.remarks:
         issues.add(kinds.INVALID_LIMBS, remark)
-    for keypoint in categories.skeleton.unpaired:
-        issues.add(kinds.NO_FLIP_PAIR, keypoint)
+    for name in categories.skeleton.unpaired:
+        issues.add(kinds.NO_FLIP_PAIR, name)
     images = read_images(document, issues)
-    reading = _Reading(categories, images, issues)
-    reading.read(document["annotations"])
-    return Records(
-        where, categories, images, reading.references, reading.annotations, issues, reading.skipped
-    )
+    reader = _Reader(categories, images, issues)
+    reader.read(document["annotations"])
+    return Records(where, categories, images, reader.references, reader.annotations, issues, reader.skipped)
 
 
-def is_crowd(value: Any) -> bool | None:
-    """What an `iscrowd` says, in whatever form; None where that cannot be told."""
-    if isinstance(value, str):
-        value = _WORDS.get(value.strip().lower(), value)
-    plain = 0 if value is None else value if isinstance(value, bool) else plain_id(value)
-    return None if not isinstance(plain, int) else bool(plain)
+def read_images(document: Any, issues: Issues) -> list[ListedImage]:
+    """The images that a document lists; those without a unique id are added to the issues instead."""
+    seen: set[Id] = set()
+    images: list[ListedImage] = []
+    for index, entry in enumerate(document["images"]):
+        shown = display_id(entry.get("id")) if isinstance(entry, dict) else None
+        one = normalize_id(shown)
+        if shown is None or one is None:
+            issues.add(kinds.INVALID_IMAGE_ENTRY, f"number {index}")
+        elif one in seen:
+            issues.add(kinds.DUPLICATE_IMAGE_ID, shown)
+        else:
+            seen.add(one)
+            name = entry.get("file_name")
+            has_name = isinstance(name, str) and bool(name.strip())
+            images.append(ListedImage(shown, name if has_name else None, image_size(entry)))
+    return images
 
 
 def box_around(keypoints: NDArray[np.float64], size: tuple[float, float] | None) -> NDArray[np.float64]:
-    """A box x, y, width, height around the marked ones of keypoints (K, 3), within an image of (width, height) pixels.
+    """A box x, y, width, height around the marked of keypoints (K, 3), within an image of (width, height) pixels.
 
-    Zeros where none is marked.
+    Zeros if none is marked.
     """
     marked = keypoints[keypoints[:, 2] > 0, :2]
     if not len(marked):
         return np.zeros(4)
-    margin = np.ptp(marked, axis=0) * (np.array(BOX_AROUND_KEYPOINTS) - 1) / 2
+    margin = np.ptp(marked, axis=0) * (np.array(BOX_PER_KEYPOINTS) - 1) / 2
     low = np.clip(marked.min(0) - margin, 0, size or np.inf)
     high = np.clip(marked.max(0) + margin, 0, size or np.inf)
     return np.concatenate([low, high - low])
 
 
-def read_images(document: Any, issues: Issues) -> list[ListedImage]:
-    """The images that a document lists, without those that have no id of their own, which go to the findings."""
-    seen: set[Id] = set()
-    images: list[ListedImage] = []
-    for place, entry in enumerate(document["images"]):
-        one = listed_id(entry.get("id")) if isinstance(entry, dict) else None
-        plain = plain_id(one)
-        if one is None or plain is None:
-            issues.add(kinds.INVALID_IMAGE_ENTRY, f"number {place}")
-        elif plain in seen:
-            issues.add(kinds.DUPLICATE_IMAGE_ID, one)
-        else:
-            seen.add(plain)
-            name = entry.get("file_name")
-            named = isinstance(name, str) and bool(name.strip())
-            images.append(ListedImage(one, name if named else None, image_size(entry)))
-    return images
-
-
-class _Reading:
-    """Annotations in the making."""
+class _Reader:
+    """Reads the annotations of a document."""
 
     def __init__(self, categories: SkeletonCategories, images: list[ListedImage], issues: Issues) -> None:
         self.categories = categories
         self.images = images
         self.references = References([image.id for image in images], [image.name for image in images])
-        self.found = issues.add
+        self.issue = issues.add
         self.annotations: list[Annotation] = []
         self.skipped: dict[str, int] = {}
 
     def read(self, entries: Sequence[Any]) -> None:
         seen: set[Id] = set()
-        for place, entry in enumerate(entries):
+        for index, entry in enumerate(entries):
             if not isinstance(entry, dict):
-                self.found(kinds.INVALID_ANNOTATION, f"number {place}")
+                self.issue(kinds.INVALID_ANNOTATION, f"number {index}")
                 continue
-            plain, one = plain_id(entry.get("id")), listed_id(entry.get("id"))
-            if plain is None or one is None:
-                one = f"number {place}"
-                self.found(kinds.NO_ID, one)
-            elif plain in seen:
-                self.found(kinds.DUPLICATE_ANNOTATION_ID, one)
+            one, shown = normalize_id(entry.get("id")), display_id(entry.get("id"))
+            if one is None or shown is None:
+                shown = f"number {index}"
+                self.issue(kinds.NO_ID, shown)
+            elif one in seen:
+                self.issue(kinds.DUPLICATE_ANNOTATION_ID, shown)
                 continue
             else:
-                seen.add(plain)
-            if self._is_of_skeleton(one, entry.get("category_id")):
-                self._read_person(one, entry)
+                seen.add(one)
+            if self._has_skeleton(shown, entry.get("category_id")):
+                self._read_person(shown, entry)
 
-    def _is_of_skeleton(self, one: Id, category: Any) -> bool:
+    def _has_skeleton(self, shown: Id, category: Any) -> bool:
         if self.categories.has_category(category):
             return True
         if self.categories.lists_category(category):
-            kind, reason = kinds.OTHER_CATEGORY, "of a category without these keypoints"
-            self.found(kind, one)
+            reason = "of a category without these keypoints"
+            self.issue(kinds.OTHER_CATEGORY, shown)
         else:
-            kind, reason = kinds.UNLISTED_CATEGORY, "of a category that is not listed"
-            self.found(kind, one, f"category {category!r}")
+            reason = "of a category that is not listed"
+            self.issue(kinds.UNLISTED_CATEGORY, shown, f"category {category!r}")
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
         return False
 
-    def _read_person(self, one: Id, entry: dict[str, Any]) -> None:
-        image, keypoints = self._image_of(one, entry), self._keypoints(one, entry)
-        box, crowd = self._box(one, entry), is_crowd(entry.get("iscrowd"))
+    def _read_person(self, shown: Id, entry: dict[str, Any]) -> None:
+        image, keypoints = self._image(shown, entry), self._keypoints(shown, entry)
+        box, crowd = self._box(shown, entry), is_crowd(entry.get("iscrowd"))
         if crowd is None:
-            self.found(kinds.INVALID_CROWD, one, repr(entry["iscrowd"])[:20])
+            self.issue(kinds.INVALID_CROWD, shown, repr(entry["iscrowd"])[:20])
         if image is None or keypoints is None or box is None or crowd is None:
             return
         marked = int(np.count_nonzero(keypoints[:, 2]))
-        counts = not crowd and marked > 0
-        box = self._completed(one, box, keypoints, image.size, counts)
-        area = self._area(one, entry.get("area"), box, counts)
-        told = entry.get("num_keypoints")
-        if counts and told is not None and plain_id(told) != marked:
-            self.found(kinds.KEYPOINT_COUNT_MISMATCH, one)
-        if crowd:
-            self.found(kinds.CROWD, one)
-        elif not counts:
-            self.found(kinds.NO_KEYPOINTS, one)
-        self.annotations.append(Annotation(one, image, keypoints, box, area, crowd))
+        has_pose = not crowd and marked > 0
+        if has_pose and is_empty_box(box.tolist()):
+            self.issue(kinds.EMPTY_BOX if box.any() else kinds.NO_BOX, shown)
+            around = box_around(keypoints, image.size)
+            box = box if is_empty_box(around.tolist()) and box.any() else around
+        area = usable_area(entry.get("area"), box.tolist())
+        if area is None:
+            area = float(AREA_PER_BOX * max(box[2], 0) * max(box[3], 0))
+            if has_pose:
+                self.issue(kinds.NO_AREA if entry.get("area") is None else kinds.INVALID_AREA, shown)
+        count = entry.get("num_keypoints")
+        if has_pose and count is not None and normalize_id(count) != marked:
+            self.issue(kinds.KEYPOINT_COUNT_MISMATCH, shown)
+        if not has_pose:
+            self.issue(kinds.CROWD if crowd else kinds.NO_KEYPOINTS, shown)
+        self.annotations.append(Annotation(shown, image, keypoints, box, area, crowd))
 
-    def _image_of(self, one: Id, entry: dict[str, Any]) -> ListedImage | None:
+    def _image(self, shown: Id, entry: dict[str, Any]) -> ListedImage | None:
         detail = f"image {entry.get('image_id')!r}"[:60]
         try:
-            place = self.references.by_id(entry.get("image_id"))
-        except AnnotationError as error:  # it could be several
-            place, detail = None, str(error)
-        if place is None:
-            self.found(kinds.UNLISTED_IMAGE, one, detail)
+            index = self.references.by_id(entry.get("image_id"))
+        except AnnotationError as error:  # several images match
+            index, detail = None, str(error)
+        if index is None:
+            self.issue(kinds.UNLISTED_IMAGE, shown, detail)
             return None
-        return self.images[place]
+        return self.images[index]
 
-    def _keypoints(self, one: Id, entry: dict[str, Any]) -> NDArray[np.float64] | None:
+    def _keypoints(self, shown: Id, entry: dict[str, Any]) -> NDArray[np.float64] | None:
         count = len(self.categories.skeleton)
         given = entry.get("keypoints")
         if given is None or (isinstance(given, list) and not given):
             return np.zeros((count, 3))
-        keypoints = _numbers(given)
+        keypoints = _to_array(given)
         if keypoints is None or keypoints.size != 3 * count:
             detail = "" if keypoints is None else f"{keypoints.size} numbers, not {3 * count}"
-            self.found(kinds.INVALID_KEYPOINTS, one, detail)
+            self.issue(kinds.INVALID_KEYPOINTS, shown, detail)
             return None
         keypoints = keypoints.reshape(count, 3)
-        if not math.isfinite(keypoints.sum()):  # quicker than a look at each
-            nowhere = ~np.isfinite(keypoints[:, :2]).all(1) & ~(
-                keypoints[:, 2] > 0
-            )  # as null and NaN say, too
-            keypoints[nowhere] = 0
+        if not math.isfinite(keypoints.sum()):  # faster than checking each number
+            # null and NaN are absent keypoints, unless they are marked.
+            absent = ~np.isfinite(keypoints[:, :2]).all(1) & ~(keypoints[:, 2] > 0)
+            keypoints[absent] = 0
             if not np.isfinite(keypoints).all():
-                self.found(kinds.INVALID_KEYPOINTS, one, "a number that is not finite")
+                self.issue(kinds.INVALID_KEYPOINTS, shown, "a number that is not finite")
                 return None
         if not _VISIBILITIES.issuperset(keypoints[:, 2].tolist()):
-            self.found(kinds.INVALID_VISIBILITY, one)
+            self.issue(kinds.INVALID_VISIBILITY, shown)
             return None
         if within_first_pixel(keypoints[keypoints[:, 2] > 0]):
-            self.found(kinds.NORMALIZED, one)
+            self.issue(kinds.NORMALIZED, shown)
             return None
-        return self.categories.ordered_map(keypoints, entry.get("category_id"))
+        return self.categories.reorder(keypoints, entry.get("category_id"))
 
-    def _box(self, one: Id, entry: dict[str, Any]) -> NDArray[np.float64] | None:
+    def _box(self, shown: Id, entry: dict[str, Any]) -> NDArray[np.float64] | None:
         given = entry.get("bbox")
         if not given:
             return np.zeros(4)
-        box = _numbers(given)
+        box = _to_array(given)
         if box is not None and None in given and np.isnan(box).all():
             return np.zeros(4)
         if box is None or box.size != 4 or not all(map(math.isfinite, box.ravel().tolist())):
-            self.found(kinds.INVALID_BOX, one)
+            self.issue(kinds.INVALID_BOX, shown)
             return None
         return box.ravel()
 
-    def _completed(
-        self, one: Id, box: NDArray[np.float64], keypoints: NDArray[np.float64], size: Any, counts: bool
-    ) -> NDArray[np.float64]:
-        """The box, or that around the keypoints where it is too small to be one."""
-        if not counts or not is_empty_box(box.tolist()):
-            return box
-        self.found(kinds.EMPTY_BOX if box.any() else kinds.NO_BOX, one)
-        around = box_around(keypoints, size)
-        return box if is_empty_box(around.tolist()) and box.any() else around
 
-    def _area(self, one: Id, given: Any, box: NDArray[np.float64], counts: bool) -> float:
-        area = usable_area(given, box.tolist())
-        if area is not None:
-            return area
-        if counts:
-            self.found(kinds.NO_AREA if given is None else kinds.INVALID_AREA, one)
-        return float(AREA_OF_BOX * max(box[2], 0) * max(box[3], 0))
-
-
-def _numbers(value: Any) -> NDArray[np.float64] | None:
-    """Numbers from a list of them, or of lists, or of texts; NaN for null. None for anything else."""
+def _to_array(value: Any) -> NDArray[np.float64] | None:
+    """An array of a list of numbers, of lists, or of texts; NaN for null. None for anything else."""
     if not isinstance(value, list | tuple):
         return None
     try:

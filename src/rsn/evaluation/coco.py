@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from rsn.data.box_values import number, numbers, within_first_pixel
-from rsn.data.coco import read_json
 from rsn.data.records import Annotation, read_records
-from rsn.data.references import References, plain_id
+from rsn.data.references import References
+from rsn.data.values import normalize_id, parse_number, parse_numbers, within_first_pixel
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.extras import require
 from rsn.inference.box_checks import reasons
-from rsn.skeletons import Skeleton, skeleton_from_names
+from rsn.io.validation import read_json
+from rsn.skeletons import Skeleton
 
 UNDEFINED = -1.0  # a metric without annotated people to compute it from, as COCO writes it
 CATEGORY_ID = 1  # of everything that hotcoco is given
@@ -99,7 +99,7 @@ class GroundTruth:
             )
         document = annotations if isinstance(annotations, dict) else read_json(annotations)
         where = where if isinstance(annotations, dict) else str(annotations)
-        records = read_records(document, where, skeleton).checked(areas=True)
+        records = read_records(document, where, skeleton).check(areas=True)
         image_numbers = _number_images([image.id for image in records.images])
         by_image = dict(zip(records.images, image_numbers, strict=True))
         people = [
@@ -156,12 +156,12 @@ class GroundTruth:
         image = self._find_image(entry)
         if image is None:
             return "of images that the annotations do not list"
-        if entry.get("category_id") is not None and plain_id(entry["category_id"]) not in self.category_ids:
+        if entry.get("category_id") is not None and normalize_id(entry["category_id"]) not in self.category_ids:
             return "of another category"
-        score = number(entry.get("score"))
+        score = parse_number(entry.get("score"))
         if not math.isfinite(score):
             return "with a score that is no finite number"
-        keypoints = numbers(entry.get("keypoints"))
+        keypoints = parse_numbers(entry.get("keypoints"))
         if keypoints is None:
             return "with keypoints that are no finite numbers"
         name, size = self.skeleton.name, len(self.skeleton)
@@ -175,7 +175,7 @@ class GroundTruth:
             keypoints = [value for index in order for value in keypoints[3 * index : 3 * index + 3]]
         result = {"image_id": image, "category_id": CATEGORY_ID, "keypoints": keypoints, "score": score}
         if entry.get("bbox"):
-            box = numbers(entry["bbox"])
+            box = parse_numbers(entry["bbox"])
             if box is None or len(box) != 4:
                 return "with a bbox that is not x, y, width, height"
             result["bbox"] = box
@@ -275,7 +275,7 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
 
 def _number_images(ids: Sequence[int | str]) -> list[int]:
     """A number for each image, as hotcoco accepts no text; in the order of the ids, which ranks equal scores."""
-    plain = [plain_id(identity) for identity in ids]
+    plain = [normalize_id(identity) for identity in ids]
     order = sorted(range(len(ids)), key=lambda index: (isinstance(plain[index], str), plain[index]))
     image_numbers = [0] * len(ids)
     for rank, index in enumerate(order, start=1):
@@ -310,6 +310,6 @@ def _keep_keypoints(keypoints: Collection[int], person: Entry) -> Entry:
 def _order_of(names: tuple[str, ...], skeleton: Skeleton) -> tuple[int, ...] | None:
     """For each keypoint of a skeleton its index among names; None where the two differ."""
     try:
-        return skeleton_from_names("results", names).order_in(skeleton)
+        return Skeleton.from_names("results", names).permutation_to(skeleton)
     except AnnotationError:  # for example, repeated names
         return None

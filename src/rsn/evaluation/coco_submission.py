@@ -12,11 +12,12 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from rsn.data.annotations import ImageFile
-from rsn.data.coco import image_files, read_json
+from rsn.data.coco import image_files
 from rsn.errors import AnnotationError, RsnError
 from rsn.evaluation.prediction import Results, predict_dataset, read_boxes
 from rsn.inference.estimator import PoseEstimator
-from rsn.io.files import write_atomically
+from rsn.io.files import atomic_write
+from rsn.io.validation import read_json
 from rsn.skeletons import COCO_17
 
 Entry = dict[str, Any]
@@ -102,7 +103,7 @@ def write_testdev(results: Sequence[Entry], path: Path, *, algorithm: str) -> No
         member = ZipInfo(f"{testdev_name(algorithm)}.json")  # without a time: equal results give equal files
         text = json.dumps(entries, separators=(",", ":"))
         archive.writestr(member, text, compress_type=ZIP_DEFLATED)
-    write_atomically(path, packed.getvalue())
+    atomic_write(path, packed.getvalue())
 
 
 def check_testdev(path: Path, images: Collection[int | str] | None = None) -> Submission:

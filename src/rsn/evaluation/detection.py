@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.data.box_values import AREA_OF_BOX, usable_area
-from rsn.data.records import is_crowd
+from rsn.data.values import AREA_PER_BOX, is_crowd, usable_area
 from rsn.detection.postprocessing import Detector
 from rsn.errors import AnnotationError
 from rsn.evaluation.coco import run_hotcoco
@@ -85,7 +84,7 @@ def _person(index: int, entry: dict[str, Any]) -> dict[str, Any]:
         "image_id": entry["image_id"],
         "category_id": entry["category_id"],
         "bbox": box,
-        "area": AREA_OF_BOX * box[2] * box[3] if area is None else area,
+        "area": AREA_PER_BOX * box[2] * box[3] if area is None else area,
         "iscrowd": int(bool(is_crowd(entry.get("iscrowd")))),
     }
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.data.annotations import ImageFile, PoseDataset
-from rsn.data.box_values import SMALLEST_BOX
-from rsn.data.image_checks import check_images
+from rsn.data.checks import check_images
 from rsn.data.image_files import check_files
+from rsn.data.values import MIN_BOX_SIZE
 from rsn.distributed import gather, process_group, shard
 from rsn.errors import AnnotationError
 from rsn.inference.box_checks import TOO_SMALL, BoxNotes, reasons
@@ -64,9 +64,9 @@ class DatasetBoxes:
 
 def check_same_skeleton(model: Skeleton, annotated: Skeleton) -> None:
     """Raise AnnotationError unless both skeletons have the same keypoints, in any order."""
-    if model.order_in(annotated) is not None:
+    if model.permutation_to(annotated) is not None:
         return
-    shared = model.positions_in(annotated)
+    shared = model.common_keypoints(annotated)
     unlabeled = [name for i, name in enumerate(model.keypoint_names) if i not in {a for a, _ in shared}]
     unknown = [name for i, name in enumerate(annotated.keypoint_names) if i not in {b for _, b in shared}]
     differences = [
@@ -117,7 +117,7 @@ def read_boxes(
             skipped["of an image of another size"] += len(boxes)
             continue
         low = scores < threshold
-        small = ~low & (boxes[:, 2:].min(1, initial=np.inf) < SMALLEST_BOX)
+        small = ~low & (boxes[:, 2:].min(1, initial=np.inf) < MIN_BOX_SIZE)
         skipped[f"with a score below {threshold:g}"] += int(low.sum())
         skipped[TOO_SMALL] += int(small.sum())
         kept = ~(low | small)
@@ -149,7 +149,7 @@ def predict_poses(
     notes: counts boxes that are skipped, which have no results, and other remarks about boxes.
     """
     notes = BoxNotes() if notes is None else notes
-    order = None if skeleton is None else estimator.metadata.skeleton.order_in(skeleton)
+    order = None if skeleton is None else estimator.metadata.skeleton.permutation_to(skeleton)
 
     def read(image: ImageBoxes) -> ImageWithBoxes:
         usable, remarks = ImageWithBoxes.within(read_image(image.image.path), image.boxes, image.scores)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rsn.data.categories import resolve_skeleton
-from rsn.data.coco import image_files, people_in, read_json
+from rsn.data.coco import image_files, parse_coco
 from rsn.data.mpii import read_mpii, with_ground_truth
 from rsn.errors import AnnotationError, RsnError, RsnWarning
 from rsn.evaluation.body_parts import evaluate_parts, parts_table
@@ -26,10 +26,10 @@ from rsn.extras import require
 from rsn.inference.box_checks import reasons
 from rsn.inference.ensemble import ModelSource
 from rsn.inference.estimator import PoseEstimator
+from rsn.io.validation import read_json
 from rsn.oks import THRESHOLD, Nms
 from rsn.results import to_raw
-from rsn.skeleton_files import read_skeleton
-from rsn.skeletons import Skeleton, with_sigmas, with_sigmas_of
+from rsn.skeletons import Skeleton, assume_sigmas, copy_sigmas
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +117,14 @@ def evaluate(
 
     require("hotcoco", extra="train", feature="COCO evaluation")
     document = read_json(annotations)
-    skeleton = read_skeleton(skeleton) if isinstance(skeleton, Path) else skeleton
+    skeleton = Skeleton.from_file(skeleton) if isinstance(skeleton, Path) else skeleton
     given = DatasetBoxes("", [], Counter())
     if estimator is None:
         skeleton = resolve_skeleton(document, str(annotations), skeleton).skeleton
     else:
-        people = people_in(document, annotations, images, skeleton)
-        skeleton = with_sigmas_of(people.skeleton, estimator.metadata.skeleton)
-    truth = GroundTruth.from_coco(document, with_sigmas(skeleton), str(annotations))
+        people = parse_coco(document, annotations, images, skeleton)
+        skeleton = copy_sigmas(people.skeleton, estimator.metadata.skeleton)
+    truth = GroundTruth.from_coco(document, assume_sigmas(skeleton), str(annotations))
     if estimator is not None:
         if boxes == "gt":
             given = DatasetBoxes.from_annotations(people.filter_valid())

@@ -51,7 +51,7 @@ def crops_to_calibrate(metadata: ModelMetadata, people: PoseDataset) -> Tensor:
     chosen = [known.people[place] for place in places]
     return _stacked(
         [
-            Crop.from_box(person.box, metadata.input_size, metadata.bbox_padding).cut(
+            Crop.from_box(person.box, metadata.input_size, metadata.bbox_padding).warp(
                 read_image(person.image.path)
             )
             for person in chosen
@@ -67,7 +67,7 @@ def _crops_of(image: Image, metadata: ModelMetadata) -> Iterator[Image]:
     height, width = image.shape[:2]
     for box in _BOXES:
         pixels = np.multiply(box, (width, height, width, height))
-        yield Crop.from_box(pixels, metadata.input_size, metadata.bbox_padding).cut(image)
+        yield Crop.from_box(pixels, metadata.input_size, metadata.bbox_padding).warp(image)
 
 
 def _drawn_images() -> Iterator[Image]:

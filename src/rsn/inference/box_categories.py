@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from rsn.data.references import plain_id
+from rsn.data.values import normalize_id
 from rsn.errors import AnnotationError
 
 PEOPLE = ("person", "people", "human", "pedestrian")
@@ -56,7 +56,7 @@ def chosen_categories(
 
 
 def _by_name(asked: str, used: Collection[Id], names: Mapping[Id, str], where: str) -> frozenset[Id]:
-    plain = plain_id(asked)
+    plain = normalize_id(asked)
     found = {one for one, name in names.items() if name.strip().casefold() == asked.strip().casefold()}
     if plain is not None and (plain in used or plain in names):
         found.add(plain)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.data.box_values import SMALLEST_BOX
+from rsn.data.values import MIN_BOX_SIZE
 from rsn.errors import AnnotationError
 
 NOT_FINITE = "with a number that is not finite"
@@ -62,7 +62,7 @@ def usable_boxes(
     height, width = size
     finite = np.isfinite(boxes).all(1) & np.isfinite(scores)
     left, top, wide, high = np.where(finite[:, None], boxes, 0.0).T
-    small = finite & ((wide < SMALLEST_BOX) | (high < SMALLEST_BOX))
+    small = finite & ((wide < MIN_BOX_SIZE) | (high < MIN_BOX_SIZE))
     inside = _overlap(left, wide, width) * _overlap(top, high, height)
     outside = finite & ~small & (inside <= 0)
     usable = finite & ~small & ~outside

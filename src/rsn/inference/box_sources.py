@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.data.annotations import ImageFile
-from rsn.data.box_values import image_size, number, numbers
-from rsn.data.coco import read_json
-from rsn.data.records import is_crowd
-from rsn.data.references import References, plain_id
+from rsn.data.references import References
+from rsn.data.values import image_size, is_crowd, normalize_id, parse_number, parse_numbers
 from rsn.errors import AnnotationError
 from rsn.geometry import Image
 from rsn.inference.box_categories import chosen_categories
 from rsn.inference.box_checks import reasons
 from rsn.io.image_formats import is_image_name
+from rsn.io.validation import read_json
 
 FORMS = 'write {"image.jpg": [[x, y, width, height], ...]} or COCO detections'
 NO_BOX = "that are not x, y, width, height"
@@ -236,7 +235,7 @@ class _Reading:
         """What the image of a result goes by: its file name, or else its id; None where it has neither."""
         if not isinstance(entry, dict):
             return None
-        name, plain = entry.get("file_name"), plain_id(entry.get("image_id"))
+        name, plain = entry.get("file_name"), normalize_id(entry.get("image_id"))
         if isinstance(name, str) and name:
             self.named.add(name)
             return name
@@ -263,15 +262,15 @@ class _Reading:
 
     def _of_category(self, entries: list[Any], document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         listed = document.get("categories") or []
-        categories = {plain_id(one["id"]): one for one in listed if isinstance(one, dict) and "id" in one}
+        categories = {normalize_id(one["id"]): one for one in listed if isinstance(one, dict) and "id" in one}
         self.skipped[UNLISTED_IMAGE] += sum(not isinstance(entry, dict) for entry in entries)
         entries = [entry for entry in entries if isinstance(entry, dict)]
-        named = {plain_id(entry.get("category_id")): entry.get("category_name") for entry in entries}
+        named = {normalize_id(entry.get("category_id")): entry.get("category_name") for entry in entries}
         names = {one: name for one, name in named.items() if one is not None and isinstance(name, str)}
         names |= {
             one: str(category.get("name", "")) for one, category in categories.items() if one is not None
         }
-        used = {plain_id(entry.get("category_id")) for entry in entries} - {None}
+        used = {normalize_id(entry.get("category_id")) for entry in entries} - {None}
         chosen = chosen_categories(
             {one for one in used if one is not None},
             names,
@@ -282,18 +281,18 @@ class _Reading:
         )
         for entry in entries:
             category = entry.get("category_id")
-            if chosen is None or category is None or plain_id(category) in chosen:
+            if chosen is None or category is None or normalize_id(category) in chosen:
                 yield entry
             else:
                 self.skipped["of another category"] += 1
 
     def _row(self, box: Any, score: Any = None) -> list[float] | None:
         """x, y, width, height, score; None, and counted, for what is no box."""
-        values = numbers(box[:4]) if isinstance(box, list) and len(box) in (4, 5) else None
+        values = parse_numbers(box[:4]) if isinstance(box, list) and len(box) in (4, 5) else None
         if values is None or len(values) != 4:
             self.skipped[NO_BOX] += 1
             return None
-        confidence = number(score if score is not None else box[4] if len(box) == 5 else 1.0)
+        confidence = parse_number(score if score is not None else box[4] if len(box) == 5 else 1.0)
         if not math.isfinite(confidence):
             self.skipped[NO_SCORE] += 1
             return None
@@ -311,7 +310,7 @@ def _as_arrays(rows: list[list[float]]) -> Boxes:
 
 
 def _plain(ids: Collection[int | str]) -> frozenset[int | str]:
-    return frozenset(plain for one in ids if (plain := plain_id(one)) is not None)
+    return frozenset(plain for one in ids if (plain := normalize_id(one)) is not None)
 
 
 def _are_results(entries: Any) -> bool:

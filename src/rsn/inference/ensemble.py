@@ -184,7 +184,7 @@ def run_with_flip(backend: Backend, metadata: ModelMetadata, crops: Tensor, *, f
     if not flip:
         return backend(crops)
     straight, flipped = backend(torch.cat([crops, crops.flip(-1)])).chunk(2)
-    return (straight + metadata.codec.flip_back(flipped, metadata.skeleton.flip)) / 2
+    return (straight + metadata.codec.flip_back(flipped, metadata.skeleton.flip_indices)) / 2
 
 
 def _pixels_of(views: "Sequence[PersonCrop]") -> Tensor:

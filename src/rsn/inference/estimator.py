@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from rsn.data.box_values import SMALLEST_BOX
+from rsn.data.values import MIN_BOX_SIZE
 from rsn.detection.loading import STARTER, open_detector
 from rsn.detection.postprocessing import Detector
 from rsn.errors import AnnotationError, RsnError
@@ -20,7 +20,7 @@ from rsn.inference.box_checks import BoxNotes, usable_boxes
 from rsn.inference.ensemble import Ensemble, ModelSource, load_models, run_with_flip
 from rsn.inference.exported import backend_for, is_exported
 from rsn.inference.processes import MadeFromArguments, check_process
-from rsn.io.image_arrays import as_rgb
+from rsn.io.images import as_rgb
 from rsn.models.network import PoseNetwork
 from rsn.oks import deduplicate
 from rsn.results import Person, check_threshold
@@ -45,7 +45,7 @@ class ImageWithBoxes:
         """Check and convert.
 
         Raises:
-            ImageError: what `rsn.io.image_arrays.as_rgb` does not take.
+            ImageError: what `rsn.io.images.as_rgb` does not take.
             AnnotationError: a box that is not four finite numbers, is less than a pixel wide or high, or lies outside
                 the image; scores that do not match the boxes or are not finite.
         """
@@ -66,7 +66,7 @@ class ImageWithBoxes:
         For boxes of a file or a detector, of which one must not keep the others from being looked at.
 
         Raises:
-            ImageError: what `rsn.io.image_arrays.as_rgb` does not take.
+            ImageError: what `rsn.io.images.as_rgb` does not take.
             AnnotationError: boxes that are no rows of four numbers; scores that do not match them.
         """
         image_with_boxes = cls._shaped(image, boxes, box_scores)
@@ -120,7 +120,7 @@ class PersonCrop:
         for crop in crops:
             key = (crop.size, crop.matrix.tobytes())
             if key not in cut:
-                cut[key] = crop.cut(image)
+                cut[key] = crop.warp(image)
         return cls(box, score, crops, [cut[crop.size, crop.matrix.tobytes()] for crop in crops])
 
     def of_model(self, number: int) -> "PersonCrop":
@@ -224,7 +224,7 @@ class PoseEstimator(MadeFromArguments):
         A person's score is that of the box times the mean keypoint score.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or RGBA or gray, see `rsn.io.image_arrays.as_rgb`.
+            image: (H, W, 3) uint8 RGB, or RGBA or gray, see `rsn.io.images.as_rgb`.
             boxes: (N, 4) x, y, width, height in image pixels; without them the detector finds them.
             box_scores: (N,), 1 by default.
 
@@ -308,7 +308,7 @@ def _check_box(box: NDArray[np.float64], image_width: int, image_height: int) ->
     x, y, width, height = box
     if not np.isfinite(box).all():
         raise AnnotationError(f"box ({text}) holds a number that is not finite")
-    if width < SMALLEST_BOX or height < SMALLEST_BOX:
+    if width < MIN_BOX_SIZE or height < MIN_BOX_SIZE:
         raise AnnotationError(
             f"box ({text}) is less than a pixel wide or high; boxes are x, y, width, height in pixels, not in shares of"
             " the image"

@@ -16,7 +16,7 @@ from rsn.inference.box_checks import BoxNotes
 from rsn.inference.box_sources import Boxes, BoxSource
 from rsn.inference.estimator import ImageWithBoxes, PersonCrop, PoseEstimator
 from rsn.inference.prefetch import ordered_map
-from rsn.io.files import unique_names, write_atomically
+from rsn.io.files import atomic_write, unique_names
 from rsn.io.images import read_image, write_image
 from rsn.results import Person
 from rsn.skeletons import Skeleton
@@ -187,5 +187,5 @@ def results(image_files: Sequence[tuple[Path, list[Person]]], skeleton: Skeleton
 def write_results(entries: list[dict[str, Any]], folder: Path) -> Path:
     """Write the entries to folder/poses.json; returns the path."""
     path = folder / RESULTS
-    write_atomically(path, (json.dumps(entries, indent=1) + "\n").encode())
+    atomic_write(path, (json.dumps(entries, indent=1) + "\n").encode())
     return path

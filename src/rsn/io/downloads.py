@@ -1,4 +1,4 @@
-"""Files from the network: their hash is checked, and none is ever half there."""
+"""Download files: checked by hash, and written atomically."""
 
 import hashlib
 import http.client
@@ -18,33 +18,33 @@ _CHUNK = 1 << 18  # bytes
 
 
 def download(url: str, target: Path, *, sha256_prefix: str, timeout: float = 30.0) -> None:
-    """Download a file; any number of processes may download the same one at once.
+    """Download a file; several processes may download the same file at the same time.
 
     The proxies of the environment are used (http_proxy, https_proxy, no_proxy).
 
     Args:
         url: http or https.
-        target: where the file is once it is complete and its hash is right; until then nothing is there.
+        target: the path of the file; it exists only once it is complete and its hash is right.
         sha256_prefix: hexadecimal digits that the file's SHA-256 begins with.
-        timeout: seconds that the server may stay silent.
+        timeout: seconds to wait for an answer of the server.
 
     Raises:
         DownloadError: no network, no such file, or a file with another hash. RsnError: it cannot be written.
     """
     if urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadError(f"cannot fetch {url}: only http and https addresses can be")
+        raise DownloadError(f"Invalid URL: expected an http or https address, got {url}")
     make_folder(target.parent)
     digest = hashlib.sha256()
-    with atomic_replace(target) as unfinished:
-        with open(unfinished, "xb") as file:
+    with atomic_replace(target) as temporary:
+        with open(temporary, "xb") as file:
             for chunk in _chunks(url, timeout):
                 file.write(chunk)
                 digest.update(chunk)
         found = digest.hexdigest()[: len(sha256_prefix)]
         if found != sha256_prefix:
             raise DownloadError(
-                f"what came from {url} is not the file that was meant: its SHA-256 begins with {found}, not"
-                f" {sha256_prefix}; nothing was kept"
+                f"Invalid file from {url}: expected a SHA-256 that begins with {sha256_prefix}, got {found}; it was"
+                " deleted"
             )
 
 
@@ -56,15 +56,15 @@ def sha256_of(path: Path) -> str:
 
 def _chunks(url: str, timeout: float) -> Iterator[bytes]:
     request = urllib.request.Request(url, headers={"User-Agent": "rsn"})
-    opener = urllib.request.build_opener()  # a new one has the proxies of this moment
+    opener = urllib.request.build_opener()  # a new one reads the proxies of the environment again
     try:
-        with opener.open(request, timeout=timeout) as response, _bar(url) as bar:
+        with opener.open(request, timeout=timeout) as response, _progress_bar(url) as bar:
             task = bar.add_task("", total=response.length)
             while chunk := response.read1(_CHUNK):
                 bar.advance(task, len(chunk))
                 yield chunk
-            if response.length:  # bytes that have not come
-                raise ConnectionError("the connection was closed in the middle of the file")
+            if response.length:  # bytes that are missing
+                raise ConnectionError("the connection was closed before the end of the file")
     except urllib.error.HTTPError as error:
         raise DownloadError(f"cannot fetch {url}: the server answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
@@ -74,14 +74,12 @@ def _chunks(url: str, timeout: float) -> Iterator[bytes]:
         ) from error
 
 
-def _bar(url: str) -> Progress:
+def _progress_bar(url: str) -> Progress:
     console = Console(stderr=True)
-    name = TextColumn(Path(urlsplit(url).path).name)
-    return Progress(
-        name,
+    columns = (
+        TextColumn(Path(urlsplit(url).path).name),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
     )
+    return Progress(*columns, console=console, disable=not console.is_terminal)

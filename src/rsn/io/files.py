@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever meets half of one."""
+"""Write files atomically: either all of a file is there, or none of it."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,12 +12,12 @@ from rsn.errors import RsnError
 
 @contextmanager
 def atomic_replace(path: Path) -> Iterator[Path]:
-    """A file to write in the block; at its end it becomes `path`, and after an error it is gone.
+    """Yield a temporary file to write, which replaces `path` at the end of the block; an error deletes it.
 
     Raises:
-        RsnError: the folder does not exist, may not be written to, or the disk is full.
+        RsnError: the folder does not exist or is not writable, or the disk is full.
     """
-    # In the same folder, since renaming cannot cross file systems.
+    # In the same folder, since a file cannot be renamed across file systems.
     temporary = path.parent / f".{token_hex(8)}.part"
     try:
         try:
@@ -30,8 +30,8 @@ def atomic_replace(path: Path) -> Iterator[Path]:
         raise RsnError(f"cannot write {path}: {reason}; choose a folder that can be written to") from error
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: afterwards there is the new file or, after an error, what was there before.
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write `data` to `path`; after an error the previous file is still there.
 
     Raises:
         RsnError: as `atomic_replace`.
@@ -41,7 +41,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """The names, those that were there before numbered: a, b, a_2."""
+    """Make names unique by numbering repeated ones: a, b, a -> a, b, a_2."""
     taken: list[str] = []
     for name in names:
         new, count = name, 1
@@ -53,10 +53,10 @@ def unique_names(names: Iterable[str]) -> list[str]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it; one that is there is fine.
+    """Create a folder and its parents, if they do not exist yet.
 
     Raises:
-        RsnError: it cannot be made.
+        RsnError: it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -65,10 +65,10 @@ def make_folder(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of a file that will be written after long work, and say now what would keep it from that.
+    """Create the folder of a file, and check before long work that the file can be written.
 
     Raises:
-        RsnError: the folder cannot be made or written to, or the path is a folder.
+        RsnError: the folder cannot be created or written to, or the path is a folder.
     """
     make_folder(path.parent)
     if isdir(path):

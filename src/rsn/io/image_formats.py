@@ -1,4 +1,4 @@
-"""What image files are, by their names and by their headers, which Pillow reads, and how they are to be turned."""
+"""Recognize image files by name and header (read by Pillow), and rotate them upright."""
 
 import warnings
 from importlib.util import find_spec
@@ -22,8 +22,8 @@ SUFFIXES = frozenset(
         ".pgm", ".pbm", ".pnm",
     }
 )  # fmt: skip
-# Images that are not read: other formats, and cameras' raw ones, whose first image is a thumbnail.
-UNREAD_SUFFIXES = frozenset(
+# Formats that are not supported, among them cameras' raw files, whose first image is a thumbnail.
+UNSUPPORTED_SUFFIXES = frozenset(
     {
         ".jxl", ".jxr", ".heics", ".heifs", ".hdp", ".wdp", ".dib", ".tga", ".pcx", ".psd", ".psb", ".xcf", ".exr",
         ".hdr", ".pfm", ".ico", ".icns", ".svg", ".eps", ".raw", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw",
@@ -37,23 +37,23 @@ _HEIF_READER = "pillow_heif"
 _FLIPPED = frozenset({2, 4, 5, 7})  # EXIF orientations
 _QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}  # counterclockwise, before a horizontal flip
 
-warnings.filterwarnings("ignore", module=r"PIL\.")  # of files that are odd in a way that does no harm
+warnings.filterwarnings("ignore", module=r"PIL\.")  # about harmless irregularities of files
 _opening = Lock()
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file is read as an image where it lies in a folder: by its suffix, unless it is hidden."""
+    """Whether a file in a folder is read as an image: by its suffix, unless it is hidden."""
     return _suffix(name) in SUFFIXES
 
 
-def is_unread_image_name(name: str) -> bool:
-    """Whether a file is by its suffix an image of a kind that is not read."""
-    return _suffix(name) in UNREAD_SUFFIXES
+def is_unsupported_image_name(name: str) -> bool:
+    """Whether a file has the suffix of an image format that is not supported."""
+    return _suffix(name) in UNSUPPORTED_SUFFIXES
 
 
 def looks_like_image(path: Path) -> bool:
-    """Whether a file that is not read as an image is one, by its suffix or by its content."""
-    if is_unread_image_name(path.name):
+    """Whether a file without a supported suffix is an image, by its suffix or its content."""
+    if is_unsupported_image_name(path.name):
         return True
     try:
         with open(path, "rb") as file:
@@ -63,10 +63,10 @@ def looks_like_image(path: Path) -> bool:
 
 
 def open_image(data: bytes, name: str) -> ImageFile:
-    """An image file of which the header is read; the pixels are decoded later, so that their number is known before.
+    """Read the header of an image file, which has its size; the pixels are decoded later.
 
     Raises:
-        ImageError: not an image; HEIF, for which no reader is installed.
+        ImageError: not an image, or HEIF without an installed reader.
     """
     formats: tuple[str, ...] = _FORMATS
     is_heif = _is_heif(data)
@@ -87,26 +87,25 @@ def open_image(data: bytes, name: str) -> ImageFile:
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) as a JPEG, PNG, WebP, GIF or BMP file claims, before it is decoded; None for anything else."""
+    """(width, height) in the header of a JPEG, PNG, WebP, GIF or BMP file; None for anything else."""
     image = _open(BytesIO(data), WEB_FORMATS)
     return None if image is None else image.size
 
 
 def orientation_of(data: bytes) -> int:
-    """How an image file's pixels are to be turned, 1 to 8 as in EXIF; 1, not at all, where it does not say.
+    """The EXIF orientation of an image file, 1 to 8; 1 if it has none.
 
-    Of HEIF it is what was already done to the pixels that are read.
+    For HEIF it is the orientation that the reader has already applied to the pixels.
     """
     try:
         image = open_image(data, "")
     except ImageError:
         return 1
-    done: object = image.info.get("original_orientation")  # by pillow-heif
-    return done if isinstance(done, int) else exif_orientation(image)
+    return int(image.info.get("original_orientation") or exif_orientation(image))
 
 
 def exif_orientation(image: Pillow.Image) -> int:
-    """How the pixels of an open image are to be turned, 1 to 8; 1 where it does not say."""
+    """The EXIF orientation of an open image, 1 to 8; 1 if it has none."""
     try:
         value = image.getexif().get(Base.Orientation)
     except Exception:  # EXIF data may hold anything
@@ -115,9 +114,9 @@ def exif_orientation(image: Pillow.Image) -> int:
 
 
 def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """(H, W, C) as stored -> upright, as an EXIF orientation of 1 to 8 says."""
-    turned = np.rot90(pixels, _QUARTER_TURNS.get(orientation, 0))
-    return np.ascontiguousarray(turned[:, ::-1] if orientation in _FLIPPED else turned)
+    """Rotate and flip (H, W, C) pixels as stored according to an EXIF orientation of 1 to 8."""
+    rotated = np.rot90(pixels, _QUARTER_TURNS.get(orientation, 0))
+    return np.ascontiguousarray(rotated[:, ::-1] if orientation in _FLIPPED else rotated)
 
 
 def _is_heif(data: bytes) -> bool:
@@ -130,12 +129,12 @@ def _suffix(name: str) -> str:
 
 
 def _open(file: BinaryIO | BytesIO, formats: tuple[str, ...]) -> ImageFile | None:
-    """Pillow's image of which the header is read, however many pixels it claims; None for what is damaged."""
-    with _opening:  # the limit is one for all threads
+    """Pillow's image with its header read, whatever size it declares; None if it is damaged or no image."""
+    with _opening:  # Pillow's limit belongs to all threads
         limit, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
         try:
             return Pillow.open(file, formats=formats)
-        except Exception:  # damaged files fail in Pillow's readers in many ways
+        except Exception:  # Pillow's readers fail on damaged files with errors of many types
             return None
         finally:
             Pillow.MAX_IMAGE_PIXELS = limit

@@ -1,29 +1,33 @@
-"""Images on disk or in memory -> RGB pixels, and back."""
+"""Read and write images, and convert arrays of pixels to RGB."""
 
 import os
 import warnings
 from collections.abc import Sequence
+from os import PathLike
 from os.path import isdir, isfile
 from pathlib import Path
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL.ImageFile import ImageFile
 
 from rsn.errors import ImageError, RsnWarning
-from rsn.geometry import Downscale, Image
-from rsn.io.files import write_atomically
-from rsn.io.image_arrays import on_white
+from rsn.geometry import Image
+from rsn.io.files import atomic_write
 from rsn.io.image_formats import exif_orientation, is_image_name, looks_like_image, open_image, upright
 
-SMALLEST_SIDE = 8  # pixels; nobody can be seen in less
-MOST_PIXELS = 180_000_000  # beyond it a small file unpacks to more memory than a machine may have
+MIN_SIDE = 8  # pixels
+MAX_PIXELS = 180_000_000  # a small file may declare more pixels than fit into memory
 
-NAMED_AT_MOST = 10  # files that were left out
+Downscale = Literal[1, 2, 4, 8]  # factors by which a JPEG can be decoded to a smaller image
+DOWNSCALES: tuple[Downscale, ...] = get_args(Downscale)
 
+_MAX_LISTED = 10  # names of files in one message
 _JPEG_END = b"\xff\xd9"
-_REDUCED = {
+_JPEG_FLAGS = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -35,32 +39,30 @@ _QUALITY = {
     ".png": (),
     ".webp": (cv2.IMWRITE_WEBP_QUALITY, 92),
 }
-_LONGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels, by the formats
+_MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels, limits of the formats
 
 
 def read_image(path: Path, *, downscale: Downscale = 1) -> Image:
-    """The image in a file as (H, W, 3) uint8 RGB, see `decode_image`.
+    """Read an image file as (H, W, 3) uint8 RGB, see `decode_image`.
 
     Raises:
-        ImageError: no such file, or what `decode_image` raises.
+        ImageError: no such file, or as `decode_image`.
     """
     return decode_image(_read_bytes(path), str(path), downscale=downscale)
 
 
 def decode_image(data: bytes, name: str, *, downscale: Downscale = 1) -> Image:
-    """The bytes of an image file as (H, W, 3) uint8 RGB, turned upright as the file says.
+    """Decode the bytes of an image file to (H, W, 3) uint8 RGB, rotated upright by its EXIF orientation.
 
-    The orientation is that of the EXIF data, of AVIF and HEIF that of the container.
+    Gray, palette and CMYK images become RGB, 16 bits become 8, transparent pixels are put on white. Of an animation
+    the first frame is returned.
 
-    Gray, palette and CMYK images become RGB, 16 bits become 8, transparent parts lie on white. Of an
-    animation it is the first frame. `name` is what an error calls the image.
-
-    shrink: how many times narrower and lower it shall be, sides rounded up. A JPEG is then not even decoded in full,
-    which takes half the time or less.
+    name: what an error calls the image. downscale: factor by which width and height are reduced, rounded up. It makes
+    decoding a JPEG at least twice as fast.
 
     Raises:
-        ImageError: no bytes, not an image, cut short, a side below 8 pixels, above 180 megapixels; HEIF, for which
-            no reader is installed.
+        ImageError: not an image, truncated, a side below 8 pixels, more than 180 megapixels, or HEIF without an
+            installed reader.
     """
     if not data:
         raise ImageError(f"{name} is an empty file, not an image; copy or download it again")
@@ -70,40 +72,45 @@ def decode_image(data: bytes, name: str, *, downscale: Downscale = 1) -> Image:
         if image.format in ("JPEG", "MPO"):
             return _decode_jpeg(data, image, downscale)
         if image.format == "PNG":
-            open_image(data, name).verify()  # without which Pillow reads one that lacks its end
+            open_image(data, name).verify()  # otherwise Pillow accepts a truncated file
         return downscale_image(upright(_to_rgb(image), exif_orientation(image)), downscale)
-    except Exception as error:  # damaged files fail in Pillow's decoders in many ways
-        raise ImageError(f"{name} ends in the middle of the image or is damaged; copy it again") from error
+    except Exception as error:  # Pillow's decoders fail on damaged files with errors of many types
+        raise ImageError(f"{name} is truncated or damaged; copy it again") from error
 
 
-def downscale_image(pixels: Image, times: Downscale) -> Image:
-    """(H, W, 3) -> means of `times` x `times` pixels, of which those beyond the edge repeat it; sides rounded up."""
-    if times == 1:
+def downscale_image(pixels: Image, factor: Downscale) -> Image:
+    """Average blocks of `factor` x `factor` pixels of (H, W, 3); the last rows and columns are repeated if needed."""
+    if factor == 1:
         return pixels
     height, width = pixels.shape[:2]
-    whole = cv2.copyMakeBorder(pixels, 0, -height % times, 0, -width % times, cv2.BORDER_REPLICATE)
-    size = (whole.shape[1] // times, whole.shape[0] // times)
-    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
+    padded = cv2.copyMakeBorder(pixels, 0, -height % factor, 0, -width % factor, cv2.BORDER_REPLICATE)
+    size = (padded.shape[1] // factor, padded.shape[0] // factor)
+    return np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def choose_downscale(scale: float) -> Downscale:
+    """The largest factor for a crop of `scale` that leaves two image pixels for each pixel of the input."""
+    return next((factor for factor in reversed(DOWNSCALES) if factor * scale <= 0.5), 1)
 
 
 def find_images(sources: Sequence[Path]) -> list[Path]:
-    """The images meant by `sources`: files as they are named, folders as the images directly in them.
+    """List the images of `sources`: files as they are named, and the images directly in folders.
 
-    A folder's images are sorted by name, hidden files left out; a file that is meant twice comes once. A named file
-    that does not exist is passed on: `read_image` reports it, and the others still get done.
+    A folder's images are sorted by name, without hidden files; a file that is named repeatedly is listed once. A
+    named file that does not exist is listed too: `read_image` reports it, and the other images are still processed.
 
     Raises:
-        ImageError: a folder without images, or one that may not be read.
+        ImageError: a folder has no images or cannot be read.
     """
     found = (image for source in sources for image in (_images_in(source) if isdir(source) else [source]))
-    once: dict[str, Path] = {}
+    unique: dict[str, Path] = {}
     for image in found:
-        once.setdefault(os.path.abspath(image), image)
-    return list(once.values())
+        unique.setdefault(os.path.abspath(image), image)
+    return list(unique.values())
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write (H, W, 3) uint8 RGB as the JPEG, PNG or WebP file that the suffix of `path` asks for.
+    """Write (H, W, 3) uint8 RGB as a JPEG, PNG or WebP file, chosen by the suffix of `path`.
 
     Raises:
         ImageError: another suffix, or an image too large for the format.
@@ -112,17 +119,77 @@ def write_image(path: Path, image: Image) -> None:
     suffix = path.suffix.lower()
     if suffix not in _QUALITY:
         raise ImageError(f"cannot write {path}: its name must end in one of {', '.join(sorted(_QUALITY))}")
-    if max(image.shape) > _LONGEST_SIDE.get(suffix, max(image.shape)):
+    if max(image.shape) > _MAX_SIDE.get(suffix, max(image.shape)):
         size = f"{image.shape[1]} x {image.shape[0]} pixels"
         raise ImageError(f"cannot write {path}: {size} are too many for {suffix}; write a .png")
     _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY[suffix])
-    write_atomically(path, data.tobytes())
+    atomic_write(path, data.tobytes())
+
+
+def as_rgb(image: object) -> Image:
+    """Convert an array to (H, W, 3) uint8 RGB; gray becomes RGB, transparent pixels are put on white.
+
+    Args:
+        image: uint8, (H, W, 3) RGB, (H, W, 4) RGBA, or gray as (H, W) or (H, W, 1).
+
+    Raises:
+        ImageError: anything else, such as None, a path, another type or shape, or no pixels.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"Invalid image: expected an array (H, W, 3) uint8 RGB, got {_describe(image)}")
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+        hint = ""
+        if image.ndim == 3 and image.shape[0] in (1, 3, 4):
+            hint = "; move the channels to the end: image.transpose(1, 2, 0)"
+        elif image.dtype != np.uint8:
+            hint = "; scale it to 0 ... 255 and convert it with .astype('uint8')"
+        raise ImageError(
+            f"Invalid image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}{hint}"
+        )
+    if image.size == 0:
+        raise ImageError(f"Invalid image: expected pixels, got an empty array of shape {image.shape}")
+    if image.shape[2] == 4:
+        image = on_white(image)
+    elif image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(image)
+
+
+def on_white(pixels: NDArray[np.uint8]) -> Image:
+    """(H, W, 4) uint8 RGBA -> (H, W, 3) RGB on a white background."""
+    color, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
+    return np.asarray((color * alpha + 255 * (255 - alpha) + 127) // 255, np.uint8)
+
+
+def describe_skipped(names: Sequence[str]) -> str:
+    """Part of a sentence about files that look like images but are skipped: how many, and the first names."""
+    what = (
+        "1 file that looks like an image is"
+        if len(names) == 1
+        else f"{len(names)} files that look like images are"
+    )
+    listed = ", ".join(names[:_MAX_LISTED]) + (", ..." if len(names) > _MAX_LISTED else "")
+    return f"{what} skipped: {listed}; convert other formats to JPEG or PNG, and rename files with a wrong suffix"
+
+
+def _describe(image: object) -> str:
+    """What was given instead of an array, and what to do."""
+    if image is None:
+        return "None, which cv2.imread returns for a file that it cannot read; check the path"
+    if isinstance(image, str | bytes | PathLike):
+        return f"{image!r:.80}; read the file with rsn.io.images.read_image"
+    if isinstance(image, list | tuple):
+        return f"a {type(image).__name__}; give one image at a time, as a NumPy array"
+    kind = f"{type(image).__module__}.{type(image).__qualname__}"
+    return f"{kind}; convert it: numpy.asarray of an RGB PIL image, or of a tensor (H, W, 3) on the CPU"
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except (FileNotFoundError, ValueError) as error:  # the second: a null character in the name
+    except (FileNotFoundError, ValueError) as error:  # ValueError: a null character in the name
         raise ImageError(f"there is no image at {path}; check the path") from error
     except OSError as error:
         if isdir(path):
@@ -138,59 +205,44 @@ def _images_in(folder: Path) -> list[Path]:
     images = [file for file in files if is_image_name(file.name)]
     others = [file.name for file in files if not is_image_name(file.name) and looks_like_image(file)]
     if not images:
-        unread = f", but {skipped(others)}" if others else ""
-        raise ImageError(f"there is no image directly in {folder} that can be read{unread}")
+        skipped = f"; {describe_skipped(others)}" if others else ""
+        raise ImageError(f"there is no image directly in {folder} that can be read{skipped}")
     if others:
-        warnings.warn(f"{folder}: {skipped(others)}", RsnWarning, stacklevel=3)
+        warnings.warn(f"{folder}: {describe_skipped(others)}", RsnWarning, stacklevel=3)
     return images
 
 
-def skipped(names: Sequence[str]) -> str:
-    """Half a sentence about files that look like images and are not read: how many, and the first of them."""
-    what = (
-        "1 file that looks like an image is"
-        if len(names) == 1
-        else f"{len(names)} files that look like images are"
-    )
-    more = ", ..." if len(names) > NAMED_AT_MOST else ""
-    listed = ", ".join(names[:NAMED_AT_MOST])
-    return (
-        f"{what} left out: {listed}{more}; convert to JPEG or PNG what is another format, and rename the rest"
-    )
-
-
 def _check_size(name: str, size: tuple[int, int]) -> None:
-    """Refuse a (width, height) that is too small or too large."""
+    """Raise an ImageError if (width, height) is too small or too large."""
     width, height = size
-    if min(size) < SMALLEST_SIDE:
-        limit = f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
+    if min(size) < MIN_SIDE:
+        limit = f"{MIN_SIDE} x {MIN_SIDE}"
         raise ImageError(f"{name} has only {width} x {height} pixels; give an image of at least {limit}")
-    if width * height > MOST_PIXELS:
-        limit = f"{MOST_PIXELS // 10**6} megapixels"
+    if width * height > MAX_PIXELS:
+        limit = f"{MAX_PIXELS // 10**6} megapixels"
         raise ImageError(f"{name} has {width} x {height} pixels; scale it down to at most {limit}")
 
 
 def _decode_jpeg(data: bytes, image: ImageFile, downscale: Downscale) -> Image:
-    """A JPEG, upright. OpenCV decodes it, in 30 to 70 % of the time that Pillow takes, but fills what is missing."""
+    """Decode a JPEG upright by OpenCV, which takes 30 to 70 % of Pillow's time, but accepts truncated files."""
     assert image.fp is not None
-    if data.find(_JPEG_END, image.fp.tell()) < 0:  # after the headers, one of which may hold a thumbnail
+    if data.find(_JPEG_END, image.fp.tell()) < 0:  # after the headers, which may contain a thumbnail
         raise ValueError("no end of the image")
-    at_once = not any(side % downscale for side in image.size)  # without pixels that are left over
-    flags = _REDUCED[downscale if at_once else 1]
-    stored = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if stored is None:
+    divisible = not any(side % downscale for side in image.size)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _JPEG_FLAGS[downscale if divisible else 1])
+    if pixels is None:
         raise ValueError("damaged")
-    pixels = np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
-    return pixels if at_once else downscale_image(pixels, downscale)
+    rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    return rgb if divisible else downscale_image(rgb, downscale)
 
 
 def _to_rgb(image: Pillow.Image) -> Image:
-    """Decode an open image to (H, W, 3) as stored; 16 bits become 8, what is transparent lies on white."""
-    if image.mode.startswith("I"):  # 16 bits of gray, which Pillow would clip
+    """Decode an open image to (H, W, 3) as stored; 16 bits become 8, transparent pixels are put on white."""
+    if image.mode.startswith("I"):  # 16-bit gray, which Pillow would clip
         gray = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     if image.mode == "F":
-        raise ValueError("fractions, of which no range is known")
+        raise ValueError("floating-point pixels of unknown range")
     if image.has_transparency_data:
         return on_white(np.asarray(image.convert("RGBA")))
-    return np.array(image.convert("RGB"))  # a copy, which may be written to
+    return np.array(image.convert("RGB"))  # a writable copy

@@ -12,13 +12,13 @@ from pydantic import AfterValidator, NonNegativeFloat, PositiveFloat, PositiveIn
 from torch import Tensor, nn
 
 from rsn.codecs.box import BoxCodec, BoxTargets
-from rsn.data.coco import read_json
 from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, collate, read_detection_samples
-from rsn.data.device_images import cut_quarters
+from rsn.data.device_images import warp_quadrants
 from rsn.data.loading import Batch
 from rsn.detection.starter import StarterDetector
 from rsn.evaluation.detection import complete_images, measure_detector
-from rsn.geometry import DOWNSCALES
+from rsn.io.images import DOWNSCALES
+from rsn.io.validation import read_json
 from rsn.models.catalog import create_model
 from rsn.models.stages import HeatmapHead
 from rsn.training.detection_loss import BoxLoss, negative_weight
@@ -89,7 +89,7 @@ def detection_task(recipe: DetectorRecipe) -> Task:
         ),
         encode=partial(encode_boxes, recipe),
         loss=BoxLoss(recipe.box_weight),
-        crop=cut_quarters,
+        crop=warp_quadrants,
         validate=DetectionValidation(recipe, metadata),
         paths=[sample.path for sample in samples],
         levels=len(DOWNSCALES),

@@ -15,7 +15,7 @@ import torch
 from rsn import __version__
 from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnWarning
-from rsn.io.files import make_folder, write_atomically
+from rsn.io.files import atomic_write, make_folder
 from rsn.training.checkpoints import last_checkpoint, last_complete_checkpoint
 from rsn.training.recipe import BaseRecipe, plain_settings, read_recipe_as, write_recipe
 
@@ -50,8 +50,8 @@ def open_folder(recipe: BaseRecipe, processes: DistributedInfo, *, resume: bool)
         raise RecipeError(f"{folder} holds the weights of a run; choose another folder: --set output=")
     make_folder(folder)
     if processes.rank == 0:
-        write_atomically(folder / RECIPE, write_recipe(recipe).encode())
-        write_atomically(folder / ENVIRONMENT, json.dumps(_environment(processes), indent=1).encode())
+        atomic_write(folder / RECIPE, write_recipe(recipe).encode())
+        atomic_write(folder / ENVIRONMENT, json.dumps(_environment(processes), indent=1).encode())
     return checkpoint
 
 

@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from rsn.data.annotations import PoseDataset
-from rsn.data.loading import READ, Batch
+from rsn.data.loading import NO_SUBSTITUTE, Batch
 from rsn.errors import RecipeError, RsnWarning, TrainingError
 from rsn.training.checkpoints import checkpoint_folder, last_checkpoint
 from rsn.training.module import compute_predictions
@@ -102,7 +102,7 @@ class UnreadableImages(Callback):
             TrainingError: more than `max_fraction` of all images cannot be read.
         """
         unreadable = batch["unreadable"]
-        self.found.update(self.paths[number] for number in unreadable[unreadable != READ].tolist())
+        self.found.update(self.paths[number] for number in unreadable[unreadable != NO_SUBSTITUTE].tolist())
         if len(self.found) > self.max_fraction * self.images:
             raise TrainingError(
                 f"{self.summary()}; max_unreadable_fraction allows a share of {self.max_fraction:g}"

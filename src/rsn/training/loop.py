@@ -86,7 +86,7 @@ def run_task(
         images = None
         if compute.cache_images == "device":
             images = DeviceImages(task.paths, trainer.strategy.root_device, levels=task.levels)
-        dataset = task.dataset(images.numbers if images else None)
+        dataset = task.dataset(images.indices if images else None)
         loader = _build_loader(dataset, recipe, share, task.collate)
         try:
             with distributed_errors():
@@ -176,7 +176,7 @@ def _build_loader(
     size = len(dataset)  # type: ignore[arg-type]
     return DataLoader(
         dataset,
-        batch_sampler=ShuffledBatches(size, batch_size, recipe.val_interval, seed=recipe.seed, share=share),
+        batch_sampler=ShuffledBatches(size, batch_size, recipe.val_interval, seed=recipe.seed, shard=share),
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -13,12 +13,12 @@ from rsn.data.annotations import ImageFile, PersonAnnotation
 from rsn.data.checks import check_dataset
 from rsn.data.issues import LEVELS, Report
 from rsn.data.mpii import is_mpii
-from rsn.data.reading import read_people_file
+from rsn.data.reading import read_dataset
 from rsn.errors import ImageError, RsnError
 from rsn.geometry import Image
 from rsn.io.images import read_image
 from rsn.results import EMPTY, Person
-from rsn.skeleton_files import read_skeleton
+from rsn.skeletons import Skeleton
 from rsn.skeletons import Skeleton
 from rsn.training.pages import data_uri, render_page
 from rsn.training.recipe import DatasetConfig, Recipe
@@ -28,7 +28,6 @@ LONGEST_SIDE = 480  # pixels of an image on the page
 JPEG_QUALITY = 82
 MAX_SUSPECTS = 12  # images shown because of findings
 MAX_OPENED = 1000  # images that are checked for the page; `rsn data check` checks all
-MAX_IDS = 12  # listed per finding
 
 
 def dataset_page(source: DatasetConfig, *, people: int, seed: int) -> bytes:
@@ -76,8 +75,8 @@ def _section(source: DatasetConfig, people: int, seed: int) -> dict[str, Any]:
         "summary": report.summary(),
         "findings": [
             {
-                "level": level, "count": len(ids), "text": kind.says, "advice": kind.advice,
-                "listed": report.found.listed(kind, MAX_IDS),
+                "level": level, "count": len(ids), "text": kind.message, "advice": kind.advice,
+                "listed": report.found.list_ids(kind),
             }
             for level in LEVELS
             for kind, ids in report.of_level(level).items()
@@ -85,7 +84,7 @@ def _section(source: DatasetConfig, people: int, seed: int) -> dict[str, Any]:
         "charts": {
             "keypoint: visible + occluded": {name: row[:2] for name, row in report.keypoints().items()},
             "labeled keypoints: people": {
-                count: [number] for count, number in sorted(report.keypoints_a_person().items())
+                count: [number] for count, number in report.keypoints_per_person().items()
             },
             "box height, pixels: people": _box_heights(report),
         },
@@ -97,10 +96,10 @@ def _section(source: DatasetConfig, people: int, seed: int) -> dict[str, Any]:
 
 def _report(source: DatasetConfig, seed: int) -> Report:
     if not is_mpii(source.annotations):
-        skeleton = read_skeleton(source.skeleton) if source.skeleton else None
+        skeleton = Skeleton.from_file(source.skeleton) if source.skeleton else None
         return check_dataset(source.annotations, source.images, skeleton, sample=MAX_OPENED, seed=seed)
     # MPII's files are read strictly: errors in them are raised.
-    dataset = read_people_file(source.annotations, source.images, head_sizes=source.head_sizes)
+    dataset = read_dataset(source.annotations, source.images, head_sizes=source.head_sizes)
     images = len({person.image for person in dataset.people})
     return Report(str(source.annotations), dataset.skeleton, images, dict(enumerate(dataset.people, start=1)))
 
@@ -116,7 +115,7 @@ class _LabeledImage:
 
 
 def _labeled_images(report: Report) -> Sequence[_LabeledImage]:
-    """The images with people, and the errors and suspicions about them."""
+    """The images with people, and the errors and warnings about them."""
     images: dict[ImageFile, _LabeledImage] = {}
     for annotation_id, person in report.people.items():
         images.setdefault(person.image, _LabeledImage(person.image)).people[annotation_id] = person
@@ -124,9 +123,9 @@ def _labeled_images(report: Report) -> Sequence[_LabeledImage]:
     by_person = {annotation_id: image for image in images.values() for annotation_id in image.people}
     for kind, ids in report.issues.items():
         lookup = {"image": by_image, "annotation": by_person}.get(kind.of, {})
-        for one, about in zip(ids, report.about(kind), strict=True):
+        for one, about in zip(ids, report.found.describe(kind), strict=True):
             if one in lookup and kind.level != "note":
-                lookup[one].findings.append((kind.level, f"{kind.says}: {kind.of} {about}"))
+                lookup[one].findings.append((kind.level, f"{kind.message}: {kind.of} {about}"))
                 lookup[one].suspects.update({one} if kind.of == "annotation" else ())
     return list(images.values())
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
-from rsn.io.files import make_folder, write_atomically
+from rsn.io.files import make_folder, atomic_write
 from rsn.training.pages import data_uri, render_page
 from rsn.training.run_log import Run
 from rsn.weights.published import published_results
@@ -45,8 +45,8 @@ def write_run_report(folder: Path) -> Path:
     parts = [f"# {folder.name}", _markdown([run]), _LEGEND, ran, f"![Curves]({CURVES})"]
     if (folder / SAMPLES).is_file():
         parts.append(f"![Predictions of the best weights on images of the validation set]({SAMPLES})")
-    write_atomically(folder / CURVES, draw_curves([run]))
-    write_atomically(folder / REPORT, ("\n\n".join(parts) + "\n").encode())
+    atomic_write(folder / CURVES, draw_curves([run]))
+    atomic_write(folder / REPORT, ("\n\n".join(parts) + "\n").encode())
     return folder / REPORT
 
 
@@ -74,9 +74,9 @@ def write_comparison(folders: Sequence[Path], output: Path) -> Path:
     )
     text = "\n\n".join([f"# {title}", _markdown(runs), _LEGEND, f"![Curves]({CURVES})\n"])
     make_folder(output)
-    write_atomically(output / CURVES, curves)
-    write_atomically(output / REPORT, text.encode())
-    write_atomically(output / "report.html", page)
+    atomic_write(output / CURVES, curves)
+    atomic_write(output / REPORT, text.encode())
+    atomic_write(output / "report.html", page)
     return output / "report.html"
 
 

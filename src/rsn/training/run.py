@@ -16,11 +16,11 @@ from torch.utils.data import Dataset
 
 from rsn.codecs import Codec
 from rsn.data.annotations import PoseDataset
+from rsn.data.checks import check_images, find_duplicate_images
 from rsn.data.device_images import DeviceImages
-from rsn.data.image_checks import check_images, find_duplicate_images
 from rsn.data.loading import Batch, CropDataset, SampleIndex
 from rsn.data.mpii import is_mpii
-from rsn.data.reading import read_people_file
+from rsn.data.reading import read_dataset
 from rsn.distributed import gather, is_main_process, shard
 from rsn.errors import RecipeError, RsnWarning
 from rsn.evaluation.coco import CocoMetrics, GroundTruth, evaluate_keypoints
@@ -28,7 +28,7 @@ from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
 from rsn.models.catalog import create_model
-from rsn.skeletons import Skeleton, matches_in_words, with_sigmas
+from rsn.skeletons import Skeleton, assume_sigmas, describe_match
 from rsn.training.health import MAX_LISTED, UnreadableImages
 from rsn.training.loop import run_task
 from rsn.training.module import Predictions, Task, ValidationResult, set_head_gain
@@ -113,7 +113,7 @@ def _build_task(
         metadata,
         encode=encode,
         loss=loss,
-        crop=DeviceImages.images,
+        crop=DeviceImages.crop,
         validate=validate,
         num_maps=num_maps,
     )
@@ -185,7 +185,7 @@ class PoseValidation:
         if is_mpii(annotations):
             check_head_sizes(self.people)
         else:
-            self.skeleton = with_sigmas(metadata.skeleton)
+            self.skeleton = assume_sigmas(metadata.skeleton)
             self.ground_truth = GroundTruth.from_coco(annotations, self.skeleton)
         self.boxes = labeled_boxes(people)
         self.category_id = people.category_id
@@ -208,7 +208,7 @@ class PoseValidation:
 
 def read_people(source: DatasetConfig) -> PoseDataset:
     """The people of a dataset that have keypoints and high enough boxes."""
-    people = read_people_file(
+    people = read_dataset(
         source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes
     )
     return people.filter_valid(min_box_height=source.min_box_height)
@@ -236,7 +236,7 @@ def training_sets(recipe: Recipe, skeleton: Skeleton) -> list[TrainingSet]:
     sets = []
     for source in recipe.train:
         people = read_people(source)
-        matched = matches_in_words(people.skeleton, skeleton)
+        matched = describe_match(people.skeleton, skeleton)
         sets.append(TrainingSet(source, people.remap(skeleton), matched))
     return sets
 

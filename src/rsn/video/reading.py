@@ -13,7 +13,7 @@ import numpy as np
 
 from rsn.extras import require
 from rsn.geometry import Image
-from rsn.io.images import MOST_PIXELS, SMALLEST_SIDE
+from rsn.io.images import MAX_PIXELS, MIN_SIDE
 from rsn.video.frames import Frame, FrameSource, ImageFolderReader, VideoError
 from rsn.video.settings import VideoSettings
 from rsn.video.sources import camera_name, is_url
@@ -336,8 +336,8 @@ def _image_stream(container: "InputContainer", source: str) -> "VideoStream":
     if not moving:
         raise VideoError(f"{source} has no images in it, only {_kinds(container)}; give a video")
     width, height = moving[0].codec_context.width, moving[0].codec_context.height
-    if min(width, height) < SMALLEST_SIDE or width * height > MOST_PIXELS:
-        limits = f"{SMALLEST_SIDE} pixels a side to {MOST_PIXELS // 10**6} megapixels"
+    if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
+        limits = f"{MIN_SIDE} pixels a side to {MAX_PIXELS // 10**6} megapixels"
         raise VideoError(f"{source} has frames of {width} x {height} pixels; give one with {limits}")
     return moving[0]
 

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from rsn.errors import RsnWarning, UnknownNameError, WeightsError
-from rsn.io.files import write_atomically
+from rsn.io.files import atomic_write
 from rsn.models.catalog import create_model, list_models
 from rsn.models.network import PoseNetwork
 from rsn.models.prm import PoseRefineMachine, Refine
@@ -86,7 +86,7 @@ def save_weights(path: Path, model: nn.Module, metadata: ModelMetadata, *, half:
         for key, value in model.state_dict().items()
         if not key.endswith(_COUNT)
     }
-    write_atomically(path, save(state, metadata.to_metadata()))
+    atomic_write(path, save(state, metadata.to_metadata()))
 
 
 def convert_weights(

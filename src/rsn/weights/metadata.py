@@ -189,7 +189,9 @@ def _translated(text: str) -> dict[str, str]:  # TEMPORARY: until the two files 
     old = json.loads(text)
     skeleton = old["skeleton"]
     skeleton["keypoint_names"] = skeleton.pop("joints")
-    skeleton["flip_pairs"] = skeleton.pop("mirror_pairs", None)
+    pairs = skeleton.pop("mirror_pairs", None)
+    if pairs is not None:
+        skeleton["flip_pairs"] = pairs
     old["bbox_padding"] = old.pop("extension")
     old["metrics"] = old.pop("figures", {})
     name = {"rsn": "megvii"}.get(old["decoder"], old["decoder"])
