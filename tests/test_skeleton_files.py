@@ -126,7 +126,10 @@ def test_a_category_without_limbs() -> None:
         ({"sigmas": ["a"]}, "numbers as sigmas"),
         ({"keypoints": 3}, "expected a list of keypoint names"),
         ({"keypoints": "port, starboard"}, "expected a list of keypoint names"),
-        ({"flip_idx": [1, 2, 0]}, "Invalid flip_idx: expected the index of the counterpart of each of the 3 keypoints"),
+        (
+            {"flip_idx": [1, 2, 0]},
+            "Invalid flip_idx: expected the index of the counterpart of each of the 3 keypoints",
+        ),
         ({"flip_idx": [1, 0]}, "Invalid flip_idx: .* of the 3 keypoints"),
     ],
 )

@@ -165,8 +165,8 @@ def _another_set(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (_listed_twice, "1 image ids that are given twice (give each its own): image 1"),
-        (_annotated_twice, "1 annotation ids that are given twice (give each its own): annotation 1"),
+        (_listed_twice, "1 repeated image ids (give every image its own): image 1"),
+        (_annotated_twice, "1 repeated annotation ids (give every annotation its own): annotation 1"),
         (_another_set, "no results to evaluate; skipped: 10 of images that the annotations do not list"),
     ],
 )

@@ -200,7 +200,9 @@ def test_real_people(shared_dir: Path, skeleton: Skeleton, file: str) -> None:
     ]
     judged = (visibility[:, trunk] > 0).all(1)
     legs = [
-        pair for pair in skeleton.flip_pairs if skeleton.keypoint_names[pair[0]].endswith(("hip", "knee", "ankle"))
+        pair
+        for pair in skeleton.flip_pairs
+        if skeleton.keypoint_names[pair[0]].endswith(("hip", "knee", "ankle"))
     ]
     caught = find_swapped_people(
         skeleton, exchanged(points, skeleton, legs), exchanged(visibility, skeleton, legs)
@@ -211,7 +213,10 @@ def test_real_people(shared_dir: Path, skeleton: Skeleton, file: str) -> None:
     )
     left, right = (skeleton.keypoint_names[keypoint] for keypoint in legs[-1])
     assert f"{left} and {right} look swapped" in sentence
-    everything = exchanged(points, skeleton, skeleton.flip_pairs), exchanged(visibility, skeleton, skeleton.flip_pairs)
+    everything = (
+        exchanged(points, skeleton, skeleton.flip_pairs),
+        exchanged(visibility, skeleton, skeleton.flip_pairs),
+    )
     sentences = find_swapped_names(skeleton, *everything)
     assert bool(sentences) == (skeleton is COCO_17)  # only a face tells
     if skeleton is COCO_17:

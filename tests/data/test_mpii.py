@@ -152,7 +152,7 @@ def test_the_form_tells_the_reader(mat: Path, images: Path, people_json: Path) -
     read_list(images, LISTED)
     assert len(read_dataset(images / "valid.json", images)) == 1
     assert len(read_dataset(people_json, people_json.parent / "images")) == 8
-    with pytest.raises(AnnotationError, match=r"head sizes .* go with MPII's lists only"):
+    with pytest.raises(AnnotationError, match=r"head sizes .* are only for MPII lists"):
         read_dataset(people_json, people_json.parent / "images", head_sizes=mat)
     with pytest.raises(AnnotationError, match=r"none\.json: there is no such file"):
         read_dataset(images / "none.json", images)

@@ -213,9 +213,9 @@ def test_image_id_that_is_no_plain_value_is_a_sentence(annotations: Entry, wrong
             "1 keypoints that are not x, y, visibility .*annotation 2 \\(48 numbers, not 51\\)",
         ),
         ({"bbox": [1, 2, float("nan"), 4]}, "1 boxes that are not x, y, width, height .*: annotation 2"),
-        ({"image_id": 99}, "people of images that the file does not list .*annotation 2 \\(image 99\\)"),
+        ({"image_id": 99}, "people in images that the file does not list .*annotation 2 \\(image 99\\)"),
         ({"id": 1}, "1 repeated annotation ids .*: annotation 1"),
-        ({"image_id": [1]}, r"people of images that the file does not list .*annotation 2 \(image \[1\]\)"),
+        ({"image_id": [1]}, r"people in images that the file does not list .*annotation 2 \(image \[1\]\)"),
     ],
 )
 def test_annotation_that_cannot_be_used_is_refused(annotations: Entry, change: Entry, sentence: str) -> None:

@@ -42,7 +42,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
 
     def poses(step: Step, device: str) -> Loss:
         stored_images = DeviceImages(paths, torch.device(device))
-        plans = CropDataset(people, SIZE, Augmentation(color_jitter=0.2), stored_images.numbers)
+        plans = CropDataset(people, SIZE, Augmentation(color_jitter=0.2), stored_images.indices)
         recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
         encode = partial(encode_keypoints, MegviiCodec(), SIZE)
         module = TrainingModule(
@@ -65,7 +65,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         box = np.array([[20.0, 20.0, 80.0, 120.0]])
         images = [DetectionSample(path, (240, 320), box, np.zeros((0, 4)), complete=True) for path in paths]
         plans = DetectionCropDataset(
-            images, SIZE, DetectionAugmentation(mosaic_probability=0.5), stored_images.numbers
+            images, SIZE, DetectionAugmentation(mosaic_probability=0.5), stored_images.indices
         )
         recipe = DetectorRecipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
         encode = partial(encode_boxes, recipe)

@@ -13,8 +13,8 @@ from rsn.data.annotations import PersonAnnotation
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.skeletons import Skeleton
 
-Level = Literal["error", "warning", "info"]
-LEVELS: tuple[Level, ...] = ("error", "warning", "info")
+Level = Literal["error", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 _MAX_LISTED = 8  # ids in one line
 
 
@@ -22,7 +22,7 @@ _MAX_LISTED = 8  # ids in one line
 class IssueType:
     """A type of issue.
 
-    level: an error is certainly wrong; a warning may be right; an info is only reported. of: what the ids of an issue
+    level: an error is certainly wrong; a warning may be right; a note is only information. of: what the ids of an issue
     belong to. message: follows a count. advice: what to do.
     """
 
@@ -84,18 +84,18 @@ UNLISTED_CATEGORY = IssueType("warning", "annotation",
     "annotations of categories that the file does not list, skipped", "compare the ids of both lists")
 INVALID_AREA = IssueType("warning", "annotation",
     "people with an invalid area, who get 0.53 x the area of their box", "write square pixels of the image")
-BOX_EXCEEDS_IMAGE = IssueType("info", "annotation", "boxes that extend beyond the image")
-NO_BOX = IssueType("info", "annotation", "people without a box, who get one around their keypoints")
-NO_AREA = IssueType("info", "annotation", "people without an area, who get 0.53 x the area of their box")
-NO_ID = IssueType("info", "set", "annotations without an id, which get their index")
-FILE_NAME_SPELLING = IssueType("info", "image", "images found by another spelling of their name, or in another folder")
-NO_KEYPOINTS = IssueType("info", "annotation", "people without marked keypoints, not used in training")
-CROWD = IssueType("info", "annotation", "crowds, not used in training")
-OTHER_CATEGORY = IssueType("info", "annotation", "annotations of categories without these keypoints")
-EXIF_ROTATED = IssueType("info", "image",
+BOX_EXCEEDS_IMAGE = IssueType("note", "annotation", "boxes that extend beyond the image")
+NO_BOX = IssueType("note", "annotation", "people without a box, who get one around their keypoints")
+NO_AREA = IssueType("note", "annotation", "people without an area, who get 0.53 x the area of their box")
+NO_ID = IssueType("note", "set", "annotations without an id, which get their index")
+FILE_NAME_SPELLING = IssueType("note", "image", "images found by another spelling of their name, or in another folder")
+NO_KEYPOINTS = IssueType("note", "annotation", "people without marked keypoints, not used in training")
+CROWD = IssueType("note", "annotation", "crowds, not used in training")
+OTHER_CATEGORY = IssueType("note", "annotation", "annotations of categories without these keypoints")
+EXIF_ROTATED = IssueType("note", "image",
     "images rotated by their EXIF data", "the annotations must be of the upright image")
-NO_PEOPLE = IssueType("info", "image", "images without people")
-NOT_OPENED = IssueType("info", "image", "images that were not opened", "without --sample all are opened")
+NO_PEOPLE = IssueType("note", "image", "images without people")
+NOT_OPENED = IssueType("note", "image", "images that were not opened", "without --sample all are opened")
 # fmt: on
 _ORDER = [kind for kind in list(globals().values()) if isinstance(kind, IssueType)]
 
@@ -136,7 +136,7 @@ class Issues:
     def sentence(self, kind: IssueType) -> str:
         """An issue in part of a sentence: how many, what, what to do, and the first ids."""
         count = len(self.ids[kind])
-        if kind.level == "info":
+        if kind.level == "note":
             return f"{count} {kind.message}"
         hint = "; rsn data check lists all" if count > _MAX_LISTED else ""
         return f"{count} {kind}: {self.list_ids(kind)}{hint}"
@@ -223,18 +223,17 @@ class Report:
 
     def summary(self) -> str:
         """One line: the number of people, images and issues."""
-        errors, warnings, infos = (self._count(level) for level in LEVELS)
         return (
             f"{self.source}: {len(self.people)} people in {self.images} images ({self.skeleton.name});"
-            f" {errors} errors, {warnings} warnings, {infos} notes"
+            f" {', '.join(f'{self._count(level)} {level}s' for level in LEVELS)}"
         )
 
     def table(self) -> str:
         """The report as text: issues by level, then keypoints and boxes."""
         lines = [self.summary()]
-        for level, title in zip(LEVELS, ("errors", "warnings", "notes"), strict=True):
+        for level in LEVELS:
             issues = self.of_level(level)
-            lines += ["", title] if issues else []
+            lines += ["", f"{level}s"] if issues else []
             for kind, ids in issues.items():
                 lines += [f"  {len(ids):>6}  {kind}", f"          {self.found.list_ids(kind)}"]
         width = max(len(name) for name in self.skeleton.keypoint_names) + 2
