@@ -110,7 +110,7 @@ def step_of(
     task = Task(
         network, metadata, dataset=lambda numbers: CropDataset(people, metadata.input_size, COLOR, numbers),
         encode=partial(encode_keypoints, metadata.codec, metadata.input_size), loss=PoseLoss(),
-        crop=DeviceImages.images, validate=lambda network, device: ValidationResult({}, "", {}),
+        crop=DeviceImages.crop, validate=lambda network, device: ValidationResult({}, "", {}),
     )  # fmt: skip
     module = TrainingModule(task, recipe, images)
     module.to(images.pixels.device)

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from rsn.errors import AnnotationError, RsnWarning
-from rsn.skeletons import COCO_17, DEFAULT_SIGMA, LSP_14, MPII_16, NOT_ANNOTATED, Skeleton, assume_sigmas, remap_keypoints
+from rsn.skeletons import (
+    COCO_17,
+    DEFAULT_SIGMA,
+    LSP_14,
+    MPII_16,
+    NOT_ANNOTATED,
+    Skeleton,
+    assume_sigmas,
+    remap_keypoints,
+)
 from rsn.weights.metadata import ModelMetadata
 
 SKELETONS = [COCO_17, MPII_16, LSP_14]

@@ -47,7 +47,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         encode = partial(encode_keypoints, MegviiCodec(), SIZE)
         module = TrainingModule(
             Task(
-                network(17), METADATA, lambda numbers: plans, encode, PoseLoss(), DeviceImages.images, unused
+                network(17), METADATA, lambda numbers: plans, encode, PoseLoss(), DeviceImages.crop, unused
             ),
             recipe,
             stored_images,
