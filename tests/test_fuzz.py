@@ -27,7 +27,7 @@ from rsn.evaluation.coco_submission import check_testdev, write_testdev
 from rsn.inference.box_sources import BoxFile
 from rsn.inference.estimator import ImageWithBoxes
 from rsn.io.images import decode_image
-from rsn.skeletons import COCO_17
+from rsn.skeletons import COCO_17, Skeleton
 from rsn.weights.loading import load_metadata, load_model
 from rsn.weights.metadata import ModelMetadata
 
@@ -101,7 +101,7 @@ def test_damaged_annotations(annotations: Path, tmp_path: Path, amount: Amount) 
         for read in (
             lambda: read_coco(path, images),
             lambda: evaluate_keypoints(path, results, COCO_17),
-            lambda: json.dumps(check_dataset(path, images, sample=0).as_dict()),
+            lambda: json.dumps(check_dataset(path, images, sample=0).to_dict()),
             lambda: BoxFile.read(path),
         ):
             try:

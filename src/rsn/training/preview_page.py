@@ -19,7 +19,6 @@ from rsn.geometry import Image
 from rsn.io.images import read_image
 from rsn.results import EMPTY, Person
 from rsn.skeletons import Skeleton
-from rsn.skeletons import Skeleton
 from rsn.training.pages import data_uri, render_page
 from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.visualization.drawing import draw_boxes, draw_people

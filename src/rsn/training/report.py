@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
-from rsn.io.files import make_folder, atomic_write
+from rsn.io.files import atomic_write, make_folder
 from rsn.training.pages import data_uri, render_page
 from rsn.training.run_log import Run
 from rsn.weights.published import published_results
