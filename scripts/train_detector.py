@@ -8,13 +8,13 @@ from typing import Annotated
 
 import tyro
 
-from rsn.cli.overrides import Settings, flat
+from rsn.cli.overrides import Overrides, flatten_overrides
 from rsn.training.detection import DetectorRecipe, train_detector
 from rsn.training.recipe import read_recipe_as
 
 
 def main(
-    recipe: Annotated[Path, tyro.conf.Positional], /, *, resume: bool = False, set: Settings = ()
+    recipe: Annotated[Path, tyro.conf.Positional], /, *, resume: bool = False, set: Overrides = ()
 ) -> None:
     """Write logs, weights and checkpoints to the recipe's output folder.
 
@@ -23,7 +23,7 @@ def main(
         resume: continue from the last checkpoint.
         set: settings to change; dots reach nested settings.
     """
-    train_detector(read_recipe_as(DetectorRecipe, recipe, flat(set)), resume=resume)
+    train_detector(read_recipe_as(DetectorRecipe, recipe, flatten_overrides(set)), resume=resume)
 
 
 if __name__ == "__main__":

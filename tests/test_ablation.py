@@ -1,4 +1,4 @@
-"""The page on what each switch is worth says what was measured."""
+"""The page on the ablation holds the measured tables and explains every switch."""
 
 import importlib
 import re
@@ -17,12 +17,12 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("ablation_table")
 
 
-def test_the_page_holds_the_tables_that_were_measured(script: ModuleType) -> None:
+def test_page_holds_the_measured_tables(script: ModuleType) -> None:
     page = PAGE.read_text()
     assert page == script.with_tables(page), "run scripts/ablation_table.py"
 
 
-def test_gains_are_over_the_baseline_of_the_same_seed(script: ModuleType, tmp_path: Path) -> None:
+def test_gain_is_over_the_baseline_of_the_same_seed(script: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(
         'switch,seed,mean OKS\nbaseline,1,20.00\n"AdamW, 0.01",1,21.50\nbaseline,2,24.00\n"AdamW, 0.01",2,24.50\n'
         "cosine,1,19.00\n"
@@ -35,7 +35,7 @@ def test_gains_are_over_the_baseline_of_the_same_seed(script: ModuleType, tmp_pa
     ]
 
 
-def test_the_page_explains_every_switch(script: ModuleType) -> None:
+def test_page_explains_every_switch(script: ModuleType) -> None:
     measuring = importlib.import_module("ablation")
     explained = set(re.findall(r"^\| ([^|]+) \| `", PAGE.read_text(), re.MULTILINE))
     assert explained | {script.BASELINE} == set(measuring.SWITCHES)

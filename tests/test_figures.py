@@ -1,4 +1,4 @@
-"""The figures of the documentation: what they are drawn from is measured, and the pages say what was measured."""
+"""The figures of the documentation: the probes measure correctly, and the pages hold the measured tables."""
 
 import importlib
 import json
@@ -24,16 +24,16 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.slow
-def test_pages_say_what_is_measured(tmp_path: Path) -> None:
+def test_drawing_gives_the_tables_and_figures_of_the_pages(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "scripts" / "draw_figures.py", tmp_path], check=True)
     text = "\n".join(page.read_text() for page in PAGES)
     for name, table in json.loads((tmp_path / "measured.json").read_text()).items():
-        assert table in text, f"{name}: run scripts/draw_figures.py and put its table into the page"
+        assert table in text, f"{name}: run scripts/draw_figures.py"
     drawn = {path.name for path in tmp_path.iterdir()}
     assert drawn == {path.name for path in (ROOT / "docs" / "figures").iterdir()}
 
 
-def test_tables_of_speed_are_those_of_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_of_the_speed_page_equal_the_benchmark_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "scripts")
     speed, markdown = (importlib.import_module(f"figures.{name}") for name in ("speed", "tables"))
     page = (ROOT / "docs" / "speed.md").read_text()
@@ -41,33 +41,33 @@ def test_tables_of_speed_are_those_of_the_benchmarks(monkeypatch: pytest.MonkeyP
     assert [name for name, table in tables.items() if table not in page] == []
 
 
-def test_pages_hold_the_tables_that_lie_beside_the_metrics() -> None:
+def test_pages_hold_the_measured_tables() -> None:
     measured = json.loads((ROOT / "docs" / "figures" / "measured.json").read_text())
     text = "\n".join(page.read_text() for page in PAGES)
     assert [name for name, table in measured.items() if table not in text] == []
 
 
-def test_every_figure_is_on_a_page_and_all_are_small() -> None:
+def test_every_figure_is_used_and_small() -> None:
     images = [path for path in (ROOT / "docs" / "figures").iterdir() if path.suffix != ".json"]
     text = "\n".join(page.read_text() for page in PAGES)
     assert [path.name for path in images if f"figures/{path.name}" not in text] == []
     assert sum(path.stat().st_size for path in images) < 1_000_000
 
 
-def test_field_of_a_path_is_two_cells_a_step(probes: ModuleType) -> None:
+def test_each_step_adds_two_cells_to_the_receptive_field(probes: ModuleType) -> None:
     views = probes.step_views(residual_steps(64, 64))
     for branch in range(1, 5):
         for chunk in range(1, 5):
-            # From chunk c down to branch b and along it: b - c steps down, b along, each 3x3.
+            # b - c steps from chunk c down to branch b, and b steps along it, each 3x3.
             expected = 2 * (2 * branch - chunk) + 1 if chunk <= branch else 0
             assert probes.extent(views[f"{branch}.{branch}"][chunk - 1]) == expected
     assert probes.block_field(residual_steps(64, 64)) == 15
     assert probes.block_field(plain_bottleneck(64, 64)) == probes.block_field(bottleneck(256, 64)) == 3
 
 
-def test_wires_follow_the_module(probes: ModuleType) -> None:
-    class Apart(ResidualStepsBlock):
-        """Branches that do not hear from each other."""
+def test_connections_are_those_of_the_module(probes: ModuleType) -> None:
+    class Separate(ResidualStepsBlock):
+        """Branches without connections between them."""
 
         @staticmethod
         def _run_branch(chunk, steps, above):  # type: ignore[no-untyped-def]
@@ -77,14 +77,14 @@ def test_wires_follow_the_module(probes: ModuleType) -> None:
         probe = probes.evenly_weighted(block)
         return set(probes.wires(probe, probes.block_units(probe), torch.ones(1, 64, 16, 16).double()))
 
-    whole, apart = found(residual_steps(64, 64)), found(Apart(64, 64, width=26))
+    whole, separate = found(residual_steps(64, 64)), found(Separate(64, 64, width=26))
     between = {(f"{b}.{step}", f"{b + 1}.{step}") for b in range(1, 4) for step in range(1, b + 1)}
-    assert whole - apart == between
-    assert apart < whole
+    assert whole - separate == between
+    assert separate < whole
 
 
-def test_fields_of_a_plain_network(probes: ModuleType) -> None:
-    # Stem 7x7 and pool 3x3, then two 3x3 a layer: 11 pixels, and 8 more for each step at its distance of cells.
+def test_receptive_fields_of_a_plain_network(probes: ModuleType) -> None:
+    # Stem 7x7 and pool 3x3 give 11 pixels; each 3x3 convolution, two per layer, adds twice its distance of cells.
     field, distance, expected = 11, 4, []
     for layer in range(4):
         field += 2 * distance
