@@ -10,9 +10,9 @@ from functools import partial
 import torch
 
 from rsn.inference.backends import build_backend, choose
-from rsn.models.catalog import create_model
 from rsn.models.network import PoseNetwork
 from rsn.models.residual_steps import ResidualStepsBlock
+from rsn.weights.loading import create_model
 from rsn.weights.metadata import ModelMetadata
 from side_by_side import arguments, compare, write
 

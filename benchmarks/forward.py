@@ -21,7 +21,7 @@ from rsn.export.crops import crops_to_check
 from rsn.inference.backends import BACKENDS, Backend, build_backend, choose
 from rsn.models.inference_graph import InferenceGraph
 from rsn.models.network import PoseNetwork
-from rsn.weights.loading import load_model
+from rsn.weights.loading import load_network
 from rsn.weights.metadata import ModelMetadata
 from side_by_side import arguments, check, compare, write
 
@@ -41,7 +41,7 @@ def main() -> None:
     kind = torch.device(options.device).type
     limits = dict.fromkeys(EXACT, FULL[kind]) | {INT8: 0.5}
     torch.manual_seed(0)
-    network, metadata = load_model("rsn18.starter")
+    network, metadata = load_network("rsn18.starter")
     reference = ReferenceNetwork(network).eval().to(options.device)
     crops = torch.randint(0, 256, (options.crops, 3, *metadata.input_size), dtype=torch.uint8).to(
         options.device

@@ -24,7 +24,6 @@ from rsn.data.augment import Augmentation
 from rsn.data.device_images import DeviceImages
 from rsn.data.loading import Batch, CropDataset, SampleIndex
 from rsn.io.images import write_image
-from rsn.models.catalog import create_model
 from rsn.skeletons import COCO_17
 from rsn.training.losses import PoseLoss
 from rsn.training.module import Task, TrainingModule, ValidationResult
@@ -32,6 +31,7 @@ from rsn.training.optimization import build_optimizer
 from rsn.training.recipe import ComputeConfig, DatasetConfig, OptimizationConfig, Recipe
 from rsn.training.run import encode_keypoints
 from rsn.training.steps import Step
+from rsn.weights.loading import create_model
 from rsn.weights.metadata import ModelMetadata
 
 CROPS = 96_000 * 256  # of the reference's schedule

@@ -29,8 +29,7 @@ import cv2
 import numpy as np
 import torch
 
-from rsn.models.catalog import create_model
-from rsn.weights.loading import save_weights
+from rsn.weights.loading import create_model, save_weights
 from rsn.weights.metadata import ModelMetadata
 
 CASES = 200  # different requests

@@ -14,11 +14,11 @@ from torch.profiler import profile
 from reference.loss import loss as loss_by_loops
 from reference.network import ReferenceNetwork
 from rsn.codecs import MegviiCodec
-from rsn.models.catalog import create_model
 from rsn.models.network import PoseNetwork
 from rsn.training.losses import PoseLoss
 from rsn.training.optimization import build_optimizer
 from rsn.training.recipe import OptimizationConfig
+from rsn.weights.loading import create_model
 from rsn.weights.metadata import ModelMetadata
 from side_by_side import Row, Variant, arguments, check, compare, row, write
 

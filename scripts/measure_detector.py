@@ -19,7 +19,7 @@ from rsn.detection import open_detector
 from rsn.detection.starter import StarterDetector
 from rsn.evaluation.detection import BoxMetrics, measure_detector
 from rsn.io.validation import read_json
-from rsn.weights.loading import load_model
+from rsn.weights.loading import load_network
 from rsn.weights.metadata import DetectorSettings
 
 BOX_THRESHOLD = 0.02  # low, so that AP covers low precisions
@@ -31,7 +31,7 @@ def main(detector: str, annotations: Path, images: Path, table: Path | None = No
     """Print AP and AP50 in percent, and precision and recall at each threshold; or write the table."""
     document = read_json(annotations)
     if table:
-        network, metadata = load_model("rsn18.people" if detector == "starter" else detector)
+        network, metadata = load_network("rsn18.people" if detector == "starter" else detector)
         torch.set_num_threads(1)
         rows = []
         for sizes in IMAGE_SIZES:

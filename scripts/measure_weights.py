@@ -12,14 +12,12 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from rsn import COCO_17, PoseEstimator
 from rsn.data.annotations import PersonAnnotation
@@ -31,7 +29,8 @@ from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.io.files import atomic_write
 from rsn.io.validation import read_json
 from rsn.results import EMPTY, to_raw
-from rsn.weights.loading import load_model, save_weights, weights_path
+from rsn.weights.loading import load_metadata, load_model
+from rsn.weights.metadata import DetectorMetadata
 
 POSES, PEOPLE = "rsn18.starter", "rsn18.people"
 PACKAGE = Path(__file__).parents[1] / "src" / "rsn" / "weights"
@@ -142,8 +141,9 @@ def groups(
 def measure_people(document: dict[str, Any], images: Path) -> dict[str, Any]:
     """Return the AP of the detector, and precision and recall at its threshold."""
     scores = measure_detector(open_detector("starter", box_threshold=0.02), document, images)
-    settings = load_model(PEOPLE)[1].detector
-    assert settings is not None
+    metadata = load_metadata(PEOPLE)
+    assert isinstance(metadata, DetectorMetadata)
+    settings = metadata.detector
     precision, recall = scores.precision_and_recall(settings.box_threshold)
     return rounded({"AP": scores.ap, "AP50": scores.ap50, "precision": precision, "recall": recall}) | {
         "image_sizes": list(settings.image_sizes),
@@ -161,7 +161,7 @@ def measure_predict(document: dict[str, Any], images: Path) -> dict[str, Any]:
     return {
         "AP": round(scores.ap, 4),
         "AP50": round(scores.ap50, 4),
-        "person_threshold": load_model(POSES)[1].person_threshold,
+        "person_threshold": load_model(POSES).metadata.person_threshold,
         "by boxes alone": persons(document, every),
         "by person_threshold": persons(document, reported),
     }
@@ -188,11 +188,10 @@ def persons(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str
 
 
 def write_metrics(name: str, metrics: dict[str, float]) -> None:
-    """Replace the metrics in the metadata of weights in the package; the tensors do not change."""
-    network, metadata = load_model(name)
-    with safe_open(weights_path(name), "pt") as file:
-        half = any(file.get_slice(key).get_dtype() == "F16" for key in file.keys())
-    save_weights(PACKAGE / f"{name}.safetensors", network, replace(metadata, metrics=metrics), half=half)
+    """Replace the metrics in the JSON file beside weights of the package."""
+    path = PACKAGE / f"{name}.json"
+    document = json.loads(path.read_text(encoding="utf-8")) | {"metrics": metrics}
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def rounded(metrics: dict[str, float]) -> dict[str, float]:

@@ -12,8 +12,7 @@ import torch
 import yaml
 
 from people_on_disk import write_people
-from rsn.models.catalog import create_model
-from rsn.weights.loading import save_weights
+from rsn.weights.loading import create_model, save_weights
 from rsn.weights.metadata import ModelMetadata
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -28,7 +28,7 @@ from rsn.inference.box_sources import BoxFile
 from rsn.inference.estimator import ImageWithBoxes
 from rsn.io.images import decode_image
 from rsn.skeletons import COCO_17, Skeleton
-from rsn.weights.loading import load_metadata, load_model
+from rsn.weights.loading import load_metadata, load_network
 from rsn.weights.metadata import ModelMetadata
 
 GRAY = np.zeros((120, 160, 3), np.uint8)
@@ -217,7 +217,7 @@ def test_damaged_weights(checkpoint: bytes, tmp_path: Path, amount: Amount) -> N
     def trial(random: Random) -> None:
         path.write_bytes(damaged(random))
         with pytest.raises(RsnError):  # whatever the metadata says, these tensors are no network's
-            load_model(path)
+            load_network(path)
         load_metadata(path)
 
     fuzz("weights", amount, trial)

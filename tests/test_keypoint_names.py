@@ -116,9 +116,12 @@ def test_order_is_told_between_skeletons_of_the_same_keypoints_only() -> None:
     assert COCO_17.permutation_to(COCO_17) == tuple(range(17))
     assert MPII_16.permutation_to(COCO_17) is None
     assert (
-        Skeleton.from_names("a", ["nose", "tail"]).permutation_to(Skeleton.from_names("b", ["nose", "ear"])) is None
+        Skeleton.from_names("a", ["nose", "tail"]).permutation_to(Skeleton.from_names("b", ["nose", "ear"]))
+        is None
     )
-    assert Skeleton.from_names("a", ["headtop"]).permutation_to(Skeleton.from_names("b", ["head_top"])) == (0,)
+    assert Skeleton.from_names("a", ["headtop"]).permutation_to(Skeleton.from_names("b", ["head_top"])) == (
+        0,
+    )
 
 
 def test_plain_names_fall_back_where_two_would_be_one() -> None:

@@ -19,7 +19,7 @@ from rsn.geometry import Image
 from rsn.io.images import write_image
 from rsn.io.validation import read_json
 from rsn.weights.loading import load_metadata, weights_path
-from rsn.weights.metadata import PERSON_BOX
+from rsn.weights.metadata import DetectorMetadata
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -40,7 +40,7 @@ def portraits() -> Image:
 def test_the_metadata_says_what_it_is() -> None:
     metadata = load_metadata("rsn18.people")
     assert metadata.model == "rsn18"
-    assert metadata.skeleton == PERSON_BOX
+    assert isinstance(metadata, DetectorMetadata)
     assert metadata.trained_on
     assert metadata.license
     assert metadata.notes
@@ -52,9 +52,9 @@ def test_it_is_small_enough_to_ship() -> None:
 
 
 def test_it_is_no_pose_network(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="find people, not their keypoints"):
+    with pytest.raises(WeightsError, match="finds person boxes, not keypoints"):
         PoseEstimator("rsn18.people", backend="torch")
-    with pytest.raises(WeightsError, match="leave out --decode"):
+    with pytest.raises(WeightsError, match="--decode does not support"):
         export_model("rsn18.people", tmp_path / "p.pt2", format="torch-export", decode=True)
 
 

@@ -14,7 +14,7 @@ from rsn.skeletons import (
     assume_sigmas,
     remap_keypoints,
 )
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import ModelMetadata, parse_metadata
 
 SKELETONS = [COCO_17, MPII_16, LSP_14]
 
@@ -90,8 +90,8 @@ def test_a_metadata_keeps_a_skeleton_of_ones_own_and_reads_metadata_from_before_
         "crab", ["port", "starboard"], [(0, 1)], flip_pairs=((0, 1),), sigmas=[0.1, 0.2]
     )
     metadata = ModelMetadata("rsn18", skeleton=skeleton).to_metadata()
-    assert ModelMetadata.from_metadata(metadata).skeleton == skeleton
+    assert parse_metadata(metadata).skeleton == skeleton
     (key, text), = metadata.items()  # fmt: skip
     old = text.replace(', "flip_pairs": [[0, 1]]', "")
     assert old != text
-    assert ModelMetadata.from_metadata({key: old}).skeleton.flip_indices == (0, 1)
+    assert parse_metadata({key: old}).skeleton.flip_indices == (0, 1)

@@ -11,8 +11,8 @@ from figures.probes import block_field, block_units, evenly_weighted, extent, la
 from figures.style import BLUE, BRANCHES, GRAY, INK, ORANGE, PINK, Point, arrow, box, canvas, plus, save
 from figures.tables import Table
 from rsn.models.bottleneck import bottleneck, plain_bottleneck
-from rsn.models.complexity import MEASURED
 from rsn.models.residual_steps import ResidualStepsBlock, residual_steps
+from rsn.weights.published import MEASURED_COMPLEXITY
 
 CHANNELS = 64  # the blocks of the first layer are drawn
 NETWORKS = {"res18": GRAY, "rsn18": BLUE, "mspn50": ORANGE, "rsn50": PINK}
@@ -53,7 +53,7 @@ def _layer_table(depths: dict[str, list[int]]) -> Table:
     return [
         header,
         *(
-            [f"`{name}`", f"{MEASURED[name].multiply_adds / 1e9:.2f}", *map(str, row)]
+            [f"`{name}`", f"{MEASURED_COMPLEXITY[name].multiply_adds / 1e9:.2f}", *map(str, row)]
             for name, row in depths.items()
         ),
     ]

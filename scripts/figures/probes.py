@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rsn.models.catalog import create_model
 from rsn.models.network import PoseNetwork
 from rsn.models.residual_steps import ResidualStepsBlock
 from rsn.models.stages import DownsamplingPath, Stage
+from rsn.weights.loading import create_model
 
 Wires = dict[tuple[str, str], slice]  # (from, to) -> channels of the first
 

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from rsn.errors import RsnError
     from rsn.evaluation import evaluate
     from rsn.inference.estimator import PoseEstimator
-    from rsn.models.catalog import create_model, list_models
+    from rsn.models.catalog import list_models, register_model
     from rsn.results import Person
     from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
     from rsn.training.run import train
-    from rsn.weights.loading import load_weights
+    from rsn.weights.loading import PoseModel, create_model, load_model, load_weights, save_weights
+    from rsn.weights.metadata import ModelMetadata
 
 __version__ = "0.1.0"
 
@@ -28,19 +29,26 @@ _HOMES = {
     "PoseEstimator": "rsn.inference.estimator",
     "RsnError": "rsn.errors",
     "Skeleton": "rsn.skeletons",
-    "create_model": "rsn.models.catalog",
     "evaluate": "rsn.evaluation",
+    "create_model": "rsn.weights.loading",
     "list_models": "rsn.models.catalog",
+    "ModelMetadata": "rsn.weights.metadata",
+    "PoseModel": "rsn.weights.loading",
+    "load_model": "rsn.weights.loading",
     "load_weights": "rsn.weights.loading",
     "train": "rsn.training.run",
+    "register_model": "rsn.models.catalog",
+    "save_weights": "rsn.weights.loading",
 }
 
 __all__ = [
     "COCO_17",
     "LSP_14",
     "MPII_16",
+    "ModelMetadata",
     "Person",
     "PoseEstimator",
+    "PoseModel",
     "RsnError",
     "Skeleton",
     "__version__",
@@ -49,7 +57,10 @@ __all__ = [
     "evaluate",
     "evaluation",
     "list_models",
+    "load_model",
     "load_weights",
+    "register_model",
+    "save_weights",
     "train",
     "training",
 ]

@@ -122,7 +122,8 @@ def benchmark(
     if batch_size < 1 or repeats < 1:
         raise RsnError(f"a benchmark needs at least 1 crop and 1 run, not {batch_size} and {repeats}")
     choices = dict.fromkeys(choose(backend, device) for backend in backends)
-    network, metadata = load_model(model)
+    opened = load_model(model)
+    network, metadata = opened.network, opened.metadata
     image_with_boxes = ImageWithBoxes.of(
         _image(), [[40 + 130 * person, 60, 120, 360] for person in range(PEOPLE)]
     )

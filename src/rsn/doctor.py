@@ -48,7 +48,11 @@ def examine() -> Iterator[Check]:
     yield Check("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
     yield Check("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
     if not torch.cuda.is_available():
-        why = "no GPU or driver that PyTorch can use" if torch.version.cuda else "PyTorch is built for CPUs only"
+        why = (
+            "no GPU or driver that PyTorch can use"
+            if torch.version.cuda
+            else "PyTorch is built for CPUs only"
+        )
         yield Check("cuda", f"none: {why}", ok=False)
     for number in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(number)

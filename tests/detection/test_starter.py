@@ -7,8 +7,8 @@ import torch
 from rsn.detection.postprocessing import Detections
 from rsn.detection.starter import StarterDetector, fuse_detections
 from rsn.geometry import box_iou
-from rsn.models.catalog import create_model
-from rsn.weights.metadata import PERSON_BOX, DetectorSettings, ModelMetadata
+from rsn.weights.loading import create_model
+from rsn.weights.metadata import DetectorMetadata, DetectorSettings
 
 NOBODY: Detections = (np.zeros((0, 4)), np.zeros(0))
 
@@ -47,10 +47,8 @@ def test_overlaps() -> None:
 @pytest.mark.parametrize("settings", [DetectorSettings((32,), flip_test=False), DetectorSettings((64, 96))])
 def test_any_image_and_any_settings(settings: DetectorSettings) -> None:
     torch.manual_seed(0)
-    network = create_model("res18", num_keypoints=len(PERSON_BOX))
-    metadata = ModelMetadata(
-        "res18", skeleton=PERSON_BOX, input_size=(96, 96), bbox_padding=(1.0, 1.0), detector=settings
-    )
+    network = create_model("res18", num_keypoints=5)
+    metadata = DetectorMetadata("res18", input_size=(96, 96), detector=settings)
     detector = StarterDetector(network, metadata, device="cpu", box_threshold=0.0)
     assert network.training  # a copy of it is used
     for shape in ((90, 120, 3), (8, 500, 3)):

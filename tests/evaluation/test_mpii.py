@@ -26,10 +26,9 @@ from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submissi
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
-from rsn.models.catalog import create_model
 from rsn.results import Person
 from rsn.skeletons import MPII_16
-from rsn.weights.loading import save_weights
+from rsn.weights.loading import create_model, save_weights
 from rsn.weights.metadata import ModelMetadata
 
 HEAD = MPII_16.keypoint_names.index("head_top")

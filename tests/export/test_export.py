@@ -25,7 +25,7 @@ from rsn.export.run import described, export_model
 from rsn.inference.exported import KEYS, Export
 from rsn.io.downloads import sha256_of
 from rsn.io.images import read_image
-from rsn.weights.loading import load_model, save_weights
+from rsn.weights.loading import load_model, load_network, save_weights
 from rsn.weights.metadata import ModelMetadata
 
 NO_TORCH = """
@@ -76,7 +76,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     save_weights(path, create_model("res18"), ModelMetadata("res18", input_size=(64, 64)))
-    network, metadata = load_model(path)
+    network, metadata = load_network(path)
     crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
     with torch.inference_mode():
         heatmaps = network(metadata.normalize(torch.from_numpy(crops).permute(0, 3, 1, 2)))
@@ -153,7 +153,7 @@ def test_a_file_says_what_it_is_inside_and_beside(
     name: str, files: dict[str, Path], weights: Weights
 ) -> None:
     export = Export.from_metadata(open_graph(name, files[name]).metadata)
-    assert export.metadata == load_model(weights.path)[1]
+    assert export.metadata == load_model(weights.path).metadata
     assert export.weights_sha256 == sha256_of(weights.path)
     assert (export.preprocess, export.decode, export.precision) == (True, True, "fp32")
     beside = json.loads(described(files[name]).read_text())
@@ -187,7 +187,7 @@ def test_files_are_averaged_with_each_other_and_with_weights(
 
 @pytest.mark.parametrize("codec", ["mmpose", "unbiased"])
 def test_export_decodes_with_every_codec(codec: str, weights: Weights, tmp_path: Path) -> None:
-    network, metadata = load_model(weights.path)
+    network, metadata = load_network(weights.path)
     save_weights(tmp_path / "w.safetensors", network, replace(metadata, codec=create_codec(codec)))
     _, comparison = export_model(tmp_path / "w.safetensors", tmp_path / "m.onnx", format="onnx", decode=True)
     assert comparison.pixels <= 0.01
@@ -394,7 +394,9 @@ def test_deeper_networks_are_exported(model: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = create_model(model, refine="last")
     save_weights(
-        tmp_path / "w.safetensors", network, ModelMetadata(model, refine="last", input_size=(64, 64))
+        tmp_path / "w.safetensors",
+        network,
+        ModelMetadata(model, options={"refine": "last"}, input_size=(64, 64)),
     )
     for name in SUFFIXES:
         export_model(tmp_path / "w.safetensors", tmp_path / f"m{SUFFIXES[name]}", format=name, decode=True)

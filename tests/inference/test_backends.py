@@ -15,7 +15,7 @@ from rsn import PoseEstimator, create_model
 from rsn.errors import DeviceError, MissingDependencyError, RsnError, UnknownNameError
 from rsn.inference.backends import BACKENDS, build_backend, choose
 from rsn.models.network import PoseNetwork
-from rsn.weights.loading import load_model
+from rsn.weights.loading import load_network
 from rsn.weights.metadata import ModelMetadata
 from small_network import small_network
 
@@ -32,7 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(random_weights: Path) -> tuple[PoseNetwork, ModelMetadata]:
-    return load_model(random_weights)
+    return load_network(random_weights)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ import os, signal, threading
 import faulthandler
 faulthandler.enable()  # as pytest does; Python's handlers run on the stack for signals
 from rsn.inference.backends import build_backend, choose
-from rsn.weights.loading import load_model
-backends = [build_backend("openvino", *load_model({str(random_weights)!r}), choose("openvino", "cpu")[1])]
+from rsn.weights.loading import load_network
+backends = [build_backend("openvino", *load_network({str(random_weights)!r}), choose("openvino", "cpu")[1])]
 thread = threading.Thread(target=backends.clear)
 thread.start()
 thread.join()
@@ -146,8 +146,8 @@ def test_openvino_reports_nothing_to_its_makers(random_weights: Path, tmp_path: 
     program = f"""
 import sys
 from rsn.inference.backends import build_backend, choose
-from rsn.weights.loading import load_model
-build_backend("openvino", *load_model({str(random_weights)!r}), choose("openvino", "cpu")[1])
+from rsn.weights.loading import load_network
+build_backend("openvino", *load_network({str(random_weights)!r}), choose("openvino", "cpu")[1])
 assert "openvino_telemetry" not in sys.modules  # for other programs in this process
 """
     home = {"HOME": str(tmp_path), "RSN_CACHE": str(tmp_path / "cache")}

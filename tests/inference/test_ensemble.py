@@ -67,14 +67,14 @@ def test_one_at_a_time_gives_the_same_answers_and_holds_one(
     models = models[:2]
     process_group = keypoints(estimate(models, batch_size=2), image)
     alive: list[int] = []
-    build = loading.create_model
+    build = loading.build_model
 
     def counted(*args, **options):
         gc.collect()
         alive.append(sum(type(thing) is InferenceGraph for thing in gc.get_objects()))
         return build(*args, **options)
 
-    monkeypatch.setattr(loading, "create_model", counted)
+    monkeypatch.setattr(loading, "build_model", counted)
     apart = keypoints(estimate(models, low_memory=True, batch_size=2), image)
     np.testing.assert_allclose(apart, process_group, atol=1e-5)
     assert set(alive) == {0}  # when the next is read

@@ -12,10 +12,9 @@ from rsn.errors import AnnotationError, DeviceError, UnknownNameError
 from rsn.geometry import Crop
 from rsn.inference.ensemble import run_with_flip
 from rsn.inference.estimator import ImageWithBoxes
-from rsn.models.catalog import create_model
 from rsn.results import Person
 from rsn.skeletons import MPII_16
-from rsn.weights.loading import load_model
+from rsn.weights.loading import create_model, load_model
 from rsn.weights.metadata import ModelMetadata
 
 BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [-20.0, -10.0, 90.0, 60.0]]
@@ -54,7 +53,7 @@ def test_the_road_is_crop_network_decode_and_back(
     crop = Crop.from_box(BOXES[0], estimator.metadata.input_size, estimator.metadata.bbox_padding)
     pixels = torch.from_numpy(crop.warp(image)).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        maps = load_model(random_weights)[0](estimator.metadata.normalize(pixels))
+        maps = load_model(random_weights)(estimator.metadata.normalize(pixels))
     points, scores = codecs.decode(maps)
     person = estimator(image, BOXES[:1], [0.5])[0]
     np.testing.assert_allclose(person.keypoints, crop.to_image(points[0].numpy()), atol=1e-3)

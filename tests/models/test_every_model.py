@@ -10,7 +10,7 @@ import torch
 from rsn import create_model, list_models
 from rsn.models.network import PoseNetwork
 from rsn.models.stages import HeatmapHead
-from rsn.weights.loading import load_model, save_weights
+from rsn.weights.loading import load_network, save_weights
 from rsn.weights.metadata import ModelMetadata
 from rsn.weights.recognition import infer_metadata
 
@@ -43,7 +43,7 @@ def test_weights_come_back_and_are_recognized(named: tuple[str, PoseNetwork], tm
     name, model = named
     assert infer_metadata(model.state_dict()).model == name
     save_weights(tmp_path / "w.safetensors", model, ModelMetadata(name, input_size=(64, 64)))
-    loaded, metadata = load_model(tmp_path / "w.safetensors")
+    loaded, metadata = load_network(tmp_path / "w.safetensors")
     assert metadata.model == name
     x = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():

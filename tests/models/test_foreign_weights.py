@@ -14,7 +14,7 @@ from rsn.errors import RsnWarning, WeightsError
 from rsn.models.prm import PoseRefineMachine, Refine
 from rsn.weights.checkpoints import read_metadata, read_tensors
 from rsn.weights.conversion import convert_state_dict
-from rsn.weights.loading import convert_weights, load_model
+from rsn.weights.loading import convert_weights, load_model, load_network
 from rsn.weights.metadata import ModelMetadata
 from rsn.weights.recognition import detect_architecture, infer_metadata
 
@@ -39,9 +39,9 @@ def as_authors(state: dict[str, Tensor]) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("oracle", "model", "skeleton", "codec"),
     [
-        ("orig_rsn18_coco", "rsn18", COCO_17, "rsn"),
-        ("orig_rsn18_mpii", "rsn18", MPII_16, "rsn"),
-        ("orig_2xmspn50_coco", "2xmspn50", COCO_17, "rsn"),
+        ("orig_rsn18_coco", "rsn18", COCO_17, "megvii"),
+        ("orig_rsn18_mpii", "rsn18", MPII_16, "megvii"),
+        ("orig_2xmspn50_coco", "2xmspn50", COCO_17, "megvii"),
         ("mm_rsn18", "rsn18", COCO_17, "mmpose"),
         ("mm_rsn50", "rsn50", COCO_17, "mmpose"),
         ("mm_2xrsn50", "2xrsn50", COCO_17, "mmpose"),
@@ -52,11 +52,11 @@ def test_a_metadata_follows_from_the_tensors(
     oracles: Path, oracle: str, model: str, skeleton, codec: str
 ) -> None:
     metadata = infer_metadata(reference_state(oracles / f"keys_{oracle}.json"))
-    assert (metadata.model, metadata.skeleton, metadata.codec.name, metadata.refine) == (
+    assert (metadata.model, metadata.skeleton, metadata.codec.name, metadata.options) == (
         model,
         skeleton,
         codec,
-        "none",
+        {},
     )
     extensions = {"orig_rsn18_mpii": (1.25, 1.25), "orig_rsn18_coco": (1.09, 1.135), "mm_rsn18": (1.25, 1.25)}
     assert metadata.bbox_padding == extensions.get(oracle, metadata.bbox_padding)
@@ -81,7 +81,7 @@ def test_machines_by_mmposes_names_refine_its_heatmaps(oracles: Path) -> None:
         f"head.predict_layers.{head}.prm.{key}": value for head in range(4) for key, value in machines.items()
     }
     metadata = infer_metadata(refined)
-    assert (metadata.model, metadata.refine) == ("rsn18", "all")
+    assert (metadata.model, metadata.options) == ("rsn18", {"refine": "all"})
     network, without = create_model("rsn18", refine="all").eval(), create_model("rsn18").eval()
     machine = PoseRefineMachine(17, shared_spatial_attention=True).eval()
     for module, state in ((network, refined), (without, plain), (machine, machines)):
@@ -108,8 +108,8 @@ def test_either_wiring_of_the_machines_loads(
     x = torch.randn(1, 3, 64, 64)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     with pytest.warns(RsnWarning, match="no model metadata"):
-        read, metadata = load_model(tmp_path / "w.pth")
-    assert metadata.refine == refine
+        read, metadata = load_network(tmp_path / "w.pth")
+    assert metadata.options == {"refine": refine}
     with torch.inference_mode():
         assert torch.equal(ours(x), theirs(x))
         assert torch.equal(read(x), theirs(x))
@@ -140,7 +140,7 @@ def test_a_checkpoint_without_a_metadata_estimates_as_its_owner_does(tmp_path: P
     torch.manual_seed(0)
     torch.save({"state_dict": as_mmpose(create_model("rsn18").state_dict())}, tmp_path / "w.pth")
     with pytest.warns(
-        RsnWarning, match=r"w\.pth: has no model metadata; taken as weights of MMPose: rsn18.*256x192"
+        RsnWarning, match=r"w\.pth: has no model metadata; assumed are weights of MMPose: rsn18.*256x192"
     ):
         estimator = PoseEstimator(tmp_path / "w.pth", backend="torch")
     assert estimator.metadata.codec.name == "mmpose"
@@ -154,7 +154,9 @@ def test_a_checkpoint_without_a_metadata_estimates_as_its_owner_does(tmp_path: P
 def test_converting_writes_a_metadata(tmp_path: Path) -> None:
     model = create_model("rsn18", num_keypoints=14)
     torch.save({"model": as_authors(model.state_dict())}, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match=r"w\.pth: heatmaps of 14 keypoints are neither"):
+    with pytest.raises(
+        WeightsError, match=r"w\.pth: these weights have heatmaps of 14 keypoints, which is neither"
+    ):
         convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors")
     convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors", skeleton=LSP_14, input_size=(128, 96))
     metadata = read_metadata(tmp_path / "w.safetensors")
@@ -165,9 +167,9 @@ def test_converting_writes_a_metadata(tmp_path: Path) -> None:
 
 def test_sizes_that_do_not_divide_are_refused_in_a_sentence(tmp_path: Path) -> None:
     torch.save(create_model("rsn18").state_dict(), tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match=r"250x190.*multiples of 32"):
+    with pytest.raises(WeightsError, match=r"multiples of 32.*\(250, 190\)"):
         convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors", input_size=(250, 190))
-    with pytest.raises(WeightsError, match="250x190"):
+    with pytest.raises(WeightsError, match=r"\(250, 190\)"):
         ModelMetadata("rsn18", input_size=(250, 190))
 
 
@@ -185,7 +187,9 @@ def test_another_skeleton_than_the_tensors_have(tmp_path: Path) -> None:
     ],
 )
 def test_other_networks_are_not_taken_for_ours(tensors: dict[str, Tensor]) -> None:
-    with pytest.raises(WeightsError, match="network of ours"):
+    with pytest.raises(
+        WeightsError, match=r"format of these weights is unknown|no network of the catalog lacks"
+    ):
         infer_metadata(tensors)
 
 
@@ -252,7 +256,7 @@ def test_a_resnet_does_not_fit_an_rsn() -> None:
 
 def test_a_resnet_alone_finds_nobody(tmp_path: Path) -> None:
     torch.save(resnet50(), tmp_path / "resnet50.pth")
-    with pytest.raises(WeightsError, match="finds no keypoints by itself"):
+    with pytest.raises(WeightsError, match="alone finds no keypoints"):
         load_model(tmp_path / "resnet50.pth")
 
 

@@ -12,9 +12,10 @@ from torch import nn
 from reference_weights import reference_state
 from rsn import create_model, list_models, load_weights
 from rsn.errors import UnknownNameError
-from rsn.models.complexity import MEASURED, complexity
+from rsn.models.complexity import complexity
 from rsn.models.prm import PoseRefineMachine, Refine
 from rsn.models.stages import HeatmapHead
+from rsn.weights.published import MEASURED_COMPLEXITY
 
 # MMPose's parameters with K = 17, which has no biases either; multiply-adds in billions of all heads, counted on the
 # reference networks: at 256x192 and 384x288 with K = 17, at 256x256 with K = 16. Our reading of the published
@@ -77,7 +78,7 @@ def test_heatmaps_are_the_references(
 @pytest.mark.parametrize("name", SIZES)
 def test_recorded_sizes_are_the_references(name: str) -> None:
     parameters, small, large, _ = SIZES[name]
-    recorded = MEASURED[name]
+    recorded = MEASURED_COMPLEXITY[name]
     assert recorded.parameters == parameters
     billions = [size.multiply_adds / 1e9 for size in (recorded, recorded.at((384, 288)))]
     assert billions == pytest.approx([small, large], rel=1e-3)
@@ -85,12 +86,12 @@ def test_recorded_sizes_are_the_references(name: str) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED_GFLOPS)
 def test_wide_networks_have_the_published_complexity(name: str) -> None:
-    assert MEASURED[name].multiply_adds / 1e9 == pytest.approx(PUBLISHED_GFLOPS[name], rel=0.03)
+    assert MEASURED_COMPLEXITY[name].multiply_adds / 1e9 == pytest.approx(PUBLISHED_GFLOPS[name], rel=0.03)
 
 
 @pytest.mark.parametrize("name", _slow_unless_quick(list_models()))
 def test_recorded_sizes_are_the_measured_ones(name: str) -> None:
-    assert MEASURED[name] == complexity(name)
+    assert MEASURED_COMPLEXITY[name] == complexity(name)
 
 
 @pytest.mark.parametrize("name", _slow_unless_quick(SIZES))
@@ -107,7 +108,7 @@ def test_multiply_adds_grow_with_the_area() -> None:
 def test_every_network_has_the_recorded_parameters_and_no_bias_in_a_convolution(name: str) -> None:
     with torch.device("meta"):
         model = create_model(name)
-    assert sum(parameter.numel() for parameter in model.parameters()) == MEASURED[name].parameters
+    assert sum(parameter.numel() for parameter in model.parameters()) == MEASURED_COMPLEXITY[name].parameters
     assert all(module.bias is None for module in model.modules() if isinstance(module, nn.Conv2d))
 
 

@@ -12,7 +12,7 @@ from rsn import create_model, load_weights
 from rsn.errors import RsnWarning, WeightsError
 from rsn.models.network import PoseNetwork
 from rsn.weights.checkpoints import read_tensors, unwrapped
-from rsn.weights.loading import load_model
+from rsn.weights.loading import load_network
 from rsn.weights.wrappers import networks_in
 
 State = dict[str, Any]
@@ -122,7 +122,7 @@ def test_equal_weights_under_two_names_are_no_matter(recwarn: pytest.WarningsRec
 def test_load_model_opens_a_nested_checkpoint(tmp_path: Path) -> None:
     torch.save({"model_state_dict": state(prefix="_orig_mod.module."), "epoch": 1}, tmp_path / "w.pth")
     with pytest.warns(RsnWarning):  # what it assumes of weights without metadata
-        model, _ = load_model(tmp_path / "w.pth")
+        model, _ = load_network(tmp_path / "w.pth")
     assert same(model.state_dict(), state())
 
 

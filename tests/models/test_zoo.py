@@ -11,7 +11,7 @@ from file_server import serving
 from rsn import create_model
 from rsn.cli.models import Pull
 from rsn.errors import DownloadError, RsnError, WeightsError
-from rsn.models.catalog import MODELS
+from rsn.models.catalog import ARCHITECTURES
 from rsn.weights import loading, pretrained
 from rsn.weights.model_table import all_networks, describe
 from rsn.weights.pretrained import PRETRAINED, PretrainedWeights, cache_folder, fetch
@@ -45,7 +45,7 @@ def test_weights_by_name_are_fetched_converted_and_carry_a_metadata(
     monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
     with serving(checkpoint) as server:
         monkeypatch.setenv(pretrained.MIRROR, server.address)
-        model, metadata = loading.load_model("rsn18.test")
+        model, metadata = loading.load_network("rsn18.test")
     assert (metadata.model, metadata.codec.name, metadata.bbox_padding) == ("rsn18", "mmpose", (1.25, 1.25))
     assert metadata.metrics == entry.metrics
     assert not model.training
@@ -60,7 +60,7 @@ def test_pulling_says_where_the_file_is(
 ) -> None:
     monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
     assert "rsn18.test [remote]" in all_networks()
-    assert "not fetched yet" in describe("rsn18.test")
+    assert "not downloaded yet" in describe("rsn18.test")
     with serving(checkpoint) as server:
         monkeypatch.setenv(pretrained.MIRROR, server.address)
         assert Pull(("rsn18.test",)).run() == 0
@@ -142,7 +142,7 @@ def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPat
 def test_entries_are_named_for_their_network_and_file(name: str) -> None:
     listed = PRETRAINED[name]
     assert name == f"{listed.model}.openmmlab"
-    assert listed.model in MODELS
+    assert listed.model in ARCHITECTURES
     assert listed.sha256_prefix in listed.path
     assert len(bytes.fromhex(listed.sha256_prefix)) == 4
     assert 0.7 < listed.metrics["AP"] < listed.metrics["AR"] < 0.9

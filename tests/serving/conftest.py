@@ -7,13 +7,13 @@ import pytest
 
 from pose_service import Client, estimator_of, serving
 from rsn.training.module import set_head_gain
-from rsn.weights.loading import load_model, save_weights
+from rsn.weights.loading import load_network, save_weights
 
 
 @pytest.fixture(scope="session")
 def random_weights(random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with heatmaps that are high enough to be seen on the page."""
-    network, metadata = load_model(random_weights)
+    network, metadata = load_network(random_weights)
     set_head_gain(network, 100)
     path = tmp_path_factory.mktemp("serving") / "random.safetensors"
     save_weights(path, network, metadata)

@@ -15,7 +15,7 @@ from rsn.errors import RecipeError, WeightsError
 from rsn.evaluation.detection import measure_detector
 from rsn.training.detection import DetectorRecipe, detector_network, train_detector
 from rsn.training.recipe import ComputeConfig, read_recipe_as
-from rsn.weights.loading import load_model
+from rsn.weights.loading import load_metadata, load_model
 from rsn.weights.metadata import DetectorSettings
 
 
@@ -52,7 +52,7 @@ def best(recipe: DetectorRecipe) -> Path:
 def test_a_run_leaves_weights_that_open_as_a_detector(best: Path, recipe: DetectorRecipe) -> None:
     boxes, scores = open_detector(best, device="cpu", box_threshold=0.0)(np.zeros((90, 120, 3), np.uint8))
     assert boxes.shape == (len(scores), 4)
-    _, metadata = load_model(best)
+    metadata = load_metadata(best)
     assert metadata.input_size == (64, 64)
     assert metadata.steps in (2, 4)
     assert set(metadata.metrics) == {"AP", "AP50"}
@@ -98,7 +98,7 @@ def test_what_a_detector_cannot_be_trained_with_is_said(recipe: DetectorRecipe, 
 
 
 def test_pose_weights_give_all_but_the_last_layers() -> None:
-    network, (pose, _) = detector_network("rsn18", "rsn18.starter"), load_model("rsn18.starter")
+    network, pose = detector_network("rsn18", "rsn18.starter"), load_model("rsn18.starter").network
     ours, theirs = network.state_dict(), pose.state_dict()
     fresh = [key for key in ours if ours[key].shape != theirs[key].shape]
     assert {key.rsplit(".heads.", 1)[1].split(".")[1] for key in fresh} == {"predict"}

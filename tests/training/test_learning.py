@@ -11,7 +11,7 @@ from people_on_disk import write_people
 from rsn import PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.io.images import read_image
-from rsn.models import catalog as catalog
+from rsn.models.catalog import register_model
 from rsn.models.network import PoseNetwork
 from rsn.models.residual_steps import residual_steps
 from rsn.skeletons import Skeleton
@@ -33,7 +33,7 @@ def misses(
     small = partial(
         PoseNetwork, block=residual_steps, blocks_per_layer=(1,) * 4, num_stages=1, up_channels=32
     )
-    monkeypatch.setitem(catalog.MODELS, "small", small)
+    register_model("small", small)
     skeleton = folder / "skeleton.yaml"
     skeleton.write_text(yaml.safe_dump({"name": "upper", "keypoints": list(NAMES), "flip": flip_pairs}))
     sources = {}

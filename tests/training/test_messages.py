@@ -16,13 +16,13 @@ from command import rsn
 from rsn.data.checks import find_duplicate_images
 from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnWarning, TrainingError
-from rsn.models.catalog import create_model
 from rsn.training import run as training_run
 from rsn.training.folder import device_name, open_folder
 from rsn.training.health import check_network
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import OptimizationConfig, read_recipe
 from rsn.training.run import train
+from rsn.weights.loading import create_model
 from small_network import small_network
 
 HUGE = ("optimization.learning_rate=1e30", "optimization.warmup_steps=0")

@@ -29,7 +29,7 @@ def test_a_run_on_mpii(recipe_file: Path, tmp_path: Path) -> None:
         metrics = [float(row["validation/pckh"]) for row in csv.DictReader(file) if row["validation/pckh"]]
     assert len(metrics) == 2
     assert "| Shoulder | Elbow |" in (tmp_path / "run" / "report.md").read_text()
-    metadata = load_model(tmp_path / "run" / "best.safetensors")[1]
+    metadata = load_model(tmp_path / "run" / "best.safetensors").metadata
     assert metadata.skeleton == MPII_16
     assert metadata.metrics["validation_pckh"] == pytest.approx(max(metrics), abs=1e-4)
 

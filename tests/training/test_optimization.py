@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rsn.models.catalog import create_model
 from rsn.training.optimization import build_optimizer, learning_rate_factor
 from rsn.training.recipe import DatasetConfig, OptimizationConfig, Recipe
+from rsn.weights.loading import create_model
 
 
 def test_the_learning_rate_is_the_references() -> None:

@@ -46,9 +46,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
         encode = partial(encode_keypoints, MegviiCodec(), SIZE)
         module = TrainingModule(
-            Task(
-                network(17), METADATA, lambda numbers: plans, encode, PoseLoss(), DeviceImages.crop, unused
-            ),
+            Task(network(17), METADATA, lambda numbers: plans, encode, PoseLoss(), DeviceImages.crop, unused),
             recipe,
             stored_images,
         ).to(device)

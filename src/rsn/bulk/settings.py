@@ -9,7 +9,7 @@ from rsn.detection.loading import STARTER, STARTER_WEIGHTS, default_box_threshol
 from rsn.errors import RsnError
 from rsn.io.downloads import sha256_of
 from rsn.results import check_threshold
-from rsn.weights.loading import load_metadata, weights_path
+from rsn.weights.loading import load_metadata, pose_metadata, weights_path
 
 FORMAT = 3  # of the output folder; increased by changes that break readers
 
@@ -43,7 +43,7 @@ class Settings:
         for name in ("box_threshold", "person_threshold"):
             if (threshold := getattr(self, name)) is not None:
                 check_threshold(name, threshold)
-        metadata = load_metadata(self.model)
+        metadata = pose_metadata(load_metadata(self.model), self.model)
         detects = self.boxes == "detect"
         default = metadata.person_threshold if detects else 0.0
         files = {

@@ -6,7 +6,6 @@ from pathlib import Path
 from rsn.detection.postprocessing import BOX_THRESHOLD, Detector
 from rsn.errors import UnknownNameError, WeightsError
 from rsn.results import check_threshold
-from rsn.weights.metadata import DetectorSettings
 
 STARTER = "starter"  # ours, in the package
 STARTER_WEIGHTS = "rsn18.people"
@@ -42,9 +41,9 @@ def open_detector(
     name, path = str(source), Path(source)
     if _is_ours(source):
         from rsn.detection.starter import StarterDetector
-        from rsn.weights.loading import load_model
+        from rsn.weights.loading import load_network
 
-        network, metadata = load_model(STARTER_WEIGHTS if name == STARTER else path)
+        network, metadata = load_network(STARTER_WEIGHTS if name == STARTER else path)
         return StarterDetector(network, metadata, device=device, box_threshold=box_threshold)
     default = BOX_THRESHOLD if box_threshold is None else box_threshold
     if path.suffix == ".onnx" and isfile(path):
@@ -67,9 +66,10 @@ def default_box_threshold(source: str | Path) -> float:
     if not _is_ours(source):
         return BOX_THRESHOLD
     from rsn.weights.loading import load_metadata
+    from rsn.weights.metadata import DetectorMetadata
 
     metadata = load_metadata(STARTER_WEIGHTS if str(source) == STARTER else source)
-    return (metadata.detector or DetectorSettings()).box_threshold
+    return metadata.detector.box_threshold if isinstance(metadata, DetectorMetadata) else BOX_THRESHOLD
 
 
 def _is_ours(source: str | Path) -> bool:

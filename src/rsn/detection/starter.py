@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
-from rsn.codecs.box import BoxCodec
 from rsn.detection.postprocessing import Detections, box_nms, filter_detections
 from rsn.errors import WeightsError
 from rsn.geometry import Crop, Image, box_iou
 from rsn.inference.backends import build_backend
 from rsn.inference.devices import pick_device
-from rsn.models.network import PoseNetwork
-from rsn.weights.metadata import PERSON_BOX, DetectorSettings, ModelMetadata
+from rsn.weights.metadata import DetectorMetadata, DetectorSettings, Metadata
 
 MATCH_IOU = 0.5  # overlap from which two boxes are of one person
 
@@ -21,7 +20,7 @@ class StarterDetector:
     """People, by a network of ours that was trained on boxes.
 
     Args:
-        network, metadata: as `load_model` gives them; a copy of the network as it is now is used.
+        network, metadata: as `load_network` gives them; a copy of the network as it is now is used.
         device, box_threshold: as in `open_detector`.
         settings: image sizes, flip test and box threshold; by default those of the metadata.
 
@@ -31,20 +30,20 @@ class StarterDetector:
 
     def __init__(
         self,
-        network: PoseNetwork,
-        metadata: ModelMetadata,
+        network: nn.Module,
+        metadata: Metadata,
         *,
         device: str = "auto",
         box_threshold: float | None = None,
         settings: DetectorSettings | None = None,
     ) -> None:
-        if metadata.skeleton != PERSON_BOX:
+        if not isinstance(metadata, DetectorMetadata):
             raise WeightsError(
-                f"these weights find {metadata.skeleton.name} keypoints; a detector's find boxes"
+                f"expected the weights of a detector, got weights that find {metadata.skeleton.name} keypoints"
             )
         self.backend = build_backend("torch", network, metadata, pick_device(device))
         self.metadata = metadata
-        self.settings = settings or metadata.detector or DetectorSettings()
+        self.settings = settings or metadata.detector
         self.box_threshold = self.settings.box_threshold if box_threshold is None else box_threshold
 
     @torch.inference_mode()
@@ -57,13 +56,13 @@ class StarterDetector:
     def _look(self, image: Image, side: int) -> Detections:
         """All boxes from the image, and with the flip test from the flipped one too, resized into a square."""
         height, width = image.shape[:2]
-        crop = Crop.from_box([0, 0, width, height], (side, side), self.metadata.bbox_padding)
+        crop = Crop.from_box([0, 0, width, height], (side, side), (1.0, 1.0))
         crops = [crop, crop.flipped()] if self.settings.flip_test else [crop]
         pixels = np.stack([one.warp_antialiased(image) for one in crops])
         maps = self.backend(torch.from_numpy(pixels).permute(0, 3, 1, 2))
         if self.settings.flip_test:
-            maps = (maps[:1] + BoxCodec().flip_back(maps[1:])) / 2
-        corners, scores = BoxCodec().decode(maps)
+            maps = (maps[:1] + self.metadata.codec.flip_back(maps[1:])) / 2
+        corners, scores = self.metadata.codec.decode(maps)
         ends = crop.to_image(corners[0].double().cpu().numpy().reshape(-1, 2)).reshape(-1, 4)
         return filter_detections(ends, scores[0].double().cpu().numpy(), (height, width), 0.0)
 

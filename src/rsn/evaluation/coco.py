@@ -156,7 +156,10 @@ class GroundTruth:
         image = self._find_image(entry)
         if image is None:
             return "of images that the annotations do not list"
-        if entry.get("category_id") is not None and normalize_id(entry["category_id"]) not in self.category_ids:
+        if (
+            entry.get("category_id") is not None
+            and normalize_id(entry["category_id"]) not in self.category_ids
+        ):
             return "of another category"
         score = parse_number(entry.get("score"))
         if not math.isfinite(score):

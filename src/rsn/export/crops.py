@@ -12,7 +12,7 @@ from rsn.data.annotations import PoseDataset
 from rsn.errors import AnnotationError
 from rsn.geometry import Crop, Image
 from rsn.io.images import read_image
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import Metadata, ModelMetadata
 
 _MOST = 100  # people whose crops are calibrated with; three times as many take three times as long
 _DRAWN = 4  # images
@@ -21,7 +21,7 @@ _SIZE = 320  # of them, in pixels
 _BOXES = ((0.0, 0.0, 1.0, 1.0), (0.25, 0.1, 0.5, 0.8), (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 0.5, 1.0))
 
 
-def crops_to_check(metadata: ModelMetadata, image_files: Sequence[Path]) -> Tensor:
+def crops_to_check(metadata: Metadata, image_files: Sequence[Path]) -> Tensor:
     """Four crops of every image, or of every drawn image where there are no images; always the same ones.
 
     Returns:
@@ -35,7 +35,7 @@ def crops_to_check(metadata: ModelMetadata, image_files: Sequence[Path]) -> Tens
     return _stacked(crops)
 
 
-def crops_to_calibrate(metadata: ModelMetadata, people: PoseDataset) -> Tensor:
+def crops_to_calibrate(metadata: Metadata, people: PoseDataset) -> Tensor:
     """Crops of up to 100 labeled people, spread evenly over a data set, as prediction cuts them.
 
     Returns:
@@ -51,7 +51,7 @@ def crops_to_calibrate(metadata: ModelMetadata, people: PoseDataset) -> Tensor:
     chosen = [known.people[place] for place in places]
     return _stacked(
         [
-            Crop.from_box(person.box, metadata.input_size, metadata.bbox_padding).warp(
+            Crop.from_box(person.box, metadata.input_size, _bbox_padding(metadata)).warp(
                 read_image(person.image.path)
             )
             for person in chosen
@@ -63,11 +63,15 @@ def _stacked(crops: Sequence[Image]) -> Tensor:
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
 
 
-def _crops_of(image: Image, metadata: ModelMetadata) -> Iterator[Image]:
+def _crops_of(image: Image, metadata: Metadata) -> Iterator[Image]:
     height, width = image.shape[:2]
     for box in _BOXES:
         pixels = np.multiply(box, (width, height, width, height))
-        yield Crop.from_box(pixels, metadata.input_size, metadata.bbox_padding).warp(image)
+        yield Crop.from_box(pixels, metadata.input_size, _bbox_padding(metadata)).warp(image)
+
+
+def _bbox_padding(metadata: Metadata) -> tuple[float, float]:
+    return metadata.bbox_padding if isinstance(metadata, ModelMetadata) else (1.0, 1.0)
 
 
 def _drawn_images() -> Iterator[Image]:

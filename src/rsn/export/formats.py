@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsn.errors import UnknownNameError, WeightsError
 from rsn.extras import require
 from rsn.inference.backends.graphs import MAX_BATCH, Graph
 from rsn.inference.exported import KEYS, Export
 from rsn.models.inference_graph import InferenceGraph
-from rsn.models.network import PoseNetwork
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
 _LIBRARIES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
@@ -25,9 +24,9 @@ class ExportGraph(InferenceGraph):
     ensembles need.
     """
 
-    def __init__(self, network: PoseNetwork, export: Export) -> None:
+    def __init__(self, network: nn.Module, export: Export) -> None:
         super().__init__(network, export.metadata)
-        self.preprocess, self.decode = export.preprocess, export.decode
+        self.preprocess, self.decode, self.codec = export.preprocess, export.decode, export.metadata.codec
         if export.decode:
             self.outputs = ("keypoints", "scores", "heatmaps")
 
@@ -42,7 +41,7 @@ class ExportGraph(InferenceGraph):
         heatmaps = super().forward(crops.permute(0, 3, 1, 2) if self.preprocess else crops)
         if not self.decode:
             return heatmaps
-        return *self.metadata.codec.decode(heatmaps), heatmaps
+        return *self.codec.decode(heatmaps), heatmaps
 
 
 def check_format(name: str, output: Path, export: Export) -> None:
@@ -80,7 +79,7 @@ def write_graph(
         save_openvino(model, path, fp16=export.precision == "fp16")
         return
     if export.precision == "fp16":
-        graph.network.half()
+        graph.set_precision(torch.float16)
     if name == "onnx":
         from rsn.inference.backends.onnxruntime import write_onnx
 

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsn.data.annotations import PoseDataset
 from rsn.errors import RsnError, UnknownNameError, WeightsError
@@ -16,9 +16,8 @@ from rsn.export.formats import ExportGraph, check_format, open_graph, write_grap
 from rsn.inference.exported import Export, Precision, is_exported
 from rsn.io.downloads import sha256_of
 from rsn.io.files import check_writable
-from rsn.models.network import PoseNetwork
-from rsn.weights.loading import load_model, weights_path
-from rsn.weights.metadata import PERSON_BOX, ModelMetadata
+from rsn.weights.loading import load_network, weights_path
+from rsn.weights.metadata import Metadata, ModelMetadata
 
 # How far heatmaps may be from the network's, in units of its largest value.
 # int8 moves them by a tenth; what it costs is told by `rsn evaluate`, and this refuses only what is broken.
@@ -98,9 +97,9 @@ def export_model(
         raise WeightsError(f"{source}: is an export already; export the weights that it was made of")
     if (precision == "int8") != (calibration is not None):
         raise WeightsError("precision int8 and people to calibrate with (--calibration) go together")
-    network, metadata = load_model(source)
-    if decode and metadata.skeleton == PERSON_BOX:
-        raise WeightsError(f"{source}: finds people, not keypoints that could be decoded; leave out --decode")
+    network, metadata = load_network(source)
+    if decode and not isinstance(metadata, ModelMetadata):
+        raise WeightsError(f"{source}: finds person boxes, which --decode does not support; leave it out")
     export = Export(metadata, sha256_of(weights_path(source)), precision, preprocess, decode)  # type: ignore[arg-type]
     check_format(format, output, export)
     check_writable(output)
@@ -132,8 +131,8 @@ def _compare(
     format: str,
     graph: ExportGraph,
     written: Path,
-    network: PoseNetwork,
-    metadata: ModelMetadata,
+    network: nn.Module,
+    metadata: Metadata,
     crops: Tensor,
 ) -> Comparison:
     """Of all crops as one batch, and of the first alone, since the batch is dynamic."""

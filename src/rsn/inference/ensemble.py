@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rsn.errors import RsnError, WeightsError
+from rsn.errors import RsnError
 from rsn.inference.backends import Backend, build_backend
 from rsn.inference.exported import is_exported, open_exported
-from rsn.models.network import PoseNetwork
 from rsn.results import Person
-from rsn.weights.loading import load_model
-from rsn.weights.metadata import PERSON_BOX, ModelMetadata
+from rsn.weights.loading import PoseModel, load_model, pose_metadata
+from rsn.weights.metadata import ModelMetadata
 
 if TYPE_CHECKING:
     from rsn.inference.estimator import ImageWithBoxes, PersonCrop
 
-ModelSource = str | Path | PoseNetwork
+ModelSource = str | Path | nn.Module
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +135,6 @@ def load_models(
     given = iter(all_metadata)
     models = [_open_model(source, given, backend, device, keep=keep) for source in sources]
     _check_same_skeleton(sources, models)
-    if models[0].metadata.skeleton == PERSON_BOX:
-        raise WeightsError(
-            "these weights find people, not their keypoints; they are a --detector (open_detector in Python)"
-        )
     return models[0] if len(models) == 1 else Ensemble(models, [share / sum(shares) for share in shares])
 
 
@@ -148,20 +143,28 @@ def _open_model(
 ) -> Model:
     if is_exported(source):
         backend, export = open_exported(Path(source), name, device)
+        metadata = pose_metadata(export.metadata, source)
         if not keep:
-            return Model(lambda: open_exported(Path(source), name, device)[0], export.metadata)
-        return Model(lambda: backend, export.metadata)
-    if isinstance(source, PoseNetwork):
-        metadata = next(all_metadata, None)
-        if metadata is None:
-            raise TypeError("a network needs its metadata: PoseEstimator(network, metadata=...)")
-        network = source
+            return Model(lambda: open_exported(Path(source), name, device)[0], metadata)
+        return Model(lambda: backend, metadata)
+    if isinstance(source, str | Path):
+        model = load_model(source)
+        if not keep:
+            return Model(lambda: _backend_of(load_model(source), name, device), model.metadata)
+    elif isinstance(source, PoseModel):
+        model = source
     else:
-        network, metadata = load_model(source)
-        if not keep:
-            return Model(lambda: build_backend(name, *load_model(source), device), metadata)
-    backend = build_backend(name, network, metadata, device)
-    return Model(lambda: backend, metadata)
+        given = next(all_metadata, None)
+        if given is None:
+            raise TypeError("a network needs its metadata: PoseEstimator(network, metadata=...)")
+        backend = build_backend(name, source, given, device)
+        return Model(lambda: backend, given)
+    backend = _backend_of(model, name, device)
+    return Model(lambda: backend, model.metadata)
+
+
+def _backend_of(model: PoseModel, name: str, device: torch.device) -> Backend:
+    return build_backend(name, model.network, model.metadata, device)
 
 
 def _check_same_skeleton(sources: Sequence[ModelSource], models: Sequence[Model]) -> None:
@@ -169,7 +172,7 @@ def _check_same_skeleton(sources: Sequence[ModelSource], models: Sequence[Model]
     for source, model in zip(sources, models, strict=True):
         skeleton = model.metadata.skeleton
         if skeleton.keypoint_names != first.keypoint_names:
-            other = "a network" if isinstance(source, PoseNetwork) else source
+            other = "a network" if isinstance(source, nn.Module) else source
             raise RsnError(
                 f"models are averaged only where they find the same keypoints: the first finds the {len(first)} of"
                 f" {first.name}, {other} the {len(skeleton)} of {skeleton.name}"

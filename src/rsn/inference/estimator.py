@@ -8,7 +8,7 @@ from threading import Lock
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsn.data.values import MIN_BOX_SIZE
 from rsn.detection.loading import STARTER, open_detector
@@ -21,7 +21,6 @@ from rsn.inference.ensemble import Ensemble, ModelSource, load_models, run_with_
 from rsn.inference.exported import backend_for, is_exported
 from rsn.inference.processes import MadeFromArguments, check_process
 from rsn.io.images import as_rgb
-from rsn.models.network import PoseNetwork
 from rsn.oks import deduplicate
 from rsn.results import Person, check_threshold
 from rsn.weights.metadata import ModelMetadata
@@ -187,9 +186,9 @@ class PoseEstimator(MadeFromArguments):
     ) -> None:
         if batch_size < 1:
             raise RsnError(f"a batch has at least 1 crop, not {batch_size}")
-        if not isinstance(model, str | Path | PoseNetwork | Sequence):
+        if not isinstance(model, str | Path | nn.Module | Sequence):
             raise RsnError(f"a model is a name, a file or a network of rsn's, not {model!r:.80}")
-        sources = [model] if isinstance(model, str | Path | PoseNetwork) else list(model)
+        sources = [model] if isinstance(model, str | Path | nn.Module) else list(model)
         all_metadata = [metadata] if isinstance(metadata, ModelMetadata) else list(metadata)
         if backend == "auto":
             backend = _backend_for(sources)
@@ -293,7 +292,7 @@ def _backend_for(sources: Sequence[ModelSource]) -> str:
     exported = [source for source in sources if is_exported(source)]
     if exported:
         return backend_for(exported)
-    return "torch" if any(isinstance(source, PoseNetwork) for source in sources) else "auto"
+    return "torch" if any(isinstance(source, nn.Module) for source in sources) else "auto"
 
 
 def _numbers(values: ArrayLike, expected: str) -> NDArray[np.float64]:

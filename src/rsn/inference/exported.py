@@ -14,7 +14,7 @@ from rsn import __version__
 from rsn.errors import DeviceError, WeightsError
 from rsn.inference.backends import Backend
 from rsn.inference.processes import check_process, shared
-from rsn.weights.metadata import METADATA_KEY, ModelMetadata
+from rsn.weights.metadata import METADATA_KEY, Metadata, parse_metadata
 
 KEYS = (METADATA_KEY, "rsn.export")  # of the metadata: the metadata, and what was made of it
 FORM = 1  # of the metadata; raised when an older rsn would misread it
@@ -36,7 +36,7 @@ class Export:
     version: of the rsn that wrote it.
     """
 
-    metadata: ModelMetadata
+    metadata: Metadata
     weights_sha256: str
     precision: Precision = "fp32"
     preprocess: bool = False
@@ -49,8 +49,7 @@ class Export:
 
     def to_json(self) -> str:
         """One document for people and other programs, to lie beside the file."""
-        (metadata,) = self.metadata.to_metadata().values()
-        return json.dumps(self._about() | {"metadata": json.loads(metadata)}, indent=1) + "\n"
+        return json.dumps(self._about() | {"metadata": self.metadata.to_document()}, indent=1) + "\n"
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str]) -> "Export":
@@ -71,7 +70,7 @@ class Export:
                     f"was written by rsn {version} in form {form}, and rsn {__version__} reads up to form {FORM};"
                     " update rsn"
                 )
-            return cls(ModelMetadata.from_metadata(metadata), **about)
+            return cls(parse_metadata(metadata), **about)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WeightsError(f"has metadata that cannot be read ({error!r}); export it anew") from error
 

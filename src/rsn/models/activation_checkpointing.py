@@ -1,4 +1,4 @@
-"""Activation checkpointing that leaves batch norms alone."""
+"""Activation checkpointing that updates the statistics of batch norms only once."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,20 +9,20 @@ from torch.utils.checkpoint import checkpoint
 
 
 def run_checkpointed(module: nn.Module, x: Tensor) -> Tensor:
-    """module(x), of which only x is kept for the backward pass; the rest is computed again there.
+    """module(x); only x is stored, and the rest is computed again in the backward pass.
 
-    Batch norms update their running statistics in the first pass only, so the step is the same as without.
+    Batch norms update their running statistics in the forward pass only, so the step has the same result as without.
     """
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _statistics_kept(module)
+        return nullcontext(), _frozen_statistics(module)
 
     out: Tensor = checkpoint(module, x, use_reentrant=False, context_fn=contexts, preserve_rng_state=False)
     return out
 
 
 @contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
     norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

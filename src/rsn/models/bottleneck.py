@@ -6,7 +6,7 @@ from rsn.models.layers import ConvNorm, ConvNormReLU
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (which has the stride), 1x1, and a shortcut (ResNet, as MSPN's public code has it).
+    """1x1, 3x3 (with the stride) and 1x1 convolution, and a shortcut: ResNet's block as in MSPN's public code.
 
     Shapes: (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
     """
@@ -26,10 +26,10 @@ class Bottleneck(nn.Module):
 
 
 def bottleneck(in_channels: int, channels: int, *, stride: int = 1) -> Bottleneck:
-    """MSPN's: four times as wide outside as inside (expansion 4)."""
+    """The block of MSPN: four times as many channels outside as inside (expansion 4)."""
     return Bottleneck(in_channels, 4 * channels, width=channels, stride=stride)
 
 
 def plain_bottleneck(in_channels: int, channels: int, *, stride: int = 1) -> Bottleneck:
-    """The Res-18 baseline's: equally wide everywhere (expansion 1)."""
+    """The block of the Res-18 baseline: the same number of channels everywhere (expansion 1)."""
     return Bottleneck(in_channels, channels, width=channels, stride=stride)

@@ -1,63 +1,111 @@
-"""Every network by name, its numbers spelled out."""
+"""The registered models: those of the papers, and those that a program adds."""
 
-from functools import partial
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
 
-from rsn.errors import UnknownNameError
+from torch import nn
+
+from rsn.errors import RsnError, UnknownNameError
 from rsn.models.bottleneck import bottleneck, plain_bottleneck
 from rsn.models.network import PoseNetwork
 from rsn.models.prm import Refine
 from rsn.models.residual_steps import residual_steps, wide_residual_steps
+from rsn.models.stages import BlockFactory
 
-# What the networks of a kind have in common: the blocks in each of the four layers of a stage, and which blocks.
-_RSN18 = partial(PoseNetwork, block=residual_steps, blocks_per_layer=(2, 2, 2, 2))
-_RSN50 = partial(PoseNetwork, block=residual_steps, blocks_per_layer=(3, 4, 6, 3))
-_RSN101 = partial(PoseNetwork, block=residual_steps, blocks_per_layer=(3, 4, 23, 3))
-_RSN50_WIDE = partial(PoseNetwork, block=wide_residual_steps, expansion=4, blocks_per_layer=(3, 4, 6, 3))
-_RSN101_WIDE = partial(PoseNetwork, block=wide_residual_steps, expansion=4, blocks_per_layer=(3, 4, 23, 3))
-_MSPN50 = partial(PoseNetwork, block=bottleneck, expansion=4, blocks_per_layer=(3, 4, 6, 3))
-_RES18 = partial(PoseNetwork, block=plain_bottleneck, blocks_per_layer=(2, 2, 2, 2))
+Builder = Callable[..., nn.Module]  # (num_keypoints, **options) -> network
 
-MODELS: dict[str, partial[PoseNetwork]] = {
-    # The authors' own PyTorch recipe; what public checkpoints of these names hold.
-    "rsn18": partial(_RSN18, num_stages=1),
-    "rsn50": partial(_RSN50, num_stages=1),
-    "rsn101": partial(_RSN101, num_stages=1),
-    "2xrsn50": partial(_RSN50, num_stages=2),
-    "3xrsn50": partial(_RSN50, num_stages=3),
-    "4xrsn50": partial(_RSN50, num_stages=4),
-    "4xrsn18": partial(_RSN18, num_stages=4),
+_RESNET18, _RESNET50, _RESNET101 = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 23, 3)  # blocks per layer
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A builder of networks of RSN's and MSPN's family, see `PoseNetwork`."""
+
+    block: BlockFactory
+    blocks_per_layer: Sequence[int]
+    num_stages: int = 1
+    expansion: int = 1
+
+    def __call__(self, num_keypoints: int, *, refine: Refine = "none") -> PoseNetwork:
+        """A randomly initialized network.
+
+        Raises:
+            UnknownNameError: no such `refine`.
+        """
+        if refine not in get_args(Refine):
+            raise UnknownNameError("refine", str(refine), get_args(Refine))
+        return PoseNetwork(
+            num_keypoints,
+            block=self.block,
+            blocks_per_layer=self.blocks_per_layer,
+            num_stages=self.num_stages,
+            expansion=self.expansion,
+            refine=refine,
+        )
+
+
+# The catalog; its keys are the names of weights, too: rsn18.starter.
+ARCHITECTURES: dict[str, Architecture] = {
+    # As in the authors' PyTorch code; what public checkpoints of these names hold.
+    "rsn18": Architecture(residual_steps, _RESNET18),
+    "rsn50": Architecture(residual_steps, _RESNET50),
+    "rsn101": Architecture(residual_steps, _RESNET101),
+    "2xrsn50": Architecture(residual_steps, _RESNET50, 2),
+    "3xrsn50": Architecture(residual_steps, _RESNET50, 3),
+    "4xrsn50": Architecture(residual_steps, _RESNET50, 4),
+    "4xrsn18": Architecture(residual_steps, _RESNET18, 4),
     # Networks of the published complexity, which the public code never built: our reading of it.
-    "rsn50-wide": partial(_RSN50_WIDE, num_stages=1),
-    "rsn101-wide": partial(_RSN101_WIDE, num_stages=1),
-    "2xrsn50-wide": partial(_RSN50_WIDE, num_stages=2),
-    "3xrsn50-wide": partial(_RSN50_WIDE, num_stages=3),
-    "4xrsn50-wide": partial(_RSN50_WIDE, num_stages=4),
+    "rsn50-wide": Architecture(wide_residual_steps, _RESNET50, 1, expansion=4),
+    "rsn101-wide": Architecture(wide_residual_steps, _RESNET101, 1, expansion=4),
+    "2xrsn50-wide": Architecture(wide_residual_steps, _RESNET50, 2, expansion=4),
+    "3xrsn50-wide": Architecture(wide_residual_steps, _RESNET50, 3, expansion=4),
+    "4xrsn50-wide": Architecture(wide_residual_steps, _RESNET50, 4, expansion=4),
     # MSPN, and RSN's plain baseline.
-    "mspn50": partial(_MSPN50, num_stages=1),
-    "2xmspn50": partial(_MSPN50, num_stages=2),
-    "3xmspn50": partial(_MSPN50, num_stages=3),
-    "4xmspn50": partial(_MSPN50, num_stages=4),
-    "res18": partial(_RES18, num_stages=1),
+    "mspn50": Architecture(bottleneck, _RESNET50, 1, expansion=4),
+    "2xmspn50": Architecture(bottleneck, _RESNET50, 2, expansion=4),
+    "3xmspn50": Architecture(bottleneck, _RESNET50, 3, expansion=4),
+    "4xmspn50": Architecture(bottleneck, _RESNET50, 4, expansion=4),
+    "res18": Architecture(plain_bottleneck, _RESNET18),
 }
+_BUILDERS: dict[str, Builder] = dict(ARCHITECTURES)
+
+
+def register_model(name: str, builder: Builder) -> None:
+    """Make a model known by its name, for recipes and for weights that are loaded; a name can be replaced.
+
+    Args:
+        name: the weights files that are saved of the model contain it.
+        builder: builder(num_keypoints, **options) -> `torch.nn.Module`, randomly initialized. Its forward maps
+            normalized crops (N, 3, H, W) to one tensor, which the codec decodes. Optional methods: `heatmaps(x)`, all
+            outputs that a loss compares, as a list per stage of a list per level; `remove_training_parts()`,
+            called on a copy that is used for inference; `checkpoint_activations()`, see the recipe's setting.
+    """
+    _BUILDERS[name] = builder
 
 
 def list_models() -> list[str]:
-    """The names that `create_model` knows."""
-    return list(MODELS)
+    """The names of all registered models."""
+    return list(_BUILDERS)
 
 
-def create_model(name: str, *, num_keypoints: int = 17, refine: Refine = "none") -> PoseNetwork:
+def build_model(name: str, num_keypoints: int = 17, **options: Any) -> nn.Module:
     """A network by name, randomly initialized, in training mode.
 
     Args:
         name: one of `list_models()`.
         num_keypoints: K, the number of heatmaps.
-        refine: "last" puts a Pose Refine Machine after the last output, as RSN's paper draws it; "all" after every
-            output, as MMPose has it (its wiring, too).
+        options: of the builder.
 
     Raises:
-        UnknownNameError: no model of that name; the message has the nearest ones.
+        UnknownNameError: no model of that name; the message has the nearest ones. RsnError: it has no such option.
     """
-    if name not in MODELS:
-        raise UnknownNameError("model", name, MODELS)
-    return MODELS[name](num_keypoints=num_keypoints, refine=refine)
+    if name not in _BUILDERS:
+        raise UnknownNameError("model", name, _BUILDERS)
+    builder = _BUILDERS[name]
+    try:
+        inspect.signature(builder).bind(num_keypoints, **options)
+    except TypeError as error:
+        raise RsnError(f"Invalid options of model {name!r}: {error}") from error
+    return builder(num_keypoints, **options)

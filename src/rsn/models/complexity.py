@@ -1,40 +1,32 @@
-"""How large a network is and how much it computes, without computing anything."""
+"""The size of a network and its number of operations, without computing anything."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rsn.models.catalog import create_model
-from rsn.models.prm import Refine
-from rsn.weights.published import read_table
+from rsn.models.catalog import build_model
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """parameters, and multiply_adds of one crop; convolutions only, as the papers count."""
+    """parameters, and multiply_adds per crop; of convolutions only, as the papers count."""
 
     parameters: int
     multiply_adds: int
 
     def at(self, size: tuple[int, int]) -> "Complexity":
-        """What was measured at 256x192, for an input of (height, width): convolutions cost what their area does."""
+        """What was measured at 256x192, for an input of (height, width): operations grow with the area."""
         return replace(self, multiply_adds=self.multiply_adds * size[0] * size[1] // (256 * 192))
 
 
-# What `complexity` measures at 256x192 with 17 keypoints, stored because measuring all networks takes half a minute.
-MEASURED = {
-    row["model"]: Complexity(int(row["parameters"]), int(row["multiply_adds"]))
-    for row in read_table("complexity")
-}
-
-
 def complexity(
-    name: str, size: tuple[int, int] = (256, 192), *, num_keypoints: int = 17, refine: Refine = "none"
+    name: str, size: tuple[int, int] = (256, 192), *, num_keypoints: int = 17, **options: Any
 ) -> Complexity:
-    """Measure a network of the catalog, every head of every stage included (what training computes).
+    """Measure a registered model with every head of every stage, as training computes it.
 
-    size is the input's (height, width). Nothing is allocated: the network lives on PyTorch's meta device.
+    size: (height, width) of the input. Nothing is allocated: the network is on PyTorch's meta device.
     """
     total = 0
 
@@ -44,10 +36,11 @@ def complexity(
         total += output.numel() * layer.weight[0].numel()
 
     with torch.device("meta"):
-        model = create_model(name, num_keypoints=num_keypoints, refine=refine).train()
+        model = build_model(name, num_keypoints, **options).train()
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(count)
     with torch.inference_mode():
-        model.heatmaps(torch.empty(2, 3, *size, device="meta"))  # batch norm wants more than one
+        run = getattr(model, "heatmaps", model)
+        run(torch.empty(2, 3, *size, device="meta"))  # batch norm needs more than one
     return Complexity(sum(parameter.numel() for parameter in model.parameters()), total // 2)

@@ -1,53 +1,77 @@
-"""The network as it is used once it is trained: the same answers for less work."""
+"""A trained network prepared for inference: the same results with less work."""
 
 from copy import deepcopy
+from itertools import pairwise
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from rsn.models.layers import ConvNorm
-from rsn.models.network import PoseNetwork
-from rsn.models.stages import Stage
-from rsn.weights.metadata import ModelMetadata
+
+class Preprocessing(Protocol):
+    """What the graph needs of a network's metadata."""
+
+    @property
+    def input_size(self) -> tuple[int, int]: ...
+
+    @property
+    def mean(self) -> tuple[float, ...]: ...
+
+    @property
+    def std(self) -> tuple[float, ...]: ...
+
+    def normalize(self, images: Tensor) -> Tensor: ...
 
 
 class InferenceGraph(nn.Module):
-    """Crops -> heatmaps as one graph, normalization included: what backends run and exports hold.
+    """Crops -> the network's output, normalization included: what backends run and exports contain.
 
-    Equal to the trained network in eval mode up to rounding. Batch norms are folded into the convolutions before
-    them, and the heads that only training looks at are gone. (In eval mode the network itself already mixes
-    channels before it resizes, see `stages.UpsamplingLevel`.) Branches stay 26 and 52 channels wide: padded with zeros to 32
-    and 64 they are no faster, which `benchmarks/branch_widths.py` measures.
+    Equal to the trained network in eval mode up to rounding. In every `nn.Sequential` a batch norm that follows a
+    convolution is folded into it. A network with a method `remove_training_parts` has what only training needs removed.
 
-    Input: (N, 3, H, W) uint8 RGB, H and W multiples of 32. Output: (N, K, H/4, W/4) float32.
+    Input: (N, 3, H, W) uint8 RGB. Output: (N, ...) float32, for heatmaps (N, K, H/4, W/4).
 
     Args:
-        network: which is copied, on its device, and stays as it is.
-        metadata: of its weights; has the mean and std.
+        network: is copied, on its device, and stays unchanged.
+        metadata: of its weights, with the input size, mean and std.
     """
 
-    outputs: tuple[str, ...] = ("heatmaps",)  # the names of what it answers, in their order
+    outputs: tuple[str, ...] = ("heatmaps",)  # the names of the outputs, in their order
 
-    def __init__(self, network: PoseNetwork, metadata: ModelMetadata) -> None:
+    def __init__(self, network: nn.Module, metadata: Preprocessing) -> None:
         super().__init__()
-        self.metadata = metadata
+        self.preprocessing = metadata
         self.network = deepcopy(network).eval().requires_grad_(False)
-        for module in self.network.modules():
-            if isinstance(module, ConvNorm):
-                module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-                module.norm = nn.Identity()  # type: ignore[assignment]
-        stages = [module for module in self.network.stages if isinstance(module, Stage)]
-        for stage in stages[:-1]:
-            stage.heads = nn.ModuleList()
-        stages[-1].heads = stages[-1].heads[-1:]
+        remove_training_parts = getattr(self.network, "remove_training_parts", None)
+        if remove_training_parts is not None:
+            remove_training_parts()
+        fold_batch_norms(self.network)
+        self.dtype = next((tensor.dtype for tensor in self.network.parameters()), torch.float32)
         self.eval()
 
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Let the network compute in another precision; input and output stay the same."""
+        self.network.to(dtype)
+        self.dtype = dtype
+
     def example(self) -> Tensor:
-        """Crops as `forward` takes them, two of them, black: what it is traced with."""
-        return torch.zeros(2, 3, *self.metadata.input_size, dtype=torch.uint8)
+        """Two black crops as `forward` takes them, for tracing."""
+        return torch.zeros(2, 3, *self.preprocessing.input_size, dtype=torch.uint8)
 
     def forward(self, crops: Tensor) -> Tensor:
-        inputs = self.metadata.normalize(crops).to(self.network.stem.reduce.conv.weight.dtype)
-        maps: Tensor = self.network(inputs)
-        return maps.float()
+        output: Tensor = self.network(self.preprocessing.normalize(crops).to(self.dtype))
+        return output.float()
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Fold batch norms into the convolutions before them, in every `nn.Sequential` of a network in eval mode."""
+    for sequence in network.modules():
+        if not isinstance(sequence, nn.Sequential):
+            continue
+        for (conv_name, conv), (norm_name, norm) in pairwise(list(sequence.named_children())):
+            follows = isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm)
+            if follows and norm.running_mean is not None:
+                fused = fuse_conv_bn_eval(conv, norm)  # type: ignore[type-var, arg-type]
+                setattr(sequence, conv_name, fused)
+                setattr(sequence, norm_name, nn.Identity())

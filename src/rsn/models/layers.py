@@ -1,33 +1,34 @@
-"""The two layers that everything else is built of: convolution + batch norm, with and without ReLU."""
+"""The two layers that the networks are built of: convolution and batch norm, with and without ReLU."""
+
+from collections import OrderedDict
 
 from torch import Tensor, nn
 
 
-class ConvNorm(nn.Module):
-    """Convolution and batch norm, size kept up to the stride.
+class ConvNorm(nn.Sequential):
+    """Convolution and batch norm; the size changes by the stride only.
 
-    The convolution has no bias: the batch norm that follows would cancel it (the reference code keeps one on
-    every convolution; `rsn.load_weights` folds it into the running mean).
+    The convolution has no bias: the batch norm that follows would cancel it. (The reference has one in every
+    convolution; `rsn.load_weights` folds it into the running mean.)
 
     Shapes: (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
     """
 
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
     ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(
+        conv = nn.Conv2d(
             in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.norm(self.conv(x))
-        return out
+        super().__init__(OrderedDict(conv=conv, norm=nn.BatchNorm2d(out_channels)))
 
 
 class ConvNormReLU(ConvNorm):
     """`ConvNorm` followed by ReLU."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).relu_()
+        out: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return out.relu_()

@@ -1,4 +1,4 @@
-"""The whole network: a stem and a row of stages."""
+"""The network of RSN and MSPN: a stem and a sequence of stages."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,27 +9,27 @@ from rsn.models.stages import BlockFactory, DownsamplingPath, Stage, Stem
 
 
 class PoseNetwork(nn.Module):
-    """Crops -> heatmaps; RSN and MSPN are both this class with another block.
+    """Crops -> heatmaps; RSN and MSPN are both this class with different blocks.
 
-    Input: (N, 3, H, W) RGB, normalized with the mean and std of the weights' metadata; H and W multiples of 32.
+    Input: (N, 3, H, W) RGB, normalized with the mean and std of the metadata; H and W multiples of 32.
 
     Args:
-        block: builds the blocks of the way down, such as `residual_steps` or `bottleneck`.
-        blocks_per_layer: blocks in each of the four layers of a stage's way down.
-        num_stages: stages in a row, each of which refines what the one before handed over.
         num_keypoints: K, the number of heatmaps.
-        expansion: output channels of a block in units of its `channels`; goes with the block.
-        up_channels: width of the way up.
-        refine: where Pose Refine Machines stand, see `rsn.models.prm`.
+        block: builds the blocks of the downsampling path, such as `residual_steps` or `bottleneck`.
+        blocks_per_layer: number of blocks in each of the four layers of a downsampling path.
+        num_stages: number of stages; each refines the features that the one before passes to it.
+        expansion: output channels of a block divided by its `channels`; it belongs to the block.
+        up_channels: channels of the upsampling path.
+        refine: which heads have a Pose Refine Machine, see `rsn.models.prm`.
     """
 
     def __init__(
         self,
+        num_keypoints: int,
         *,
         block: BlockFactory,
         blocks_per_layer: Sequence[int],
-        num_stages: int,
-        num_keypoints: int,
+        num_stages: int = 1,
         expansion: int = 1,
         up_channels: int = 256,
         refine: Refine = "none",
@@ -49,46 +49,55 @@ class PoseNetwork(nn.Module):
             )
             for number in range(num_stages)
         )
-        for down in (module for module in self.modules() if isinstance(module, DownsamplingPath)):
-            _init_downsampling(down)
+        for path in self._downsampling_paths():
+            _init_downsampling(path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The answer: the last stage's finest heatmaps, (N, K, H/4, W/4). No other head is computed."""
-        for stage, up_features in self._run_branch(x):
+        """The heatmaps of the last stage's finest level, (N, K, H/4, W/4). No other head is computed."""
+        for stage, up_features in self._run_stages(x):
             last, finest = stage, up_features[-1]
         out: Tensor = last.heads[-1](finest, (finest.shape[-2], finest.shape[-1]))
         return out
 
     def heatmaps(self, x: Tensor) -> list[list[Tensor]]:
-        """What training looks at: for each stage its levels, coarse to fine, each (N, K, H/4, W/4)."""
-        return [stage.heatmaps(up_features) for stage, up_features in self._run_branch(x)]
+        """All heatmaps, which the loss compares: per stage the levels, coarse to fine, each (N, K, H/4, W/4)."""
+        return [stage.heatmaps(up_features) for stage, up_features in self._run_stages(x)]
 
     def checkpoint_activations(self) -> None:
-        """From now on train with less memory: blocks are computed again in the backward pass, a third more work.
+        """Train with less memory from now on: blocks are computed again in the backward pass, a third more work.
 
-        Losses, gradients and statistics stay what they are.
+        Losses, gradients and statistics stay the same.
         """
-        for module in self.modules():
-            if isinstance(module, DownsamplingPath):
-                module.activation_checkpointing = True
+        for path in self._downsampling_paths():
+            path.activation_checkpointing = True
 
-    def _run_branch(self, x: Tensor) -> Iterator[tuple[Stage, list[Tensor]]]:
+    def remove_training_parts(self) -> None:
+        """Remove the heads that `forward` does not use; `heatmaps` does not work afterwards."""
+        stages = [stage for stage in self.stages if isinstance(stage, Stage)]
+        for stage in stages[:-1]:
+            stage.heads = nn.ModuleList()
+        stages[-1].heads = stages[-1].heads[-1:]
+
+    def _downsampling_paths(self) -> Iterator[DownsamplingPath]:
+        return (module for module in self.modules() if isinstance(module, DownsamplingPath))
+
+    def _run_stages(self, x: Tensor) -> Iterator[tuple[Stage, list[Tensor]]]:
         if x.shape[-2] % 32 or x.shape[-1] % 32:
             raise ValueError(
-                f"input is {x.shape[-2]}x{x.shape[-1]}; height and width must be multiples of 32"
+                f"Invalid input size: expected height and width to be multiples of 32, got {x.shape[-2]}x{x.shape[-1]}"
             )
         x = self.stem(x)
         skips: Sequence[Tensor] = ()
         for stage in self.stages:
             assert isinstance(stage, Stage)
-            up_features, handover = stage(x, skips)
+            up_features, passed_on = stage(x, skips)
             yield stage, up_features
-            if handover is not None:
-                x, skips = handover.start, handover.skips
+            if passed_on is not None:
+                x, skips = passed_on.start, passed_on.skips
 
 
-def _init_downsampling(down: DownsamplingPath) -> None:
-    """Kaiming initialization for the way down; the rest keeps PyTorch's defaults, as in the reference code."""
-    for module in down.modules():
+def _init_downsampling(path: DownsamplingPath) -> None:
+    """Kaiming initialization in the downsampling path; the rest keeps PyTorch's defaults, as in the reference."""
+    for module in path.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""The Pose Refine Machine (PRM): attention over keypoints and places, at the very end of a network."""
+"""The Pose Refine Machine (PRM): attention over keypoints and positions, after a heatmap head."""
 
 from typing import Literal
 
@@ -7,22 +7,24 @@ from torch import Tensor, nn
 
 from rsn.models.layers import ConvNormReLU
 
-# Where the machine stands. The authors' code defines it and never calls it; their paper draws it after the last
-# output. MMPose puts one after every output of every stage.
+# Which heads have a PRM. The authors' code defines it and never calls it; their paper draws it after the last head.
+# MMPose has one after every head of every stage.
 Refine = Literal["none", "last", "all"]
 
 
 class PoseRefineMachine(nn.Module):
-    """Heatmaps -> better heatmaps: a 3x3 convolution, weighted keypoint by keypoint and place by place.
+    """Heatmaps -> refined heatmaps: a 3x3 convolution, weighted by keypoint and by position.
 
-    out = o * (1 + channel attention * spatial attention), RSN paper, section 3.2. The published code has a ReLU
-    before either sigmoid, so that attention lies in [0.5, 1) and refined heatmaps are never negative.
+    out = o * (1 + channel attention * spatial attention), RSN paper, section 3.2. The published code has a ReLU before
+    both sigmoids, so attention lies in [0.5, 1) and refined heatmaps are never negative.
 
     Args:
         num_keypoints: K.
-        shared_spatial_attention: the places' attention is one map for all keypoints (MMPose) instead of one a keypoint (the authors').
+        shared_spatial_attention: one map of spatial attention for all keypoints (MMPose) instead of one per keypoint
+            (the authors).
 
-    Shapes: (N, K, h, w) -> (N, K, h, w). In training N must be at least 2: the channel branch normalizes over it.
+    Shapes: (N, K, h, w) -> (N, K, h, w). In training N must be at least 2: the channel attention is normalized over
+    the batch.
     """
 
     def __init__(self, num_keypoints: int, *, shared_spatial_attention: bool) -> None:
@@ -39,27 +41,27 @@ class PoseRefineMachine(nn.Module):
 
     @property
     def shared_spatial_attention(self) -> bool:
-        """Whether the places' attention is one map for all keypoints."""
+        """Whether all keypoints share one map of spatial attention."""
         return len(self.spatial) == 3
 
-    def set_shared_spatial_attention(self, shared_spatial_attention: bool) -> None:
-        """Wire the places' attention in the other of the two published ways; its last layer comes or goes."""
-        if shared_spatial_attention and not self.shared_spatial_attention:
-            like = self.transform.conv.weight
+    def set_shared_spatial_attention(self, shared: bool) -> None:
+        """Add or remove the last layer of the spatial attention, which reduces it to one map."""
+        if shared and not self.shared_spatial_attention:
+            like = next(self.transform.parameters())
             added = ConvNormReLU(len(like), 1).to(like.device, like.dtype)
             self.spatial.append(added.train(self.training))
-        elif self.shared_spatial_attention and not shared_spatial_attention:
+        elif self.shared_spatial_attention and not shared:
             del self.spatial[2]
 
     def forward(self, heatmaps: Tensor) -> Tensor:
         out: Tensor = self.transform(heatmaps)
-        keypoints = torch.sigmoid(self.channel(out.mean((-2, -1), keepdim=True)))
-        places = torch.sigmoid(self.spatial(out))
-        return out * (1 + keypoints * places)
+        channel_attention = torch.sigmoid(self.channel(out.mean((-2, -1), keepdim=True)))
+        spatial_attention = torch.sigmoid(self.spatial(out))
+        return out * (1 + channel_attention * spatial_attention)
 
 
-def build_refine(refine: Refine, num_keypoints: int, *, last: bool) -> nn.Module:
-    """What stands after one head: `last` says whether it is the last head of the last stage."""
+def build_prm(refine: Refine, num_keypoints: int, *, last: bool) -> nn.Module:
+    """The PRM after one head, or an identity; `last`: whether it is the last head of the last stage."""
     if refine == "all":
         return PoseRefineMachine(num_keypoints, shared_spatial_attention=True)
     if refine == "last" and last:

@@ -1,7 +1,7 @@
-"""One stage: down through four layers of blocks, up again through four levels, a heatmap head on every level.
+"""One stage: a downsampling path of four layers, an upsampling path of four levels, a heatmap head on every level.
 
-Levels are counted coarse to fine everywhere: level 0 is 1/32 of the input's size, level 3 is 1/4. What a stage
-hands to the next one (`CrossStageFeatures`) is also ordered that way, except that the down path walks it backwards.
+Levels are counted from coarse to fine: level 0 has 1/32 of the input's size, level 3 has 1/4. The cross-stage features
+that a stage passes to the next one have the same order; the downsampling path adds them in reverse.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from rsn.models.activation_checkpointing import run_checkpointed
 from rsn.models.layers import ConvNorm, ConvNormReLU
-from rsn.models.prm import Refine, build_refine
+from rsn.models.prm import Refine, build_prm
 
 STEM_CHANNELS = 64
 NUM_LEVELS = 4
@@ -21,13 +21,13 @@ LAYER_CHANNELS = (64, 128, 256, 512)
 
 
 class BlockFactory(Protocol):
-    """Builds a block that yields channels * expansion channels, where the expansion goes with the factory."""
+    """Builds a block with `channels` times an expansion output channels; the expansion belongs to the factory."""
 
     def __call__(self, in_channels: int, channels: int, *, stride: int = 1) -> nn.Module: ...
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear resize with aligned corners, the reference's everywhere. (N, C, h, w) -> (N, C, *size)."""
+    """Bilinear resize with aligned corners, as everywhere in the reference. (N, C, h, w) -> (N, C, *size)."""
     if x.shape[-2:] == size:
         return x
     return interpolate(x, size=size, mode="bilinear", align_corners=True)
@@ -39,11 +39,11 @@ def _size(x: Tensor) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class CrossStageFeatures:
-    """What one stage gives the next.
+    """What a stage passes to the next one.
 
-    start: (N, 64, H/4, W/4), takes the place of the stem's output.
-    skips: one feature map a level, coarse to fine, added to the next stage's down path (MSPN paper, section 3.2,
-        cross-stage feature aggregation).
+    start: (N, 64, H/4, W/4), which replaces the output of the stem.
+    skips: one feature map per level, coarse to fine, which the next stage adds in its downsampling path (MSPN paper,
+        section 3.2, cross-stage feature aggregation).
     """
 
     start: Tensor
@@ -64,9 +64,9 @@ class Stem(nn.Module):
 
 
 class DownsamplingPath(nn.Module):
-    """Four layers of blocks with strides 1, 2, 2, 2; the skips of the stage before are added after each layer.
+    """Four layers of blocks with strides 1, 2, 2, 2; the skips of the previous stage are added after each layer.
 
-    With `activation_checkpointing` a training step keeps only the blocks' inputs.
+    With `activation_checkpointing` only the inputs of the blocks are stored in a training step.
     """
 
     def __init__(self, block: BlockFactory, blocks_per_layer: Sequence[int], expansion: int) -> None:
@@ -82,14 +82,11 @@ class DownsamplingPath(nn.Module):
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> list[Tensor]:
         """(N, 64, H/4, W/4) and the skips (empty in the first stage) -> four feature maps, coarse to fine."""
+        checkpointing = self.activation_checkpointing and self.training
         features: list[Tensor] = []
         for number, layer in enumerate(self.layers):
             for block in layer.children():
-                x = (
-                    run_checkpointed(block, x)
-                    if self.activation_checkpointing and self.training
-                    else block(x)
-                )
+                x = run_checkpointed(block, x) if checkpointing else block(x)
             if skips:
                 x = x + skips[NUM_LEVELS - 1 - number]
             features.insert(0, x)
@@ -97,7 +94,7 @@ class DownsamplingPath(nn.Module):
 
 
 class UpsamplingLevel(nn.Module):
-    """One level of the way up: the down feature beside it plus the coarser level, both brought to `channels`."""
+    """One level of the upsampling path: the feature map of the downsampling path plus the coarser level."""
 
     def __init__(self, down_channels: int, channels: int, *, coarsest: bool) -> None:
         super().__init__()
@@ -107,20 +104,20 @@ class UpsamplingLevel(nn.Module):
     def forward(self, down: Tensor, coarser: Tensor | None) -> Tensor:
         out: Tensor = self.lateral(down)
         if self.from_coarser is not None and coarser is not None:
-            out = out + self._upsampled(self.from_coarser, coarser, _size(down))
+            out = out + self._upsample(self.from_coarser, coarser, _size(down))
         return out.relu_()
 
-    def _upsampled(self, mix: nn.Module, coarser: Tensor, size: tuple[int, int]) -> Tensor:
-        """Resized and mixed, in either order: mixing first is a quarter of the work and gives the same.
+    def _upsample(self, conv: nn.Module, coarser: Tensor, size: tuple[int, int]) -> Tensor:
+        """Resize and convolve. In eval mode the 1x1 convolution comes first: a quarter of the work, the same result.
 
-        Not in training, where batch statistics are of the resized map.
+        In training the batch norm takes its statistics from the resized map.
         """
-        out: Tensor = mix(resize(coarser, size)) if self.training else resize(mix(coarser), size)
+        out: Tensor = conv(resize(coarser, size)) if self.training else resize(conv(coarser), size)
         return out
 
 
 class HeatmapHead(nn.Module):
-    """A level's features -> heatmaps at `size`. The batch norm of `predict` is each keypoint's gain and bias."""
+    """The features of a level -> heatmaps of a given size. The norm of `predict` scales each keypoint's heatmap."""
 
     def __init__(self, channels: int, num_keypoints: int, refine: nn.Module) -> None:
         super().__init__()
@@ -134,7 +131,7 @@ class HeatmapHead(nn.Module):
 
 
 class CrossStageLevel(nn.Module):
-    """Both feature maps of one level -> the skip that the next stage adds on that level."""
+    """Both feature maps of a level -> the skip that the next stage adds on that level."""
 
     def __init__(self, down_channels: int, up_channels: int) -> None:
         super().__init__()
@@ -147,7 +144,7 @@ class CrossStageLevel(nn.Module):
 
 
 class Stage(nn.Module):
-    """Down, up and the heads; every stage but the last also hands over to the next one."""
+    """Downsampling path, upsampling path and heads; all stages but the last have cross-stage features."""
 
     def __init__(
         self,
@@ -170,7 +167,7 @@ class Stage(nn.Module):
             HeatmapHead(
                 up_channels,
                 num_keypoints,
-                build_refine(refine, num_keypoints, last=last and level == NUM_LEVELS - 1),
+                build_prm(refine, num_keypoints, last=last and level == NUM_LEVELS - 1),
             )
             for level in range(NUM_LEVELS)
         )
@@ -178,19 +175,19 @@ class Stage(nn.Module):
         self.start_next = None if last else ConvNormReLU(up_channels, STEM_CHANNELS)
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> tuple[list[Tensor], CrossStageFeatures | None]:
-        """(N, 64, H/4, W/4) and the skips -> (four up features, coarse to fine; what the next stage needs)."""
+        """(N, 64, H/4, W/4) and the skips -> (four upsampled features, coarse to fine; features for the next stage)."""
         down_features = self.down(x, skips)
         up_features: list[Tensor] = []
         for down, level in zip(down_features, self.up, strict=True):
             up_features.append(level(down, up_features[-1] if up_features else None))
         if self.start_next is None:
             return up_features, None
-        cross_stage = [
+        new_skips = [
             level(down, up) for level, down, up in zip(self.skips, down_features, up_features, strict=True)
         ]
-        return up_features, CrossStageFeatures(self.start_next(up_features[-1]), cross_stage)
+        return up_features, CrossStageFeatures(self.start_next(up_features[-1]), new_skips)
 
     def heatmaps(self, up_features: Sequence[Tensor]) -> list[Tensor]:
-        """Up features -> heatmaps of every level, coarse to fine, all at the finest level's size."""
+        """Upsampled features -> heatmaps of every level, coarse to fine, all in the finest level's size."""
         size = _size(up_features[-1])
         return [head(up, size) for head, up in zip(self.heads, up_features, strict=True)]

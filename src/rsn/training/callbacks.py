@@ -23,7 +23,7 @@ from rsn.training.module import TrainingModule, ValidationResult
 from rsn.training.recipe import OptimizationConfig
 from rsn.training.report import SAMPLES
 from rsn.weights.loading import save_weights
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import WeightsMetadata
 
 
 class AveragedWeights(WeightAveraging):
@@ -67,7 +67,7 @@ class Validation(Callback):
     def __init__(
         self,
         folder: Path,
-        metadata: ModelMetadata,
+        metadata: WeightsMetadata,
         validate: Callable[[nn.Module, str], ValidationResult],
         averaged: AveragedWeights | None,
     ) -> None:

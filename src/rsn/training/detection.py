@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import torch
 from pydantic import AfterValidator, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -19,14 +19,14 @@ from rsn.detection.starter import StarterDetector
 from rsn.evaluation.detection import complete_images, measure_detector
 from rsn.io.images import DOWNSCALES
 from rsn.io.validation import read_json
-from rsn.models.catalog import create_model
+from rsn.models.catalog import build_model
 from rsn.models.stages import HeatmapHead
 from rsn.training.detection_loss import BoxLoss, negative_weight
 from rsn.training.loop import run_task
 from rsn.training.module import Task, ValidationResult
 from rsn.training.recipe import BaseRecipe
-from rsn.weights.loading import load_model
-from rsn.weights.metadata import PERSON_BOX, DetectorSettings, ModelMetadata
+from rsn.weights.loading import load_network
+from rsn.weights.metadata import DetectorMetadata, DetectorSettings
 
 PRIOR_PROBABILITY = 0.02  # initial score of every cell: a network that starts low learns the negatives faster
 BOX_THRESHOLD = 0.02  # of boxes that are evaluated
@@ -72,11 +72,9 @@ def detection_task(recipe: DetectorRecipe) -> Task:
         for _ in range(recipe.repeat_complete if sample.complete else 1)
     ]
     side = max(recipe.detector.image_sizes)
-    metadata = ModelMetadata(
+    metadata = DetectorMetadata(
         model=recipe.model,
-        skeleton=PERSON_BOX,
         input_size=(side, side),
-        bbox_padding=(1.0, 1.0),
         detector=recipe.detector,
         trained_on=recipe.trained_on,
         license=recipe.license,
@@ -100,11 +98,11 @@ def detection_task(recipe: DetectorRecipe) -> Task:
 
 def detector_network(model: str, pretrained: str | None) -> nn.Module:
     """A network with the five maps of a detector; other layers are taken from `pretrained`, or random."""
-    network = create_model(model, num_keypoints=BoxCodec().num_maps())
+    network = build_model(model, BoxCodec().num_maps())
     for head in (module for module in network.modules() if isinstance(module, HeatmapHead)):
         nn.init.constant_(head.predict.norm.bias[:1], math.log(PRIOR_PROBABILITY / (1 - PRIOR_PROBABILITY)))
     if pretrained is not None:
-        source, _ = load_model(pretrained)
+        source, _ = load_network(pretrained)
         own = network.state_dict()
         shared = {key: value for key, value in source.state_dict().items() if value.shape == own[key].shape}
         network.load_state_dict(shared, strict=False)
@@ -126,7 +124,7 @@ class DetectionValidation:
         AnnotationError: there are none.
     """
 
-    def __init__(self, recipe: DetectorRecipe, metadata: ModelMetadata) -> None:
+    def __init__(self, recipe: DetectorRecipe, metadata: DetectorMetadata) -> None:
         self.images = recipe.validation.images
         self.annotations = read_json(recipe.validation.annotations)
         complete_images(self.annotations)  # raises now rather than at the first validation
@@ -134,9 +132,7 @@ class DetectionValidation:
 
     def __call__(self, network: nn.Module, device: str) -> ValidationResult:
         """Detect people, and compare the boxes with the labels."""
-        detector = StarterDetector(
-            cast(Any, network), self.metadata, device=device, box_threshold=BOX_THRESHOLD
-        )
+        detector = StarterDetector(network, self.metadata, device=device, box_threshold=BOX_THRESHOLD)
         scores = measure_detector(detector, self.annotations, self.images)
         stored = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
         return ValidationResult({"ap": scores.ap, "ap50": scores.ap50}, "ap50", stored)

@@ -119,8 +119,7 @@ def _check_task(task: Task, recipe: BaseRecipe, processes: DistributedInfo) -> N
     outputs = check_network(task.network, recipe.optimization.batch_size // shares, recipe.input_size)
     if outputs is not None and task.num_maps and outputs[1:2] != (task.num_maps,):
         raise RecipeError(
-            f"Invalid network: expected an output of {task.num_maps} maps for {len(task.metadata.skeleton)} keypoints,"
-            f" got shape {list(outputs)}"
+            f"Invalid network: expected an output of {task.num_maps} maps, got shape {list(outputs)}"
         )
     if recipe.compute.activation_checkpointing:
         checkpoint_activations = getattr(task.network, "checkpoint_activations", None)

@@ -17,7 +17,7 @@ from rsn.models.stages import HeatmapHead
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import BaseRecipe
 from rsn.training.steps import build_loss_function
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import WeightsMetadata
 
 # Stages of levels, coarse to fine, each (N, K, H/4, W/4), as `PoseNetwork.heatmaps` gives them; a network without
 # `heatmaps` has one stage of one level, what it returns.
@@ -55,7 +55,7 @@ class Task:
     """
 
     network: nn.Module
-    metadata: ModelMetadata
+    metadata: WeightsMetadata
     dataset: Callable[[dict[Path, int] | None], Dataset[Any]]
     encode: Callable[[Batch], tuple[Any, ...]]
     loss: Callable[..., Tensor]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial, reduce
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning import Callback
@@ -27,7 +27,6 @@ from rsn.evaluation.coco import CocoMetrics, GroundTruth, evaluate_keypoints
 from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
-from rsn.models.catalog import create_model
 from rsn.skeletons import Skeleton, assume_sigmas, describe_match
 from rsn.training.health import MAX_LISTED, UnreadableImages
 from rsn.training.loop import run_task
@@ -35,7 +34,7 @@ from rsn.training.module import Predictions, Task, ValidationResult, set_head_ga
 from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.training.report import write_run_report
 from rsn.training.samples import write_samples
-from rsn.weights.loading import load_weights
+from rsn.weights.loading import create_model, load_weights
 from rsn.weights.metadata import ModelMetadata
 
 IMAGES_CHECKED = 1000  # of each training set, before the first step; enough to notice that 1 % cannot be read
@@ -192,7 +191,7 @@ class PoseValidation:
 
     def __call__(self, network: nn.Module, device: str) -> ValidationResult:
         """Predict poses, and compare them with the labels."""
-        estimator = PoseEstimator(cast(Any, network), metadata=self.metadata, device=device)
+        estimator = PoseEstimator(network, metadata=self.metadata, device=device)
         own = predict_poses(estimator, shard(self.boxes), category_id=self.category_id)
         poses = list(chain.from_iterable(gather(list(own))))  # in the order of the images
         scores: CocoMetrics | PckhMetrics
@@ -260,7 +259,7 @@ def concat_people(sets: Sequence[TrainingSet]) -> PoseDataset:
 def _metadata(recipe: Recipe, skeleton: Skeleton) -> ModelMetadata:
     return ModelMetadata(
         model=recipe.model,
-        refine=recipe.refine,
+        options={} if recipe.refine == "none" else {"refine": recipe.refine},
         skeleton=skeleton,
         input_size=recipe.input_size,
         bbox_padding=recipe.bbox_padding,
@@ -271,7 +270,7 @@ def _metadata(recipe: Recipe, skeleton: Skeleton) -> ModelMetadata:
 
 
 def _build_network(recipe: Recipe, metadata: ModelMetadata) -> nn.Module:
-    network = create_model(recipe.model, num_keypoints=len(metadata.skeleton), refine=recipe.refine)
+    network = create_model(recipe.model, num_keypoints=metadata.num_outputs, refine=recipe.refine)
     set_head_gain(network, recipe.head_bn_gamma)
     if recipe.pretrained is not None:
         load_weights(network, recipe.pretrained)

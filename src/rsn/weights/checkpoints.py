@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rsn.errors import RsnWarning, WeightsError
-from rsn.weights.metadata import METADATA_KEY, ModelMetadata
+from rsn.weights.metadata import METADATA_KEY, Metadata, parse_metadata
 from rsn.weights.wrappers import networks_in, same_tensors
 
 Fits = Callable[[Mapping[str, Tensor]], bool]
@@ -116,15 +116,15 @@ def has_metadata(path: Path) -> bool:
     return _is_safetensors(path) and bool({METADATA_KEY, "rsn.card"} & _metadata(path).keys())  # TEMPORARY
 
 
-def read_metadata(path: Path) -> ModelMetadata:
-    """The metadata in one of our files.
+def read_metadata(path: Path) -> Metadata:
+    """The metadata in a weights file of this package.
 
     Raises:
-        WeightsError: not a safetensors file, or one without a metadata that can be read.
+        WeightsError: not a safetensors file, or one without valid metadata.
     """
     metadata = _metadata(path)
     try:
-        return ModelMetadata.from_metadata(metadata)
+        return parse_metadata(metadata)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 

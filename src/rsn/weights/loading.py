@@ -1,5 +1,6 @@
-"""Weights by name or in a file -> networks that are ready to use, and back."""
+"""Weights by name or from a file -> networks that are ready to use, and back."""
 
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -10,44 +11,98 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from rsn.errors import RsnWarning, UnknownNameError, WeightsError
+from rsn.codecs import Codec
+from rsn.errors import RsnError, RsnWarning, UnknownNameError, WeightsError
 from rsn.io.files import atomic_write
-from rsn.models.catalog import create_model, list_models
-from rsn.models.network import PoseNetwork
+from rsn.models.catalog import build_model, list_models
 from rsn.models.prm import PoseRefineMachine, Refine
 from rsn.skeletons import Skeleton
 from rsn.weights.checkpoints import has_metadata, read_metadata, read_tensors, unwrapped
 from rsn.weights.conversion import convert_state_dict, copy_to_all_stages, detect_format
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import METADATA_KEY, Metadata, ModelMetadata, WeightsMetadata, parse_metadata
 from rsn.weights.pretrained import PRETRAINED, fetch
 from rsn.weights.recognition import detect_architecture, infer_metadata
 
-BUNDLED = (
-    "rsn18.starter",
-    "rsn18.people",
-)  # names of weights inside the package: keypoints, and boxes of people
+BUNDLED = ("rsn18.starter", "rsn18.people")  # names of weights in the package: keypoints, and person boxes
 _COUNT = "num_batches_tracked"  # of batch norms; not needed to use weights
-_NAMED_AT_MOST = 10  # keys that an error spells out
+_NAMED_AT_MOST = 10  # keys that an error lists
+
+
+class PoseModel(nn.Module):
+    """A trained pose network with its metadata, in eval mode.
+
+    forward: crops (N, 3, H, W), normalized by `metadata.normalize` -> what `codec` decodes.
+    """
+
+    def __init__(self, network: nn.Module, metadata: ModelMetadata) -> None:
+        super().__init__()
+        self.network = network
+        self.metadata = metadata
+        self.eval()
+
+    @property
+    def codec(self) -> Codec:
+        """How its outputs are decoded."""
+        return self.metadata.codec
+
+    def forward(self, crops: Tensor) -> Tensor:
+        outputs: Tensor = self.network(crops)
+        return outputs
+
+
+def create_model(
+    name: str,
+    *,
+    skeleton: Skeleton | None = None,
+    num_keypoints: int = 17,
+    refine: Refine = "none",
+    pretrained: str | Path | None = None,
+    **options: Any,
+) -> nn.Module:
+    """A network by name, in training mode.
+
+    Args:
+        name: one of `list_models()`.
+        skeleton: gives the number of keypoints.
+        num_keypoints: K, the number of heatmaps, where no skeleton is given.
+        refine: "last" adds a Pose Refine Machine after the last output, as RSN's paper draws it; "all" after every
+            output, as in MMPose (and connected as there).
+        pretrained: a weight's name or a file, see `load_weights`; without, the network is randomly initialized.
+        options: more options of a registered model's builder.
+
+    Returns:
+        The `torch.nn.Module` that the builder returns; a `PoseNetwork` for models of this package.
+
+    Raises:
+        UnknownNameError: no model of that name; the message has the nearest ones. RsnError: an unknown option.
+        WeightsError: pretrained weights that do not fit.
+    """
+    if refine != "none":
+        options["refine"] = refine
+    network = build_model(name, num_keypoints if skeleton is None else len(skeleton), **options)
+    if pretrained is not None:
+        load_weights(network, pretrained)
+    return network
 
 
 def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
-    """Fill a network with weights; their layout is recognized by itself.
+    """Fill a network with weights, whose format is detected.
 
-    Known are our own files, checkpoints of the RSN and MSPN repositories and of MMPose 0.x and 1.x, and torchvision's
-    ResNet-50, which fills the stem and every stage's way down of an MSPN and leaves the rest as it is. They are found
-    in any nesting of dictionaries (`state_dict`, `model_ema`, ...) and under any prefix (`module.`, `_orig_mod.`, ...);
-    of several networks in a file it is the first that fits, averaged weights (EMA) before others. The network takes
-    RGB afterwards: weights trained on BGR (the repositories') get the input channels of their first convolution
-    reversed. Convolution biases are folded into the batch norm behind them, and Pose Refine Machines are wired as the
-    weights have them (the authors' or MMPose's way).
+    Known are files of this package, checkpoints of the RSN and MSPN repositories and of MMPose 0.x and 1.x, and
+    torchvision's ResNet-50, which fills the stem and every stage's downsampling path of an MSPN and leaves the rest
+    unchanged. They are found in any nesting of dictionaries (`state_dict`, `model_ema`, ...) and under any prefix
+    (`module.`, `_orig_mod.`, ...); of several networks in a file the first that fits is used, averaged weights (EMA)
+    before others. The network takes RGB afterwards: weights trained on BGR (the repositories') get the input channels
+    of their first convolution reversed. Convolution biases are folded into the batch norm behind them, and Pose Refine
+    Machines get the spatial attention that the weights have (the authors' or MMPose's).
 
     Args:
-        model: from `create_model`.
+        model: any module.
         source: a weight's name, a file (.safetensors, or a PyTorch checkpoint of plain tensors) or a state dict.
 
     Raises:
-        WeightsError: the file cannot be read, wants to run code, does not fit, or holds numbers that are not finite;
-            the first keys are named. The network is then as it was.
+        WeightsError: the file cannot be read, contains code, does not fit, or has numbers that are not finite; the first
+            keys are named. The network is unchanged then.
     """
 
     def fits(tensors: Mapping[str, Tensor]) -> bool:
@@ -59,34 +114,50 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> No
         _fill(model, read_tensors(weights_path(source), fits), str(source))
 
 
-def load_model(source: str | Path) -> tuple[PoseNetwork, ModelMetadata]:
-    """A network with its weights, in eval mode, and their metadata: by name (`rsn18.starter`) or from a file.
+def load_model(source: str | Path) -> PoseModel:
+    """A trained pose network, in eval mode: by name (`rsn18.starter`) or from a file.
 
-    A checkpoint of others says neither its skeleton nor its input size; what is assumed is told in an `RsnWarning`.
+    A third-party checkpoint says neither its skeleton nor its input size; an `RsnWarning` says what is assumed.
 
     Raises:
-        UnknownNameError: no weights of that name. WeightsError: the file cannot be read, or holds no such network.
+        UnknownNameError: no weights of that name. WeightsError: the file cannot be read, belongs to a model that is not
+            registered or to a detector, or does not fit the model.
     """
+    network, metadata = load_network(source)
+    return PoseModel(network, pose_metadata(metadata, source))
+
+
+def pose_metadata(metadata: Metadata, source: object) -> ModelMetadata:
+    """The metadata of a pose network; that of a detector is a WeightsError."""
+    if not isinstance(metadata, ModelMetadata):
+        raise WeightsError(f"{source}: finds person boxes, not keypoints; use it as a detector (--detector)")
+    return metadata
+
+
+def load_network(source: str | Path) -> tuple[nn.Module, Metadata]:
+    """A pose network or a detector with its weights, in eval mode, and the metadata; raises as `load_model`."""
     path = weights_path(source)
     tensors = read_tensors(path)
     metadata = _metadata_of(source, path, tensors)
     return _network(metadata, tensors, source).eval(), metadata
 
 
-def load_metadata(source: str | Path) -> ModelMetadata:
-    """The metadata alone, as `load_model` has it; whether the tensors are of its network is not checked."""
+def load_metadata(source: str | Path) -> Metadata:
+    """The metadata of weights alone; whether the tensors fit is not checked. Raises as `load_model`."""
     path = weights_path(source)
     return _metadata_of(source, path, {} if has_metadata(path) else read_tensors(path))
 
 
-def save_weights(path: Path, model: nn.Module, metadata: ModelMetadata, *, half: bool = False) -> None:
-    """Write a network and its metadata as safetensors; `half` stores float16, which is for shipping."""
+def save_weights(
+    path: str | Path, network: nn.Module, metadata: WeightsMetadata, *, half: bool = False
+) -> None:
+    """Write a network and its metadata as safetensors; `half` stores float16."""
     state = {
         key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
-        for key, value in model.state_dict().items()
+        for key, value in network.state_dict().items()
         if not key.endswith(_COUNT)
     }
-    atomic_write(path, save(state, metadata.to_metadata()))
+    atomic_write(Path(path), save(state, metadata.to_metadata()))
 
 
 def convert_weights(
@@ -96,14 +167,15 @@ def convert_weights(
     skeleton: Skeleton | None = None,
     input_size: tuple[int, int] | None = None,
     half: bool = False,
-) -> ModelMetadata:
-    """Write weights in any layout that `load_weights` knows as a safetensors file with a metadata, which is returned.
+) -> Metadata:
+    """Write weights in any format that `load_weights` knows as safetensors with metadata, which is returned.
 
-    skeleton, input_size: what the tensors of a checkpoint without a metadata cannot tell, see `recognition.infer_metadata`.
+    skeleton, input_size: what the tensors of a checkpoint without metadata do not say, see `recognition.infer_metadata`.
     half: store float16.
 
     Raises:
-        WeightsError: weights that cannot be read or are no network of ours, or another skeleton or size than theirs.
+        WeightsError: weights that cannot be read or belong to no network of the catalog, or that do not have this
+            skeleton.
     """
     if output.suffix != ".safetensors":
         raise WeightsError(f"{output}: converted weights are named OUT.safetensors")
@@ -119,10 +191,10 @@ def convert_weights(
 
 
 def weights_path(source: str | Path) -> Path:
-    """Where a weight's name or a file points; published weights of others are fetched where they are not yet here.
+    """The file of a weight's name, or the file itself; published weights are downloaded if they are not cached.
 
     Raises:
-        UnknownNameError: neither a file nor a known name. WeightsError: fetching failed.
+        UnknownNameError: neither a file nor a known name. WeightsError: the download failed.
     """
     path, name = Path(source), str(source)
     if isfile(path):
@@ -135,31 +207,41 @@ def weights_path(source: str | Path) -> Path:
         raise WeightsError(f"{source}: there is no such weights file")
     known = known_weights()
     if name in list_models():
-        of_it = [weights for weights in known if weights.split(".")[0] == name]
+        of_model = [weights for weights in known if weights.split(".")[0] == name]
         raise WeightsError(
-            f"{name} names a network without weights; known weights of it: {', '.join(of_it) or 'none'}, or give a file"
+            f"{name} names a network without weights; known weights of it: {', '.join(of_model) or 'none'}, or give a"
+            " file"
         )
     raise UnknownNameError("model with weights", name, known)
 
 
 def known_weights() -> list[str]:
-    """The names that `load_model` knows: weights in the package, then published ones of others."""
+    """The names that `load_model` knows: weights in the package, then published third-party ones."""
     return [*BUNDLED, *PRETRAINED]
 
 
-def _metadata_of(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) -> ModelMetadata:
-    """The metadata in a file, or one for weights without; an `RsnWarning` says what is assumed then."""
+def _metadata_of(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) -> Metadata:
+    """The metadata in a file, or what is assumed for weights without, about which an `RsnWarning` is given."""
     if has_metadata(path):
-        return read_metadata(path)
-    metadata = _inferred_metadata(source, tensors)
+        metadata = read_metadata(path)
+        return _calibrated(metadata, path.with_suffix(".json")) if str(source) in BUNDLED else metadata
+    inferred = _inferred_metadata(source, tensors)
     if str(source) not in PRETRAINED:
         warnings.warn(
-            f"{source}: has no model metadata; taken as {metadata.notes}: {metadata.summary()}; where that is wrong, say so with"
-            " rsn models convert",
+            f"{source}: has no model metadata; assumed are {inferred.notes}: {inferred.summary()}; to correct that, write a"
+            " file with metadata by rsn models convert",
             RsnWarning,
             stacklevel=3,
         )
-    return metadata
+    return inferred
+
+
+def _calibrated(metadata: Metadata, path: Path) -> Metadata:
+    """Metadata with the thresholds and metrics in the JSON file beside weights of the package, where there is one."""
+    if not path.is_file():
+        return metadata
+    document = metadata.to_document() | json.loads(path.read_text(encoding="utf-8"))
+    return parse_metadata({METADATA_KEY: json.dumps(document)})
 
 
 def _inferred_metadata(
@@ -175,21 +257,23 @@ def _inferred_metadata(
     return PRETRAINED[str(source)].complete(metadata) if str(source) in PRETRAINED else metadata
 
 
-def _network(metadata: ModelMetadata, tensors: Mapping[str, Tensor], source: str | Path) -> PoseNetwork:
-    network = create_model(metadata.model, num_keypoints=len(metadata.skeleton), refine=metadata.refine)
+def _network(metadata: Metadata, tensors: Mapping[str, Tensor], source: str | Path) -> nn.Module:
+    try:
+        network = build_model(metadata.model, metadata.num_outputs, **metadata.options)
+    except UnknownNameError as error:
+        raise WeightsError(
+            f"{source}: {error}; weights of a model of your own need rsn.register_model(name, builder) first"
+        ) from error
+    except RsnError as error:
+        raise WeightsError(f"{source}: {error}") from error
     _fill(network, tensors, str(source))
     return network
-
-
-def _told(model: str, num_keypoints: int, refine: Refine) -> str:
-    machines = "" if refine == "none" else f" and refine machines ({refine})"
-    return f"{model} with {num_keypoints} keypoints{machines}"
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     state = _state_for(model, tensors)
     _refuse_broken(state, name)
-    rewired = _wire_like(model, state)
+    changed = _match_spatial_attention(model, state)
     if detect_format(tensors) == "torchvision" and isinstance(
         stages := getattr(model, "stages", None), nn.ModuleList
     ):
@@ -198,7 +282,7 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     else:
         problems = _misfits(model, state)
     if problems:
-        for machine in rewired:
+        for machine in changed:
             machine.set_shared_spatial_attention(not machine.shared_spatial_attention)
         raise WeightsError(
             f"{name}: {len(problems)} tensors do not fit this network{_what_it_is(state)}: {_first(problems)}"
@@ -207,7 +291,7 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
 
 
 def _state_for(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors by the names that the network has: as they are if the names are its own, else in our layout."""
+    """Tensors under the names of the network: unchanged if they have these names, else converted."""
     state = {key: value for key, value in tensors.items() if not key.endswith(_COUNT)}
     return state if state.keys() == _wanted(model).keys() else convert_state_dict(tensors)
 
@@ -222,11 +306,13 @@ def _refuse_broken(state: Mapping[str, Tensor], name: str) -> None:
 
 
 def _what_it_is(state: Mapping[str, Tensor]) -> str:
-    """Which network the tensors are of, where they are one's."""
+    """Which network of the catalog the tensors belong to, for an error message."""
     try:
-        return f", they are of {_told(*detect_architecture(state))}"
+        model, num_keypoints, refine = detect_architecture(state)
     except WeightsError:
         return ""
+    prm = "" if refine == "none" else f" and refine {refine}"
+    return f", they are of {model} with {num_keypoints} keypoints{prm}"
 
 
 def _first(named: Sequence[str]) -> str:
@@ -234,15 +320,15 @@ def _first(named: Sequence[str]) -> str:
     return "; ".join(named[:_NAMED_AT_MOST]) + more
 
 
-def _wire_like(model: nn.Module, state: Mapping[str, Tensor]) -> list[PoseRefineMachine]:
-    """Give Pose Refine Machines the wiring that the weights have; returns those that changed."""
+def _match_spatial_attention(model: nn.Module, state: Mapping[str, Tensor]) -> list[PoseRefineMachine]:
+    """Give Pose Refine Machines the spatial attention that the weights have; returns those that changed."""
     changed = []
     for name, machine in model.named_modules():
         spatial = f"{name}.spatial" if name else "spatial"
         if isinstance(machine, PoseRefineMachine) and f"{spatial}.0.conv.weight" in state:
-            shared_spatial_attention = f"{spatial}.2.conv.weight" in state
-            if shared_spatial_attention != machine.shared_spatial_attention:
-                machine.set_shared_spatial_attention(shared_spatial_attention)
+            shared = f"{spatial}.2.conv.weight" in state
+            if shared != machine.shared_spatial_attention:
+                machine.set_shared_spatial_attention(shared)
                 changed.append(machine)
     return changed
 

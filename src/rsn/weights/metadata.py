@@ -1,143 +1,75 @@
-"""The metadata of a set of weights: all that must be known to use them, stored inside the weights file."""
+"""Metadata: what must be known to use trained weights, stored inside their file."""
 
 import json
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from rsn.codecs import Codec, MegviiCodec
-from rsn.errors import RsnError, UnknownNameError, WeightsError
+from rsn.codecs import BoxCodec, Codec, MegviiCodec
+from rsn.errors import RsnError, WeightsError
 from rsn.io.validation import from_json
-from rsn.models.catalog import MODELS
-from rsn.models.prm import Refine
 from rsn.results import KEYPOINT_THRESHOLD, check_threshold
 from rsn.skeletons import COCO_17, Skeleton
 
-METADATA_KEY = "rsn.metadata"
-COARSEST = 32  # input pixels to a cell of the coarsest level
-LARGEST_INPUT = 2048  # pixels of a side: far above any published, and a crop still fits into memory
-LARGEST_EXTENSION = 10.0
-MOST_KEYPOINTS = 1000  # far above any published, and a network of so many still fits into memory
+METADATA_KEY = "rsn.metadata"  # in the metadata of a safetensors file
+INPUT_MULTIPLE = 32  # the sides of an input are multiples of this: pixels per cell of the coarsest level
+MAX_INPUT = 2048  # pixels of a side, far above any published
+MAX_BBOX_PADDING = 10.0
+MAX_KEYPOINTS = 1000
 
 
-PERSON_BOX = Skeleton(
-    "person_box",
-    ("middle", "log_width", "log_height", "offset_x", "offset_y"),
-    limbs=(),
-    upper_body=frozenset(),
-)
+@dataclass(frozen=True, kw_only=True)
+class WeightsMetadata:
+    """What the weights of pose networks and of detectors have in common.
 
-
-@dataclass(frozen=True)
-class DetectorSettings:
-    """How a person detector of ours looks at an image.
-
-    image_sizes: sides, in pixels, of the squares that the image is resized into; the scores of all are averaged.
-    flip_test: whether each is also given to the network flipped. box_threshold: boxes with lower scores are left out.
+    model, options: name of a registered model and the options of its builder, see `rsn.register_model`.
+    input_size: (height, width) of the input. mean, std: RGB, of pixels in [0, 1].
+    trained_on, steps, license, notes: for readers. metrics: measured results by name.
 
     Raises:
-        WeightsError: a size that is no multiple of `COARSEST` or beyond `LARGEST_INPUT`.
-        RsnError: a threshold outside [0, 1].
-    """
-
-    image_sizes: tuple[int, ...] = (256, 448)
-    flip_test: bool = True
-    box_threshold: float = 0.3
-
-    def __post_init__(self) -> None:
-        sizes = self.image_sizes
-        if not sizes or any(not COARSEST <= side <= LARGEST_INPUT or side % COARSEST for side in sizes):
-            raise WeightsError(
-                f"Invalid image_sizes: expected multiples of {COARSEST}, at most {LARGEST_INPUT}, got {list(sizes)}"
-            )
-        check_threshold("box_threshold", self.box_threshold)
-
-
-@dataclass(frozen=True)
-class ModelMetadata:
-    """What belongs to trained weights.
-
-    model, refine: name in the catalog, and where Pose Refine Machines stand.
-    skeleton: the skeleton whose keypoints the heatmaps are.
-    input_size: (height, width) of the crops. mean, std: RGB, of pixels in [0, 1].
-    bbox_padding: factors on (width, height) of a box before it is cropped at prediction time.
-    codec: how keypoints are encoded as targets and decoded from outputs.
-    person_threshold: detected people whose score is lower are not reported. keypoint_threshold: keypoints whose score
-        is lower are neither drawn nor tracked. Both in [0, 1].
-    detector: of weights that find people instead of keypoints.
-    trained_on, steps, license, notes: for people. metrics: measured results by name.
-
-    Raises:
-        WeightsError: an input size that does not divide by 32 or is beyond `LARGEST_INPUT`, or another setting that
-            cannot be.
+        WeightsError: an input size that is no multiple of 32 or above `MAX_INPUT`, a mean or std that is no three
+            numbers.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    model: str
-    refine: Refine = "none"
-    skeleton: Skeleton = COCO_17
-    input_size: tuple[int, int] = (256, 192)
+    model: str = field(kw_only=False)
+    options: dict[str, Any] = field(default_factory=dict)
+    input_size: tuple[int, int]
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    bbox_padding: tuple[float, float] = (1.09, 1.135)
-    codec: Codec = MegviiCodec()  # noqa: RUF009 - frozen
     trained_on: str = ""
     steps: int = 0
     license: str = ""
     notes: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
-    person_threshold: float = 0.0
-    keypoint_threshold: float = KEYPOINT_THRESHOLD
-    detector: DetectorSettings | None = None
 
     def __post_init__(self) -> None:
-        height, width = self.input_size
-        if any(
-            not isinstance(side, int) or not COARSEST <= side <= LARGEST_INPUT or side % COARSEST
-            for side in self.input_size
-        ):
+        if len(self.input_size) != 2 or not all(map(_is_input_side, self.input_size)):
             raise WeightsError(
-                f"an input of {height}x{width} pixels cannot be: height and width must be multiples of {COARSEST}, at"
-                f" most {LARGEST_INPUT}"
+                f"Invalid input_size: expected (height, width), multiples of {INPUT_MULTIPLE} up to {MAX_INPUT}, got"
+                f" {tuple(self.input_size)}"
             )
-        if len(self.skeleton) > MOST_KEYPOINTS:
-            raise WeightsError(
-                f"Invalid skeleton: expected at most {MOST_KEYPOINTS} keypoints, got {len(self.skeleton)}"
-            )
-        if self.refine not in get_args(Refine):
-            raise WeightsError(
-                f"there is no refine named {self.refine!r}; known: {', '.join(get_args(Refine))}"
-            )
-        if (
-            len(self.mean) != 3
-            or len(self.std) != 3
-            or not _finite(self.mean + self.std)
-            or min(self.std) <= 0
-        ):
-            raise WeightsError(f"mean {self.mean} and std {self.std} must be three numbers each, std above 0")
-        check_threshold("person_threshold", self.person_threshold)
-        check_threshold("keypoint_threshold", self.keypoint_threshold)
-        if len(self.bbox_padding) != 2 or not all(
-            0 < factor <= LARGEST_EXTENSION for factor in self.bbox_padding
-        ):
-            raise WeightsError(
-                f"a box cannot be extended by {self.bbox_padding}: two factors above 0 and up to {LARGEST_EXTENSION:g} are"
-                " needed"
-            )
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not all(map(isfinite, values)):
+                raise WeightsError(f"Invalid {name}: expected three finite numbers, got {values}")
+        if min(self.std) <= 0:
+            raise WeightsError(f"Invalid std: expected numbers above 0, got {self.std}")
+
+    @property
+    def num_outputs(self) -> int:
+        """The number of channels at the network's output, which its builder takes as `num_keypoints`."""
+        raise NotImplementedError
 
     def summary(self) -> str:
-        """One line: which network, and what decides its answers."""
+        """One line: the network, and what decides its results."""
         height, width = self.input_size
-        refine = "" if self.refine == "none" else f" with refine machines ({self.refine})"
-        return (
-            f"{self.model}{refine}, {self.skeleton.name} ({len(self.skeleton)} keypoints), input {height}x{width}, box"
-            f" extended by {self.bbox_padding[0]:g} x {self.bbox_padding[1]:g}, codec {self.codec.summary()}"
-        )
+        options = "".join(f", {name} {value}" for name, value in self.options.items())
+        return f"{self.model}{options}, input {height}x{width}"
 
     def normalize(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 RGB -> float32 as the network takes it, on the same device."""
@@ -146,43 +78,143 @@ class ModelMetadata:
 
     def to_metadata(self) -> dict[str, str]:
         """The metadata as the metadata of a safetensors file."""
-        document = TypeAdapter(ModelMetadata).dump_python(self, mode="json")
+        return {METADATA_KEY: json.dumps(self.to_document())}
+
+    def to_document(self) -> dict[str, Any]:
+        """The metadata as JSON can hold it."""
+        document: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
+        return document
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMetadata(WeightsMetadata):
+    """What belongs to the weights of a pose network.
+
+    skeleton: the skeleton whose keypoints the network finds.
+    bbox_padding: factors on (width, height) of a box before it is cropped at prediction time.
+    codec: how keypoints are encoded as targets and decoded from outputs.
+    person_threshold: detected persons with a lower score are not reported. keypoint_threshold: keypoints with a lower
+        score are neither drawn nor tracked. Both in [0, 1].
+
+    Raises:
+        WeightsError: as `WeightsMetadata`; too many keypoints, a bbox_padding out of range.
+        RsnError: a threshold outside [0, 1].
+    """
+
+    input_size: tuple[int, int] = (256, 192)
+    skeleton: Skeleton = COCO_17
+    bbox_padding: tuple[float, float] = (1.09, 1.135)
+    codec: Codec = MegviiCodec()  # noqa: RUF009 - frozen
+    person_threshold: float = 0.0
+    keypoint_threshold: float = KEYPOINT_THRESHOLD
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.skeleton) > MAX_KEYPOINTS:
+            raise WeightsError(
+                f"Invalid skeleton: expected at most {MAX_KEYPOINTS} keypoints, got {len(self.skeleton)}"
+            )
+        padding = self.bbox_padding
+        if len(padding) != 2 or not all(0 < factor <= MAX_BBOX_PADDING for factor in padding):
+            raise WeightsError(
+                f"Invalid bbox_padding: expected two factors above 0 and up to {MAX_BBOX_PADDING:g}, got {padding}"
+            )
+        check_threshold("person_threshold", self.person_threshold)
+        check_threshold("keypoint_threshold", self.keypoint_threshold)
+
+    @property
+    def num_outputs(self) -> int:
+        return self.codec.num_maps(len(self.skeleton))
+
+    def summary(self) -> str:
+        width, height = self.bbox_padding
+        return (
+            f"{super().summary()}, {self.skeleton.name} ({len(self.skeleton)} keypoints), bbox_padding {width:g} x"
+            f" {height:g}, codec {self.codec.summary()}"
+        )
+
+    def to_document(self) -> dict[str, Any]:
+        document = super().to_document()
         document["skeleton"]["upper_body"] = sorted(self.skeleton.upper_body)
-        return {METADATA_KEY: json.dumps(document)}
+        return document
 
-    @classmethod
-    def from_metadata(cls, fields: dict[str, str] | None) -> "ModelMetadata":
-        """Read a metadata back.
 
-        Raises:
-            WeightsError: there is none, or it is not one of ours.
-        """
-        if fields and "rsn.card" in fields:  # TEMPORARY
-            fields = _translated(fields["rsn.card"])
-        if not fields or METADATA_KEY not in fields:
+@dataclass(frozen=True)
+class DetectorSettings:
+    """How a person detector of this package runs on an image.
+
+    image_sizes: sides, in pixels, of the squares that the image is resized to; scores are averaged over them.
+    flip_test: whether each is also given to the network flipped. box_threshold: boxes with lower scores are left out.
+
+    Raises:
+        WeightsError: a size that is no multiple of 32 or above `MAX_INPUT`. RsnError: a threshold outside [0, 1].
+    """
+
+    image_sizes: tuple[int, ...] = (256, 448)
+    flip_test: bool = True
+    box_threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not self.image_sizes or not all(map(_is_input_side, self.image_sizes)):
             raise WeightsError(
-                "the file carries no model metadata, so its input size and keypoints are unknown"
+                f"Invalid image_sizes: expected multiples of {INPUT_MULTIPLE} up to {MAX_INPUT}, got"
+                f" {list(self.image_sizes)}"
             )
-        try:
-            metadata = from_json(cls, fields[METADATA_KEY])
-        except WeightsError:
-            raise
-        except (ValueError, RsnError) as error:
-            raise WeightsError(f"the file's model metadata cannot be read: {error}") from error
-        if metadata.model not in MODELS:
-            raise WeightsError(
-                f"the file's model metadata: {UnknownNameError('model', metadata.model, MODELS)}"
-            )
-        return metadata
+        check_threshold("box_threshold", self.box_threshold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorMetadata(WeightsMetadata):
+    """What belongs to the weights of a person detector. Its input is the whole image, resized into a square."""
+
+    codec: ClassVar[BoxCodec] = BoxCodec()
+
+    input_size: tuple[int, int] = (448, 448)
+    detector: DetectorSettings = field(default_factory=DetectorSettings)
+
+    @property
+    def num_outputs(self) -> int:
+        return self.codec.num_maps()
+
+    def summary(self) -> str:
+        return f"{super().summary()}, person boxes"
+
+
+Metadata = ModelMetadata | DetectorMetadata
+
+
+def parse_metadata(fields: dict[str, str] | None) -> Metadata:
+    """Read the metadata of a safetensors file back.
+
+    Raises:
+        WeightsError: there is none, or it is invalid.
+    """
+    if fields and "rsn.card" in fields:  # TEMPORARY
+        fields = _translated(fields["rsn.card"])
+    if not fields or METADATA_KEY not in fields:
+        raise WeightsError("the file has no model metadata, so its input size and keypoints are unknown")
+    text = fields[METADATA_KEY]
+    try:
+        return from_json(DetectorMetadata, text) if _is_detector(text) else from_json(ModelMetadata, text)
+    except (ValueError, RsnError) as error:
+        raise WeightsError(f"the file's model metadata cannot be read: {error}") from error
+
+
+def _is_detector(text: str) -> bool:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and "detector" in document
+
+
+def _is_input_side(side: Any) -> bool:
+    return isinstance(side, int) and INPUT_MULTIPLE <= side <= MAX_INPUT and side % INPUT_MULTIPLE == 0
 
 
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """(1, 3, 1, 1), written by the device itself: a copy would make a GPU wait, and cannot be captured."""
+    """(1, 3, 1, 1), filled on the device: a copy would make a GPU wait, and cannot be captured."""
     return torch.cat([torch.full((1, 1, 1, 1), value, device=device) for value in values], 1)
-
-
-def _finite(numbers: tuple[float, ...]) -> bool:
-    return all(map(isfinite, numbers))
 
 
 def _translated(text: str) -> dict[str, str]:  # TEMPORARY: until the two files of the package are rewritten
@@ -197,4 +229,11 @@ def _translated(text: str) -> dict[str, str]:  # TEMPORARY: until the two files 
     name = {"rsn": "megvii"}.get(old["decoder"], old["decoder"])
     old["codec"] = {"name": name, "blur_kernel_size": old.pop("blur")}
     del old["decoder"]
+    refine = old.pop("refine")
+    old["options"] = {} if refine == "none" else {"refine": refine}
+    if old["detector"] is None:
+        del old["detector"]
+    else:
+        for key in ("skeleton", "bbox_padding", "codec", "person_threshold", "keypoint_threshold"):
+            old.pop(key, None)
     return {METADATA_KEY: json.dumps(old)}

@@ -1,15 +1,14 @@
-"""What there is, as text: all networks in one table, or all about one of them or about some weights."""
+"""Text about models: all networks in one table, or everything known about a network or about weights."""
 
 from collections.abc import Iterable, Iterator
 from os.path import isfile
 
 from rsn.errors import UnknownNameError
-from rsn.models.catalog import list_models
-from rsn.models.complexity import MEASURED
+from rsn.models.catalog import ARCHITECTURES
 from rsn.weights.loading import known_weights, load_metadata, weights_path
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import DetectorMetadata, Metadata
 from rsn.weights.pretrained import PRETRAINED, PretrainedWeights
-from rsn.weights.published import PublishedResult, published_results
+from rsn.weights.published import MEASURED_COMPLEXITY, PublishedResult, published_results
 
 SIZES = ((256, 192), (384, 288), (256, 256))
 _WIDE = (
@@ -25,7 +24,7 @@ _LIGHT = (
 def all_networks() -> str:
     """A table: name, parameters, multiply-adds, published AP, and the weights known of each network."""
     rows: list[tuple[str, ...]] = [("network", "input", "params M", "GMACs", "val AP", "weights")]
-    for name, size in MEASURED.items():
+    for name, size in MEASURED_COMPLEXITY.items():
         rows.append(
             (
                 name,
@@ -33,39 +32,39 @@ def all_networks() -> str:
                 f"{size.parameters / 1e6:.1f}",
                 f"{size.multiply_adds / 1e9:.2f}",
                 _val_ap(name),
-                ", ".join(map(_with_place, _weights_of(name))) or "-",
+                ", ".join(map(_with_location, _weights_of(name))) or "-",
             )
         )
     notes = (
-        "Any input whose sides divide by 32, any number of keypoints. params, GMACs: ours, measured, with 17 keypoints.",
-        "val AP: the authors', of their own platform, on COCO val with boxes of a detector; rsn models show NAME has",
-        "all published rows and their sources. [here]: on this machine; [remote]: fetched when it is asked for.",
+        "Any input whose sides are multiples of 32, any number of keypoints. params, GMACs: measured by us with 17 keypoints.",
+        "val AP: published by the authors, on COCO val with boxes of a detector; rsn models show NAME has all published",
+        "rows and their sources. [here]: on this machine; [remote]: downloaded at the first use.",
     )
     return "\n".join([*_aligned(rows), "", *notes])
 
 
 def describe(name: str) -> str:
-    """All about a network of the catalog, or about weights: by name, or in a file.
+    """Everything known about a network of the catalog, or about weights: by name, or in a file.
 
     Raises:
-        UnknownNameError, WeightsError: there is nothing of that name, or the file cannot be read.
+        UnknownNameError: no network or weights of that name. WeightsError: the file cannot be read.
     """
-    if name in list_models():
+    if name in ARCHITECTURES:
         return "\n".join(_network(name))
     if name in PRETRAINED and not PRETRAINED[name].is_cached:
         return "\n".join(_remote(name, PRETRAINED[name]))
     if not isfile(name) and name not in known_weights():
-        raise UnknownNameError("model or weights file", name, [*list_models(), *known_weights()])
+        raise UnknownNameError("model or weights file", name, [*ARCHITECTURES, *known_weights()])
     return "\n".join(map(_on_one_line, _weights(name, load_metadata(name))))
 
 
 def _network(name: str) -> Iterator[str]:
     yield name
     for height, width in SIZES:
-        size = MEASURED[name].at((height, width))
+        size = MEASURED_COMPLEXITY[name].at((height, width))
         millions, billions = size.parameters / 1e6, size.multiply_adds / 1e9
         yield f"  {height}x{width}: {millions:.2f} M parameters, {billions:.3f} G multiply-adds"
-    yield "  (ours, measured with 17 keypoints; convolutions of all heads)"
+    yield "  (measured by us with 17 keypoints; convolutions of all heads)"
     rows = published_results(name)
     ratio = _published_ratio(name, rows)
     if name.endswith("-wide"):
@@ -77,9 +76,9 @@ def _network(name: str) -> Iterator[str]:
         yield "Published, percent"
         yield from _published(rows)
     else:
-        yield "Published: nothing that we know of"
+        yield "Published: no results known"
     yield ""
-    yield f"Weights: {', '.join(map(_with_place, _weights_of(name))) or 'none known'}"
+    yield f"Weights: {', '.join(map(_with_location, _weights_of(name))) or 'none known'}"
 
 
 def _published(rows: Iterable[PublishedResult]) -> Iterator[str]:
@@ -94,10 +93,10 @@ def _published(rows: Iterable[PublishedResult]) -> Iterator[str]:
     yield from (f"  [{number}] {source}" for number, source in enumerate(sources, start=1))
 
 
-def _weights(name: str, metadata: ModelMetadata) -> Iterator[str]:
+def _weights(name: str, metadata: Metadata) -> Iterator[str]:
     yield f"{name}: {metadata.summary()}"
-    settings = metadata.detector
-    if settings:
+    if isinstance(metadata, DetectorMetadata):
+        settings = metadata.detector
         flip_test = "with" if settings.flip_test else "without"
         sizes = ", ".join(map(str, settings.image_sizes))
         how = f"  detector    image sizes {sizes}, {flip_test} flip test, box threshold {settings.box_threshold:g}"
@@ -109,7 +108,7 @@ def _weights(name: str, metadata: ModelMetadata) -> Iterator[str]:
     yield from _provenance(metadata)
 
 
-def _provenance(weights: ModelMetadata | PretrainedWeights) -> Iterator[str]:
+def _provenance(weights: Metadata | PretrainedWeights) -> Iterator[str]:
     rows = (
         ("trained on", weights.trained_on),
         ("steps", getattr(weights, "steps", 0)),
@@ -121,13 +120,13 @@ def _provenance(weights: ModelMetadata | PretrainedWeights) -> Iterator[str]:
 
 
 def _on_one_line(text: str) -> str:
-    """Without line breaks and commands to the terminal, which a metadata may hold."""
+    """Without line breaks and terminal control characters, which metadata may contain."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _remote(name: str, weights: PretrainedWeights) -> Iterator[str]:
     height, width = weights.input_size
-    yield f"{name}: {weights.model}, input {height}x{width}; not fetched yet: rsn models pull {name}"
+    yield f"{name}: {weights.model}, input {height}x{width}; not downloaded yet: rsn models pull {name}"
     yield f"  from        {weights.url}"
     yield f"  SHA-256     begins with {weights.sha256_prefix}"
     yield from _provenance(weights)
@@ -137,7 +136,7 @@ def _weights_of(model: str) -> list[str]:
     return [name for name in known_weights() if name.split(".")[0] == model]
 
 
-def _with_place(name: str) -> str:
+def _with_location(name: str) -> str:
     here = name not in PRETRAINED or PRETRAINED[name].is_cached
     return f"{name} [{'here' if here else 'remote'}]"
 
@@ -152,11 +151,11 @@ def _val_ap(model: str) -> str:
 
 def _published_ratio(name: str, rows: Iterable[PublishedResult]) -> float:
     stated = next((row.gflops for row in rows if row.gflops and row.input_size == SIZES[0]), None)
-    return stated / (MEASURED[name].multiply_adds / 1e9) if stated else 0.0
+    return stated / (MEASURED_COMPLEXITY[name].multiply_adds / 1e9) if stated else 0.0
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Columns side by side: names to the left, numbers to the right."""
+    """Rows with aligned columns: the first and the last to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -1,4 +1,4 @@
-"""Which network a set of tensors is, and how whoever trained it used it: a metadata for weights that came without one."""
+"""Metadata for third-party weights, which come without: the network from the tensors, its use from their format."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rsn.codecs import MegviiCodec, MMPoseCodec
 from rsn.errors import WeightsError
-from rsn.models.catalog import MODELS
+from rsn.models.catalog import ARCHITECTURES
 from rsn.models.prm import Refine
 from rsn.models.residual_steps import residual_steps, wide_residual_steps
 from rsn.models.stages import NUM_LEVELS, STEM_CHANNELS
@@ -15,11 +15,9 @@ from rsn.skeletons import COCO_17, MPII_16, Skeleton
 from rsn.weights.conversion import CheckpointFormat, convert_state_dict, detect_format
 from rsn.weights.metadata import ModelMetadata
 
-_SKELETONS = {
-    len(resolved): resolved for resolved in (COCO_17, MPII_16)
-}  # of public weights, by number of keypoints
+_SKELETONS = {len(skeleton): skeleton for skeleton in (COCO_17, MPII_16)}  # of public weights
 
-# How weights are used where they come from, for MPII's skeleton or another.
+# How weights are used by the project that they come from, for MPII's skeleton or another.
 _COCO = ModelMetadata("", bbox_padding=(1.09, 1.135), notes="weights of the authors' repositories")
 _MPII = replace(
     _COCO, input_size=(256, 256), bbox_padding=(1.25, 1.25), codec=MegviiCodec(blur_kernel_size=9)
@@ -41,10 +39,10 @@ def infer_metadata(
     skeleton: Skeleton | None = None,
     input_size: tuple[int, int] | None = None,
 ) -> ModelMetadata:
-    """A metadata for weights without one, as the project that they come from used its weights.
+    """Metadata for weights without, as the project that they come from used its weights.
 
-    The network follows from the tensors, the codec and the bbox_padding from the project that they come from. The tensors do not
-    say which skeleton 17 or 16 keypoints are of, nor for which input they were trained.
+    The tensors say which network they belong to, their format which codec and bbox_padding. They say neither which
+    skeleton their 17 or 16 keypoints belong to nor for which input size they were trained.
 
     Args:
         tensors: in any layout that `rsn.load_weights` knows.
@@ -52,31 +50,35 @@ def infer_metadata(
         input_size: (height, width); by default 256x192, for MPII's skeleton 256x256.
 
     Raises:
-        WeightsError: no network of the catalog, a skeleton of another number of keypoints, a skeleton that must be named.
+        WeightsError: no network of the catalog, or a skeleton that is missing or has another number of keypoints.
     """
     layout = detect_format(tensors)
     if layout is None:
         raise WeightsError(
-            f"these are no weights of a network of ours; the first tensor is {next(iter(tensors))}"
+            f"the format of these weights is unknown; the first tensor is {next(iter(tensors))}"
         )
     if layout == "torchvision":
-        raise WeightsError("a ResNet-50 finds no keypoints by itself; train an MSPN that starts from it")
+        raise WeightsError(
+            "a ResNet-50 alone finds no keypoints; train an MSPN with it as pretrained weights"
+        )
     model, num_keypoints, refine = detect_architecture(convert_state_dict(tensors))
-    resolved = skeleton or _SKELETONS.get(num_keypoints)
-    if resolved is None:
+    skeleton = skeleton or _SKELETONS.get(num_keypoints)
+    if skeleton is None:
         raise WeightsError(
-            f"heatmaps of {num_keypoints} keypoints are neither COCO's nor MPII's skeleton; say which it is"
+            f"these weights have heatmaps of {num_keypoints} keypoints, which is neither COCO's nor MPII's skeleton; name"
+            " the skeleton"
         )
-    if len(resolved) != num_keypoints:
+    if len(skeleton) != num_keypoints:
         raise WeightsError(
-            f"these weights have heatmaps of {num_keypoints} keypoints, {resolved.name} has {len(resolved)}"
+            f"these weights have heatmaps of {num_keypoints} keypoints, {skeleton.name} has {len(skeleton)}"
         )
-    metadata = replace(_USES[layout, resolved == MPII_16], model=model, refine=refine, skeleton=resolved)
+    options = {} if refine == "none" else {"refine": refine}
+    metadata = replace(_USES[layout, skeleton == MPII_16], model=model, options=options, skeleton=skeleton)
     return replace(metadata, input_size=input_size) if input_size else metadata
 
 
 def detect_architecture(state: Mapping[str, Tensor]) -> tuple[str, int, Refine]:
-    """Name in the catalog, number of keypoints and refine machines of a state dict in our layout.
+    """The name in the catalog, the number of keypoints and the PRMs of a state dict in our format.
 
     Raises:
         WeightsError: no network of the catalog is built like this.
@@ -85,27 +87,26 @@ def detect_architecture(state: Mapping[str, Tensor]) -> tuple[str, int, Refine]:
         shape = _shape(state)
         num_keypoints = len(state["stages.0.heads.0.predict.conv.weight"])
     except KeyError as error:
-        raise WeightsError(f"a network of ours has a tensor that is missing here: {error}") from error
+        raise WeightsError(f"no network of the catalog lacks the tensor {error}") from error
     except (IndexError, TypeError) as error:
-        raise WeightsError("no network of ours has tensors of these shapes") from error
-    for name, model in MODELS.items():
-        steps = model.keywords["block"] in (residual_steps, wide_residual_steps)
-        numbers = model.keywords
-        if shape == (steps, numbers.get("expansion", 1), numbers["blocks_per_layer"], numbers["num_stages"]):
+        raise WeightsError("no network of the catalog has tensors of these shapes") from error
+    for name, built in ARCHITECTURES.items():
+        steps = built.block in (residual_steps, wide_residual_steps)
+        if shape == (steps, built.expansion, built.blocks_per_layer, built.num_stages):
             return name, num_keypoints, _refine(state)
-    raise WeightsError("no network of the catalog is built like the one that these tensors are of")
+    raise WeightsError("no network of the catalog has the blocks and stages of these tensors")
 
 
 def _shape(state: Mapping[str, Tensor]) -> tuple[bool, int, tuple[int, ...], int]:
     """Residual steps or not, the blocks' expansion, the blocks in each layer, the number of stages."""
-    down = [  # layer, block, what
+    down = [  # layer, block, name in it
         key.split(".")[4:] for key in state if key.startswith("stages.0.down.layers.") and key.count(".") > 5
     ]
     blocks = {(layer, block) for layer, block, *_ in down}
-    blocks_per_layer = tuple(sum(at == str(layer) for at, _ in blocks) for layer in range(NUM_LEVELS))
+    blocks_per_layer = tuple(sum(number == str(layer) for number, _ in blocks) for layer in range(NUM_LEVELS))
     finest = state[f"stages.0.up.{NUM_LEVELS - 1}.lateral.conv.weight"]
     num_stages = len({key.split(".")[1] for key in state if key.startswith("stages.")})
-    steps = any("steps" in what for what in down)
+    steps = any("steps" in names for names in down)
     return steps, finest.shape[1] // STEM_CHANNELS, blocks_per_layer, num_stages
 
 

@@ -16,8 +16,7 @@ from rsn.errors import DeviceError, UnknownNameError
 if TYPE_CHECKING:
     import torch
 
-    from rsn.models.network import PoseNetwork
-    from rsn.weights.metadata import ModelMetadata
+    from rsn.weights.metadata import Metadata
 
 Backend = Callable[["torch.Tensor"], "torch.Tensor"]
 
@@ -73,7 +72,7 @@ def choose(backend: str, device: str) -> "tuple[str, torch.device]":
 
 
 def build_backend(
-    name: str, network: "PoseNetwork", metadata: "ModelMetadata", device: "torch.device"
+    name: str, network: "torch.nn.Module", metadata: "Metadata", device: "torch.device"
 ) -> "Backend":
     """A network ready to run by the backend `name` (one of `BACKENDS`) on a device; the network stays as it is.
 
@@ -87,7 +86,7 @@ def build_backend(
     return shared(_build(name, network, metadata, device))
 
 
-def _build(name: str, network: "PoseNetwork", metadata: "ModelMetadata", device: "torch.device") -> "Backend":
+def _build(name: str, network: "torch.nn.Module", metadata: "Metadata", device: "torch.device") -> "Backend":
     from rsn.models.inference_graph import InferenceGraph
 
     graph = InferenceGraph(network, metadata)

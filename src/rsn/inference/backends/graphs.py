@@ -70,8 +70,8 @@ def _key(graph: InferenceGraph, libraries: tuple[str, ...]) -> str:
     for folder in rsn.models.__path__:
         for source in sorted(Path(folder).glob("*.py")):
             digest.update(source.read_bytes())
-    metadata = graph.metadata
-    digest.update(repr((graph, metadata.input_size, metadata.mean, metadata.std)).encode())
+    given = graph.preprocessing
+    digest.update(repr((graph, given.input_size, given.mean, given.std)).encode())
     for tensor in graph.state_dict().values():
         digest.update(tensor.contiguous().cpu().view(torch.uint8).numpy())
     return digest.hexdigest()[:32]

@@ -25,7 +25,7 @@ def torch_backend(inference_graph: InferenceGraph, device: torch.device, name: s
     """
     # torch offers no overload that takes a device and a memory format.
     graph = inference_graph.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    graph.network.to(_DTYPES.get(name.rpartition("-")[2], torch.float32))
+    graph.set_precision(_DTYPES.get(name.rpartition("-")[2], torch.float32))
     run = _compiled(graph, device) if "compile" in name else graph
 
     @torch.inference_mode()
