@@ -61,13 +61,13 @@ def oracles(shared_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def people_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Annotations of drawn metrics; their images lie in images/ beside the file."""
+    """Annotations of drawn figures; their images lie in images/ beside the file."""
     return write_people(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="session")
 def recipe_file(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training run on drawn metrics: two rounds of two steps, into run/ beside the file."""
+    """A training run on drawn figures: two rounds of two steps, into run/ beside the file."""
     source = {"annotations": str(people_json), "images": str(people_json.parent / "images")}
     folder = tmp_path_factory.mktemp("recipe")
     document = {

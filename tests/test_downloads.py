@@ -1,4 +1,4 @@
-"""Downloads, from a real server that behaves as servers do."""
+"""Downloads from a real local server, which also fails in various ways."""
 
 import hashlib
 import signal
@@ -40,14 +40,14 @@ def left(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("way", ["good", "late"])
-def test_a_file_is_downloaded_whole(server: FileServer, tmp_path: Path, way: str) -> None:
+def test_download_writes_the_file(server: FileServer, tmp_path: Path, way: str) -> None:
     fetch(server, way, tmp_path / "new" / "file.bin")
     assert (tmp_path / "new" / "file.bin").read_bytes() == DATA
     assert left(tmp_path / "new") == ["file.bin"]
 
 
 @pytest.mark.parametrize("way", ["wrong", "html"])
-def test_a_file_with_another_hash_is_refused_and_not_kept(
+def test_download_rejects_another_hash_and_deletes_the_file(
     server: FileServer, tmp_path: Path, way: str
 ) -> None:
     with pytest.raises(DownloadError, match=f"expected a SHA-256 that begins with {SHA256[:8]}"):
@@ -64,15 +64,13 @@ def test_a_file_with_another_hash_is_refused_and_not_kept(
         ("silent", "timed out"),
     ],
 )
-def test_a_download_that_fails_leaves_nothing(
-    server: FileServer, tmp_path: Path, way: str, says: str
-) -> None:
+def test_failed_download_leaves_no_file(server: FileServer, tmp_path: Path, way: str, says: str) -> None:
     with pytest.raises(DownloadError, match=f"^cannot fetch .*{says}"):
         fetch(server, way, tmp_path / "file.bin", timeout=0.5)
     assert left(tmp_path) == []
 
 
-def test_a_server_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+def test_download_reports_a_server_that_does_not_answer(tmp_path: Path) -> None:
     with serving(DATA) as server:
         address = server.address
     with pytest.raises(DownloadError, match=r"cannot fetch .*refused.*; try again"):
@@ -80,18 +78,18 @@ def test_a_server_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://localhost/x", "weights.pth"])
-def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
+def test_download_rejects_other_urls(url: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="expected an http or https address"):
         download(url, tmp_path / "x", sha256_prefix="")
 
 
-def test_a_full_disk_is_one_sentence(server: FileServer, tmp_path: Path) -> None:
+def test_download_reports_a_full_disk(server: FileServer, tmp_path: Path) -> None:
     with nothing_can_be_written(), pytest.raises(RsnError, match=r"^cannot write .*file\.bin: "):
         fetch(server, "good", tmp_path / "file.bin")
     assert left(tmp_path) == []
 
 
-def test_a_killed_download_leaves_no_file_of_that_name(server: FileServer, tmp_path: Path) -> None:
+def test_killed_download_leaves_no_file(server: FileServer, tmp_path: Path) -> None:
     with subprocess.Popen(command(server, "silent", tmp_path / "x")) as process:
         while not left(tmp_path):
             assert process.poll() is None
@@ -102,7 +100,7 @@ def test_a_killed_download_leaves_no_file_of_that_name(server: FileServer, tmp_p
     assert (tmp_path / "x").read_bytes() == DATA
 
 
-def test_two_processes_may_download_the_same_file(server: FileServer, tmp_path: Path) -> None:
+def test_two_processes_download_the_same_file(server: FileServer, tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(command(server, "late", tmp_path / "x"), stderr=subprocess.PIPE) for _ in range(2)
     ]
@@ -111,7 +109,7 @@ def test_two_processes_may_download_the_same_file(server: FileServer, tmp_path: 
     assert left(tmp_path) == ["x"]
 
 
-def test_a_proxy_of_the_environment_is_used(
+def test_download_uses_the_proxy_of_the_environment(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server plays the proxy: it sees the whole address that is asked for."""

@@ -1,4 +1,4 @@
-"""What is written is complete, or was never there."""
+"""Files are written completely or not at all."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ from rsn.errors import RsnError
 from rsn.io.files import atomic_write
 
 
-def test_writes_and_replaces(tmp_path: Path) -> None:
+def test_atomic_write_replaces_files(tmp_path: Path) -> None:
     path = tmp_path / "übung.json"
     atomic_write(path, b"old")
     atomic_write(path, b"new")
@@ -18,7 +18,7 @@ def test_writes_and_replaces(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+def test_atomic_write_uses_default_permissions(tmp_path: Path) -> None:
     (tmp_path / "usual").write_bytes(b"")
     atomic_write(tmp_path / "written", b"")
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("usual", "written")]
@@ -26,7 +26,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/a.json", "file/a.json", "folder"])
-def test_impossible_place_is_one_sentence(tmp_path: Path, name: str) -> None:
+def test_atomic_write_names_the_problem(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(RsnError, match="cannot write .*" + name) as caught:
@@ -35,7 +35,7 @@ def test_impossible_place_is_one_sentence(tmp_path: Path, name: str) -> None:
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["file", "folder"]
 
 
-def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_previous_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights"
     atomic_write(path, b"old")
 
@@ -50,7 +50,7 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_interruption_leaves_no_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interruption_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(source: object, target: object) -> None:
         raise KeyboardInterrupt
 

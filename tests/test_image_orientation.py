@@ -1,4 +1,4 @@
-"""Images are upright whatever their format; what a folder holds is read, or named."""
+"""Images are rotated upright in every format; images of a folder are read or named."""
 
 import io
 import json
@@ -34,7 +34,7 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 
 
 def stored(*, transparent: bool) -> Image:
-    """(32, 48, 3 or 4): no two quarters are alike; the left part of the upper left one is transparent."""
+    """(32, 48, 3 or 4): all quarters differ; the left part of the upper left one is transparent."""
     pixels = np.full((32, 48, 4), 255, np.uint8)
     pixels[:16, :24, :3], pixels[:16, 24:, :3] = (200, 100, 50), (30, 180, 90)
     pixels[16:, :24, :3], pixels[16:, 24:, :3] = (60, 40, 220), (240, 230, 20)
@@ -76,7 +76,7 @@ def assert_close(image: Image, expected: Image) -> None:
         ("TIFF", True, {}),
     ],
 )
-def test_decode_image_honors_the_orientation(
+def test_decode_image_applies_the_orientation(
     kind: str, transparent: bool, options: dict[str, Any], orientation: int
 ) -> None:
     pixels = stored(transparent=transparent)
@@ -86,7 +86,7 @@ def test_decode_image_honors_the_orientation(
 
 
 @pytest.mark.parametrize("mode", ["LA", "P"])
-def test_decode_image_turns_gray_and_palette_images_with_transparency(mode: str) -> None:
+def test_decode_image_rotates_gray_and_palette_images_with_transparency(mode: str) -> None:
     image = Pillow.fromarray(stored(transparent=True))
     image = image.convert("LA") if mode == "LA" else image.quantize(8)
     exif, file = Pillow.Exif(), io.BytesIO()
@@ -97,13 +97,13 @@ def test_decode_image_turns_gray_and_palette_images_with_transparency(mode: str)
     )
 
 
-def test_a_shrunk_image_is_turned_too() -> None:
+def test_decode_image_rotates_downscaled_images() -> None:
     data = encoded(stored(transparent=False), "PNG", 6)
     assert decode_image(data, "p", downscale=4).shape == (12, 8, 3)
 
 
 @pytest.mark.parametrize("orientation", TURNS)
-def test_decode_image_reads_heic_upright_where_its_reader_is_installed(orientation: int) -> None:
+def test_decode_image_reads_heic_upright(orientation: int) -> None:
     reader = pytest.importorskip("pillow_heif")
     reader.register_heif_opener()
     pixels = stored(transparent=False)
@@ -112,31 +112,31 @@ def test_decode_image_reads_heic_upright_where_its_reader_is_installed(orientati
     assert orientation_of(data) == orientation
 
 
-def test_heic_without_a_reader_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heic_without_reader_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rsn.io.image_formats._HEIF_READER", "no_such_reader")
     with pytest.raises(ImageError, match=r"a\.heic is a HEIF image.*pip install pillow-heif, or convert it"):
         decode_image(HEIC, "a.heic")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_an_avif_that_is_cut_short_is_refused(share: float) -> None:
+def test_decode_image_rejects_truncated_avif(share: float) -> None:
     data = encoded(stored(transparent=True), "AVIF", 6)
     with pytest.raises(ImageError):
         decode_image(data[: int(share * len(data))], "a.avif")
 
 
-def test_orientation_of_anything_else_is_none() -> None:
+def test_orientation_of_other_files_is_1() -> None:
     assert orientation_of(b"no image") == orientation_of(b"") == orientation_of(HEIC) == 1
 
 
-def test_a_folder_is_read_whatever_suffix_its_jpegs_have(tmp_path: Path) -> None:
+def test_find_images_accepts_every_jpeg_suffix(tmp_path: Path) -> None:
     names = ["a.JFIF", "b.jpe", "c.mpo", "d.HEIC", "e.heif", "f.jpg", "g.apng", "h.ppm"]
     for name in names:
         (tmp_path / name).touch()
     assert [path.name for path in find_images([tmp_path])] == names
 
 
-def test_images_of_a_folder_that_are_not_read_are_counted_and_named(tmp_path: Path) -> None:
+def test_find_images_warns_about_skipped_images(tmp_path: Path) -> None:
     jpeg = encoded(stored(transparent=False), "JPEG", 1)
     for name in ("a.jpg", "b", "c.jpg_large", "d.bak"):
         (tmp_path / name).write_bytes(jpeg)
@@ -149,7 +149,7 @@ def test_images_of_a_folder_that_are_not_read_are_counted_and_named(tmp_path: Pa
         assert [path.name for path in find_images([tmp_path])] == ["a.jpg"]
 
 
-def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: Path) -> None:
+def test_find_images_names_unsupported_images_of_a_folder_without_others(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").touch()
     with pytest.raises(
         ImageError, match=r"no image directly in .*; 1 file that looks like an image is skipped: a.jxl"
@@ -157,7 +157,7 @@ def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: P
         find_images([tmp_path])
 
 
-def test_a_folder_of_images_and_other_files_gives_no_warning(tmp_path: Path) -> None:
+def test_find_images_ignores_other_files_silently(tmp_path: Path) -> None:
     for name in ("a.jpg", "notes.txt", "labels.json", "clip.mp4"):
         (tmp_path / name).write_bytes(b"\0\0\0\x18ftypisom" if name == "clip.mp4" else b"{}")
     with warnings.catch_warnings():
@@ -165,13 +165,13 @@ def test_a_folder_of_images_and_other_files_gives_no_warning(tmp_path: Path) -> 
         find_images([tmp_path])
 
 
-def checked(folder: Path, *, orientation: int, turned: Any, size: tuple[int, int] | None) -> Report:
-    """The findings in a drawn set whose first image is stored turned, with a (width, height) that its file says."""
+def check_rotated(folder: Path, *, orientation: int, turned: Any, size: tuple[int, int] | None) -> Report:
+    """Check a drawn data set whose first image is stored rotated; size is (width, height) in the annotations."""
     path = write_people(folder, images=2)
     document = json.loads(path.read_text())
-    place = folder / "images" / document["images"][0]["file_name"]
-    pixels = np.asarray(Pillow.open(place))
-    place.write_bytes(encoded(np.ascontiguousarray(turned(pixels)), "PNG", orientation))
+    image = folder / "images" / document["images"][0]["file_name"]
+    pixels = np.asarray(Pillow.open(image))
+    image.write_bytes(encoded(np.ascontiguousarray(turned(pixels)), "PNG", orientation))
     if size:
         document["images"][0] |= {"width": size[0], "height": size[1]}
     else:
@@ -183,19 +183,19 @@ def checked(folder: Path, *, orientation: int, turned: Any, size: tuple[int, int
 @pytest.mark.parametrize(
     ("orientation", "turned", "size", "kind"),
     [
-        (6, lambda a: np.rot90(a), (160, 120), None),  # stored on its side, labeled upright
-        (6, lambda a: a, (160, 120), kinds.EXIF_IGNORED),  # labeled as stored, where that lies on its side
+        (6, lambda a: np.rot90(a), (160, 120), None),  # stored rotated, annotated upright
+        (6, lambda a: a, (160, 120), kinds.EXIF_IGNORED),  # annotated as stored
         (5, lambda a: a, (160, 120), kinds.EXIF_IGNORED),
         (8, lambda a: a, None, kinds.EXIF_IGNORED),  # by the keypoints
-        (3, lambda a: a[::-1, ::-1], (160, 120), kinds.EXIF_ROTATED),  # the size does not tell
+        (3, lambda a: a[::-1, ::-1], (160, 120), kinds.EXIF_ROTATED),  # the size is the same
         (6, lambda a: np.rot90(a), (200, 120), kinds.SIZE_MISMATCH),
         (1, lambda a: a, (120, 160), kinds.SIZE_MISMATCH),
     ],
 )
-def test_data_check_recognizes_labels_of_the_unrotated_image(
+def test_check_dataset_recognizes_annotations_of_the_unrotated_image(
     tmp_path: Path, orientation: int, turned: Any, size: tuple[int, int] | None, kind: Any
 ) -> None:
-    report = checked(tmp_path, orientation=orientation, turned=turned, size=size)
+    report = check_rotated(tmp_path, orientation=orientation, turned=turned, size=size)
     of_size = {kinds.EXIF_IGNORED, kinds.EXIF_ROTATED, kinds.SIZE_MISMATCH} & report.issues.keys()
     assert of_size == ({kind} if kind else set())
     assert kind is None or report.issues[kind] == [1]

@@ -1,4 +1,4 @@
-"""Sides in the names of keypoints: found in every spelling, and not where there are none."""
+"""Left and right are found in every spelling of a keypoint name, and only there."""
 
 import unicodedata
 
@@ -17,16 +17,16 @@ from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
         "L-WRIST",
     ],
 )  # fmt: skip
-def test_every_spelling_of_a_side_gives_one_plain_name(name: str) -> None:
+def test_normalize_name_maps_every_spelling_to_one_name(name: str) -> None:
     assert normalize_name(name) == "left_wrist"
 
 
 @pytest.mark.parametrize(
     "name", ["nose", "neck", "lip", "rear", "l", "cleft", "level_1", "upright", "rib", "left"]
 )
-def test_plain_name_finds_no_side_where_there_is_none(name: str) -> None:
+def test_normalize_name_finds_no_side_in_other_names(name: str) -> None:
     assert normalize_name(name) == name
-    assert Skeleton.from_names("odd", [name, "other"]).sides == ("middle", "middle")
+    assert Skeleton.from_names("custom", [name, "other"]).sides == ("middle", "middle")
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_plain_name_finds_no_side_where_there_is_none(name: str) -> None:
         ("leftPinnaBase", "rightPinnaBase"), ("e\N{COMBINING ACUTE ACCENT}_l", "é_r"),
     ],
 )  # fmt: skip
-def test_pairs_are_found_wherever_the_side_stands(left: str, right: str) -> None:
-    assert Skeleton.from_names("odd", ["nose", right, "tail", left]).flip_pairs == ((3, 1),)
-    assert Skeleton.from_names("odd", [left, right]).unpaired == ()
+def test_counterparts_are_found_wherever_the_side_is(left: str, right: str) -> None:
+    assert Skeleton.from_names("custom", ["nose", right, "tail", left]).flip_pairs == ((3, 1),)
+    assert Skeleton.from_names("custom", [left, right]).unpaired == ()
 
 
 @pytest.mark.parametrize(
@@ -60,26 +60,24 @@ def test_pairs_are_found_wherever_the_side_stands(left: str, right: str) -> None
         (["nose", "lip", "rear", "tail", "liver", "ring"], ()),
     ],
 )
-def test_pairs_of_names_that_could_be_read_in_several_ways(
-    names: list[str], pairs: tuple[tuple[int, int], ...]
-) -> None:
-    assert Skeleton.from_names("odd", names).flip_pairs == pairs
+def test_ambiguous_names_have_no_counterpart(names: list[str], pairs: tuple[tuple[int, int], ...]) -> None:
+    assert Skeleton.from_names("custom", names).flip_pairs == pairs
 
 
-def test_given_pairs_are_put_left_first_where_the_names_tell() -> None:
+def test_given_pairs_are_ordered_left_first() -> None:
     skeleton = Skeleton.from_names(
-        "odd", ["right_fin", "left_fin", "port", "starboard"], flip_pairs=((0, 1), (2, 3))
+        "custom", ["right_fin", "left_fin", "port", "starboard"], flip_pairs=((0, 1), (2, 3))
     )
     assert skeleton.flip_pairs == ((1, 0), (2, 3))
     assert skeleton.sides == ("right", "left", "left", "right")
 
 
-def test_sides_without_counterpart_are_known() -> None:
+def test_unpaired_lists_sides_without_counterpart() -> None:
     skeleton = Skeleton.from_names(
-        "odd", ["nose", "left_hand", "right_hand", "left_foot", "hoof.R", "lkne", "rear"]
+        "custom", ["nose", "left_hand", "right_hand", "left_foot", "hoof.R", "lkne", "rear"]
     )
     assert skeleton.unpaired == ("left_foot", "hoof.R", "lkne")
-    given = Skeleton.from_names("odd", ["left_hand", "right_foot"], flip_pairs=((0, 1),))
+    given = Skeleton.from_names("custom", ["left_hand", "right_foot"], flip_pairs=((0, 1),))
     assert given.unpaired == ()
 
 
@@ -95,22 +93,22 @@ def test_sides_without_counterpart_are_known() -> None:
         .replace("elbow", "elb").replace("ankle", "ank").replace("wrist", "wri"),
     ],
 )  # fmt: skip
-def test_the_keypoints_of_coco_are_known_in_every_spelling(spelled: object) -> None:
+def test_coco_keypoints_are_known_in_every_spelling(spelled: object) -> None:
     assert callable(spelled)
     assert Skeleton.from_names("person", [spelled(name) for name in COCO_17.keypoint_names]) is COCO_17
 
 
-def test_names_are_matched_with_accents_composed_or_not() -> None:
-    composed = Skeleton.from_names("odd", ["épaule_l", "épaule_r", "nez"])
+def test_names_match_in_every_unicode_form() -> None:
+    composed = Skeleton.from_names("custom", ["épaule_l", "épaule_r", "nez"])
     apart = Skeleton.from_names(
-        "odd", [unicodedata.normalize("NFD", name) for name in ("nez", "épaule_l", "épaule_r")]
+        "custom", [unicodedata.normalize("NFD", name) for name in ("nez", "épaule_l", "épaule_r")]
     )
     assert apart.permutation_to(composed) == (1, 2, 0)
     with pytest.raises(AnnotationError, match="keypoint names repeat"):
-        Skeleton.from_names("odd", ["é", "e\N{COMBINING ACUTE ACCENT}"])
+        Skeleton.from_names("custom", ["é", "e\N{COMBINING ACUTE ACCENT}"])
 
 
-def test_order_is_told_between_skeletons_of_the_same_keypoints_only() -> None:
+def test_permutation_to_needs_the_same_keypoints() -> None:
     backwards = Skeleton.from_names("backwards", COCO_17.keypoint_names[::-1])
     assert backwards.permutation_to(COCO_17) == tuple(range(16, -1, -1))
     assert COCO_17.permutation_to(COCO_17) == tuple(range(17))
@@ -124,7 +122,7 @@ def test_order_is_told_between_skeletons_of_the_same_keypoints_only() -> None:
     )
 
 
-def test_plain_names_fall_back_where_two_would_be_one() -> None:
+def test_normalize_names_keeps_names_distinct() -> None:
     assert normalize_names(["lwing", "rwing", "left_wing", "tail"]) == (
         "lwing",
         "right_wing",
@@ -133,7 +131,7 @@ def test_plain_names_fall_back_where_two_would_be_one() -> None:
     )
 
 
-def test_skeletons_of_the_package_keep_their_names() -> None:
+def test_predefined_skeletons_have_normalized_names() -> None:
     for skeleton in (COCO_17, MPII_16, LSP_14):
         assert skeleton.normalized_names == skeleton.keypoint_names
         assert skeleton.unpaired == ()
@@ -153,7 +151,7 @@ def test_skeletons_of_the_package_keep_their_names() -> None:
         ("front_left_light front_right_light wheel_RL wheel_RR flipL flipR", 3, ()),
     ],
 )
-def test_pairs_in_names_that_data_sets_have(names: str, pairs: int, unpaired: tuple[str, ...]) -> None:
-    skeleton = Skeleton.from_names("odd", names.split())
+def test_counterparts_in_names_of_real_data_sets(names: str, pairs: int, unpaired: tuple[str, ...]) -> None:
+    skeleton = Skeleton.from_names("custom", names.split())
     assert len(skeleton.flip_pairs) == pairs
     assert skeleton.unpaired == unpaired

@@ -1,4 +1,4 @@
-"""rsn data check and preview, and people's own skeletons from data to metrics, through the real command."""
+"""rsn data check and preview, and custom skeletons from data to metrics, by the real command."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def broken(tmp_path: Path) -> Path:
     return path
 
 
-def test_check_exits_with_1_where_there_are_errors(broken: Path, people_json: Path, tmp_path: Path) -> None:
+def test_check_exits_with_1_if_there_are_errors(broken: Path, people_json: Path, tmp_path: Path) -> None:
     sound = rsn("data", "check", people_json, "--images", people_json.parent / "images")
     assert (sound.returncode, sound.stderr) == (0, "")
     assert "8 people in 4 images (coco_17); 0 errors" in sound.stdout
@@ -51,7 +51,9 @@ def test_check_exits_with_1_where_there_are_errors(broken: Path, people_json: Pa
         (("preview", "recipe.yaml", "--images", "."), "a recipe contains its images and skeletons"),
     ],
 )
-def test_how_it_cannot_be_asked(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_data_commands_reject_invalid_arguments(
+    tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
     done = rsn("data", *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("rsn: ")
@@ -85,7 +87,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_shows_what_was_found(broken: Path, tmp_path: Path) -> None:
+def test_preview_shows_the_issues(broken: Path, tmp_path: Path) -> None:
     given = ("--images", broken.parent / "images", "--people", 3, "--output", tmp_path / "out/page.html")
     done = rsn("data", "preview", broken, *given)
     assert done.returncode == 0, done.stderr
@@ -105,7 +107,9 @@ def test_the_page_shows_what_was_found(broken: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "out/page.html").read_bytes()
 
 
-def test_the_page_of_a_recipe(recipe_file: Path, broken: Path, tmp_path: Path) -> None:
+def test_preview_of_a_recipe_shows_crops_and_data_sets(
+    recipe_file: Path, broken: Path, tmp_path: Path
+) -> None:
     done = rsn("data", "preview", recipe_file, "--output", tmp_path / "page.html", "--people", 2)
     assert done.returncode == 0, done.stderr
     page = Page(tmp_path / "page.html")
@@ -144,7 +148,7 @@ def climbers(tmp_path: Path) -> Path:
     return path
 
 
-def test_two_skeletons_train_together_and_are_measured(
+def test_two_skeletons_are_trained_and_evaluated_together(
     climbers: Path, people_json: Path, recipe_file: Path, tmp_path: Path
 ) -> None:
     own = {
@@ -178,7 +182,7 @@ def test_two_skeletons_train_together_and_are_measured(
     assert set(ours["parts"]) == {"head", "wrists", "ankles"}
 
 
-def test_a_skeleton_that_shares_no_keypoint_is_refused(
+def test_training_rejects_skeletons_without_common_keypoint(
     people_json: Path, recipe_file: Path, tmp_path: Path
 ) -> None:
     dogs = write_people(tmp_path / "dogs", skeleton=Skeleton.from_names("dog", ["paw", "tail"], [(0, 1)]))
@@ -190,7 +194,7 @@ def test_a_skeleton_that_shares_no_keypoint_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_skeleton_with_a_mistake_is_a_sentence(climbers: Path, tmp_path: Path) -> None:
+def test_skeleton_file_with_an_unknown_keypoint_is_rejected(climbers: Path, tmp_path: Path) -> None:
     skeleton = climbers.parent / "climber.yaml"
     skeleton.write_text(CLIMBER.replace("[[Head, LWrist]", "[[Heda, LWrist]"))
     done = rsn("data", "check", climbers, "--images", climbers.parent / "images", "--skeleton", skeleton)

@@ -1,4 +1,4 @@
-"""Augmented crops: keypoints stay on their pixels, seeds decide everything, the distributions are the reference's."""
+"""Augmented crops: keypoints move with their pixels, seeds determine everything, distributions match the reference."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ STILL = Augmentation(
 def person() -> PersonAnnotation:
     random = np.random.default_rng(1)
     return PersonAnnotation(
-        ImageFile(1, Path("drawn")),
+        ImageFile(1, Path("person.png")),
         np.array([40.0, 30.0, 90.0, 150.0]),
         random.uniform((40, 30), (130, 180), (17, 2)).round().astype(np.float32),
         np.full(17, 2),
@@ -33,50 +33,50 @@ def person() -> PersonAnnotation:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_keypoints_stay_on_their_pixels(person: PersonAnnotation, seed: int) -> None:
-    """A white dot on one keypoint is found at that keypoint's (swapped, where flipped) place in the crop."""
+def test_keypoints_move_with_their_pixels(person: PersonAnnotation, seed: int) -> None:
+    """A white dot on a keypoint is at this keypoint (after a flip, at its counterpart) in the crop."""
     keypoint = COCO_17.keypoint_names.index("left_wrist")
     x, y = person.keypoints[keypoint].astype(int)
     image = np.zeros((220, 200, 3), np.uint8)
     cv2.circle(image, (int(x), int(y)), 2, (255, 255, 255), cv2.FILLED)
-    drawn = augment(person, COCO_17, SIZE, Augmentation(), np.random.default_rng(seed))
-    pixels = drawn.crop.warp(image)[..., 0].astype(float)
-    straight = drawn.crop.to_input(person.keypoints[keypoint])
+    augmented = augment(person, COCO_17, SIZE, Augmentation(), np.random.default_rng(seed))
+    pixels = augmented.crop.warp(image)[..., 0].astype(float)
+    straight = augmented.crop.to_input(person.keypoints[keypoint])
     if not pixels.any():
         assert not (10 < straight[0] < SIZE[1] - 10 and 10 < straight[1] < SIZE[0] - 10)
         return
     rows, columns = np.nonzero(pixels > 100)
     where = [columns.mean(), rows.mean()]
-    flipped = np.linalg.det(drawn.crop.matrix[:, :2]) < 0
+    flipped = np.linalg.det(augmented.crop.matrix[:, :2]) < 0
     slot = COCO_17.flip_indices[keypoint] if flipped else keypoint
-    if drawn.visibility[slot]:
-        assert drawn.keypoints[slot] == pytest.approx(where, abs=1.5)
+    if augmented.visibility[slot]:
+        assert augmented.keypoints[slot] == pytest.approx(where, abs=1.5)
 
 
-def test_without_randomness_the_crop_is_the_extended_box(person: PersonAnnotation) -> None:
-    drawn = augment(person, COCO_17, SIZE, STILL, np.random.default_rng(0))
+def test_crop_without_randomness_is_the_padded_box(person: PersonAnnotation) -> None:
+    augmented = augment(person, COCO_17, SIZE, STILL, np.random.default_rng(0))
     x, y, width, height = person.box
-    center = drawn.crop.to_input([x + width / 2, y + height / 2])
+    center = augmented.crop.to_input([x + width / 2, y + height / 2])
     assert center == pytest.approx([96, 128])
-    top = drawn.crop.to_image([96, 0])
+    top = augmented.crop.to_image([96, 0])
     assert top[1] == pytest.approx(y + height / 2 - 1.05 * height / 2)
 
 
-def test_keypoints_outside_the_crop_are_absent_and_unknown_ones_stay_unknown(
+def test_keypoints_outside_the_crop_become_absent_unless_not_annotated(
     person: PersonAnnotation,
 ) -> None:
     visibility = np.full(17, 2)
     visibility[0] = NOT_ANNOTATED
     keypoints = person.keypoints.copy()
     keypoints[1] = (-500, 0)
-    odd = replace(person, visibility=visibility, keypoints=keypoints)
-    drawn = augment(odd, COCO_17, SIZE, STILL, np.random.default_rng(0))
-    assert drawn.visibility[0] == NOT_ANNOTATED
-    assert drawn.visibility[1] == 0
-    assert drawn.visibility[2] == 2
+    changed = replace(person, visibility=visibility, keypoints=keypoints)
+    augmented = augment(changed, COCO_17, SIZE, STILL, np.random.default_rng(0))
+    assert augmented.visibility[0] == NOT_ANNOTATED
+    assert augmented.visibility[1] == 0
+    assert augmented.visibility[2] == 2
 
 
-def test_flipping_swaps_sides(person: PersonAnnotation) -> None:
+def test_flip_exchanges_left_and_right(person: PersonAnnotation) -> None:
     flip = replace(STILL, flip_probability=1)
     straight = augment(person, COCO_17, SIZE, STILL, np.random.default_rng(0))
     flipped = augment(person, COCO_17, SIZE, flip, np.random.default_rng(0))
@@ -84,7 +84,7 @@ def test_flipping_swaps_sides(person: PersonAnnotation) -> None:
     np.testing.assert_allclose(flipped.keypoints, expected, atol=1e-3)
 
 
-def test_half_skeleton_takes_the_upper_half_as_often_as_the_reference(person: PersonAnnotation) -> None:
+def test_half_body_prefers_the_upper_half_as_often_as_the_reference(person: PersonAnnotation) -> None:
     settings = replace(STILL, half_body_probability=1)
     upper = sorted(COCO_17.upper_body)
     lower = [keypoint for keypoint in range(17) if keypoint not in COCO_17.upper_body]
@@ -98,7 +98,7 @@ def test_half_skeleton_takes_the_upper_half_as_often_as_the_reference(person: Pe
     assert found["upper"] / 600 == pytest.approx(0.6915, abs=0.06)
 
 
-def test_few_keypoints_are_never_halved(person: PersonAnnotation) -> None:
+def test_half_body_needs_enough_keypoints(person: PersonAnnotation) -> None:
     settings = replace(STILL, half_body_probability=1)
     few = replace(person, visibility=np.where(np.arange(17) < 3, 2, 0))
     crop = augment(few, COCO_17, SIZE, settings, np.random.default_rng(0)).crop
@@ -107,7 +107,7 @@ def test_few_keypoints_are_never_halved(person: PersonAnnotation) -> None:
     )
 
 
-def test_scale_and_rotation_stay_within_their_bounds(person: PersonAnnotation) -> None:
+def test_scale_and_rotation_stay_in_their_ranges(person: PersonAnnotation) -> None:
     settings = replace(Augmentation(), jitter=(0, 0), half_body_probability=0, flip_probability=0)
     base = np.linalg.det(augment(person, COCO_17, SIZE, STILL, np.random.default_rng(0)).crop.matrix[:, :2])
     angles, scales = [], []
@@ -128,13 +128,13 @@ def crops(people_json: Path) -> CropDataset:
     )
 
 
-def test_a_draw_is_decided_by_seed_epoch_and_person(crops: CropDataset) -> None:
+def test_crop_depends_on_seed_epoch_and_person_only(crops: CropDataset) -> None:
     first, again, later = crops[SampleIndex(0, 2)], crops[SampleIndex(0, 2)], crops[SampleIndex(1, 2)]
     assert torch.equal(first["image"], again["image"])
     assert not torch.equal(first["image"], later["image"])
 
 
-def test_workers_do_not_change_what_is_drawn(crops: CropDataset) -> None:
+def test_crops_do_not_depend_on_the_number_of_workers(crops: CropDataset) -> None:
     batches = ShuffledBatches(len(crops), batch_size=3, steps_per_interval=4, seed=3)
     alone = list(DataLoader(crops, batch_sampler=batches, num_workers=0))
     shared = list(DataLoader(crops, batch_sampler=batches, num_workers=2))
@@ -144,27 +144,27 @@ def test_workers_do_not_change_what_is_drawn(crops: CropDataset) -> None:
         assert torch.equal(a["keypoints"], b["keypoints"])
 
 
-def test_rounds_go_on_where_the_last_one_ended() -> None:
-    one_round = ShuffledBatches(people=7, batch_size=3, steps_per_interval=14)
-    rounds = ShuffledBatches(people=7, batch_size=3, steps_per_interval=2)
+def test_intervals_continue_the_sequence_of_epochs() -> None:
+    whole = ShuffledBatches(people=7, batch_size=3, steps_per_interval=14)
+    intervals = ShuffledBatches(people=7, batch_size=3, steps_per_interval=2)
     pieces = []
     for number in range(7):
-        rounds.set_epoch(number)
-        pieces += list(rounds)
-    assert pieces == list(one_round)
-    draws = [draw for batch in pieces for draw in batch]
-    assert sorted(draw.person for draw in draws[:7]) == list(range(7))
-    assert len(set(draws)) == len(draws)
+        intervals.set_epoch(number)
+        pieces += list(intervals)
+    assert pieces == list(whole)
+    samples = [sample for batch in pieces for sample in batch]
+    assert sorted(sample.person for sample in samples[:7]) == list(range(7))
+    assert len(set(samples)) == len(samples)
 
 
-def test_colors_change_by_as_much_as_is_asked_for() -> None:
+def test_color_jitter_stays_in_its_range() -> None:
     gray = np.full((4, 4, 3), 128, np.uint8)
     random = np.random.default_rng(0)
     assert (apply_color_factors(gray, sample_color_factors(0.0, random)) == gray).all()
-    drawn = np.stack(
+    colors = np.stack(
         [apply_color_factors(gray, sample_color_factors(0.2, random))[0, 0] for _ in range(500)]
     ).astype(int)
-    assert drawn.std(0).min() > 20
-    assert (drawn.std(1) > 3).mean() > 0.8  # channels differ
-    assert drawn.min() >= 128 * 0.8 - 51 - 1
-    assert drawn.max() <= 128 * 1.2 + 51 + 1
+    assert colors.std(0).min() > 20
+    assert (colors.std(1) > 3).mean() > 0.8  # channels differ
+    assert colors.min() >= 128 * 0.8 - 51 - 1
+    assert colors.max() <= 128 * 1.2 + 51 + 1

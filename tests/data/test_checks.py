@@ -1,4 +1,4 @@
-"""rsn data check's findings: each mistake is made in a drawn set, and found by the ids that it was made in."""
+"""`check_dataset` finds every type of issue, with the ids that it belongs to."""
 
 import json
 from collections.abc import Callable
@@ -33,9 +33,9 @@ def person(number: int, **fields: Any) -> Change:
     return lambda document: document["annotations"][number].update(fields)
 
 
-def keypoint(number: int, place: int, *values: Any) -> Change:
+def keypoint(number: int, index: int, *values: Any) -> Change:
     def change(document: dict[str, Any]) -> None:
-        document["annotations"][number]["keypoints"][3 * place : 3 * place + 3] = values
+        document["annotations"][number]["keypoints"][3 * index : 3 * index + 3] = values
 
     return change
 
@@ -44,11 +44,11 @@ def without(field: str) -> Change:
     return lambda document: document["annotations"][2].pop(field)
 
 
-def twice(document: dict[str, Any]) -> None:
+def duplicated(document: dict[str, Any]) -> None:
     document["annotations"].append(document["annotations"][2] | {"id": 99})
 
 
-def nobody(document: dict[str, Any]) -> None:
+def no_annotations(document: dict[str, Any]) -> None:
     document["annotations"] = []
 
 
@@ -56,7 +56,7 @@ def image(number: int, **fields: Any) -> Change:
     return lambda document: document["images"][number].update(fields)
 
 
-def lonely_image(document: dict[str, Any]) -> None:
+def image_without_people(document: dict[str, Any]) -> None:
     document["images"].append(document["images"][0] | {"id": 50})
 
 
@@ -73,7 +73,7 @@ def legs_exchanged(document: dict[str, Any]) -> None:
     entry["keypoints"] = exchanged(keypoints, COCO_17, [(11, 12), (13, 14), (15, 16)]).flatten().tolist()
 
 
-def test_a_sound_set_has_no_findings(tmp_path: Path) -> None:
+def test_check_dataset_finds_no_issues_in_a_valid_data_set(tmp_path: Path) -> None:
     report = check(tmp_path)
     assert report.issues == {}
     assert report.errors == 0
@@ -108,18 +108,18 @@ def test_a_sound_set_has_no_findings(tmp_path: Path) -> None:
         (person(2, keypoints=[0] * 51, num_keypoints=0), kinds.NO_KEYPOINTS, [3]),
         (without("bbox"), kinds.NO_BOX, [3]),
         (without("area"), kinds.NO_AREA, [3]),
-        (twice, kinds.DUPLICATE_PERSON, [99]),
+        (duplicated, kinds.DUPLICATE_PERSON, [99]),
         (legs_exchanged, kinds.LEFT_RIGHT_CONFLICT, [3]),
-        (nobody, kinds.NO_ANNOTATIONS, ["no person"]),
+        (no_annotations, kinds.NO_ANNOTATIONS, ["no person"]),
         (image(1, id=1), kinds.DUPLICATE_IMAGE_ID, [1]),
         (image(1, file_name=None), kinds.INVALID_IMAGE_ENTRY, [2]),
         (image(1, width=320), kinds.SIZE_MISMATCH, [2]),
         (image(1, file_name="gone.png"), kinds.MISSING_IMAGE, [2]),
-        (lonely_image, kinds.NO_PEOPLE, [50]),
-        (lonely_image, kinds.DUPLICATE_IMAGE, [50]),
+        (image_without_people, kinds.NO_PEOPLE, [50]),
+        (image_without_people, kinds.DUPLICATE_IMAGE, [50]),
     ],
 )
-def test_a_mistake_is_found_where_it_is(
+def test_check_dataset_lists_the_ids_of_each_issue(
     tmp_path: Path, change: Change, kind: IssueType | None, ids: list[int | str]
 ) -> None:
     report = check(tmp_path, change)
@@ -132,7 +132,7 @@ def test_a_mistake_is_found_where_it_is(
     assert kind.message in [issue["message"] for issue in json.loads(json.dumps(report.to_dict()))["issues"]]
 
 
-def test_images_are_opened(tmp_path: Path) -> None:
+def test_check_dataset_finds_unreadable_and_duplicate_images(tmp_path: Path) -> None:
     write_people(tmp_path)
     images = sorted((tmp_path / "images").iterdir())
     contents = images[0].read_bytes()
@@ -146,12 +146,12 @@ def test_images_are_opened(tmp_path: Path) -> None:
     assert report.errors == 2
 
 
-def test_a_sample_is_said_to_be_one(tmp_path: Path) -> None:
+def test_check_dataset_reports_images_that_the_sample_left_out(tmp_path: Path) -> None:
     assert len(check(tmp_path, sample=1).issues[kinds.NOT_OPENED]) == 3
     assert kinds.NOT_OPENED not in check(tmp_path, sample=4).issues
 
 
-def test_what_cannot_be_looked_at_at_all(tmp_path: Path) -> None:
+def test_check_dataset_rejects_missing_folders_and_other_json(tmp_path: Path) -> None:
     path = write_people(tmp_path)
     with pytest.raises(AnnotationError, match="no such folder of images"):
         check_dataset(path, tmp_path / "gone")
@@ -160,7 +160,7 @@ def test_what_cannot_be_looked_at_at_all(tmp_path: Path) -> None:
         check_dataset(path, tmp_path / "images")
 
 
-def test_who_faces_the_camera_is_told_upside_down_too() -> None:
+def test_facing_scores_do_not_depend_on_the_orientation_of_the_person() -> None:
     keypoints = np.array([[[60, 20], [40, 20], [58, 60], [42, 60]]], float)  # shoulders, hips
     skeleton = Skeleton.from_names("trunk", ["left_shoulder", "right_shoulder", "left_hip", "right_hip"])
     marked = np.ones((1, 4))
@@ -174,7 +174,7 @@ def test_who_faces_the_camera_is_told_upside_down_too() -> None:
     assert np.isnan(facing_scores(skeleton, keypoints, np.array([[1, 1, 1, 0]]))).all()
 
 
-def test_a_skeleton_without_a_trunk_is_not_judged() -> None:
+def test_skeletons_without_trunk_are_never_suspected() -> None:
     dog = Skeleton.from_names("dog", ["left_paw", "right_paw"])
     assert not find_swapped_people(dog, np.zeros((2, 2, 2)), np.ones((2, 2))).any()
     assert find_swapped_names(dog, np.zeros((30, 2, 2)), np.ones((30, 2))) == []
@@ -184,7 +184,7 @@ def test_a_skeleton_without_a_trunk_is_not_judged() -> None:
     ("skeleton", "file"),
     [(COCO_17, "coco/person_keypoints_train2017_small.json"), (LSP_14, "lsp_extended/annotations.json")],
 )
-def test_real_people(shared_dir: Path, skeleton: Skeleton, file: str) -> None:
+def test_swaps_are_found_in_real_data_sets(shared_dir: Path, skeleton: Skeleton, file: str) -> None:
     entries = json.loads((shared_dir / "data" / file).read_text())["annotations"]
     keypoints = np.reshape(
         [entry["keypoints"] for entry in entries if any(entry.get("keypoints", ()))], (-1, len(skeleton), 3)

@@ -1,4 +1,4 @@
-"""Images are found where another system, tool or folder wrote their names otherwise."""
+"""Images are found under names that another system, tool or folder would use."""
 
 import json
 import shutil
@@ -41,14 +41,14 @@ def touch(folder: Path, *names: str) -> None:
         ("val/COCO_val2014_000000000139.jpg", "val/000000000139.jpg"),
     ],
 )
-def test_a_file_is_found_by_another_spelling_of_its_name(tmp_path: Path, listed: str, there: str) -> None:
+def test_locate_images_accepts_other_spellings(tmp_path: Path, listed: str, there: str) -> None:
     touch(tmp_path, there, "other.jpg")
     located = locate_images(["other.jpg", listed], tmp_path)
     assert located.paths == [tmp_path / "other.jpg", tmp_path / there]
     assert located.respelled == [1]
 
 
-def test_a_name_that_is_there_as_it_is_written_means_that_file(tmp_path: Path) -> None:
+def test_locate_images_prefers_the_exact_name(tmp_path: Path) -> None:
     names = ["a.jpg", "A.jpg", "x\\a.jpg", unicodedata.normalize("NFD", CAFE), CAFE, "x/a.jpg"]
     touch(tmp_path, *names)
     located = locate_images(names, tmp_path)
@@ -56,7 +56,7 @@ def test_a_name_that_is_there_as_it_is_written_means_that_file(tmp_path: Path) -
     assert located.respelled == []
 
 
-def test_two_names_are_never_taken_for_one_file(tmp_path: Path) -> None:
+def test_locate_images_never_uses_a_file_for_two_names(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg", "b.jpg")
     located = locate_images(["cam0/1.jpg", "cam1\\1.jpg", "b.jpg", "B.JPG"], tmp_path)
     assert located.paths == [
@@ -68,18 +68,18 @@ def test_two_names_are_never_taken_for_one_file(tmp_path: Path) -> None:
     assert not any(path.exists() for path in located.paths[:2])
 
 
-def test_a_name_like_several_files_is_none_of_them(tmp_path: Path) -> None:
+def test_locate_images_rejects_ambiguous_spellings(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "A.jpg")
     assert locate_images(["A.JPG"], tmp_path).paths == [tmp_path / "A.JPG"]
 
 
-def test_names_that_cannot_be_files_are_not_found(tmp_path: Path) -> None:
+def test_locate_images_ignores_impossible_names(tmp_path: Path) -> None:
     names = ["", ".", "..", "/", "a\0b", "x" * 5000, "*"]
     assert locate_images(names, tmp_path).respelled == []
     assert locate_images(["a.jpg"], tmp_path / "gone").respelled == []
 
 
-def test_the_folder_that_has_a_missing_image_is_named(tmp_path: Path) -> None:
+def test_check_files_names_the_folder_of_missing_images(tmp_path: Path) -> None:
     touch(tmp_path, "deep/er/a.jpg")
     with pytest.raises(
         AnnotationError, match=r"2 of 2 images are missing there; .*deep/er has it, name that folder"
@@ -87,7 +87,7 @@ def test_the_folder_that_has_a_missing_image_is_named(tmp_path: Path) -> None:
         check_files({tmp_path / "a.jpg", tmp_path / "b.jpg"}, tmp_path)
 
 
-def test_training_and_data_check_read_windows_paths(tmp_path: Path) -> None:
+def test_windows_paths_are_read_in_training_and_checks(tmp_path: Path) -> None:
     path = write_people(tmp_path, images=2)
     document = json.loads(path.read_text())
     (tmp_path / "images" / "train").mkdir()
@@ -102,6 +102,6 @@ def test_training_and_data_check_read_windows_paths(tmp_path: Path) -> None:
     assert report.issues[kinds.FILE_NAME_SPELLING] == [1, 2]
 
 
-def test_name_longer_than_a_file_system_takes_is_a_missing_image(tmp_path: Path) -> None:
+def test_check_files_reports_too_long_names_as_missing(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="named by the annotations but not in the images folder"):
         check_files([tmp_path / ("é" * 300)], tmp_path)

@@ -1,4 +1,4 @@
-"""MPII's release and its JSON lists: what comes out of their habits, and what is refused."""
+"""MPII's release and JSON lists: what is read, and what is rejected."""
 
 import json
 import math
@@ -48,16 +48,16 @@ def read_list(folder: Path, *entries: Any) -> PoseDataset:
 
 def reference_matrix(center: list[float], scale: float, side: int) -> np.ndarray:
     """The reference's: from the center, a point straight above it, and a third at a right angle."""
-    middle = np.add(center, (0, 15 * scale)) - 1
+    shifted = np.add(center, (0, 15 * scale)) - 1
     width = scale * 1.25 * 200
-    above = middle - (0, width / 2)
-    source = np.float32([middle, above, np.subtract(above, (width / 2, 0))])
+    above = shifted - (0, width / 2)
+    source = np.float32([shifted, above, np.subtract(above, (width / 2, 0))])
     half = side / 2
     target = np.float32([(half, half), (half, 0), (0, 0)])
     return cv2.getAffineTransform(source, target)
 
 
-def test_the_release_comes_out_with_all_its_habits(mat: Path) -> None:
+def test_read_mpii_reads_the_release(mat: Path) -> None:
     people = read_mpii(mat, mat.parent / "images")
     assert people.skeleton is MPII_16
     assert [person.image.id for person in people.people] == [
@@ -75,13 +75,13 @@ def test_the_release_comes_out_with_all_its_habits(mat: Path) -> None:
     assert first.head_size == pytest.approx(0.6 * math.hypot(30, 40))
 
 
-def test_people_without_keypoints_are_left_out_and_counted(mat: Path) -> None:
+def test_filter_valid_counts_people_without_keypoints(mat: Path) -> None:
     people = read_mpii(mat, mat.parent / "images").filter_valid()
     assert len(people) == 4
     assert people.skipped == {NO_POSITION: 1, "no keypoint marked": 1}
 
 
-def test_the_test_split_has_boxes_and_no_keypoints(mat: Path) -> None:
+def test_test_split_has_boxes_but_no_keypoints(mat: Path) -> None:
     people = read_mpii(mat, mat.parent / "images", split="test")
     assert [person.image.id for person in people.people] == ["000000005.jpg"] * 2 + ["000000007.jpg"]
     assert not any(person.visibility.any() for person in people.people)
@@ -89,7 +89,7 @@ def test_the_test_split_has_boxes_and_no_keypoints(mat: Path) -> None:
     np.testing.assert_allclose(people.people[1].box, [19, 48, 120, 120])
 
 
-def test_a_release_of_one_image(tmp_path: Path) -> None:
+def test_read_mpii_reads_a_release_of_one_image(tmp_path: Path) -> None:
     content = release()
     one = {name: content[name][0, 0] for name in ("annolist", "img_train", "single_person")}
     one = {
@@ -102,7 +102,7 @@ def test_a_release_of_one_image(tmp_path: Path) -> None:
     assert len(read_mpii(tmp_path / "one.mat", tmp_path)) == 1
 
 
-def test_a_list_comes_out_counted_from_0(images: Path) -> None:
+def test_read_mpii_converts_a_list_to_pixels_from_0(images: Path) -> None:
     (person,) = read_list(images, LISTED | {"headbox": [1, 2, 4, 6]}).people
     assert person.keypoints[0].tolist() == [9, 19]
     assert person.visibility.tolist() == [2] * 15 + [0]
@@ -110,12 +110,12 @@ def test_a_list_comes_out_counted_from_0(images: Path) -> None:
     np.testing.assert_allclose(person.box, [34, 27.75, 50, 50])
 
 
-def test_a_list_of_test_images_has_no_keypoints(images: Path) -> None:
+def test_list_of_test_images_has_no_keypoints(images: Path) -> None:
     (person,) = read_list(images, {name: LISTED[name] for name in ("image", "center", "scale")}).people
     assert not person.visibility.any()
 
 
-def test_people_without_a_center_are_counted(images: Path) -> None:
+def test_people_without_center_are_skipped_and_counted(images: Path) -> None:
     people = read_list(images, LISTED, LISTED | {"center": [-1, -1]})
     assert len(people) == 1
     assert people.skipped == {NO_POSITION: 1}
@@ -123,17 +123,17 @@ def test_people_without_a_center_are_counted(images: Path) -> None:
 
 @pytest.mark.parametrize("center", [[966.0, 340.0], [316.0, 220.5]])
 @pytest.mark.parametrize("scale", [4.718488, 1.0])
-def test_boxes_lead_to_the_crop_of_the_reference(center: list[float], scale: float) -> None:
+def test_square_box_gives_the_crop_of_the_reference(center: list[float], scale: float) -> None:
     crop = Crop.from_box(square_box(center, scale), (256, 256), (1.25, 1.25))
     np.testing.assert_allclose(crop.matrix, reference_matrix(center, scale, 256), atol=1e-3)
 
 
-def test_there_and_back() -> None:
+def test_from_mpii_inverts_to_mpii() -> None:
     assert to_mpii(from_mpii([[3.5, 4.0]])).tolist() == [[3.5, 4.0]]
     assert from_mpii([1, 1]).tolist() == [0, 0]
 
 
-def test_the_shared_list(shared_dir: Path) -> None:
+def test_shared_list_is_read(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "mpii"
     people = read_dataset(folder / "test_mpii.json", folder / "images")
     entries = json.loads((folder / "test_mpii.json").read_text())
@@ -147,7 +147,7 @@ def test_the_shared_list(shared_dir: Path) -> None:
         assert (person.visibility == 2 * marked).all()
 
 
-def test_the_form_tells_the_reader(mat: Path, images: Path, people_json: Path) -> None:
+def test_read_dataset_recognizes_the_format(mat: Path, images: Path, people_json: Path) -> None:
     assert len(read_dataset(mat, mat.parent / "images")) == 5
     read_list(images, LISTED)
     assert len(read_dataset(images / "valid.json", images)) == 1
@@ -172,17 +172,17 @@ def test_the_form_tells_the_reader(mat: Path, images: Path, people_json: Path) -
         ({"image": "gone.png"}, r"gone\.png: named by the annotations"),
     ],
 )
-def test_damage_in_a_list_is_named(images: Path, change: dict[str, Any], says: str) -> None:
+def test_read_mpii_rejects_invalid_list_entries(images: Path, change: dict[str, Any], says: str) -> None:
     with pytest.raises(AnnotationError, match=says):
         read_list(images, LISTED, LISTED | change)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "[1]", '["a.png"]', "[{}]", "[", None])
-def test_files_that_are_no_list(tmp_path: Path, content: str | None) -> None:
+def test_read_mpii_rejects_other_json(tmp_path: Path, content: str | None) -> None:
     if content is not None:
-        (tmp_path / "odd.json").write_text(content)
-    with pytest.raises(AnnotationError, match=r"odd\.json"):
-        read_mpii(tmp_path / "odd.json", tmp_path)
+        (tmp_path / "other.json").write_text(content)
+    with pytest.raises(AnnotationError, match=r"other\.json"):
+        read_mpii(tmp_path / "other.json", tmp_path)
 
 
 def _nan(content: np.ndarray) -> None:
@@ -215,39 +215,39 @@ def _nameless(content: np.ndarray) -> None:
         (_nameless, "not MPII's release"),
     ],
 )
-def test_damage_in_a_release_is_named(
+def test_read_mpii_rejects_damaged_releases(
     mat: Path, tmp_path: Path, damage: Callable[[np.ndarray], None], says: str
 ) -> None:
     content = release()
     damage(content)
-    scipy.io.savemat(tmp_path / "odd.mat", {"RELEASE": content})
+    scipy.io.savemat(tmp_path / "other.mat", {"RELEASE": content})
     with pytest.raises(AnnotationError, match=says):
-        read_mpii(tmp_path / "odd.mat", mat.parent / "images")
+        read_mpii(tmp_path / "other.mat", mat.parent / "images")
 
 
 @pytest.mark.parametrize(
     "variables", [{"other": 1}, {"RELEASE": 3}, {"RELEASE": {"annolist": 1}}, {"RELEASE": EMPTY}]
 )
-def test_other_matlab_files_are_told_apart(tmp_path: Path, variables: dict[str, Any]) -> None:
-    scipy.io.savemat(tmp_path / "odd.mat", variables)
-    with pytest.raises(AnnotationError, match=r"odd\.mat: a MATLAB file, but not MPII's release"):
-        read_mpii(tmp_path / "odd.mat", tmp_path)
+def test_read_mpii_rejects_other_matlab_files(tmp_path: Path, variables: dict[str, Any]) -> None:
+    scipy.io.savemat(tmp_path / "other.mat", variables)
+    with pytest.raises(AnnotationError, match=r"other\.mat: a MATLAB file, but not MPII's release"):
+        read_mpii(tmp_path / "other.mat", tmp_path)
 
 
-def test_truncated_and_damaged_releases_are_refused(mat: Path, tmp_path: Path) -> None:
+def test_read_mpii_rejects_truncated_and_corrupt_files(mat: Path, tmp_path: Path) -> None:
     whole = mat.read_bytes()
-    odd = tmp_path / "odd.mat"
+    path = tmp_path / "other.mat"
     random = np.random.default_rng(0)
     for length in (0, 1, 100, 128, 130, 140, len(whole) // 2, len(whole) - 1):
-        odd.write_bytes(whole[:length])
-        with pytest.raises(AnnotationError, match=r"odd\.mat"):
-            read_mpii(odd, tmp_path)
+        path.write_bytes(whole[:length])
+        with pytest.raises(AnnotationError, match=r"other\.mat"):
+            read_mpii(path, tmp_path)
     for _ in range(200):  # scipy's reader alone ends the process on some of these
         damaged = bytearray(whole)
         damaged[random.integers(136, len(whole))] ^= int(random.integers(1, 256))
-        odd.write_bytes(damaged)
-        with pytest.raises(AnnotationError, match=r"odd\.mat: not a MATLAB file, or damaged"):
-            read_mpii(odd, tmp_path)
+        path.write_bytes(damaged)
+        with pytest.raises(AnnotationError, match=r"other\.mat: not a MATLAB file, or damaged"):
+            read_mpii(path, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -258,14 +258,14 @@ def test_truncated_and_damaged_releases_are_refused(mat: Path, tmp_path: Path) -
         (None, "cannot be read"),
     ],
 )
-def test_files_that_are_no_matlab(tmp_path: Path, content: bytes | None, says: str) -> None:
+def test_read_mat_rejects_other_files(tmp_path: Path, content: bytes | None, says: str) -> None:
     if content is not None:
-        (tmp_path / "odd.mat").write_bytes(content)
+        (tmp_path / "other.mat").write_bytes(content)
     with pytest.raises(AnnotationError, match=says):
-        read_mpii(tmp_path / "odd.mat", tmp_path)
+        read_mpii(tmp_path / "other.mat", tmp_path)
 
 
-def test_missing_images_are_named(mat: Path, tmp_path: Path) -> None:
+def test_read_mpii_names_missing_images(mat: Path, tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"000000001\.jpg: named by .*4 of 4 images are missing"):
         read_mpii(mat, tmp_path)
     with pytest.raises(AnnotationError, match="no such folder"):
@@ -282,7 +282,7 @@ def ground_truth(people: int, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("people", [1, 3])
-def test_ground_truth_of_the_validation_set(images: Path, people: int) -> None:
+def test_with_ground_truth_adds_keypoints_and_head_sizes(images: Path, people: int) -> None:
     scipy.io.savemat(images / "gt_valid.mat", ground_truth(people))
     measured = with_ground_truth(read_list(images, *[LISTED] * people), images / "gt_valid.mat")
     assert len(measured) == people
@@ -302,7 +302,7 @@ def test_ground_truth_of_the_validation_set(images: Path, people: int) -> None:
         (ground_truth(3, headboxes_src=np.zeros((7, 2, 3))), r"not a gt_valid\.mat"),
     ],
 )
-def test_ground_truth_of_others_is_refused(images: Path, content: dict[str, Any], says: str) -> None:
+def test_with_ground_truth_rejects_other_people(images: Path, content: dict[str, Any], says: str) -> None:
     scipy.io.savemat(images / "gt.mat", content)
     with pytest.raises(AnnotationError, match=says):
         with_ground_truth(read_list(images, *[LISTED] * 3), images / "gt.mat")

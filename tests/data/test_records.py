@@ -1,4 +1,4 @@
-"""What people's own COCO files write in other ways: one meaning for training, evaluation and data check alike."""
+"""Variations of COCO files have the same meaning for training, evaluation and `rsn data check`."""
 
 import json
 import unicodedata
@@ -43,7 +43,7 @@ def found_nearly(document: dict[str, Any]) -> list[dict[str, Any]]:
             "image_id": person["image_id"],
             "category_id": 1,
             "score": 0.9,
-            "keypoints": [value + (place % 3 == 0) for place, value in enumerate(person["keypoints"])],
+            "keypoints": [value + (index % 3 == 0) for index, value in enumerate(person["keypoints"])],
         }
         for person in document["annotations"]
     ]
@@ -74,7 +74,7 @@ def two_species(document: dict[str, Any]) -> None:
 def another_order(document: dict[str, Any]) -> None:
     order = [*range(9, 17), *range(9)]
     category = document["categories"][0]
-    category |= {"keypoints": [category["keypoints"][place] for place in order], "skeleton": []}
+    category |= {"keypoints": [category["keypoints"][index] for index in order], "skeleton": []}
     for person in document["annotations"]:
         triples = np.reshape(person["keypoints"], (-1, 3))
         person["keypoints"] = triples[order].ravel().tolist()
@@ -91,7 +91,7 @@ def an_order_for_each_category(document: dict[str, Any]) -> None:
 
 
 def untracked(document: dict[str, Any]) -> None:
-    """As CVAT exports somebody who was tracked without keypoints."""
+    """People without keypoints, as CVAT exports them from tracks."""
     first = document["annotations"][0]
     for number, empty in enumerate(({"keypoints": []}, {"keypoints": None}, {"keypoints": [0] * 51}, {})):
         document["annotations"].append(
@@ -151,7 +151,7 @@ SAME_MEANING: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", SAME_MEANING.values(), ids=SAME_MEANING.keys())
-def test_what_means_the_same_gives_the_same_people_and_metrics(
+def test_equivalent_files_give_the_same_people_and_metrics(
     folder: Path, tmp_path: Path, document: dict[str, Any], change: Change
 ) -> None:
     results = found_nearly(document)
@@ -177,7 +177,7 @@ def replaced(number: int, **fields: Any) -> Change:
     return lambda document: document["annotations"][number].update(fields)
 
 
-REFUSED: dict[str, tuple[Change, IssueType]] = {
+REJECTED: dict[str, tuple[Change, IssueType]] = {
     "48 numbers": (replaced(0, keypoints=[1] * 48), kinds.INVALID_KEYPOINTS),
     "a word": (replaced(0, keypoints=["left", *[1] * 50]), kinds.INVALID_KEYPOINTS),
     "a decimal comma": (replaced(0, keypoints=["1,5", *[1] * 50]), kinds.INVALID_KEYPOINTS),
@@ -187,18 +187,18 @@ REFUSED: dict[str, tuple[Change, IssueType]] = {
     "confidences": (replaced(0, keypoints=[3.0, 4.0, 0.7] * 17), kinds.INVALID_VISIBILITY),
     "a box of three": (replaced(0, bbox=[1, 2, 3]), kinds.INVALID_BOX),
     "a box of words": (replaced(0, bbox=["a", 2, 3, 4]), kinds.INVALID_BOX),
-    "a crowd that cannot be told": (replaced(0, iscrowd="maybe"), kinds.INVALID_CROWD),
+    "an unknown crowd": (replaced(0, iscrowd="maybe"), kinds.INVALID_CROWD),
     "an image that is not listed": (replaced(0, image_id="IMG_9"), kinds.UNLISTED_IMAGE),
     "no image": (replaced(0, image_id=None), kinds.UNLISTED_IMAGE),
-    "an id twice, once as text": (replaced(1, id="1"), kinds.DUPLICATE_ANNOTATION_ID),
-    "an image id twice, once as text": (lambda document: document["images"][1].update(id="1"), kinds.DUPLICATE_IMAGE_ID),
+    "a repeated id, once as text": (replaced(1, id="1"), kinds.DUPLICATE_ANNOTATION_ID),
+    "a repeated image id": (lambda document: document["images"][1].update(id="1"), kinds.DUPLICATE_IMAGE_ID),
     "an image without id": (lambda document: document["images"][1].update(id=[2]), kinds.INVALID_IMAGE_ENTRY),
     "an annotation that is a list": (lambda document: document["annotations"].append([]), kinds.INVALID_ANNOTATION),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "kind"), REFUSED.values(), ids=REFUSED.keys())
-def test_training_evaluation_and_data_check_refuse_the_same_in_the_same_words(
+@pytest.mark.parametrize(("change", "kind"), REJECTED.values(), ids=REJECTED.keys())
+def test_training_evaluation_and_check_report_the_same_errors(
     folder: Path, tmp_path: Path, document: dict[str, Any], change: Change, kind: IssueType
 ) -> None:
     results = found_nearly(document)
@@ -220,7 +220,7 @@ def test_training_evaluation_and_data_check_refuse_the_same_in_the_same_words(
     assert report.found.describe(kind)[0] in str(of_training.value)
 
 
-TOLD: dict[str, tuple[Change, IssueType]] = {
+WARNED: dict[str, tuple[Change, IssueType]] = {
     "no box": (replaced(2, bbox=None), kinds.NO_BOX),
     "an empty box": (replaced(2, bbox=[5, 5, 0, 0]), kinds.EMPTY_BOX),
     "another count": (replaced(2, num_keypoints=3), kinds.KEYPOINT_COUNT_MISMATCH),
@@ -228,21 +228,21 @@ TOLD: dict[str, tuple[Change, IssueType]] = {
     "a box outside": (replaced(2, bbox=[500, 8, 60, 90]), kinds.BOX_OUTSIDE),
     "a keypoint outside": (replaced(2, keypoints=[900, 10, 2, *[20, 30, 2] * 16]), kinds.KEYPOINT_OUTSIDE),
     "limbs": (lambda document: document["categories"][0].update(skeleton=[[1, 99]]), kinds.INVALID_LIMBS),
-    "a person twice": (
+    "a duplicate person": (
         lambda document: document["annotations"].append(document["annotations"][0] | {"id": 77}),
         kinds.DUPLICATE_PERSON,
     ),
     "a side alone": (
         lambda document: document["categories"][0].update(
-            keypoints=["nose", "left_hand", *(f"spot {place}" for place in range(15))]
+            keypoints=["nose", "left_hand", *(f"spot {index}" for index in range(15))]
         ),
         kinds.NO_FLIP_PAIR,
     ),
 }
 
 
-@pytest.mark.parametrize(("change", "kind"), TOLD.values(), ids=TOLD.keys())
-def test_what_is_odd_is_told_before_training_in_the_words_of_data_check(
+@pytest.mark.parametrize(("change", "kind"), WARNED.values(), ids=WARNED.keys())
+def test_read_coco_warns_in_the_words_of_check_dataset(
     folder: Path, tmp_path: Path, document: dict[str, Any], change: Change, kind: IssueType
 ) -> None:
     change(document)
@@ -253,7 +253,7 @@ def test_what_is_odd_is_told_before_training_in_the_words_of_data_check(
         read_coco(path, folder / "images")
 
 
-def test_boxes_outside_the_image_are_left_out_and_counted(
+def test_boxes_outside_the_image_are_skipped_and_counted(
     folder: Path, tmp_path: Path, document: dict[str, Any]
 ) -> None:
     document["annotations"][0]["bbox"] = [-90, 8, 60, 90]
@@ -269,11 +269,11 @@ def test_boxes_outside_the_image_are_left_out_and_counted(
     [(0, False), (1, True), ("0", False), ("1", True), ("true", True), ("False", False), (None, False), (1.0, True),
      ("0.0", False), (True, True), ("", False), ("crowd", None), ([], None), ({}, None)],
 )  # fmt: skip
-def test_crowds_are_told_in_every_form(value: Any, crowd: bool | None) -> None:
+def test_is_crowd_reads_numbers_texts_and_words(value: Any, crowd: bool | None) -> None:
     assert is_crowd(value) is crowd
 
 
-def test_a_category_that_is_not_listed_is_told_apart_from_one_without_keypoints(
+def test_unlisted_categories_are_counted_apart_from_those_without_keypoints(
     folder: Path, tmp_path: Path, document: dict[str, Any]
 ) -> None:
     document["categories"].append({"id": 2, "name": "bag", "keypoints": []})
@@ -288,7 +288,7 @@ def test_a_category_that_is_not_listed_is_told_apart_from_one_without_keypoints(
     }
 
 
-def test_a_category_without_a_usable_id_is_refused(document: dict[str, Any]) -> None:
+def test_category_without_id_is_rejected(document: dict[str, Any]) -> None:
     document["categories"][0]["id"] = None
     with pytest.raises(
         AnnotationError, match="category 'person' has the id None; give it a number or a text"
@@ -296,8 +296,8 @@ def test_a_category_without_a_usable_id_is_refused(document: dict[str, Any]) -> 
         evaluate_keypoints(document, [], COCO_17)
 
 
-def test_keypoint_names_with_other_accents_are_one_skeleton(document: dict[str, Any]) -> None:
-    names = ["tête", *(f"point {place}" for place in range(16))]
+def test_keypoint_names_match_in_every_unicode_form(document: dict[str, Any]) -> None:
+    names = ["tête", *(f"point {index}" for index in range(16))]
     document["categories"][0] |= {"keypoints": names, "skeleton": []}
     apart = Skeleton.from_names(
         "chat", [unicodedata.normalize("NFD", name) for name in names], sigmas=[0.05] * 17
@@ -305,7 +305,7 @@ def test_keypoint_names_with_other_accents_are_one_skeleton(document: dict[str, 
     assert evaluate_keypoints(document, found_nearly(document), apart).ap > 0.9
 
 
-def test_results_name_images_in_every_form(document: dict[str, Any]) -> None:
+def test_results_may_refer_to_images_by_id_or_file_name(document: dict[str, Any]) -> None:
     results = found_nearly(document)
     expected = evaluate_keypoints(document, results, COCO_17)
     forms: list[Callable[[int], Any]] = [
@@ -317,11 +317,11 @@ def test_results_name_images_in_every_form(document: dict[str, Any]) -> None:
     counted = [
         result | {"image_id": 3 - result["image_id"], "file_name": f"images/{result['image_id']:012}.png"}
         for result in results
-    ]  # as rsn predict counts images whose names are no numbers
+    ]  # rsn predict counts images whose names are not numbers
     assert evaluate_keypoints(document, counted, COCO_17) == expected
 
 
-def test_results_with_keypoint_names_are_put_in_order_or_left_out(document: dict[str, Any]) -> None:
+def test_results_with_keypoint_names_are_reordered_or_skipped(document: dict[str, Any]) -> None:
     results = found_nearly(document)
     expected = evaluate_keypoints(document, results, COCO_17)
     backwards = [
@@ -333,9 +333,9 @@ def test_results_with_keypoint_names_are_put_in_order_or_left_out(document: dict
         for result in results
     ]
     assert evaluate_keypoints(document, backwards, COCO_17) == expected
-    others = [result | {"keypoint_names": [f"spot {place}" for place in range(17)]} for result in results]
+    renamed = [result | {"keypoint_names": [f"spot {index}" for index in range(17)]} for result in results]
     with (
         pytest.warns(RsnWarning, match="4 with other keypoints than coco_17"),
         pytest.raises(AnnotationError, match="no results to evaluate"),
     ):
-        evaluate_keypoints(document, others, COCO_17)
+        evaluate_keypoints(document, renamed, COCO_17)

@@ -1,4 +1,4 @@
-"""Which image an id or a file name means, whatever form it has."""
+"""Ids and file names refer to the same image in every form."""
 
 import unicodedata
 from typing import Any
@@ -11,17 +11,17 @@ from rsn.errors import AnnotationError
 
 
 @pytest.mark.parametrize("value", [7, 7.0, "7", " 7 ", "7.0", "007"])
-def test_ids_that_mean_the_same_are_equal(value: Any) -> None:
+def test_normalize_id_maps_equal_ids_to_one_form(value: Any) -> None:
     assert normalize_id(value) == 7
 
 
 @pytest.mark.parametrize("value", [None, True, [], {}, float("nan"), float("inf"), [7]])
-def test_what_is_no_id_is_told_apart(value: Any) -> None:
+def test_normalize_id_returns_none_for_other_values(value: Any) -> None:
     assert normalize_id(value) is None
     assert display_id(value) is None
 
 
-def test_texts_stay_texts_unless_they_are_plain_numbers() -> None:
+def test_normalize_id_keeps_texts_that_are_no_numbers() -> None:
     assert [normalize_id(text) for text in ("00x7", "IMG_7", "-3", "7.5", "1e3", "٣")] == [
         "00x7", "IMG_7", -3, "7.5", "1e3", "٣",
     ]  # fmt: skip
@@ -40,33 +40,33 @@ def test_texts_stay_texts_unless_they_are_plain_numbers() -> None:
         ("", ()),
     ],
 )
-def test_paths_of_every_system_are_divided(name: str, parts: tuple[str, ...]) -> None:
+def test_path_parts_splits_paths_of_every_system(name: str, parts: tuple[str, ...]) -> None:
     assert path_parts(name) == parts
 
 
 @pytest.mark.parametrize(
     "value", [1490, "1490", 1490.0, "000000001490", "000000001490.jpg", "val/000000001490.jpg"]
 )
-def test_an_image_is_found_by_every_form_of_its_id(value: Any) -> None:
+def test_by_id_finds_every_form_of_an_id(value: Any) -> None:
     images = References([1, 1490], ["000000000001.jpg", "000000001490.jpg"])
     assert images.by_id(value) == 1
     assert References(["1", "1490"], ["000000000001.jpg", "000000001490.jpg"]).by_id(value) == 1
 
 
 @pytest.mark.parametrize("value", ["IMG_7", "IMG_7.JPG", "b/IMG_7.JPG", "b\\IMG_7", "C:\\x\\b\\IMG_7.JPG"])
-def test_an_image_is_found_by_its_file_name_and_stem(value: str) -> None:
+def test_by_id_finds_file_names_and_stems(value: str) -> None:
     assert References([5, 6], ["b/IMG_8.JPG", "b/IMG_7.JPG"]).by_id(value) == 1
     assert References(["IMG_8", "IMG_7"], [None, None]).by_id("IMG_7.jpg") == 1
 
 
-def test_padded_ids_and_numbers_in_file_names_are_found() -> None:
+def test_by_id_finds_padded_ids_and_numbers_in_file_names() -> None:
     assert References(["0001", "0002"], [None, None]).by_id(2) == 1
     assert References(["x", "y"], ["000007.png", "000012.png"]).by_id(12) == 1
     assert References([3, 4], [None, None]).by_id("0004") == 1
     assert References([3, 4], [None, None]).by_id("0005") is None
 
 
-def test_a_path_is_never_found_by_the_id_of_an_image_with_another_name() -> None:
+def test_by_path_uses_ids_only_for_images_without_name() -> None:
     images = References([2, None], ["cam/000007.jpg", "000009.jpg"])
     assert images.by_path("000002.jpg") is None
     assert images.by_path("cam/000007.jpg") == 0
@@ -76,25 +76,25 @@ def test_a_path_is_never_found_by_the_id_of_an_image_with_another_name() -> None
     assert References([12], [None]).by_path("clip.mp4/12") == 0
 
 
-def test_file_names_of_two_folders_are_told_apart() -> None:
+def test_by_name_distinguishes_folders() -> None:
     images = References([1, 2], ["cam0/1.jpg", "cam1/1.jpg"])
     assert images.by_name("somewhere/cam1/1.jpg") == 1
     with pytest.raises(AnnotationError, match=r"'1\.jpg' could be any of 2 images; name their folders"):
         images.by_name("1.jpg")
 
 
-def test_suffixes_count_where_both_names_have_one() -> None:
+def test_by_name_compares_suffixes_if_both_have_one() -> None:
     images = References([1, 2], ["a.jpg", "a.png"])
     assert images.by_name("a.png") == 1
     assert images.by_name("a.webp") is None
 
 
-def test_accents_may_be_composed_or_not() -> None:
+def test_by_name_matches_every_unicode_form() -> None:
     images = References([1], [unicodedata.normalize("NFD", "été.jpg")])
     assert images.by_name("été.jpg") == 0
 
 
-def test_nothing_is_found_for_what_is_no_name() -> None:
+def test_references_find_nothing_for_invalid_names() -> None:
     images = References([None, "", 1], [None, None, ""])
     assert images.by_id(None) is None
     assert images.by_id([1]) is None
@@ -114,8 +114,6 @@ def test_nothing_is_found_for_what_is_no_name() -> None:
         ([77, 3], [None, None, 1]),
     ],
 )
-def test_ids_of_another_list_are_ids_or_file_names_throughout(
-    ids: list[Any], found: list[int | None]
-) -> None:
+def test_by_files_reads_ids_of_another_list_in_one_way(ids: list[Any], found: list[int | None]) -> None:
     listed = References(ids, [None] * len(ids))
     assert listed.by_files([1, 2, 3], ["2.jpg", "3.jpg", "4.jpg"]) == found

@@ -1,4 +1,4 @@
-"""Reading COCO-keypoints files: what comes out, and what is refused."""
+"""COCO-keypoints files: what is read, and what is rejected."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from rsn.evaluation.coco import evaluate_keypoints
 from rsn.skeletons import COCO_17, LSP_14, NOT_ANNOTATED, Skeleton
 
 
-def test_people_come_out_as_they_are_in_the_file(people_json: Path) -> None:
+def test_read_coco_returns_the_annotations_of_the_file(people_json: Path) -> None:
     people = read_coco(people_json, people_json.parent / "images")
     first = json.loads(people_json.read_text())["annotations"][0]
     assert people.skeleton is COCO_17
@@ -27,7 +27,7 @@ def test_people_come_out_as_they_are_in_the_file(people_json: Path) -> None:
     assert people.people[0].image.path.is_file()
 
 
-def test_sets_of_different_skeletons_join_by_keypoint_name(people_json: Path, tmp_path: Path) -> None:
+def test_remap_and_concat_match_keypoints_by_name(people_json: Path, tmp_path: Path) -> None:
     lsp = write_people(tmp_path, skeleton=LSP_14)
     coco = read_coco(people_json, people_json.parent / "images")
     both = coco.concat(read_coco(lsp, tmp_path / "images").remap(COCO_17))
@@ -39,7 +39,7 @@ def test_sets_of_different_skeletons_join_by_keypoint_name(people_json: Path, tm
         coco.concat(read_coco(lsp, tmp_path / "images"))
 
 
-def test_what_is_left_out_is_counted(people_json: Path) -> None:
+def test_filter_valid_counts_skipped_people(people_json: Path) -> None:
     document = json.loads(people_json.read_text())
     document["annotations"][0]["iscrowd"] = 1
     document["annotations"][1]["keypoints"] = [0] * 51
@@ -59,7 +59,7 @@ def changed(people_json: Path, folder: Path, change: Callable[[dict[str, Any]], 
     return folder / "changed.json"
 
 
-def test_a_missing_box_is_drawn_around_the_keypoints_aloud(people_json: Path, tmp_path: Path) -> None:
+def test_missing_box_is_derived_from_the_keypoints_with_a_warning(people_json: Path, tmp_path: Path) -> None:
     def no_box(document: dict[str, Any]) -> None:
         del document["annotations"][0]["bbox"]
 
@@ -76,7 +76,7 @@ def test_a_missing_box_is_drawn_around_the_keypoints_aloud(people_json: Path, tm
     assert (box[:2] + box[2:] <= (160, 120)).all()
 
 
-def test_missing_areas_are_derived_where_metrics_are_told(people_json: Path, tmp_path: Path) -> None:
+def test_evaluation_derives_missing_areas_with_a_warning(people_json: Path, tmp_path: Path) -> None:
     def no_area(document: dict[str, Any]) -> None:
         for entry in document["annotations"]:
             del entry["area"]
@@ -95,7 +95,7 @@ def test_missing_areas_are_derived_where_metrics_are_told(people_json: Path, tmp
     assert 0 < given.ap < 1
 
 
-def test_a_skeleton_that_the_categories_do_not_describe(people_json: Path, tmp_path: Path) -> None:
+def test_read_coco_uses_a_given_skeleton_if_categories_have_none(people_json: Path, tmp_path: Path) -> None:
     def nameless(document: dict[str, Any]) -> None:
         document["categories"] = [{"id": 7, "name": "person"}]
         for entry in document["annotations"]:
@@ -109,7 +109,7 @@ def test_a_skeleton_that_the_categories_do_not_describe(people_json: Path, tmp_p
     assert people.category_id == 7
 
 
-def test_keypoints_with_numbers_for_names_are_named_aloud(people_json: Path, tmp_path: Path) -> None:
+def test_numbered_keypoints_get_the_names_of_the_given_skeleton(people_json: Path, tmp_path: Path) -> None:
     def numbered(document: dict[str, Any]) -> None:
         document["categories"][0]["keypoints"] = [str(keypoint) for keypoint in range(17)]
 
@@ -118,7 +118,7 @@ def test_keypoints_with_numbers_for_names_are_named_aloud(people_json: Path, tmp
     assert people.skeleton is COCO_17
 
 
-def test_a_skeleton_in_another_order_is_matched_by_name(people_json: Path) -> None:
+def test_given_skeleton_reorders_keypoints(people_json: Path) -> None:
     backwards = Skeleton.from_names("backwards", COCO_17.keypoint_names[::-1])
     people = read_coco(people_json, people_json.parent / "images", backwards)
     as_listed = read_coco(people_json, people_json.parent / "images")
@@ -126,9 +126,7 @@ def test_a_skeleton_in_another_order_is_matched_by_name(people_json: Path) -> No
     np.testing.assert_array_equal(people.people[3].keypoints, as_listed.people[3].keypoints[::-1])
 
 
-def test_other_categories_are_left_out_and_skeletons_with_the_same_keypoints_are_one(
-    people_json: Path, tmp_path: Path
-) -> None:
+def test_categories_with_the_same_keypoints_are_read_together(people_json: Path, tmp_path: Path) -> None:
     def categories(document: dict[str, Any]) -> None:
         document["categories"] += [{"id": 2, "name": "bag"}, document["categories"][0] | {"id": 3}]
         document["annotations"][0]["category_id"] = 2
@@ -139,7 +137,7 @@ def test_other_categories_are_left_out_and_skeletons_with_the_same_keypoints_are
     assert people.skipped == {"of a category without these keypoints": 1}
 
 
-def test_annotations_of_another_data_set_are_told(people_json: Path) -> None:
+def test_remap_rejects_skeletons_without_common_keypoint(people_json: Path) -> None:
     people = read_coco(people_json, people_json.parent / "images")
     with pytest.raises(
         AnnotationError, match=r"coco_17 .* and dog \(paw, tail\) have no keypoint of the same name"
@@ -171,15 +169,15 @@ def _box(document: dict[str, Any]) -> None:
     document["annotations"][0]["bbox"] = [1, 2, 3]
 
 
-def _annotation_twice(document: dict[str, Any]) -> None:
+def _repeated_annotation(document: dict[str, Any]) -> None:
     document["annotations"][1]["id"] = 1
 
 
-def _image_twice(document: dict[str, Any]) -> None:
+def _repeated_image(document: dict[str, Any]) -> None:
     document["images"][1]["id"] = 1
 
 
-def _nobody(document: dict[str, Any]) -> None:
+def _no_annotations(document: dict[str, Any]) -> None:
     document["annotations"] = []
 
 
@@ -205,15 +203,15 @@ def _text(document: dict[str, Any]) -> None:
         (_file, "gone.png: named by the annotations"),
         (_category, "not a COCO keypoints file"),
         (_box, "boxes that are not x, y, width, height .*: annotation 1"),
-        (_annotation_twice, "1 repeated annotation ids .*: annotation 1"),
-        (_image_twice, "1 repeated image ids .*: image 1"),
-        (_nobody, "has no annotations"),
+        (_repeated_annotation, "1 repeated annotation ids .*: annotation 1"),
+        (_repeated_image, "1 repeated image ids .*: image 1"),
+        (_no_annotations, "has no annotations"),
         (_two_skeletons, r"skeletons with different keypoints \(person, dog\)|coco_17, dog"),
         (_all_images, r"gone1\.png: named by.*4 of 4 images are missing"),
         (_text, "1 keypoints that are not x, y, visibility .*: annotation 1"),
     ],
 )
-def test_damage_is_named(people_json: Path, tmp_path: Path, damage: Any, says: str) -> None:
+def test_read_coco_names_each_error(people_json: Path, tmp_path: Path, damage: Any, says: str) -> None:
     document = json.loads(people_json.read_text())
     damage(document)
     (tmp_path / "damaged.json").write_text(json.dumps(document))
@@ -222,15 +220,15 @@ def test_damage_is_named(people_json: Path, tmp_path: Path, damage: Any, says: s
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"a": 1}'])
-def test_files_that_are_no_annotations(tmp_path: Path, content: str | None) -> None:
-    path = tmp_path / "odd.json"
+def test_read_coco_rejects_other_files(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "other.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(AnnotationError, match=r"odd\.json"):
+    with pytest.raises(AnnotationError, match=r"other\.json"):
         read_coco(path, tmp_path)
 
 
-def test_a_missing_image_folder_is_named(people_json: Path) -> None:
+def test_read_coco_names_a_missing_image_folder(people_json: Path) -> None:
     with pytest.raises(AnnotationError, match="no such folder"):
         read_coco(people_json, people_json.parent / "nowhere")
 
@@ -244,7 +242,7 @@ def test_a_missing_image_folder_is_named(people_json: Path) -> None:
         ("lsp_extended/annotations.json", "lsp_extended/images", 9189, 14),
     ],
 )
-def test_the_real_sets_have_as_many_people_as_their_readme_says(
+def test_real_data_sets_have_the_documented_number_of_people(
     shared_dir: Path, file: str, images: str, people: int, keypoints: int
 ) -> None:
     data = shared_dir / "data"

@@ -1,4 +1,4 @@
-"""Whole images with boxes, and crops of them."""
+"""The training data of the person detector: samples, crops and their labels."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ WHOLE = DetectionAugmentation(scale=(1.0, 1.0), flip_probability=0.0)
 
 @pytest.fixture
 def annotations(tmp_path: Path) -> Path:
-    """A red and a green person, a crowd, and an image of nobody; all is labeled in the second only."""
+    """An image with a red and a green person and a crowd, and an empty one, which alone is completely annotated."""
     image = np.zeros((60, 120, 3), np.uint8)
     image[10:50, 10:30] = (0, 0, 255)  # OpenCV's BGR
     image[20:40, 70:100] = (0, 255, 0)
@@ -50,7 +50,7 @@ def annotations(tmp_path: Path) -> Path:
     return path
 
 
-def test_images_and_their_people_are_read(annotations: Path) -> None:
+def test_read_detection_samples_separates_people_and_crowds(annotations: Path) -> None:
     busy, empty = read_detection_samples(annotations, annotations.parent)
     assert busy.people.tolist() == [[10, 10, 20, 40], [70, 20, 30, 20]]
     assert busy.crowds.tolist() == [[100, 0, 20, 60]]
@@ -58,13 +58,13 @@ def test_images_and_their_people_are_read(annotations: Path) -> None:
     assert empty.people.shape == (0, 4)
 
 
-def test_what_is_no_annotation_file_is_one_sentence(tmp_path: Path) -> None:
+def test_read_detection_samples_rejects_other_json(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(AnnotationError, match=r"list.json: not COCO annotations with boxes"):
         read_detection_samples(tmp_path / "list.json", tmp_path)
 
 
-def test_boxes_follow_the_pixels(annotations: Path) -> None:
+def test_boxes_move_with_their_pixels(annotations: Path) -> None:
     """In any crop, flipped or not, the pixels in a person's box have the person's color."""
     crops = DetectionCropDataset(
         read_detection_samples(annotations, annotations.parent), (64, 64), DetectionAugmentation()
@@ -82,7 +82,7 @@ def test_boxes_follow_the_pixels(annotations: Path) -> None:
     assert seen > 30
 
 
-def test_boxes_follow_the_pixels_into_the_quarters_of_a_mosaic(annotations: Path) -> None:
+def test_boxes_move_with_their_pixels_in_a_mosaic(annotations: Path) -> None:
     """Red persons lie in every quarter, each in a box."""
     images = [
         image for image in read_detection_samples(annotations, annotations.parent) if not image.complete
@@ -106,7 +106,7 @@ def test_boxes_follow_the_pixels_into_the_quarters_of_a_mosaic(annotations: Path
     assert (crop["ignored"][:, 2:] <= 128).all()
 
 
-def test_images_of_a_mosaic_are_of_one_kind(annotations: Path) -> None:
+def test_mosaic_does_not_mix_complete_and_incomplete_images(annotations: Path) -> None:
     crops = DetectionCropDataset(
         read_detection_samples(annotations, annotations.parent),
         (64, 64),
@@ -115,11 +115,11 @@ def test_images_of_a_mosaic_are_of_one_kind(annotations: Path) -> None:
     for epoch in range(5):
         complete = crops[SampleIndex(epoch, 1)]
         assert complete["complete"]
-        assert len(complete["corners"]) == 0  # nobody is in the only such image
+        assert len(complete["corners"]) == 0  # the only complete image is empty
         assert not crops[SampleIndex(epoch, 0)]["complete"]
 
 
-def test_colors_change_and_boxes_do_not(annotations: Path) -> None:
+def test_color_jitter_does_not_move_boxes(annotations: Path) -> None:
     images = read_detection_samples(annotations, annotations.parent)
     plain = DetectionCropDataset(images, (64, 64), DetectionAugmentation())[SampleIndex(0, 0)]
     colored = DetectionCropDataset(images, (64, 64), DetectionAugmentation(color_jitter=0.3))[
@@ -129,7 +129,7 @@ def test_colors_change_and_boxes_do_not(annotations: Path) -> None:
     assert not torch.equal(plain["image"], colored["image"])
 
 
-def test_a_crop_depends_on_its_draw_alone(annotations: Path) -> None:
+def test_detection_crop_depends_on_seed_epoch_and_image_only(annotations: Path) -> None:
     crops = DetectionCropDataset(
         read_detection_samples(annotations, annotations.parent), (64, 64), DetectionAugmentation(), seed=3
     )
@@ -139,7 +139,7 @@ def test_a_crop_depends_on_its_draw_alone(annotations: Path) -> None:
     assert not torch.equal(first["image"], other["image"])
 
 
-def test_a_batch_is_filled_up_with_nobody(annotations: Path) -> None:
+def test_collate_pads_people_with_zeros(annotations: Path) -> None:
     crops = DetectionCropDataset(read_detection_samples(annotations, annotations.parent), (64, 64), WHOLE)
     batch = collate([crops[SampleIndex(0, 0)], crops[SampleIndex(0, 1)]])
     assert batch["image"].shape == (2, 3, 64, 64)
@@ -147,12 +147,12 @@ def test_a_batch_is_filled_up_with_nobody(annotations: Path) -> None:
     assert batch["corners"].shape == (2, 2, 4)
     assert batch["ignored"].shape == (2, 1, 4)
     assert batch["complete"].tolist() == [False, True]
-    nobody = collate([crops[SampleIndex(0, 1)]])
-    assert nobody["corners"].shape == (1, 1, 4)
-    assert not nobody["present"].any()
+    empty = collate([crops[SampleIndex(0, 1)]])
+    assert empty["corners"].shape == (1, 1, 4)
+    assert not empty["present"].any()
 
 
-def test_somebody_cut_off_or_tiny_is_left_open() -> None:
+def test_crop_boxes_ignores_truncated_and_tiny_people() -> None:
     crop = Crop.from_region(Region.from_box([0, 0, 100, 100]), (50, 50))
     boxes = np.array([[10.0, 10, 40, 60], [-70, 10, 100, 50], [20, 20, 8, 8], [200, 200, 50, 50]])
     corners, seen = crop_boxes(boxes, crop)
@@ -160,13 +160,13 @@ def test_somebody_cut_off_or_tiny_is_left_open() -> None:
     assert seen.tolist() == [True, False, False, False]
 
 
-def test_a_flipped_crop_flips_the_boxes() -> None:
+def test_crop_boxes_flips_with_the_crop() -> None:
     crop = Crop.from_region(Region.from_box([0, 0, 100, 100]), (50, 50))
     corners, _ = crop_boxes(np.array([[10.0, 20, 30, 40]]), crop.flipped())
     np.testing.assert_allclose(corners, [[50 - 20, 10, 50 - 5, 30]])
 
 
-def test_crops_stay_in_the_image_or_around_it() -> None:
+def test_sample_crop_stays_in_the_image() -> None:
     random = np.random.default_rng(0)
     for _ in range(50):
         crop = sample_crop((300, 300), (64, 64), DetectionAugmentation(scale=(0.4, 1.0)), random)
@@ -175,7 +175,7 @@ def test_crops_stay_in_the_image_or_around_it() -> None:
         assert corners.max() <= 300 + 1e-6
 
 
-def test_a_large_image_is_shrunk_by_means() -> None:
+def test_warp_antialiased_averages_pixels() -> None:
     """Every second column is white: on average gray, whatever the sampling hits."""
     image = np.zeros((512, 512, 3), np.uint8)
     image[:, ::2] = 255
@@ -185,7 +185,7 @@ def test_a_large_image_is_shrunk_by_means() -> None:
     assert small[4:-4, 4:-4].std() < 3
 
 
-def test_ids_crowds_and_file_names_are_read_in_every_form(annotations: Path) -> None:
+def test_read_detection_samples_accepts_ids_and_crowds_as_text(annotations: Path) -> None:
     expected = read_detection_samples(annotations, annotations.parent)[0]
     document = json.loads(annotations.read_text())
     document["images"][0]["file_name"] = "images\\a.png"

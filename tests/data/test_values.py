@@ -1,4 +1,4 @@
-"""Areas, boxes and image sizes that cannot be right: derived and counted, so that AP is not silently 0."""
+"""Invalid areas, boxes and image sizes are replaced with a warning."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from people_on_disk import write_people
-from rsn.data import issues as issues
+from rsn.data import issues
 from rsn.data.checks import check_dataset
 from rsn.data.coco import read_coco
 from rsn.data.values import usable_area
@@ -43,7 +43,7 @@ def found_a_pixel_off(document: dict[str, Any]) -> list[dict[str, Any]]:
         lambda area: area**0.5 / 20,
     ],
 )  # fmt: skip
-def test_area_that_cannot_be_right_is_derived_and_counted(
+def test_evaluation_replaces_invalid_areas_with_a_warning(
     document: dict[str, Any], wrong: Callable[[float], object]
 ) -> None:
     pytest.importorskip("hotcoco")
@@ -61,15 +61,15 @@ def test_area_that_cannot_be_right_is_derived_and_counted(
 @pytest.mark.parametrize(
     ("area", "from_box"), [(2500, 5000), ("2500", 5000), (26, 1000), (1000, 1000), (1900, 1000)]
 )
-def test_area_that_can_be_right_stays(area: object, from_box: float) -> None:
+def test_usable_area_returns_valid_areas(area: object, from_box: float) -> None:
     assert usable_area(area, [3, 4, from_box / 10, 10]) == float(str(area))
 
 
-def test_data_check_names_people_whose_area_cannot_be_right(tmp_path: Path, document: dict[str, Any]) -> None:
+def test_check_dataset_lists_people_with_invalid_area(tmp_path: Path, document: dict[str, Any]) -> None:
     document["annotations"][1]["area"] = 0.2
     document["annotations"][4]["area"] = -7
-    (tmp_path / "odd.json").write_text(json.dumps(document))
-    report = check_dataset(tmp_path / "odd.json", tmp_path / "images")
+    (tmp_path / "changed.json").write_text(json.dumps(document))
+    report = check_dataset(tmp_path / "changed.json", tmp_path / "images")
     assert report.issues[issues.INVALID_AREA] == [2, 5]
     assert "people with an invalid area, who get 0.53 x the area of their box" in report.table()
 
@@ -87,7 +87,7 @@ def _missing(entry: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [None, 0, "", [], "absent"])
-def test_box_that_is_missing_or_empty_is_drawn_around_the_keypoints(
+def test_read_coco_replaces_missing_and_empty_boxes(
     tmp_path: Path, document: dict[str, Any], change: Change, size: object
 ) -> None:
     for image in document["images"]:
@@ -95,32 +95,30 @@ def test_box_that_is_missing_or_empty_is_drawn_around_the_keypoints(
         if size == "absent":
             del image["width"], image["height"]
     change(document["annotations"][2])
-    (tmp_path / "odd.json").write_text(json.dumps(document))
+    (tmp_path / "changed.json").write_text(json.dumps(document))
     with pytest.warns(
         RsnWarning,
         match="1 people with(out a box| a box of less than a pixel), who get one around their keypoints",
     ):
-        people = read_coco(tmp_path / "odd.json", tmp_path / "images").filter_valid()
+        people = read_coco(tmp_path / "changed.json", tmp_path / "images").filter_valid()
     assert len(people) == 6
     assert not people.skipped
     assert (people.people[2].box[2:] > 50).all()
 
 
-def test_sizes_that_are_told_keep_derived_boxes_within_the_image(
-    tmp_path: Path, document: dict[str, Any]
-) -> None:
+def test_derived_boxes_are_clipped_to_the_image(tmp_path: Path, document: dict[str, Any]) -> None:
     document["annotations"][0] |= {
         "bbox": None,
         "keypoints": [150.0, 110.0, 2, 100.0, 60.0, 2, *[0, 0, 0] * 15],
     }
     document["images"][0] |= {"width": "160", "height": "120"}
-    (tmp_path / "odd.json").write_text(json.dumps(document))
+    (tmp_path / "changed.json").write_text(json.dumps(document))
     with pytest.warns(RsnWarning, match="1 people without a box"):
-        x, y, width, height = read_coco(tmp_path / "odd.json", tmp_path / "images").people[0].box
+        x, y, width, height = read_coco(tmp_path / "changed.json", tmp_path / "images").people[0].box
     assert (x + width, y + height) == (157.5, 115)
 
 
-def test_sound_areas_are_said_nothing_about(document: dict[str, Any]) -> None:
+def test_valid_areas_give_no_warning(document: dict[str, Any]) -> None:
     pytest.importorskip("hotcoco")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RsnWarning)
@@ -128,27 +126,27 @@ def test_sound_areas_are_said_nothing_about(document: dict[str, Any]) -> None:
 
 
 def normalized(keypoints: list[float]) -> list[float]:
-    return [value / 160 if place % 3 < 2 else value for place, value in enumerate(keypoints)]
+    return [value / 160 if index % 3 < 2 else value for index, value in enumerate(keypoints)]
 
 
 @pytest.mark.parametrize("boxes", [True, False])
-def test_keypoints_in_shares_of_the_image_are_refused(
+def test_keypoints_as_fractions_of_the_image_are_rejected(
     tmp_path: Path, document: dict[str, Any], boxes: bool
 ) -> None:
     results = found_a_pixel_off(document)
     for entry in document["annotations"]:
         entry["keypoints"] = normalized(entry["keypoints"])
         entry["bbox"] = [value / 160 for value in entry["bbox"]] if boxes else entry["bbox"]
-    (tmp_path / "odd.json").write_text(json.dumps(document))
+    (tmp_path / "changed.json").write_text(json.dumps(document))
     says = "6 people whose keypoints are fractions of the image"
     with pytest.raises(AnnotationError, match=says):
-        read_coco(tmp_path / "odd.json", tmp_path / "images")
+        read_coco(tmp_path / "changed.json", tmp_path / "images")
     with pytest.raises(AnnotationError, match=says):
         evaluate_keypoints(document, results, COCO_17)
-    assert says[2:] in check_dataset(tmp_path / "odd.json", tmp_path / "images").table()
+    assert says[2:] in check_dataset(tmp_path / "changed.json", tmp_path / "images").table()
 
 
-def test_results_in_shares_of_the_image_are_refused(document: dict[str, Any]) -> None:
+def test_results_as_fractions_of_the_image_are_rejected(document: dict[str, Any]) -> None:
     results = found_a_pixel_off(document)
     for result in results:
         result["keypoints"] = normalized(result["keypoints"])
@@ -156,14 +154,14 @@ def test_results_in_shares_of_the_image_are_refused(document: dict[str, Any]) ->
         evaluate_keypoints(document, results, COCO_17)
 
 
-def test_boxes_in_shares_of_the_image_are_drawn_anew_and_all_of_it_is_said(
+def test_boxes_and_areas_as_fractions_are_replaced_with_warnings(
     tmp_path: Path, document: dict[str, Any]
 ) -> None:
     results = found_a_pixel_off(document)
     for entry in document["annotations"]:
         entry |= {"bbox": [value / 160 for value in entry["bbox"]], "area": entry["area"] / 160**2}
-    with pytest.warns(RsnWarning) as said:
+    with pytest.warns(RsnWarning) as caught:
         assert evaluate_keypoints(document, results, COCO_17).ap > 0.9
-    text = " ".join(str(warning.message) for warning in said)
+    text = " ".join(str(warning.message) for warning in caught)
     assert "6 people with a box of less than a pixel" in text
     assert "6 people with an invalid area" in text

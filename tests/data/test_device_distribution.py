@@ -1,6 +1,6 @@
-"""The crops cut on the device are spread as those from files are: where keypoints lie, what they show, in which colors.
+"""Crops cut on the device have the same distribution as those from files: keypoints, visibility and colors.
 
-That the same draw gives the same crop is tested in test_resident.py; here each way draws for itself.
+The two use different seeds; test_device_images.py compares crops with the same seed.
 """
 
 import shutil
@@ -23,15 +23,14 @@ from rsn.data.loading import CropDataset, SampleIndex
 
 SIZE = (32, 48)
 STRONG = Augmentation(color_jitter=0.3)
-DRAWS = 600
-BOUND = (
-    4.0  # standard errors; of 129 means and 129 variances the farthest is at 2.5, and at 5.1 with no flipping
-)
+SAMPLES = 600
+# In standard errors; of 129 means and 129 variances the largest difference is 2.5, and 5.1 without flips.
+BOUND = 4.0
 
 
 @pytest.fixture(scope="module")
 def people(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> PoseDataset:
-    """The drawn metrics, in images whose colors differ and change from left to right."""
+    """The drawn figures, in images whose colors differ and change from left to right."""
     folder = shutil.copytree(people_json.parent, tmp_path_factory.mktemp("colored") / "people")
     for path in (folder / "images").iterdir():
         image = cv2.imread(str(path)).astype(np.float32)
@@ -40,8 +39,8 @@ def people(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> PoseD
     return read_coco(folder / people_json.name, folder / "images")
 
 
-def draws(people: PoseDataset) -> list[SampleIndex]:
-    return [SampleIndex(*divmod(number, len(people))) for number in range(DRAWS)]
+def samples(people: PoseDataset) -> list[SampleIndex]:
+    return [SampleIndex(*divmod(number, len(people))) for number in range(SAMPLES)]
 
 
 def measured(keypoints: Tensor, visibility: Tensor, images: Tensor) -> Tensor:
@@ -60,32 +59,34 @@ def measured(keypoints: Tensor, visibility: Tensor, images: Tensor) -> Tensor:
 @pytest.fixture(scope="module")
 def from_files(people: PoseDataset) -> Tensor:
     crops = CropDataset(people, SIZE, STRONG, seed=1)
-    batch = default_collate([crops[draw] for draw in draws(people)])
+    batch = default_collate([crops[sample] for sample in samples(people)])
     return measured(batch["keypoints"], batch["visibility"], batch["image"])
 
 
-def on_the_device(people: PoseDataset, augmentation: Augmentation, *, mistaken: bool = False) -> Tensor:
-    """Draws with another seed. mistaken: red and blue are exchanged."""
+def from_device(people: PoseDataset, augmentation: Augmentation, *, swap_colors: bool = False) -> Tensor:
+    """Crops with another seed. swap_colors: exchange red and blue."""
     images = DeviceImages([person.image.path for person in people.people], torch.device("cpu"))
-    if mistaken:
+    if swap_colors:
         images.pixels = images.pixels.flip(1)
-    plans = CropDataset(people, SIZE, augmentation, image_indices=images.indices, seed=2)
-    batch = default_collate([plans[draw] for draw in draws(people)])
+    device_crops = CropDataset(people, SIZE, augmentation, image_indices=images.indices, seed=2)
+    batch = default_collate([device_crops[sample] for sample in samples(people)])
     return measured(batch["keypoints"], batch["visibility"], images.crop(batch, SIZE))
 
 
-def farthest(ours: Tensor, theirs: Tensor) -> float:
+def largest_difference(first: Tensor, second: Tensor) -> float:
     """The largest difference of a mean or a variance, in standard errors."""
-    middle = torch.cat([ours, theirs]).mean(0)
+    mean = torch.cat([first, second]).mean(0)
     differences = []
-    for a, b in ((ours, theirs), ((ours - middle) ** 2, (theirs - middle) ** 2)):
-        error = ((a.var(0) + b.var(0)) / DRAWS).sqrt()
+    for a, b in ((first, second), ((first - mean) ** 2, (second - mean) ** 2)):
+        error = ((a.var(0) + b.var(0)) / SAMPLES).sqrt()
         differences.append(((a.mean(0) - b.mean(0)) / error.clamp(min=1e-9)).abs().max())
     return float(max(differences))
 
 
-def test_crops_are_spread_as_those_from_files(people: PoseDataset, from_files: Tensor) -> None:
-    assert farthest(on_the_device(people, STRONG), from_files) < BOUND
+def test_device_crops_have_the_distribution_of_crops_from_files(
+    people: PoseDataset, from_files: Tensor
+) -> None:
+    assert largest_difference(from_device(people, STRONG), from_files) < BOUND
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,6 @@ def test_crops_are_spread_as_those_from_files(people: PoseDataset, from_files: T
     [{}, {"color_jitter": 0.1}, {"flip_probability": 0.0}, {"rotation_probability": 0.0}],
     ids=str,
 )
-def test_what_draws_otherwise_would_be_seen(people: PoseDataset, from_files: Tensor, other: dict) -> None:
-    wrong = on_the_device(people, replace(STRONG, **other), mistaken=not other)
-    assert farthest(wrong, from_files) > BOUND
+def test_other_augmentations_are_detected(people: PoseDataset, from_files: Tensor, other: dict) -> None:
+    wrong = from_device(people, replace(STRONG, **other), swap_colors=not other)
+    assert largest_difference(wrong, from_files) > BOUND

@@ -1,4 +1,4 @@
-"""The crop geometry: against the reference's matrices, and there and back."""
+"""The crop geometry matches the reference, and maps points back and forth."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rsn.io.images import Downscale, choose_downscale
 SIZE = (256, 192)
 
 
-def test_matrices_are_the_references(oracles: Path) -> None:
+def test_coco_matrices_match_the_reference(oracles: Path) -> None:
     oracle = np.load(oracles / "affine.npz")
     for box, rotation, expected in zip(
         oracle["coco_boxes"], oracle["coco_rot"], oracle["coco_affine"], strict=True
@@ -23,7 +23,7 @@ def test_matrices_are_the_references(oracles: Path) -> None:
         np.testing.assert_allclose(corners @ matrix.T, corners @ expected.T, atol=2e-3)
 
 
-def test_mpii_matrices_are_the_references(oracles: Path) -> None:
+def test_mpii_matrices_match_the_reference(oracles: Path) -> None:
     oracle = np.load(oracles / "affine.npz")
     for center, scale, rotation, expected in zip(
         oracle["mpii_test_center"],
@@ -41,14 +41,14 @@ def test_mpii_matrices_are_the_references(oracles: Path) -> None:
 
 @pytest.mark.parametrize("rotation", [0.0, 37.0, -90.0, 180.0])
 @pytest.mark.parametrize("flipped", [False, True])
-def test_there_and_back(rotation: float, flipped: bool) -> None:
+def test_to_image_inverts_to_input(rotation: float, flipped: bool) -> None:
     crop = Crop.from_region(Region((50.0, 80.0), (30.0, 40.0)), SIZE, rotation=rotation)
     crop = crop.flipped() if flipped else crop
     points = np.random.default_rng(0).uniform(-100, 200, (20, 2))
     np.testing.assert_allclose(crop.to_image(crop.to_input(points)), points, atol=1e-9)
 
 
-def test_box_is_extended_and_brought_to_the_aspect_ratio() -> None:
+def test_from_box_pads_the_box_and_fits_the_aspect_ratio() -> None:
     crop = Crop.from_box([10, 20, 30, 100], SIZE, (1.1, 1.2))
     top, bottom = crop.to_image([[96, 0], [96, 256]])
     assert top == pytest.approx([25, 20 - 10])
@@ -57,13 +57,13 @@ def test_box_is_extended_and_brought_to_the_aspect_ratio() -> None:
     assert right[0] - left[0] == pytest.approx(120 * 192 / 256)
 
 
-def test_flipping_exchanges_left_and_right_around_the_middle() -> None:
+def test_flipped_mirrors_around_the_center() -> None:
     crop = Crop.from_box([10, 20, 30, 40], SIZE, (1.0, 1.0))
     x, y = crop.to_input([12.0, 33.0])
     assert crop.flipped().to_input([12.0, 33.0]) == pytest.approx([192 - x, y])
 
 
-def test_cut_shows_the_pixels_of_the_region() -> None:
+def test_warp_samples_the_pixels_of_the_region() -> None:
     image = np.zeros((64, 48, 3), np.uint8)
     image[20, 10] = 255
     crop = Crop.from_box([0, 0, 48, 64], SIZE, (1.0, 1.0))
@@ -71,14 +71,14 @@ def test_cut_shows_the_pixels_of_the_region() -> None:
     assert (x, y) == pytest.approx(crop.to_input([10, 20]), abs=1)
 
 
-def test_outside_the_image_is_black() -> None:
+def test_warp_is_black_outside_the_image() -> None:
     image = np.full((64, 48, 3), 255, np.uint8)
     pixels = Crop.from_box([-48, 0, 48, 64], SIZE, (1.0, 1.0)).warp(image)
     assert pixels[:, :180].max() == 0
 
 
 @pytest.mark.parametrize("times", [1, 2, 4, 8])
-def test_a_crop_of_a_shrunk_image_shows_the_same(times: Downscale) -> None:
+def test_for_resized_maps_to_the_same_points(times: Downscale) -> None:
     crop = Crop.from_region(Region((500.0, 300.0), (480.0, 640.0)), SIZE, rotation=30.0)
     in_whole = np.array([[480.0, 320.0], [8.0, 0.0]])
     in_shrunk = (
@@ -92,12 +92,12 @@ def test_a_crop_of_a_shrunk_image_shows_the_same(times: Downscale) -> None:
 @pytest.mark.parametrize(
     ("height", "downscale"), [(300, 1), (1020, 1), (1030, 2), (2040, 2), (2050, 4), (4100, 8), (90000, 8)]
 )
-def test_an_image_shrinks_until_two_pixels_are_left_for_one(height: int, downscale: int) -> None:
+def test_choose_downscale_leaves_two_pixels_per_input_pixel(height: int, downscale: int) -> None:
     region = Region((0.0, 0.0), (0.75 * height, height))
     assert choose_downscale(Crop.from_region(region, SIZE, rotation=20.0).scale) == downscale
 
 
-def test_quarters_cut_what_the_whole_shows() -> None:
+def test_quadrants_join_to_the_whole_crop() -> None:
     image = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
     crop = Crop.from_region(Region((50.0, 40.0), (70.0, 60.0)), (64, 48), rotation=20.0).flipped()
     parts = [quarter.warp(image) for quarter in split_quadrants(crop)]

@@ -1,4 +1,4 @@
-"""Crops cut on the device: the ones that are cut from files."""
+"""Crops cut on the device match crops cut from files."""
 
 from pathlib import Path
 
@@ -31,45 +31,45 @@ def paths(people: PoseDataset) -> list[Path]:
     return [person.image.path for person in people.people]
 
 
-def test_the_same_draws_give_the_same_crops(people: PoseDataset) -> None:
+def test_device_crops_match_crops_from_files(people: PoseDataset) -> None:
     images = DeviceImages(paths(people), CPU)
     batches = ShuffledBatches(len(people), batch_size=8, steps_per_interval=3, seed=1)
     files = DataLoader(CropDataset(people, SIZE, STRONG, seed=1), batch_sampler=batches)
-    plans = DataLoader(
+    device_crops = DataLoader(
         CropDataset(people, SIZE, STRONG, image_indices=images.indices, seed=1), batch_sampler=batches
     )
-    for from_file, plan in zip(files, plans, strict=True):
+    for from_file, params in zip(files, device_crops, strict=True):
         for name in ("keypoints", "visibility", "unreadable"):
-            assert torch.equal(plan[name], from_file[name])
-        difference = (images.crop(plan, SIZE).int() - from_file["image"].int()).abs()
-        # OpenCV may round positions to 1/32 of a pixel, which shows at the edges of the drawn metrics.
+            assert torch.equal(params[name], from_file[name])
+        difference = (images.crop(params, SIZE).int() - from_file["image"].int()).abs()
+        # OpenCV may round positions to 1/32 of a pixel, which shows at the edges of the drawn figures.
         assert difference.float().mean() < 0.3
         assert (difference > 16).float().mean() < 2e-3
 
 
-def test_a_large_image_is_decoded_small_and_cut_at_the_same_place(tmp_path: Path) -> None:
+def test_downscaled_images_give_the_same_crop(tmp_path: Path) -> None:
     columns, rows = np.meshgrid(np.arange(2048), np.arange(1536))
     slopes = np.stack([columns // 9, rows // 7, (columns + rows) // 15], -1).astype(np.uint8)
     image = tmp_path / "large.jpg"
     cv2.imwrite(str(image), slopes, [cv2.IMWRITE_JPEG_QUALITY, 98])
     box = np.array([500.0, 100.0, 900.0, 1300.0])
-    someone = PersonAnnotation(
+    person = PersonAnnotation(
         ImageFile(0, image), box, np.tile(box[:2] + 300, (17, 1)).astype(np.float32), np.full(17, 2)
     )
-    people = PoseDataset(COCO_17, (someone,))
+    people = PoseDataset(COCO_17, (person,))
     images = DeviceImages([image], CPU)
     crops = CropDataset(people, SIZE, Augmentation())
-    plans = CropDataset(people, SIZE, Augmentation(), image_indices=images.indices)
+    device_crops = CropDataset(people, SIZE, Augmentation(), image_indices=images.indices)
     for epoch in range(4):
-        draw = SampleIndex(epoch, 0)
-        assert crops._augment(draw)[0].crop.scale < 1 / 6
-        plan = torch.utils.data.default_collate([plans[draw]])
-        inside = images.crop(plan, SIZE)[0].int()
-        difference = (crops[draw]["image"].int() - inside).abs()
+        sample = SampleIndex(epoch, 0)
+        assert crops._augment(sample)[0].crop.scale < 1 / 6
+        params = torch.utils.data.default_collate([device_crops[sample]])
+        inside = images.crop(params, SIZE)[0].int()
+        difference = (crops[sample]["image"].int() - inside).abs()
         assert (difference > 2).float().mean() < 0.02, "all but the edge of the image"
 
 
-def test_whole_shifts_are_exact_and_black_outside(tmp_path: Path) -> None:
+def test_warp_is_exact_for_whole_shifts_and_black_outside(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "noise.png"), image[..., ::-1])
     images = DeviceImages([tmp_path / "noise.png"], CPU)
@@ -79,10 +79,10 @@ def test_whole_shifts_are_exact_and_black_outside(tmp_path: Path) -> None:
     assert np.array_equal(cut[0].permute(1, 2, 0).numpy(), expected)
 
 
-def test_images_that_cannot_be_read_are_stood_in_for(people: PoseDataset) -> None:
+def test_unreadable_images_get_a_substitute(people: PoseDataset) -> None:
     readable = DeviceImages(paths(people)[2:], CPU)  # the first two people are in the first image
-    plans = CropDataset(people, SIZE, Augmentation(), image_indices=readable.indices)
-    assert plans[SampleIndex(0, 1)]["unreadable"] == 1
-    assert plans[SampleIndex(0, 2)]["unreadable"] == NO_SUBSTITUTE
+    device_crops = CropDataset(people, SIZE, Augmentation(), image_indices=readable.indices)
+    assert device_crops[SampleIndex(0, 1)]["unreadable"] == 1
+    assert device_crops[SampleIndex(0, 2)]["unreadable"] == NO_SUBSTITUTE
     with pytest.raises(ImageError, match="none of the images"):
         DeviceImages([Path("nowhere.png")], CPU)
