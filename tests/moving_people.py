@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from people_on_disk import STANDING
-from rsn.results import Person
-from rsn.skeletons import COCO_17
+from rsn.results import Person, PoseResult
+from rsn.skeletons import COCO_17, Skeleton
 
 _LEGS = {"knee": 0.5, "ankle": 1.0, "elbow": 0.4, "wrist": 0.8}  # how far each swings, of the step's length
 _SKELETON = np.array([STANDING[keypoint] for keypoint in COCO_17.keypoint_names])
@@ -51,6 +51,11 @@ def person(keypoints: np.ndarray, scores: np.ndarray | None = None) -> Person:
     )
 
 
+def result(people: Sequence[Person], skeleton: Skeleton = COCO_17) -> PoseResult:
+    """These persons in an image."""
+    return PoseResult(tuple(people), skeleton, (480, 640))
+
+
 @dataclass(frozen=True)
 class Camera:
     """What a detector and a pose network would say about walkers.
@@ -68,7 +73,7 @@ class Camera:
 
     def watch(
         self, walkers: Sequence[Walker], seconds: float, seed: int = 0
-    ) -> Iterator[tuple[float, list[int], list[Person]]]:
+    ) -> Iterator[tuple[float, list[int], PoseResult]]:
         """Frame after frame: the time, who is seen, in random order, and as what."""
         random = np.random.default_rng(seed)
         for frame in range(round(seconds * self.fps)):
@@ -79,7 +84,7 @@ class Camera:
                 for i in random.permutation(len(walkers)).tolist()
                 if random.random() >= self.misses and not self._is_hidden(i, truth)
             ]
-            yield now, seen, [self._sighting(truth[i], walkers[i].height, random) for i in seen]
+            yield now, seen, result([self._sighting(truth[i], walkers[i].height, random) for i in seen])
 
     def _sighting(self, truth: Person, height: float, random: np.random.Generator) -> Person:
         keypoints = truth.keypoints + random.normal(0, self.noise * height, truth.keypoints.shape)
@@ -89,7 +94,7 @@ class Camera:
 
     def _is_hidden(self, i: int, people: Sequence[Person]) -> bool:
         """Behind somebody who is listed before."""
-        return any(_common(people[i].box, other.box) > self.hidden for other in people[:i])
+        return any(_common(people[i].bbox, other.bbox) > self.hidden for other in people[:i])
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> float:

@@ -24,6 +24,8 @@ LAYERS = (
     {"serving", "benchmark", "doctor", "export", "bulk"},
     {"cli"},
 )
+# `PoseResult.plot` draws; it imports what draws only when it is called.
+EXCEPTIONS = {"results": {"visualization"}}
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
 FILES = sorted(
     path for path in SOURCE.rglob("*.py") if not (path.parent == SOURCE and path.stem.startswith("__"))
@@ -51,4 +53,5 @@ def test_module_imports_only_from_lower_layers(path: Path) -> None:
     above = {
         package for package in imported if LAYER_OF.get(package, -1) > LAYER_OF[own]
     }  # -1: what rsn itself offers
+    above -= EXCEPTIONS.get(own, set())
     assert not above, f"{own} imports from {', '.join(sorted(above))}"

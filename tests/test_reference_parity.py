@@ -1,5 +1,6 @@
 """The numbers of the reference implementations, on one small sample of each kind; see oracles/README.md."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from reference_weights import filled
 from rsn import COCO_17, create_model, load_weights
 from rsn.codecs import MegviiCodec, MMPoseCodec, create_codec
 from rsn.evaluation.mpii import pckh
-from rsn.oks import Poses, oks_nms, soft_oks_nms
+from rsn.oks import nms, oks, soft_nms
 from rsn.training.losses import PoseLoss
 
 ORACLES = Path(__file__).parent / "oracles"
@@ -86,23 +87,26 @@ def test_heatmaps_of_rsn18_are_those_of_the_rsn_repository() -> None:
     torch.testing.assert_close(heatmaps, torch.from_numpy(oracle["heatmaps"]), atol=1e-4, rtol=0)
 
 
+def similarity(oracle: Mapping[str, np.ndarray], above: float | None = None) -> np.ndarray:
+    """OKS of all pairs of the recorded poses."""
+    poses = oracle["keypoints"], oracle["area"]
+    return oks(*poses, *poses, COCO_17.sigmas, score_above=above)
+
+
 def test_oks_is_that_of_mmpose() -> None:
     oracle = load("oks_nms")
-    poses = Poses.of(oracle["keypoints"], oracle["area"], COCO_17.sigmas)
-    assert poses.oks(0, np.arange(len(oracle["area"]))) == pytest.approx(oracle["iou0"], abs=1e-6)
+    assert similarity(oracle)[0] == pytest.approx(oracle["iou0"], abs=1e-6)
 
 
 @pytest.mark.parametrize(("above", "kept"), [(None, "keep_0.5"), (0.2, "keep_vis0.2_0.5")])
 def test_oks_nms_keeps_the_poses_that_mmpose_keeps(above: float | None, kept: str) -> None:
     oracle = load("oks_nms")
-    poses = Poses.of(oracle["keypoints"], oracle["area"], COCO_17.sigmas, above=above)
-    assert oks_nms(poses, oracle["score"], 0.5).tolist() == oracle[kept].tolist()
+    assert nms(similarity(oracle, above), oracle["score"], 0.5).tolist() == oracle[kept].tolist()
 
 
 def test_soft_oks_nms_keeps_the_poses_that_mmpose_keeps() -> None:
     oracle = load("oks_nms")
-    poses = Poses.of(oracle["keypoints"], oracle["area"], COCO_17.sigmas)
-    assert soft_oks_nms(poses, oracle["score"], 0.5)[0].tolist() == oracle["soft_0.5"].tolist()
+    assert soft_nms(similarity(oracle), oracle["score"], 0.5)[0].tolist() == oracle["soft_0.5"].tolist()
 
 
 def test_pckh_is_that_of_hrnet() -> None:

@@ -14,7 +14,7 @@ from rsn.weights.loading import weights_path
 
 @pytest.fixture(scope="module")
 def estimator() -> PoseEstimator:
-    return PoseEstimator(flip=True)
+    return PoseEstimator(flip_test=True)
 
 
 def test_the_metadata_says_what_it_is(estimator: PoseEstimator) -> None:
@@ -33,7 +33,7 @@ def test_it_is_small_enough_to_ship() -> None:
 
 def test_it_finds_a_face_and_shoulders(estimator: PoseEstimator) -> None:
     astronaut = pytest.importorskip("skimage.data").astronaut()
-    person = estimator(astronaut, [[30, 0, 420, 512]])[0]
+    person = estimator(astronaut, [[30, 0, 420, 512]], box_format="xywh")[0]
     keypoints = dict(zip(COCO_17.keypoint_names, person.keypoints, strict=True))
     assert np.linalg.norm(keypoints["nose"] - [225, 115]) < 40
     shoulders = (keypoints["left_shoulder"] + keypoints["right_shoulder"]) / 2

@@ -1,6 +1,6 @@
-"""Residual Steps Networks and Multi-Stage Pose Networks: people in images and where their keypoints are.
+"""Multi-person 2-D pose estimation with Residual Steps Networks (RSN) and Multi-Stage Pose Networks (MSPN).
 
-What is named here is imported at its first use, so that `import rsn` costs nothing by itself.
+Names are imported at their first use: `import rsn` imports neither torch nor numpy.
 """
 
 from importlib import import_module
@@ -8,69 +8,91 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rsn import codecs, evaluation, training
+    from rsn.detection.loading import open_detector
     from rsn.errors import RsnError
     from rsn.evaluation import evaluate
+    from rsn.inference.ensemble import Ensemble
     from rsn.inference.estimator import PoseEstimator
+    from rsn.inference.single_model import SingleModel
+    from rsn.io.images import read_image, write_image
     from rsn.models.catalog import list_models, register_model
-    from rsn.results import Person
+    from rsn.results import Person, PoseResult
     from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
     from rsn.training.run import train
+    from rsn.visualization.drawing import draw
+    from rsn.visualization.options import DrawOptions
     from rsn.weights.loading import PoseModel, create_model, load_model, load_weights, save_weights
     from rsn.weights.metadata import ModelMetadata
 
 __version__ = "0.1.0"
 
-_MODULES = ("codecs", "evaluation", "training")
-_HOMES = {
+_PACKAGES = ("codecs", "evaluation", "training")
+_MODULE_OF = {
     "COCO_17": "rsn.skeletons",
+    "DrawOptions": "rsn.visualization.options",
+    "Ensemble": "rsn.inference.ensemble",
     "LSP_14": "rsn.skeletons",
     "MPII_16": "rsn.skeletons",
+    "ModelMetadata": "rsn.weights.metadata",
     "Person": "rsn.results",
     "PoseEstimator": "rsn.inference.estimator",
-    "RsnError": "rsn.errors",
-    "Skeleton": "rsn.skeletons",
-    "evaluate": "rsn.evaluation",
-    "create_model": "rsn.weights.loading",
-    "list_models": "rsn.models.catalog",
-    "ModelMetadata": "rsn.weights.metadata",
     "PoseModel": "rsn.weights.loading",
+    "PoseResult": "rsn.results",
+    "RsnError": "rsn.errors",
+    "SingleModel": "rsn.inference.single_model",
+    "Skeleton": "rsn.skeletons",
+    "create_model": "rsn.weights.loading",
+    "draw": "rsn.visualization.drawing",
+    "evaluate": "rsn.evaluation",
+    "list_models": "rsn.models.catalog",
     "load_model": "rsn.weights.loading",
     "load_weights": "rsn.weights.loading",
-    "train": "rsn.training.run",
+    "open_detector": "rsn.detection.loading",
+    "read_image": "rsn.io.images",
     "register_model": "rsn.models.catalog",
     "save_weights": "rsn.weights.loading",
+    "train": "rsn.training.run",
+    "write_image": "rsn.io.images",
 }
 
 __all__ = [
     "COCO_17",
     "LSP_14",
     "MPII_16",
+    "DrawOptions",
+    "Ensemble",
     "ModelMetadata",
     "Person",
     "PoseEstimator",
     "PoseModel",
+    "PoseResult",
     "RsnError",
+    "SingleModel",
     "Skeleton",
     "__version__",
     "codecs",
     "create_model",
+    "draw",
     "evaluate",
     "evaluation",
     "list_models",
     "load_model",
     "load_weights",
+    "open_detector",
+    "read_image",
     "register_model",
     "save_weights",
     "train",
     "training",
+    "write_image",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _PACKAGES:
         return import_module(f"rsn.{name}")
-    if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+    if name in _MODULE_OF:
+        value = getattr(import_module(_MODULE_OF[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'rsn' has no attribute {name!r}")

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from rsn.errors import RsnError
-from rsn.geometry import Image
+from rsn.geometry import Crop, FloatArray, Image
 from rsn.inference.backends import Backend, build_backend, choose
-from rsn.inference.ensemble import run_with_flip
-from rsn.inference.estimator import ImageWithBoxes
+from rsn.inference.single_model import run_with_flip
 from rsn.io.images import read_image, write_image
 from rsn.weights.loading import load_model
 from rsn.weights.metadata import ModelMetadata
@@ -124,21 +123,20 @@ def benchmark(
     choices = dict.fromkeys(choose(backend, device) for backend in backends)
     opened = load_model(model)
     network, metadata = opened.network, opened.metadata
-    image_with_boxes = ImageWithBoxes.of(
-        _image(), [[40 + 130 * person, 60, 120, 360] for person in range(PEOPLE)]
-    )
-    crops = _crops(image_with_boxes, metadata, batch_size)
+    image = _image()
+    boxes = np.array([[40.0 + 130 * person, 60, 120, 360] for person in range(PEOPLE)])
+    crops = _crops(image, boxes, metadata, batch_size)
     starts, runs = {}, {}
     for choice in choices:
         begun = perf_counter()
         runs[choice] = build_backend(choice[0], network, metadata, choice[1])
         starts[choice] = perf_counter() - begun
-    maps = run_with_flip(next(iter(runs.values())), metadata, crops, flip=flip)
+    maps = run_with_flip(next(iter(runs.values())), metadata, crops, flip_test=flip)
     with TemporaryDirectory() as folder:
-        file = _written(image_with_boxes.image, Path(folder))
+        file = _written(image, Path(folder))
         tasks: dict[Any, Callable[[], object]] = {
             "read": partial(read_image, file),
-            "crop": partial(image_with_boxes.views, [metadata]),
+            "crop": partial(_cut, image, boxes, metadata),
             "decode": partial(_decoded, maps, metadata),
         }
         for choice, run in runs.items():
@@ -204,8 +202,14 @@ def _image() -> Image:
     )
 
 
-def _crops(image_with_boxes: ImageWithBoxes, metadata: ModelMetadata, count: int) -> Tensor:
-    pixels = torch.from_numpy(np.stack([view.pixels[0] for view in image_with_boxes.views([metadata])]))
+def _cut(image: Image, boxes: FloatArray, metadata: ModelMetadata) -> Image:
+    return np.stack(
+        [Crop.from_box(box, metadata.input_size, metadata.bbox_padding).warp(image) for box in boxes]
+    )
+
+
+def _crops(image: Image, boxes: FloatArray, metadata: ModelMetadata, count: int) -> Tensor:
+    pixels = torch.from_numpy(_cut(image, boxes, metadata))
     return pixels.repeat(-(-count // PEOPLE), 1, 1, 1)[:count].permute(0, 3, 1, 2)
 
 
@@ -215,7 +219,7 @@ def _written(image: Image, folder: Path) -> Path:
 
 
 def _inferred(backend: Backend, metadata: ModelMetadata, crops: Tensor, flip: bool) -> None:
-    _wait_for(run_with_flip(backend, metadata, crops, flip=flip))
+    _wait_for(run_with_flip(backend, metadata, crops, flip_test=flip))
 
 
 def _decoded(maps: Tensor, metadata: ModelMetadata) -> None:

@@ -50,7 +50,7 @@ def test_people_are_those_that_the_estimator_finds(settings: Settings, tmp_path:
     assert [row["image"] for row in rows] == list(urls[:6])
     estimator = PoseEstimator(settings.model, device="cpu", backend="torch")
     for path, row in zip(paths, rows, strict=True):
-        (person,) = estimator(read_image(path), boxes=[[0, 0, 70, 90]])
+        (person,) = estimator(read_image(path), boxes="whole")
         assert (row["person"], row["width"], row["height"]) == (0, 70, 90)
         assert row["score"] == pytest.approx(person.score, abs=1e-4)
         read = Person.from_dict(row)

@@ -269,7 +269,7 @@ def _no_sources(folder: Path) -> list[object]:
     [
         (
             _boxes('{"good.png": [[500, 500, 10, 10]]}'),
-            "good.png: no box can be looked at; boxes left out: 1 outside",
+            "good.png: none of its boxes can be used; boxes left out: 1 outside",
         ),
         (_boxes('{"good.png": [[0, 0, 0, 10]]}'), "boxes left out: 1 less than a pixel wide or high"),
         (_boxes('{"good.png": [[0.2, 0.3, 0.5, 0.5]]}'), "boxes are x, y, width, height in pixels"),

@@ -189,7 +189,7 @@ def test_everyone_gets_what_was_found_in_their_box(mat: Path, mpii_weights: Path
     boxes = labeled_boxes(PoseDataset(MPII_16, tuple(mixed)))
     found = match_results(mixed, chain.from_iterable(predict_poses(estimator, boxes)))
     for person, keypoints in zip(mixed, found, strict=True):
-        (alone,) = estimator(read_image(person.image.path), [person.box])
+        (alone,) = estimator(read_image(person.image.path), [person.box], box_format="xywh")
         np.testing.assert_allclose(keypoints, alone.keypoints, atol=0.01)
 
 

@@ -143,7 +143,9 @@ def test_the_program_in_the_documentation_answers_as_the_estimator(
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = np.load(tmp_path / "keypoints.npz")
-    person = PoseEstimator(files["onnx"])(read_image(tmp_path / "image.jpg"), [[20, 10, 40, 70]])[0]
+    person = PoseEstimator(files["onnx"])(
+        read_image(tmp_path / "image.jpg"), [[20, 10, 40, 70]], box_format="xywh"
+    )[0]
     np.testing.assert_allclose(found["keypoints"], person.keypoints, atol=1e-3)
     np.testing.assert_allclose(found["scores"][0], person.raw_scores, atol=1e-5)
 
@@ -167,10 +169,10 @@ def test_the_estimator_needs_nothing_but_the_file(
 ) -> None:
     image = np.random.default_rng(1).integers(0, 256, (90, 120, 3)).astype(np.uint8)
     boxes = [[5, 5, 50, 80], [60, 10, 40, 70]]
-    expected = PoseEstimator(weights.path, backend="torch", flip=True)(image, boxes)
-    estimator = PoseEstimator(files[name], backend=backend, flip=True)
+    expected = PoseEstimator(weights.path, backend="torch", flip_test=True)(image, boxes, box_format="xywh")
+    estimator = PoseEstimator(files[name], backend=backend, flip_test=True)
     assert estimator.backend == ("onnxruntime" if (name, backend) == ("onnx", "auto") else "openvino")
-    for person, other in zip(estimator(image, boxes), expected, strict=True):
+    for person, other in zip(estimator(image, boxes, box_format="xywh"), expected, strict=True):
         np.testing.assert_allclose(person.keypoints, other.keypoints, atol=0.02)
         np.testing.assert_allclose(person.scores, other.scores, atol=1e-4)
 
@@ -179,9 +181,9 @@ def test_files_are_averaged_with_each_other_and_with_weights(
     files: dict[str, Path], weights: Weights
 ) -> None:
     image, boxes = np.full((90, 120, 3), 90, np.uint8), [[5, 5, 50, 80]]
-    alone = PoseEstimator(weights.path, backend="torch")(image, boxes)[0]
+    alone = PoseEstimator(weights.path, backend="torch")(image, boxes, box_format="xywh")[0]
     for models in ([files["onnx"], files["openvino"]], [files["openvino"], weights.path]):
-        both = PoseEstimator(models, low_memory=True)(image, boxes)[0]
+        both = PoseEstimator(models, low_memory=True)(image, boxes, box_format="xywh")[0]
         np.testing.assert_allclose(both.scores, alone.scores, atol=1e-4)
 
 
@@ -221,10 +223,12 @@ def test_eight_bits_quarter_the_file_and_run_as_any_export(
         < 0.35 * files["openvino"].with_suffix(".bin").stat().st_size
     )
     image = np.random.default_rng(1).integers(0, 256, (90, 120, 3)).astype(np.uint8)
-    estimator = PoseEstimator(output, flip=True)
+    estimator = PoseEstimator(output, flip_test=True)
     assert estimator.backend == "openvino"
-    exact = PoseEstimator(files["openvino"], flip=True)(image, [[5, 5, 50, 80]])[0]
-    np.testing.assert_allclose(estimator(image, [[5, 5, 50, 80]])[0].scores, exact.scores, atol=0.2)
+    exact = PoseEstimator(files["openvino"], flip_test=True)(image, [[5, 5, 50, 80]], box_format="xywh")[0]
+    np.testing.assert_allclose(
+        estimator(image, [[5, 5, 50, 80]], box_format="xywh")[0].scores, exact.scores, atol=0.2
+    )
 
 
 @pytest.mark.parametrize(

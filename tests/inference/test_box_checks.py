@@ -10,11 +10,12 @@ import pytest
 from command import rsn
 from rsn.errors import AnnotationError
 from rsn.inference.box_categories import chosen_categories
-from rsn.inference.box_checks import BoxNotes, usable_boxes
+from rsn.inference.box_checks import BoxNotes, check_boxes, filter_boxes, usable_boxes
 from rsn.inference.box_sources import BoxFile
-from rsn.inference.estimator import ImageWithBoxes, PoseEstimator
+from rsn.inference.estimator import PoseEstimator
 
 IMAGE = np.zeros((90, 70, 3), np.uint8)
+SIZE = IMAGE.shape[:2]
 GOOD = [5, 5, 40, 60]
 BAD: list[tuple[list[float], float, str]] = [
     ([79, 10, 50, 50], 0.9, "outside the image"),
@@ -34,24 +35,22 @@ BAD: list[tuple[list[float], float, str]] = [
 def test_box_that_cannot_be_looked_at_is_left_out_and_counted(
     box: list[float], score: float, reason: str
 ) -> None:
-    image_with_boxes, notes = ImageWithBoxes.within(IMAGE, [GOOD, box, GOOD, box], [0.5, score, 0.4, score])
-    assert image_with_boxes.boxes.tolist() == [GOOD, GOOD]
-    assert image_with_boxes.box_scores.tolist() == [0.5, 0.4]
+    boxes, scores, notes = filter_boxes([GOOD, box, GOOD, box], [0.5, score, 0.4, score], SIZE)
+    assert boxes.tolist() == [GOOD, GOOD]
+    assert scores.tolist() == [0.5, 0.4]
     assert notes.skipped == {reason: 2}
     assert f"boxes left out: 2 {reason}" in notes.sentence()
 
 
 @pytest.mark.parametrize(("box", "score", "reason"), BAD)
 def test_box_that_a_caller_gives_is_refused(box: list[float], score: float, reason: str) -> None:
-    with pytest.raises(AnnotationError, match=r"outside|less than a pixel|finite"):
-        ImageWithBoxes.of(IMAGE, [GOOD, box], [0.5, score])
+    with pytest.raises(AnnotationError, match=r"outside|less than a pixel|finite|0 to 1"):
+        check_boxes([GOOD, box], [0.5, score], "xywh", SIZE)
 
 
 def test_box_over_the_edge_is_looked_at_and_one_that_reaches_far_beyond_it_is_told() -> None:
-    image_with_boxes, notes = ImageWithBoxes.within(
-        IMAGE, [[-2, -2, 60, 80], [10, 20, 60, 60], [10, 20, 80, 120]]
-    )
-    assert len(image_with_boxes.boxes) == 3
+    boxes, _, notes = filter_boxes([[-2, -2, 60, 80], [10, 20, 60, 60], [10, 20, 80, 120]], np.ones(3), SIZE)
+    assert len(boxes) == 3
     assert notes.sentence().startswith(
         "boxes: 1 reach far beyond the image; boxes are x, y, width, height in pix"
     )
@@ -67,7 +66,7 @@ def test_no_boxes_are_nothing_to_say() -> None:
 def test_detector_with_a_box_outside_loses_that_box_alone(random_weights: Path) -> None:
     found = np.array([GOOD, [500, 10, 20, 20]], float), np.array([0.9, 0.8])
     people = PoseEstimator(random_weights, detector=lambda image: found)(IMAGE)
-    assert [person.box.tolist() for person in people] == [GOOD]
+    assert [person.bbox.tolist() for person in people] == [GOOD]
 
 
 def read(folder: Path, document: Any, **options: Any) -> BoxFile:
@@ -228,7 +227,7 @@ def test_predict_looks_at_people_alone_unless_told(tmp_path: Path, random_weight
     boxes = [entry(image_id="good.png"), entry(image_id="good.png", category_id=48)]
     status, people, said = predict(tmp_path, random_weights, image, boxes)
     assert (status, people) == (0, 1)
-    assert "left out: 1 of another category (--box-category takes others)" in said
+    assert "left out: 1 of another category (see --box-category)" in said
     status, people, _ = predict(tmp_path, random_weights, image, boxes, "--box-category", "any")
     assert (status, people) == (0, 2)
 
@@ -238,7 +237,7 @@ def test_predict_refuses_boxes_in_shares_of_the_image(
 ) -> None:
     status, people, said = predict(tmp_path, random_weights, image, {"good.png": [[0.1, 0.1, 0.5, 0.6]] * 2})
     assert (status, people) == (1, 0)
-    assert "no box can be looked at" in said
+    assert "none of its boxes can be used" in said
     assert "in pixels of the image" in said
 
 
@@ -260,4 +259,4 @@ def test_predict_refuses_boxes_of_an_image_of_another_size(
 def test_box_category_without_a_file_of_boxes_is_a_sentence(image: Path) -> None:
     done = rsn("predict", image, "--boxes", "whole", "--box-category", "any")
     assert done.returncode == 1
-    assert "--box-category goes with a file of boxes" in done.stderr
+    assert "--box-category needs a file of boxes" in done.stderr

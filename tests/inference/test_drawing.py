@@ -1,20 +1,22 @@
 """The overlay: what is drawn where, in which color, and what is left out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rsn.geometry import FloatArray, Image
-from rsn.results import Person
+from rsn.results import Person, PoseResult
 from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
 from rsn.visualization.drawing import (
     CENTER,
     LEFT,
     RIGHT,
+    draw,
     draw_boxes,
     draw_heatmaps,
     draw_labels,
     draw_people,
-    draw_result,
     id_color,
 )
 from rsn.visualization.options import DrawOptions
@@ -187,7 +189,7 @@ def test_the_surer_the_more_opaque() -> None:
     def strength(score: float) -> int:
         forearm = filter_valid({"left_elbow": (200, 100), "left_wrist": (200, 300)})
         unsure = Person.from_keypoints(
-            forearm.box, forearm.keypoints, np.where(forearm.scores > 0, 0.5 + score, 0.5)
+            forearm.bbox, forearm.keypoints, np.where(forearm.scores > 0, 0.5 + score, 0.5)
         )
         drawn = draw_people(canvas(), [unsure], COCO_17)
         return int(np.abs(drawn[200, 200].astype(int) - GRAY).sum())
@@ -214,12 +216,17 @@ def test_labels_stay_in_the_image_and_have_the_color_of_the_id() -> None:
 
 def test_a_style_draws_what_it_says() -> None:
     people = [filter_valid({"left_elbow": (200, 100), "left_wrist": (200, 300)})]
+    tracked = PoseResult((replace(people[0], track_id=7),), COCO_17, (400, 400), keypoint_threshold=0.1)
 
-    def drawn(style: DrawOptions, heat: np.ndarray | None = None) -> Image:
-        return draw_result(canvas(), people, COCO_17, style, ids=[7], heat=heat)
+    def drawn(options: DrawOptions, heat: np.ndarray | None = None) -> Image:
+        return draw(
+            canvas(), tracked, replace(options, label=options.label.replace("auto", "none")), heatmap=heat
+        )
 
     plain = draw_people(canvas(), people, COCO_17)
     assert np.array_equal(drawn(DrawOptions()), plain)
+    assert np.array_equal(draw(canvas(), tracked), draw_labels(plain, people, ["7"], [7]))
+    assert np.array_equal(draw(canvas(), tracked.with_people(people)), plain)
     assert np.array_equal(drawn(DrawOptions(keypoint_threshold=2)), canvas())
     assert np.array_equal(drawn(DrawOptions(label="id")), draw_labels(plain, people, ["7"], [7]))
     assert not np.array_equal(drawn(DrawOptions(label="id")), drawn(DrawOptions(label="score")))

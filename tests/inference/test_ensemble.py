@@ -12,7 +12,6 @@ from rsn import MPII_16, PoseEstimator, create_model
 from rsn.codecs import MegviiCodec, MMPoseCodec, UnbiasedCodec
 from rsn.errors import RsnError
 from rsn.geometry import Crop
-from rsn.inference.estimator import ImageWithBoxes
 from rsn.models.inference_graph import InferenceGraph
 from rsn.weights import loading
 from rsn.weights.loading import save_weights
@@ -39,9 +38,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def keypoints(estimator: PoseEstimator, image: np.ndarray) -> np.ndarray:
-    return np.array(
-        [np.column_stack([person.keypoints, person.raw_scores]) for person in estimator(image, BOXES)]
-    )
+    people = estimator(image, BOXES, box_format="xywh")
+    return np.array([np.column_stack([person.keypoints, person.raw_scores]) for person in people])
 
 
 def test_a_model_with_itself_is_that_model(models: list[Path], image: np.ndarray) -> None:
@@ -53,9 +51,9 @@ def test_heatmaps_are_averaged_by_weight(models: list[Path], image: np.ndarray) 
     apart = [estimate(path) for path in models[:2]]
     crops = [Crop.from_box(box, (64, 64), apart[0].metadata.bbox_padding) for box in BOXES]
     pixels = torch.from_numpy(np.stack([crop.warp(image) for crop in crops])).permute(0, 3, 1, 2)
-    maps = [estimator.heatmaps(pixels) for estimator in apart]
+    maps = [estimator.model.open()(pixels) for estimator in apart]
     expected, scores = MegviiCodec().decode(0.75 * maps[0] + 0.25 * maps[1])
-    found = keypoints(estimate(models[:2], weights=[3, 1]), image)
+    found = keypoints(estimate(models[:2], ensemble_weights=[3, 1]), image)
     for crop, points, values, person in zip(crops, expected, scores, found, strict=True):
         np.testing.assert_allclose(person[:, :2], crop.to_image(points.numpy()), atol=1e-3)
         np.testing.assert_allclose(person[:, 2], values.numpy(), atol=1e-4)
@@ -133,7 +131,7 @@ def test_maps_of_another_codec_move_by_what_their_cells_lie_apart() -> None:
 def test_ensembles_of_different_inputs_run(models: list[Path], image: np.ndarray, tmp_path: Path) -> None:
     wide = ModelMetadata("res18", input_size=(96, 64), bbox_padding=(1.25, 1.25), codec=MMPoseCodec())
     save_weights(tmp_path / "wide.safetensors", create_model("res18"), wide)
-    estimator = estimate([tmp_path / "wide.safetensors", models[0]], flip=True)
+    estimator = estimate([tmp_path / "wide.safetensors", models[0]], flip_test=True)
     assert estimator.metadata.codec == MMPoseCodec()
     assert np.isfinite(keypoints(estimator, image)).all()
 
@@ -141,22 +139,22 @@ def test_ensembles_of_different_inputs_run(models: list[Path], image: np.ndarray
 def test_networks_bring_their_metadata(image: np.ndarray) -> None:
     all_metadata = [ModelMetadata("res18", input_size=(64, 64)), ModelMetadata("rsn18", input_size=(64, 64))]
     networks = [create_model(metadata.model) for metadata in all_metadata]
-    assert len(estimate(networks, metadata=all_metadata)(image, BOXES)) == 3
+    assert len(estimate(networks, metadata=all_metadata)(image, BOXES, box_format="xywh")) == 3
     with pytest.raises(TypeError, match="needs its metadata"):
         estimate(networks, metadata=all_metadata[0])
 
 
 @pytest.mark.parametrize("odd", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("inf")]])
 def test_weights_that_cannot_be(models: list[Path], odd: list[float]) -> None:
-    with pytest.raises(RsnError, match="2 models need as many weights"):
-        estimate(models[:2], weights=odd)
+    with pytest.raises(RsnError, match="Invalid ensemble_weights: expected 2 numbers, none below 0"):
+        estimate(models[:2], ensemble_weights=odd)
 
 
 def test_models_of_other_skeletons_are_refused(models: list[Path], tmp_path: Path) -> None:
     mpii = ModelMetadata("res18", skeleton=MPII_16, input_size=(64, 64))
     save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_keypoints=16), mpii)
     with pytest.raises(
-        RsnError, match=r"first finds the 17 of coco_17, .*mpii\.safetensors the 16 of mpii_16"
+        RsnError, match=r"first predicts the 17 of coco_17, .*mpii\.safetensors the 16 of mpii_16"
     ):
         estimate([models[0], tmp_path / "mpii.safetensors"])
 
@@ -169,10 +167,8 @@ def test_nobody_is_no_estimator() -> None:
 def test_an_ensemble_has_the_three_steps_of_a_single_model(models: list[Path], image: np.ndarray) -> None:
     for sources in (models[:1], models):
         estimator = estimate(sources, batch_size=2)
-        views = estimator.preprocess(ImageWithBoxes.of(image, BOXES))
-        heatmaps = estimator.forward(views)
+        crops = estimator.preprocess(image, np.array(BOXES), np.ones(3))
+        heatmaps = estimator.forward([crops])
         assert heatmaps.shape[:2] == (3, 17)
-        found = estimator.postprocess(views, heatmaps)
-        np.testing.assert_array_equal(
-            [person.keypoints for person in found], keypoints(estimator, image)[..., :2]
-        )
+        (result,) = estimator.postprocess([crops], heatmaps)
+        np.testing.assert_array_equal(result.keypoints, keypoints(estimator, image)[..., :2])

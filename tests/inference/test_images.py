@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from rsn import PoseEstimator
+from rsn import PoseEstimator, PoseResult
 from rsn.errors import ImageError, RsnError
 from rsn.inference.box_sources import whole_image_boxes
-from rsn.inference.images import IMAGES_AHEAD, predict_image_files, predict_images
+from rsn.inference.estimator import IMAGES_AHEAD
+from rsn.inference.images import predict_files
 from rsn.inference.prefetch import ordered_map
 from rsn.io.images import read_image
 from rsn.visualization.heatmaps import image_heatmap
@@ -42,33 +43,30 @@ def test_images_come_in_order_and_one_that_fails_stops_nobody(
 ) -> None:
     (tmp_path / "5_poses.jpg").mkdir()  # where the image of 5.png cannot be written
     failed: dict[str, RsnError] = {}
-    found = list(
-        predict_image_files(
-            estimator,
-            images,
-            whole_image_boxes,
-            tmp_path,
-            lambda path, error: failed.update({path.stem: error}),
-        )
-    )
+    found: dict[Path, PoseResult] = {}
+    for path, result in predict_files(estimator, images, tmp_path, boxes=whole_image_boxes):
+        if isinstance(result, RsnError):
+            failed[path.stem] = result
+        else:
+            found[path] = result
     good = [path for path in images if path.stem not in ("3", "5")]
-    assert [image.path for image in found] == good
+    assert list(found) == good
     assert set(failed) == {"3", "5"}
     assert all((tmp_path / f"{path.stem}_poses.jpg").is_file() for path in good)
-    for image in found:
-        (alone,) = estimator(read_image(image.path), [[0, 0, 70, 90]])
-        np.testing.assert_allclose(image.people[0].keypoints, alone.keypoints, atol=1e-3)
+    for path, result in found.items():
+        np.testing.assert_allclose(result.keypoints, estimator(path, "whole").keypoints, atol=1e-3)
+        assert result.image is None
 
 
 def test_few_images_are_read_before_they_are_asked_for(
-    estimator: PoseEstimator, images: list[Path], monkeypatch: pytest.MonkeyPatch
+    estimator: PoseEstimator, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
     monkeypatch.setattr("rsn.inference.images.read_image", lambda path: read.append(path) or read_image(path))
-    found = predict_images(estimator, images[:1] * 500, whole_image_boxes, lambda path, error: None)
+    found = predict_files(estimator, images[:1] * 500, tmp_path, boxes=whole_image_boxes)
     next(found)
     time.sleep(0.3)
-    assert len(read) <= IMAGES_AHEAD + estimator.batch_size
+    assert len(read) <= IMAGES_AHEAD + 3 * estimator.batch_size
     found.close()
 
 
@@ -145,13 +143,13 @@ def test_ctrl_c_stops_at_once_without_a_traceback(
 
 def test_heat_lies_where_the_keypoints_are(estimator: PoseEstimator) -> None:
     image = np.random.default_rng(1).integers(0, 255, (120, 160, 3)).astype(np.uint8)
-    people = estimator(image, [[90, 20, 50, 80]])
-    heat = image_heatmap(estimator, image, people)
+    people = estimator(image, [[90, 20, 50, 80]], box_format="xywh")
+    heat = image_heatmap(estimator, people)
     assert heat.shape == (120, 160)
     assert heat[:, :60].max() == 0, "nobody is there"
     x, y = people[0].keypoints[people[0].scores.argmax()].round().astype(int)
     assert heat[y, x] > 0.7 * heat.max() > 0
-    assert image_heatmap(estimator, image, []).max() == 0
+    assert image_heatmap(estimator, people[[]]).max() == 0
 
 
 def test_images_in_the_format_that_is_asked_for(
@@ -159,5 +157,5 @@ def test_images_in_the_format_that_is_asked_for(
 ) -> None:
     for suffix, begins in (("png", b"\x89PNG"), ("webp", b"RIFF")):
         style = DrawOptions(format=suffix, heatmaps=True, boxes=True, label="score")
-        list(predict_image_files(estimator, images[:1], whole_image_boxes, tmp_path, print, style=style))
+        list(predict_files(estimator, images[:1], tmp_path, boxes=whole_image_boxes, options=style))
         assert (tmp_path / f"0_poses.{suffix}").read_bytes().startswith(begins)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from command import WHOLE, rsn
-from rsn.inference.images import results
+from rsn.inference.images import to_coco_results
 from rsn.io.images import find_images
-from rsn.results import Person
+from rsn.results import Person, PoseResult
 from rsn.skeletons import COCO_17
 
-SOMEBODY = Person(np.array([0, 0, 9, 9]), np.zeros((17, 2)), np.ones(17), 1.0)
+PERSON = Person(np.array([0, 0, 9, 9]), np.zeros((17, 2)), np.ones(17), 1.0)
+RESULT = PoseResult((PERSON, PERSON), COCO_17, (9, 9))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ SOMEBODY = Person(np.array([0, 0, 9, 9]), np.zeros((17, 2)), np.ones(17), 1.0)
     ],
 )
 def test_every_image_has_an_id_of_its_own(names: list[str], ids: list[int]) -> None:
-    entries = results([(Path(name), [SOMEBODY, SOMEBODY]) for name in names], COCO_17)
+    entries = to_coco_results([(Path(name), RESULT) for name in names])
     assert [entry["image_id"] for entry in entries] == [number for number in ids for _ in range(2)]
     assert [entry["file_name"] for entry in entries[::2]] == names
 

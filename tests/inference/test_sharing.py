@@ -62,7 +62,7 @@ def test_an_estimator_called_from_many_threads_opens_one_detector(
 ) -> None:
     opened = []
 
-    def open_detector(source: str, *, device: str) -> object:
+    def open_detector(source: str, *, device: str, box_threshold: float | None) -> object:
         opened.append(source)
         return lambda image: (np.array(BOX), np.ones(1))
 
@@ -78,12 +78,12 @@ def test_a_forked_process_is_refused_in_a_sentence(random_weights: Path) -> None
     estimator = PoseEstimator(random_weights, backend="torch", detector=None)
     says = r"RsnError: this process was forked from one .*get_context\('spawn'\)"
     for work in (
-        lambda: estimator(IMAGE, BOX),
-        lambda: estimator.heatmaps(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)),
+        lambda: estimator(IMAGE, BOX, box_format="xywh"),
+        lambda: estimator.model.open()(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)),
         lambda: PoseEstimator(random_weights, backend="torch"),
     ):
         assert re.match(says, in_fork(work))
-    assert len(estimator(IMAGE, BOX)) == 1  # the parent goes on
+    assert len(estimator(IMAGE, BOX, box_format="xywh")) == 1  # the parent goes on
 
 
 def test_a_process_that_was_forked_before_the_first_network_may_run_one(
@@ -100,22 +100,22 @@ def test_a_process_that_was_forked_before_the_first_network_may_run_one(
 
 def test_an_estimator_is_pickled_as_its_arguments(random_weights: Path) -> None:
     estimator = PoseEstimator(random_weights, backend="torch", detector=None)
-    estimator.flip, estimator.person_threshold = True, 0.0
+    estimator.flip_test, estimator.person_threshold = True, 0.0
     again = pickle.loads(pickle.dumps(estimator))
-    assert (again.flip, again.person_threshold) == (True, 0.0)
+    assert (again.flip_test, again.person_threshold) == (True, 0.0)
     assert (again.backend, again.detector) == ("torch", None)
-    np.testing.assert_array_equal(again(IMAGE, BOX)[0].keypoints, estimator(IMAGE, BOX)[0].keypoints)
+    np.testing.assert_array_equal(again(IMAGE, "whole").keypoints, estimator(IMAGE, "whole").keypoints)
 
 
 @pytest.mark.slow
 def test_an_estimator_works_in_a_spawned_process(random_weights: Path) -> None:
     estimator = PoseEstimator(random_weights, backend="torch", detector=None)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        (people,) = pool.apply(estimator, (IMAGE, BOX))
-    np.testing.assert_allclose(people.keypoints, estimator(IMAGE, BOX)[0].keypoints, atol=1e-3)
+        (people,) = pool.apply(estimator, (IMAGE, "whole"))
+    np.testing.assert_allclose(people.keypoints, estimator(IMAGE, "whole")[0].keypoints, atol=1e-3)
 
 
-class Made(sharing.MadeFromArguments):
+class Made(sharing.PickledByArguments):
     _kept = ("changed",)
 
     def __init__(self, model: object, *, detector: object = None) -> None:

@@ -1,12 +1,13 @@
 """The one-euro filter: calm at rest, close behind in motion, no memory of what was not found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from moving_people import Camera, Walker, person
+from moving_people import Camera, Walker, person, result
 from rsn.tracking.settings import Smoothing
 from rsn.tracking.smoothing import OneEuro, Smoother
-from rsn.tracking.tracker import TrackedPerson
 
 HEIGHT = 200.0
 
@@ -15,7 +16,7 @@ def smoothed(walker: Walker, settings: Smoothing) -> tuple[np.ndarray, np.ndarra
     """(T, 17, 2): the truth, what was found, what was made of it; the first second left out."""
     smoother, rows = Smoother(settings), []
     for now, _, people in Camera(noise=0.01).watch([walker], 4.0):
-        after = smoother([TrackedPerson(1, people[0])], now)[0].person.keypoints
+        after = smoother(result([replace(people[0], track_id=1)]), now)[0].keypoints
         rows.append((walker.keypoints(now), people[0].keypoints, after))
     return tuple(np.array(column)[25:] for column in zip(*rows, strict=True))
 
@@ -77,7 +78,7 @@ def test_after_half_a_second_a_keypoint_begins_anew() -> None:
 def test_people_do_not_share_their_past() -> None:
     smoother = Smoother()
     first, second = (person(Walker(x, 0).keypoints(0)) for x in (0, 500))
-    smoother([TrackedPerson(1, first)], 0.0)
-    after = smoother([TrackedPerson(2, second)], 0.04)[0]
-    assert after.id == 2
-    np.testing.assert_array_equal(after.person.keypoints, second.keypoints)
+    smoother(result([replace(first, track_id=1)]), 0.0)
+    after = smoother(result([replace(second, track_id=2)]), 0.04)[0]
+    assert after.track_id == 2
+    np.testing.assert_array_equal(after.keypoints, second.keypoints)

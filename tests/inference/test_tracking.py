@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from moving_people import Camera, Walker, person
+from moving_people import Camera, Walker, person, result
 from rsn.skeletons import COCO_17, MPII_16, Skeleton
 from rsn.tracking.settings import Tracking
 from rsn.tracking.tracker import Tracker, similarity_matrix
@@ -17,7 +17,7 @@ def ids(walkers: list[Walker], camera: Camera, seconds: float, **settings: float
     given: list[set[int]] = [set() for _ in walkers]
     for now, seen, people in camera.watch(walkers, seconds):
         for who, tracked in zip(seen, tracker(people, now), strict=True):
-            given[who].add(tracked.id)
+            given[who].add(tracked.track_id)
     return given
 
 
@@ -37,8 +37,8 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
     def id_after(gap: float) -> int:
         tracker = Tracker(COCO_17, Tracking(max_gap=0.5))
         for now in np.arange(0, 1 + gap, 0.04):
-            tracker([person(walker.keypoints(now))] if now < 1 else [], now)
-        return tracker([person(walker.keypoints(1 + gap))], 1 + gap)[0].id
+            tracker(result([person(walker.keypoints(now))] if now < 1 else []), now)
+        return tracker(result([person(walker.keypoints(1 + gap))]), 1 + gap)[0].track_id
 
     assert id_after(0.4) == 1
     assert id_after(0.7) == 2
@@ -47,7 +47,7 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
 def test_frames_that_lie_far_apart_are_no_gap() -> None:
     tracker = Tracker(COCO_17, Tracking(max_gap=0.5))
     still = person(Walker(0, 100, speed=0, steps=0).keypoints(0))
-    assert [tracker([still], now)[0].id for now in (0.0, 2.0, 4.0)] == [1, 1, 1]
+    assert [tracker(result([still]), now)[0].track_id for now in (0.0, 2.0, 4.0)] == [1, 1, 1]
 
 
 def test_poses_tell_apart_people_in_one_box() -> None:
@@ -56,7 +56,7 @@ def test_poses_tell_apart_people_in_one_box() -> None:
     box = [0, 0, 120, 210]
     people = [person(keypoints) for keypoints in (standing, walking)]
     for one in people:
-        one.box[:] = box
+        one.bbox[:] = box
     alike = similarity_matrix(people, people, COCO_17)
     np.testing.assert_allclose(np.diag(alike), 1, atol=1e-6)
     assert alike[0, 1] < 0.96
@@ -70,17 +70,17 @@ def test_keypoints_that_were_not_found_do_not_count() -> None:
     astray = keypoints.copy()
     astray[9] += 500
     boxed = person(astray, scores)
-    boxed.box[:] = person(keypoints).box
+    boxed.bbox[:] = person(keypoints).bbox
     assert similarity_matrix([person(keypoints)], [boxed], COCO_17)[0, 0] > 0.999
 
 
 def test_nobody_is_no_trouble_and_ids_are_never_given_twice() -> None:
     tracker = Tracker(COCO_17)
-    assert tracker([], 0.0) == []
+    assert len(tracker(result([]), 0.0)) == 0
     here, there = (person(Walker(x, 0).keypoints(0)) for x in (0, 900))
-    assert [tracked.id for tracked in tracker([here], 0.04)] == [1]
-    assert tracker([], 0.08) == []
-    assert [tracked.id for tracked in tracker([there, here], 0.12)] == [2, 1]
+    assert [tracked.track_id for tracked in tracker(result([here]), 0.04)] == [1]
+    assert len(tracker(result([]), 0.08)) == 0
+    assert [tracked.track_id for tracked in tracker(result([there, here]), 0.12)] == [2, 1]
 
 
 @pytest.mark.parametrize("skeleton", [COCO_17, BOXES_ONLY])
@@ -89,8 +89,8 @@ def test_a_crowd_with_misses_is_followed(skeleton: Skeleton) -> None:
     tracker, last, switches = Tracker(skeleton), dict[int, int](), 0
     for now, seen, people in Camera(misses=0.1).watch(walkers, 2.0):
         for who, tracked in zip(seen, tracker(people, now), strict=True):
-            switches += last.get(who, tracked.id) != tracked.id
-            last[who] = tracked.id
+            switches += last.get(who, tracked.track_id) != tracked.track_id
+            last[who] = tracked.track_id
     assert switches == 0
 
 
@@ -99,5 +99,5 @@ def test_a_skeleton_of_other_keypoints_is_followed_by_its_boxes() -> None:
     tracker = Tracker(MPII_16)
     for step in range(5):
         one = person(np.random.default_rng(step).uniform(0, 90, (16, 2)))
-        one.box[:] = [10.0 * step, 0, 80, 160]
-        assert [tracked.id for tracked in tracker([one], step / 25)] == [1]
+        one.bbox[:] = [10.0 * step, 0, 80, 160]
+        assert [tracked.track_id for tracked in tracker(result([one], MPII_16), step / 25)] == [1]

@@ -145,9 +145,11 @@ def test_a_checkpoint_without_a_metadata_estimates_as_its_owner_does(tmp_path: P
         estimator = PoseEstimator(tmp_path / "w.pth", backend="torch")
     assert estimator.metadata.codec.name == "mmpose"
     image = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype(np.uint8)
-    mmpose = estimator(image, [[5, 5, 80, 110]])[0]
+    mmpose = estimator(image, [[5, 5, 80, 110]], box_format="xywh")[0]
     convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors")
-    same = PoseEstimator(tmp_path / "w.safetensors", backend="torch")(image, [[5, 5, 80, 110]])[0]
+    same = PoseEstimator(tmp_path / "w.safetensors", backend="torch")(
+        image, [[5, 5, 80, 110]], box_format="xywh"
+    )[0]
     np.testing.assert_allclose(mmpose.keypoints, same.keypoints, atol=1e-6)
 
 

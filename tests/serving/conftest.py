@@ -25,7 +25,7 @@ def service(random_weights: Path) -> Iterator[Client]:
     """Usual limits; each test leaves it serving."""
     models = {
         "random": estimator_of(random_weights),
-        "flipped": estimator_of(random_weights, flip=True),
+        "flipped": estimator_of(random_weights, flip_test=True),
     }
     with serving(models) as client:
         yield client

@@ -30,10 +30,12 @@ def test_people_are_those_of_the_estimator(service: Client, image: Path, estimat
     assert (found["model"], found["width"], found["height"]) == ("random", 70, 90)
     assert tuple(found["keypoints"]) == COCO_17.keypoint_names
     assert [tuple(limb) for limb in found["limbs"]] == list(COCO_17.limbs)
-    expected = estimator(read_image(image), [box[:4] for box in boxes], [1, 0.5])
+    expected = estimator(
+        read_image(image), [box[:4] for box in boxes], box_format="xywh", box_scores=[1, 0.5]
+    )
     assert len(found["people"]) == len(expected) == 2
     for person, own in zip(found["people"], expected, strict=True):
-        assert person["bbox"] == own.box.tolist()
+        assert person["bbox"] == own.bbox.tolist()
         keypoints = np.reshape(person["keypoints"], (17, 3))
         np.testing.assert_allclose(keypoints[:, :2], own.keypoints, atol=0.02)
         np.testing.assert_allclose(keypoints[:, 2], own.scores, atol=1e-3)

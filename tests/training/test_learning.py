@@ -56,7 +56,7 @@ def misses(
     estimator = PoseEstimator(folder / "run" / "last.safetensors", backend="torch", device="cpu")
     errors = []
     for person in read_coco(annotations, annotations.parent / "images").people:
-        (found,) = estimator(read_image(person.image.path), [person.box])
+        (found,) = estimator(read_image(person.image.path), [person.box], box_format="xywh")
         errors.append(np.linalg.norm(found.keypoints - person.keypoints, axis=1))
     return np.mean(errors, axis=0)
 

@@ -106,7 +106,7 @@ def test_settings_that_cannot_be(settings: VideoSettings, says: str) -> None:
 def test_an_impossible_box_ends_a_video_and_its_threads(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND)
     before = threading.active_count()
-    with pytest.raises(AnnotationError, match="no box can be looked at"):
+    with pytest.raises(AnnotationError, match="none of its boxes can be used"):
         follow(estimator, clip, tmp_path, boxes=lambda path, image: (np.array([[0.0, 0, 0, 5]]), np.ones(1)))
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
     assert threading.active_count() == before

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,8 @@ from moving_people import Walker
 from rsn.errors import AnnotationError
 from rsn.inference.box_sources import BoxFile, whole_image_boxes
 from rsn.inference.estimator import PoseEstimator
-from rsn.results import Person
+from rsn.inference.single_model import ImageCrops
+from rsn.results import Person, PoseResult
 from rsn.tracking.settings import Smoothing
 from rsn.video.reading import open_frames
 from rsn.video.run import video_people
@@ -84,7 +86,9 @@ def test_video_of_whose_boxes_not_one_can_be_looked_at_is_an_error(
     (tmp_path / "boxes.json").write_text(
         json.dumps({str(frame): [[0.1, 0.2, 0.5, 0.5]] for frame in range(4)})
     )
-    with pytest.raises(AnnotationError, match=r"a\.mp4: no box can be looked at; .*4 less than a pixel"):
+    with pytest.raises(
+        AnnotationError, match=r"a\.mp4: none of its boxes can be used; .*4 less than a pixel"
+    ):
         follow(estimator, clip, tmp_path, boxes=BoxFile.read(tmp_path / "boxes.json"))
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "boxes.json"}
 
@@ -99,22 +103,21 @@ class Truth(PoseEstimator):
         super().__init__(weights, device="cpu")
         self.walker, self.count, self.seen = walker, 0, seen
 
-    def estimate(self, images_with_boxes):
-        for image_with_boxes in images_with_boxes:
-            keypoints = self.walker.keypoints(self.count / 25)
-            self.count += 1
-            scores = np.full(17, 1.0 if self.count / 25 < self.seen else 0.5)
-            # A crop shows some more than the box.
-            low, high = (
-                image_with_boxes.boxes[:, :2] - 8,
-                image_with_boxes.boxes[:, :2] + image_with_boxes.boxes[:, 2:] + 8,
+    def predict(self, images: Sequence[ImageCrops]) -> list[PoseResult]:
+        return [self._person_in(image) for image in images]
+
+    def _person_in(self, image: ImageCrops) -> PoseResult:
+        keypoints = self.walker.keypoints(self.count / 25)
+        self.count += 1
+        scores = np.full(17, 1.0 if self.count / 25 < self.seen else 0.5)
+        people = [
+            # A crop shows a little more than the box.
+            Person.from_keypoints(
+                bbox, np.clip(keypoints, bbox[:2] - 8, bbox[:2] + bbox[2:] + 8), scores, box_score=score
             )
-            yield [
-                Person.from_keypoints(box, np.clip(keypoints, a, b), scores, box_score=box_score)
-                for box, a, b, box_score in zip(
-                    image_with_boxes.boxes, low, high, image_with_boxes.box_scores, strict=True
-                )
-            ]
+            for bbox, score in zip(image.bboxes, image.box_scores, strict=True)
+        ]
+        return PoseResult(tuple(people), self.metadata.skeleton, image.image_size)
 
 
 def test_boxes_are_carried_between_detections(random_weights: Path, tmp_path: Path) -> None:
@@ -133,10 +136,10 @@ def test_boxes_are_carried_between_detections(random_weights: Path, tmp_path: Pa
     )
     assert asked == [0, 10, 20]
     for number, moment in enumerate(moments):
-        assert [tracked.id for tracked in moment.people] == [1]
-        astray = moment.people[0].person.keypoints - walker.keypoints(number / 25)
+        assert [tracked.track_id for tracked in moment.people] == [1]
+        astray = moment.people[0].keypoints - walker.keypoints(number / 25)
         assert np.abs(astray).max() < 2.0
-        assert moment.people[0].person.score == pytest.approx(0.5 * moment.people[0].person.scores.mean())
+        assert moment.people[0].score == pytest.approx(0.5 * moment.people[0].scores.mean())
 
 
 @pytest.mark.parametrize("gone", ["out of the image", "not to be seen"])
@@ -187,6 +190,6 @@ def test_batches_across_frames_do_not_change_the_answers(random_weights: Path, t
         estimator = PoseEstimator(random_weights, batch_size=batch, device="cpu")
         settings = VideoSettings()
         moments = video_people(estimator, open_frames(str(clip), settings), whole_image_boxes, settings)
-        return np.array([moment.people[0].person.keypoints for moment in moments])
+        return np.array([moment.people[0].keypoints for moment in moments])
 
     np.testing.assert_allclose(keypoints(1), keypoints(5), atol=1e-2)

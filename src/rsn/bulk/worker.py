@@ -7,15 +7,15 @@ from typing import Any
 import torch
 
 from rsn.bulk.output import Output
-from rsn.bulk.parts import Columns, Part, images_of
+from rsn.bulk.parts import Columns, Part, StoredImage, images_of
 from rsn.bulk.settings import Settings
 from rsn.bulk.storage import UnreachableError
-from rsn.detection import open_detector
 from rsn.errors import RsnError
 from rsn.inference.box_checks import BoxNotes
-from rsn.inference.box_sources import BoxFile, BoxSource, detection_boxes, whole_image_boxes
+from rsn.inference.box_sources import open_box_source
 from rsn.inference.estimator import PoseEstimator
-from rsn.inference.images import estimate_images
+from rsn.inference.images import prepare_image
+from rsn.inference.single_model import ImageCrops
 from rsn.io.images import decode_image
 
 LOCAL_READERS = 2  # threads that read and decode images
@@ -82,34 +82,38 @@ class Worker:
     def _load(self) -> PoseEstimator:
         if self._estimator is None:
             torch.set_num_threads(self.threads)  # Ray sets it to one
-            self._boxes = _box_source(self.settings, self.device)
+            self._boxes = open_box_source(self.settings.boxes, category=self.settings.box_category)
             self._estimator = PoseEstimator(
                 self.settings.model,
+                detector=self.settings.detector or None,
+                box_threshold=self.settings.box_threshold,
                 backend=self.settings.backend,
                 device=self.device,
                 person_threshold=self.settings.person_threshold,
-                flip=self.settings.flip,
+                flip_test=self.settings.flip,
                 batch_size=self.batch_size,
             )
+            if self._boxes is None:
+                _ = self._estimator.detector  # opened now, since without it all parts fail
         return self._estimator
 
     def _predict(self, estimator: PoseEstimator, number: int, part: Part, output: Output) -> PartResult:
         result = PartResult(number, backend=f"{estimator.backend} on {estimator.device}")
         rows: list[dict[str, Any]] = []
         unreadable: list[dict[str, str]] = []
-        images = estimate_images(
-            estimator,
-            images_of(part, Columns(self.settings.column, self.settings.name_column)),
-            lambda stored: decode_image(stored.read(), stored.name),
-            lambda stored, image: self._boxes(Path(stored.name), image),
-            lambda stored, error: unreadable.append({"image": stored.name, "reason": str(error)}),
-            detection_boxes=self.settings.boxes == "detect",
-            notes=result.notes,
-            threads=REMOTE_READERS if "://" in part.urls[0] else LOCAL_READERS,
-        )
-        for stored, image, people in images:
-            height, width = image.shape[:2]
-            model = Path(self.settings.model).name
+        model = Path(self.settings.model).name
+
+        def prepare(stored: StoredImage) -> ImageCrops:
+            image = decode_image(stored.read(), stored.name)
+            return prepare_image(estimator, stored.name, image, self._boxes, result.notes, keep_image=False)
+
+        images = images_of(part, Columns(self.settings.column, self.settings.name_column))
+        readers = REMOTE_READERS if "://" in part.urls[0] else LOCAL_READERS
+        for stored, people in estimator.stream(images, prepare, threads=readers):
+            if isinstance(people, RsnError):
+                unreadable.append({"image": stored.name, "reason": str(people)})
+                continue
+            height, width = people.image_size
             common = {"image": stored.name, "width": width, "height": height, "model": model}
             rows += [
                 common | {"person": index} | person.to_dict() for index, person in enumerate(people)
@@ -119,13 +123,3 @@ class Worker:
         output.write_part(number, rows, unreadable, estimator.metadata.skeleton)
         result.unreadable = len(unreadable)
         return result
-
-
-def _box_source(settings: Settings, device: str) -> BoxSource:
-    if settings.boxes == "whole":
-        return whole_image_boxes
-    if settings.boxes != "detect":
-        return BoxFile.read(Path(settings.boxes), category=settings.box_category)
-    return detection_boxes(
-        open_detector(settings.detector, device=device, box_threshold=settings.box_threshold)
-    )

@@ -1,7 +1,6 @@
-"""Options of the subcommands that look for people, and what follows from them."""
+"""Options of the subcommands that detect persons, and what follows from them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -13,69 +12,66 @@ if TYPE_CHECKING:
     from rsn.detection.postprocessing import Detector
     from rsn.inference.box_sources import BoxFile, BoxSource
 
-STARTER = "starter"  # as `inference.detection.opening` has it, which would import torch
+STARTER = "starter"  # as in `rsn.detection.loading`, which would import torch
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions:
-    """Where people are, and what finds them."""
+    """Where the persons are, and what detects them."""
 
     boxes: Annotated[str, tyro.conf.arg(metavar="detect|whole|FILE")] = "detect"
-    """Where people are: `detect` lets the detector find them; `whole` takes each image as one person; FILE is JSON,
-    either COCO detections or annotations, or {"image.jpg": [[x, y, width, height], ...]}; a video's frames go by
-    their number."""
+    """Where the persons are: `detect` uses the detector; `whole` uses each image as the box of one person; FILE is
+    JSON, either COCO detections or annotations, or {"image.jpg": [[x, y, width, height], ...]}; frames of a video are
+    named by their number."""
     box_category: Annotated[str | None, tyro.conf.arg(metavar="NAME|ID|any")] = None
-    """Of a file of boxes that has several categories, the one to look at; by default people."""
+    """Category of the boxes to use, for a file of boxes with several categories; by default persons."""
     detector: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = STARTER
-    """What finds people: starter, which comes with rsn; dfine, rtdetr, or another model of these families on the
-    Hugging Face hub or in a folder; an ONNX file; weights of your own training (docs/detectors.md)."""
+    """Person detector: starter, included in rsn; dfine, rtdetr, or another model of these families on the Hugging Face
+    hub or in a folder; an ONNX file; weights that you trained (docs/detectors.md)."""
     box_threshold: float | None = None
-    """Boxes that the detector is less sure of are left out; by default what suits the detector."""
+    """Detected boxes with a lower score are left out. Default: the threshold of the detector."""
     person_threshold: float | None = None
-    """People whose score (box score times mean keypoint score) is lower are left out; by default what the weights say
-    for detected people, and nobody in given boxes."""
+    """Persons with a lower score (box score times mean keypoint score) are left out. Default: the threshold of the
+    weights for detected persons, none for given boxes."""
 
     def check_detector(self) -> None:
-        """Raises RsnError where a detector is named that nobody asks."""
+        """Raise an RsnError for options that have no effect together."""
         if self.boxes != "detect" and self.detector != STARTER:
             raise RsnError(
-                f"--detector {self.detector} is of no use with --boxes {self.boxes}; leave one of the two out"
+                f"--detector {self.detector} has no effect with --boxes {self.boxes}; leave one of the two out"
             )
         if self.boxes in ("detect", "whole") and self.box_category is not None:
-            raise RsnError(
-                f"--box-category goes with a file of boxes, not with --boxes {self.boxes}; leave it out"
-            )
+            raise RsnError(f"--box-category needs a file of boxes, not --boxes {self.boxes}; leave it out")
+
+    def open_detector(self, device: str) -> "Detector | None":
+        """The detector, ready to be called; None if boxes are given."""
+        if self.boxes != "detect":
+            return None
+        from rsn.detection.loading import open_detector
+
+        detector = open_detector(self.detector, device=device, box_threshold=self.box_threshold)
+        self.report_detector()
+        return detector
 
     def report_detector(self) -> None:
-        """Where ours is at work, how to get a stronger one."""
+        """Print how to get a better detector than the included one, if that is used."""
         if self.boxes == "detect" and self.detector == STARTER:
             info(
-                "starter, the small detector in the package, looks for people; --detector dfine finds more of them"
-                " (fetched once; pip install 'rsn-pose[detect]')"
+                "detector: starter, the small one included in rsn; --detector dfine finds more persons"
+                " (downloaded once; pip install 'rsn-pose[detect]')"
             )
 
-    def open_detector(self, device: str) -> "Detector":
-        """The detector, ready to be called."""
-        from rsn.detection import open_detector
+    def box_source(self) -> "BoxSource | None":
+        """Where the boxes of an image come from; None for the detector."""
+        from rsn.inference.box_sources import BoxFile, open_box_source
 
-        opened = open_detector(self.detector, device=device, box_threshold=self.box_threshold)
-        self.report_detector()
-        return opened
-
-    def box_source(self, device: str) -> "BoxSource":
-        """Where the boxes of an image come from."""
-        from rsn.inference.box_sources import BoxFile, detection_boxes, whole_image_boxes
-
-        if self.boxes == "detect":
-            return detection_boxes(self.open_detector(device))
-        if self.boxes == "whole":
-            return whole_image_boxes
-        file = BoxFile.read(Path(self.boxes), category=self.box_category)
-        self.report_boxes(file)
-        return file
+        source = open_box_source(self.boxes, category=self.box_category)
+        if isinstance(source, BoxFile):
+            self.report_boxes(source)
+        return source
 
     def report_boxes(self, file: "BoxFile") -> None:
-        """What of a file of boxes is not looked at."""
+        """Print what is not used of a file of boxes."""
         if file.skipped:
             others = "of another category" in file.skipped
-            info(f"boxes: {self.boxes}; {file.summary()}{' (--box-category takes others)' if others else ''}")
+            info(f"boxes: {self.boxes}; {file.summary()}{' (see --box-category)' if others else ''}")

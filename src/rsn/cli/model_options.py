@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Which models, and how they run."""
+    """Which models to run, and how."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")]
-    """Names of weights, or weights files; of several the heatmaps are averaged (an ensemble)."""
-    weights: tuple[float, ...] = ()
-    """How much each model of an ensemble counts; equally by default."""
+    """Names of weights, or weights files; the heatmaps of several are averaged (an ensemble)."""
+    ensemble_weights: tuple[float, ...] = ()
+    """Weight of each model of an ensemble in the average; equal by default."""
     low_memory: bool = False
-    """Hold only one model of an ensemble in memory."""
+    """Keep only one model of an ensemble in memory."""
     flip: bool = False
-    """Average with the flipped crops (flip test)."""
+    """Average with the flipped crops (flip test): twice the time, slightly more accurate."""
     backend: BackendChoice = "auto"
-    """What runs the networks; auto takes the fastest that is installed and as exact as PyTorch."""
+    """What runs the networks; auto uses the fastest backend that is installed and as exact as PyTorch."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
+    """cpu, cuda, cuda:1, ...; auto uses CUDA if available, else MPS, else the CPU."""
     batch_size: int = 32
-    """People that the network looks at together."""
+    """Number of persons per run of the network."""
 
     def estimator(self) -> "PoseEstimator":
-        """The models, ready to run; of several processes on one machine each takes a GPU of its own."""
+        """The estimator; each of several processes on one machine uses a GPU of its own."""
         import torch
 
         from rsn.inference.estimator import PoseEstimator
@@ -43,11 +43,11 @@ class ModelOptions:
             device = f"cuda:{processes.index_on_host}"
         return PoseEstimator(
             self.models,
-            weights=self.weights or None,
+            ensemble_weights=self.ensemble_weights or None,
             low_memory=self.low_memory,
             backend=self.backend,
             device=device,
-            flip=self.flip,
+            flip_test=self.flip,
             batch_size=self.batch_size,
         )
 

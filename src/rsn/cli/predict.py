@@ -1,4 +1,4 @@
-"""rsn predict: images and videos in, skeletons out."""
+"""rsn predict: estimate the poses in images and videos."""
 
 import json
 from dataclasses import dataclass, field
@@ -11,41 +11,42 @@ from rsn.cli.detection_options import DetectionOptions
 from rsn.cli.progress import info, track
 from rsn.errors import RsnError
 from rsn.inference.backends import BackendChoice
+from rsn.io.video_names import is_video
 from rsn.video.settings import VideoSettings
-from rsn.video.sources import is_video
 from rsn.visualization.options import DrawOptions
 
 if TYPE_CHECKING:
     from rsn.inference.box_sources import BoxSource
     from rsn.inference.estimator import PoseEstimator
+    from rsn.results import PoseResult
 
 
 @dataclass(frozen=True)
 class Predict(DetectionOptions):
-    """Find the keypoints of people in images and videos.
+    """Estimate the poses of persons in images and videos.
 
-    Writes an image of each image and poses.json; of each video NAME_poses.mp4, .jsonl and .csv.
+    Writes a drawn image for each image, and poses.json; for each video NAME_poses.mp4, .jsonl and .csv.
     """
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE|VIDEO...")]
-    """Images, or folders of images; videos, their URLs, or cameras (camera:0, or 0)."""
+    """Images, folders of images, videos, URLs of videos, or cameras (camera:0, or 0)."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
     output: Path = Path("out")
-    """Folder for what is written; made where it does not exist."""
+    """Folder for the results; created if it does not exist."""
     json: bool = False
-    """Also print the results to stdout; of a video one line a frame, while it runs."""
+    """Also print the results to stdout; for a video one line per frame, while it runs."""
     flip: bool = False
-    """Look at each person flipped too: twice the time, a little more precise."""
+    """Also run the flipped crops (flip test): twice the time, slightly more accurate."""
     backend: BackendChoice = "auto"
-    """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
+    """What runs the network; auto uses the fastest backend that is installed and as exact as PyTorch."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
+    """cpu, cuda, cuda:1, ...; auto uses CUDA if available, else MPS, else the CPU."""
     batch_size: int = 32
-    """People that the network looks at together."""
+    """Number of persons per run of the network."""
 
     video: Annotated[VideoSettings, tyro.conf.arg(name="")] = field(default_factory=VideoSettings)
-    """Of videos alone."""
+    """Videos only."""
     draw: DrawOptions = field(default_factory=DrawOptions)
     """What is drawn."""
 
@@ -62,66 +63,51 @@ class Predict(DetectionOptions):
         self.video.check()
         videos = [source for source in self.sources if is_video(source, folders=self.video.fps is not None)]
         paths = find_images([Path(source) for source in self.sources if source not in videos])
-        boxes = self.box_source(self.device)
+        boxes = self.box_source()
         estimator = PoseEstimator(
             self.model,
+            detector=self.open_detector(self.device),
             backend=self.backend,
             device=self.device,
-            person_threshold=self.person_threshold,
-            flip=self.flip,
             batch_size=self.batch_size,
+            flip_test=self.flip,
+            person_threshold=self.person_threshold,
         )
         make_folder(self.output)
         done = self._predict_images(estimator, paths, boxes) if paths else True
         if videos:
             done &= predict_videos(
-                estimator,
-                videos,
-                boxes,
-                self.output,
-                self.video,
-                self.draw,
-                detection_boxes=self.boxes == "detect",
-                print_json=self.json,
+                estimator, videos, boxes, self.output, self.video, self.draw, print_json=self.json
             )
         return 0 if done else 1
 
-    def _predict_images(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource") -> bool:
+    def _predict_images(
+        self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource | None"
+    ) -> bool:
         """Whether every image was done."""
         from rsn.inference.box_checks import BoxNotes
         from rsn.inference.box_sources import BoxFile
-        from rsn.inference.images import predict_image_files, results, write_results
-
-        failed: list[Path] = []
-
-        def report(path: Path, error: RsnError) -> None:
-            failed.append(path)
-            info(str(error))
+        from rsn.inference.images import predict_files, to_coco_results, write_results
 
         if isinstance(boxes, BoxFile):
             boxes.check_apart(paths)
-        detection_boxes = self.boxes == "detect"
         notes = BoxNotes()
-        images = predict_image_files(
-            estimator,
-            paths,
-            boxes,
-            self.output,
-            report,
-            detection_boxes=detection_boxes,
-            style=self.draw,
-            notes=notes,
-        )
-        done = [(image.path, image.people) for image in track(images, total=len(paths), unit="image")]
-        entries = results(done, estimator.metadata.skeleton)
+        results = predict_files(estimator, paths, self.output, boxes=boxes, options=self.draw, notes=notes)
+        done: list[tuple[Path, PoseResult]] = []
+        for path, result in track(results, total=len(paths), unit="image"):
+            if isinstance(result, RsnError):
+                info(str(result))
+            else:
+                done.append((path, result))
+        entries = to_coco_results(done)
         if done:
             written = write_results(entries, self.output)
             by = f"by {estimator.backend} on {estimator.device}"
             info(f"people: {len(entries)}, images: {len(done)}, {by}; {written} and the images beside it")
-        if said := notes.sentence():
-            info(said)
-        if failed:
-            info(f"{len(failed)} of {len(paths)} images could not be done")
+        if sentence := notes.sentence():
+            info(sentence)
+        if failed := len(paths) - len(done):
+            info(f"{failed} of {len(paths)} images could not be done")
         if self.json:
             print(json.dumps(entries))
         return not failed

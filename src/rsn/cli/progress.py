@@ -10,15 +10,15 @@ T = TypeVar("T")
 
 
 def info(text: str) -> None:
-    """One line for the user; of several processes the first one speaks."""
+    """Print one line for the user; with several processes only the first one does."""
     if DistributedInfo.from_environment().rank == 0:
         print(f"rsn: {text}", file=sys.stderr)
 
 
 def track(items: Iterable[T], *, total: int | None, unit: str) -> Iterator[T]:
-    """Pass items on behind a progress bar, which is there only where somebody can see it, and once.
+    """Yield the items, with a progress bar if stderr is a terminal and this is the first process.
 
-    total: how many will come; None where nobody knows.
+    total: the number of items; None if it is not known.
     """
     from rich.console import Console
     from rich.progress import track as rich_track

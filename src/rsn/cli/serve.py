@@ -56,7 +56,7 @@ class Serve(DetectionOptions):
             raise RsnError(f"two models go by one name among {', '.join(names)}; rename a file")
         self.check_detector()
         with open_port(self.host, self.port) as opened:
-            detector = self.open_detector(self.device) if self.boxes == "detect" else None
+            detector = self.open_detector(self.device)
             estimators = {
                 name: PoseEstimator(
                     model,
@@ -64,7 +64,7 @@ class Serve(DetectionOptions):
                     backend=self.backend,
                     device=self.device,
                     person_threshold=self.person_threshold,
-                    flip=self.flip,
+                    flip_test=self.flip,
                     batch_size=self.batch_size,
                 )
                 for name, model in zip(names, self.models, strict=True)

@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 def predict_videos(
     estimator: "PoseEstimator",
     sources: Sequence[str],
-    boxes: "BoxSource",
+    boxes: "BoxSource | None",
     folder: Path,
     settings: VideoSettings,
     style: DrawOptions,
     *,
-    detection_boxes: bool,
     print_json: bool,
 ) -> bool:
     """Estimate videos and write NAME_poses.mp4, .jsonl and .csv of each; whether all were done from end to end.
@@ -47,9 +46,7 @@ def predict_videos(
         for source, name in zip(sources, names, strict=True):
             try:
                 frames = open_frames(source, settings)
-                moments = predict_video(
-                    estimator, frames, boxes, folder, name, settings, style, detection_boxes=detection_boxes
-                )
+                moments = predict_video(estimator, frames, boxes, folder, name, settings, style)
                 done.append(_follow(frames, moments, stopped, folder / name, by, print_json=print_json))
             except RsnError as error:
                 info(str(error))
@@ -75,7 +72,7 @@ def _follow(
     with closing(moments):
         for moment in track(moments, total=frames.expected, unit="frame"):
             count, seconds = count + 1, moment.frame.seconds
-            ids.update(tracked.id for tracked in moment.people)
+            ids.update(person.track_id or 0 for person in moment.people)
             if print_json:
                 print(json.dumps(as_record(moment.frame, moment.people)), flush=True)
             if stopped.is_set():

@@ -14,10 +14,11 @@ from rsn.data.checks import check_images
 from rsn.data.image_files import check_files
 from rsn.data.values import MIN_BOX_SIZE
 from rsn.distributed import gather, process_group, shard
-from rsn.errors import AnnotationError
-from rsn.inference.box_checks import TOO_SMALL, BoxNotes, reasons
+from rsn.errors import AnnotationError, RsnError
+from rsn.inference.box_checks import TOO_SMALL, BoxNotes, filter_boxes, reasons
 from rsn.inference.box_sources import BoxFile
-from rsn.inference.estimator import ImageWithBoxes, PoseEstimator
+from rsn.inference.estimator import PoseEstimator
+from rsn.inference.single_model import ImageCrops
 from rsn.io.images import read_image
 from rsn.oks import THRESHOLD, Nms, deduplicate
 from rsn.skeletons import Skeleton
@@ -151,16 +152,18 @@ def predict_poses(
     notes = BoxNotes() if notes is None else notes
     order = None if skeleton is None else estimator.metadata.skeleton.permutation_to(skeleton)
 
-    def read(image: ImageBoxes) -> ImageWithBoxes:
-        usable, remarks = ImageWithBoxes.within(read_image(image.image.path), image.boxes, image.scores)
-        notes.add(remarks)
-        return usable
+    def prepare(image: ImageBoxes) -> ImageCrops:
+        pixels = read_image(image.image.path)
+        bboxes, scores, found = filter_boxes(image.boxes, image.scores, pixels.shape[:2])
+        notes.add(found)
+        return estimator.preprocess(pixels, bboxes, scores, keep_image=False)
 
-    for image, people in zip(boxes, estimator.estimate(map(read, boxes)), strict=True):
-        kept = deduplicate(people, estimator.metadata.skeleton, nms=nms, threshold=nms_threshold)
-        if order is not None:
-            kept = [person.reordered(order) for person in kept]
-        yield [person.to_coco(image.image.id, category_id, raw=True) for person in kept]
+    for image, result in estimator.stream(boxes, prepare):
+        if isinstance(result, RsnError):
+            raise result
+        people = deduplicate(result, nms_type=nms, threshold=nms_threshold)
+        ordered = people if order is None else [person.reordered(order) for person in people]
+        yield [person.to_coco(image.image.id, category_id, raw=True) for person in ordered]
 
 
 def predict_dataset(

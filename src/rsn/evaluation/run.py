@@ -176,7 +176,7 @@ def _evaluate_mpii(
 def _open(source: Any, *, flip_test: bool) -> PoseEstimator:
     if isinstance(source, PoseEstimator):
         return source
-    return PoseEstimator(source, detector=None, flip=flip_test)
+    return PoseEstimator(source, detector=None, flip_test=flip_test)
 
 
 def _read_results(source: Any) -> Results | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rsn.data.annotations import ImageFile
 from rsn.data.references import References
@@ -17,7 +16,7 @@ from rsn.data.values import image_size, is_crowd, normalize_id, parse_number, pa
 from rsn.errors import AnnotationError
 from rsn.geometry import Image
 from rsn.inference.box_categories import chosen_categories
-from rsn.inference.box_checks import reasons
+from rsn.inference.box_checks import Boxes, reasons
 from rsn.io.image_formats import is_image_name
 from rsn.io.validation import read_json
 
@@ -26,20 +25,25 @@ NO_BOX = "that are not x, y, width, height"
 NO_SCORE = "with a score that is no finite number"
 UNLISTED_IMAGE = "of images that are not listed"
 
-# Boxes (N, 4) x, y, width, height in image pixels, and their scores (N,), of an image at a path.
-Boxes = tuple[NDArray[np.float64], NDArray[np.float64]]
+# The boxes and scores of an image: called with its path and its pixels.
 BoxSource = Callable[[Path, Image], Boxes]
 
 
+def open_box_source(boxes: str, *, category: str | None = None) -> "BoxSource | None":
+    """Where the boxes of images come from: "detect" for a detector (None), "whole", or a file of boxes.
+
+    Raises:
+        AnnotationError: as `BoxFile.read`.
+    """
+    if boxes == "detect":
+        return None
+    return whole_image_boxes if boxes == "whole" else BoxFile.read(Path(boxes), category=category)
+
+
 def whole_image_boxes(path: Path, image: Image) -> Boxes:
-    """One box, the image itself: for an image of one person that fills it."""
+    """One box, the whole image: for an image that one person fills."""
     height, width = image.shape[:2]
     return np.array([[0.0, 0.0, width, height]]), np.ones(1)
-
-
-def detection_boxes(detector: Callable[[Image], Boxes]) -> BoxSource:
-    """Boxes as a detector finds them."""
-    return lambda path, image: detector(image)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def shared(backend: "Backend") -> "Backend":
     return run
 
 
-class MadeFromArguments:
+class PickledByArguments:
     """An object that pickle stores as the arguments of its constructor, and makes anew from them.
 
     Attributes that `_kept` names are stored too, for they may have changed since.

@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Sequence
-from os import PathLike
 from os.path import isdir, isfile
 from pathlib import Path
 from typing import Literal, get_args
@@ -78,6 +77,21 @@ def decode_image(data: bytes, name: str, *, downscale: Downscale = 1) -> Image:
         raise ImageError(f"{name} is truncated or damaged; copy it again") from error
 
 
+def from_pillow(image: Pillow.Image) -> Image:
+    """A PIL image as (H, W, 3) uint8 RGB, as `decode_image` does it.
+
+    Raises:
+        ImageError: fractions (mode F), a file that is damaged, or an image too small or too large.
+    """
+    _check_size("the PIL image", image.size)
+    try:
+        return upright(_to_rgb(image), exif_orientation(image))
+    except Exception as error:  # a file is decoded only now
+        raise ImageError(
+            f"the PIL image of mode {image.mode} cannot be decoded ({error}); convert it to RGB"
+        ) from error
+
+
 def downscale_image(pixels: Image, factor: Downscale) -> Image:
     """Average blocks of `factor` x `factor` pixels of (H, W, 3); the last rows and columns are repeated if needed."""
     if factor == 1:
@@ -126,37 +140,6 @@ def write_image(path: Path, image: Image) -> None:
     atomic_write(path, data.tobytes())
 
 
-def as_rgb(image: object) -> Image:
-    """Convert an array to (H, W, 3) uint8 RGB; gray becomes RGB, transparent pixels are put on white.
-
-    Args:
-        image: uint8, (H, W, 3) RGB, (H, W, 4) RGBA, or gray as (H, W) or (H, W, 1).
-
-    Raises:
-        ImageError: anything else, such as None, a path, another type or shape, or no pixels.
-    """
-    if not isinstance(image, np.ndarray):
-        raise ImageError(f"Invalid image: expected an array (H, W, 3) uint8 RGB, got {_describe(image)}")
-    if image.ndim == 2:
-        image = image[..., None]
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4):
-        hint = ""
-        if image.ndim == 3 and image.shape[0] in (1, 3, 4):
-            hint = "; move the channels to the end: image.transpose(1, 2, 0)"
-        elif image.dtype != np.uint8:
-            hint = "; scale it to 0 ... 255 and convert it with .astype('uint8')"
-        raise ImageError(
-            f"Invalid image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}{hint}"
-        )
-    if image.size == 0:
-        raise ImageError(f"Invalid image: expected pixels, got an empty array of shape {image.shape}")
-    if image.shape[2] == 4:
-        image = on_white(image)
-    elif image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    return np.ascontiguousarray(image)
-
-
 def on_white(pixels: NDArray[np.uint8]) -> Image:
     """(H, W, 4) uint8 RGBA -> (H, W, 3) RGB on a white background."""
     color, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
@@ -172,18 +155,6 @@ def describe_skipped(names: Sequence[str]) -> str:
     )
     listed = ", ".join(names[:_MAX_LISTED]) + (", ..." if len(names) > _MAX_LISTED else "")
     return f"{what} skipped: {listed}; convert other formats to JPEG or PNG, and rename files with a wrong suffix"
-
-
-def _describe(image: object) -> str:
-    """What was given instead of an array, and what to do."""
-    if image is None:
-        return "None, which cv2.imread returns for a file that it cannot read; check the path"
-    if isinstance(image, str | bytes | PathLike):
-        return f"{image!r:.80}; read the file with rsn.io.images.read_image"
-    if isinstance(image, list | tuple):
-        return f"a {type(image).__name__}; give one image at a time, as a NumPy array"
-    kind = f"{type(image).__module__}.{type(image).__qualname__}"
-    return f"{kind}; convert it: numpy.asarray of an RGB PIL image, or of a tensor (H, W, 3) on the CPU"
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from rsn.inference.estimator import PersonCrop, PoseEstimator
-from rsn.results import Person
+from rsn.inference.estimator import PoseEstimator
+from rsn.inference.single_model import ImageCrops
+from rsn.results import PoseResult
 
 T = TypeVar("T")
 OnBatch = Callable[[int], None]
@@ -30,13 +31,13 @@ class Batcher:
         self._estimator = estimator
         self._on_batch = on_batch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rsn-network")
-        self._waiting: deque[tuple[list[PersonCrop], asyncio.Future[list[Person]]]] = deque()
+        self._waiting: deque[tuple[ImageCrops, asyncio.Future[PoseResult]]] = deque()
         self._working: asyncio.Task[None] | None = None
 
-    async def people(self, views: list[PersonCrop]) -> list[Person]:
-        """The people of one image, in the order of its boxes."""
-        answer: asyncio.Future[list[Person]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((views, answer))
+    async def people(self, crops: ImageCrops) -> PoseResult:
+        """The persons of one image that `PoseEstimator.select` reports."""
+        answer: asyncio.Future[PoseResult] = asyncio.get_running_loop().create_future()
+        self._waiting.append((crops, answer))
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
         return await answer
@@ -47,10 +48,10 @@ class Batcher:
 
     async def _work(self) -> None:
         while batch := self._next_batch():
-            views = [views for views, _ in batch]
-            self._on_batch(sum(map(len, views)))
+            images = [crops for crops, _ in batch]
+            self._on_batch(sum(map(len, images)))
             try:
-                found = await self.run(partial(self._estimate, views))
+                found = await self.run(partial(self._estimator.predict, images))
             except Exception as error:  # for the requests of this batch; the next batch goes on
                 for _, answer in batch:
                     if not answer.done():
@@ -60,14 +61,11 @@ class Batcher:
                     if not answer.done():
                         answer.set_result(people)
 
-    def _next_batch(self) -> list[tuple[list[PersonCrop], asyncio.Future[list[Person]]]]:
+    def _next_batch(self) -> list[tuple[ImageCrops, asyncio.Future[PoseResult]]]:
         batch, people = [], 0
         while self._waiting and people < self._estimator.batch_size:
-            views, answer = self._waiting.popleft()
+            crops, answer = self._waiting.popleft()
             if not answer.done():
-                batch.append((views, answer))
-                people += len(views)
+                batch.append((crops, answer))
+                people += len(crops)
         return batch
-
-    def _estimate(self, views: Sequence[list[PersonCrop]]) -> list[list[Person]]:
-        return list(self._estimator.predict_crops(views))

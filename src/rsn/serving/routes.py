@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rsn import __version__
-from rsn.inference.box_sources import Boxes
+from rsn.inference.box_checks import Boxes
 from rsn.serving.schemas import Heatmaps, ImageResult, LimitsEntry, ModelEntry, Problem, ServiceInfo
 from rsn.serving.service import Model, Service
 from rsn.serving.upload import parsed_boxes, read_image, while_connected

@@ -5,14 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-
-from rsn.detection.postprocessing import Detector
 from rsn.errors import AnnotationError, UnknownNameError
-from rsn.inference.box_sources import Boxes, whole_image_boxes
-from rsn.inference.estimator import ImageWithBoxes, PersonCrop, PoseEstimator
+from rsn.inference.box_checks import Boxes, check_boxes
+from rsn.inference.estimator import PoseEstimator
+from rsn.inference.single_model import ImageCrops
 from rsn.serving.admission import ConcurrencyLimiter, MemoryBudget, RequestError
 from rsn.serving.batching import Batcher
 from rsn.serving.limits import Limits
@@ -74,11 +71,9 @@ class Service:
         Raises:
             Refused: an image or boxes that are invalid, or no answer in time.
         """
-        detector = model.estimator.detector if boxes is None else None
-        async with self._views(model, data, boxes, detector) as ((width, height), views):
-            people = await model.batcher.people(views)
-        people = model.estimator.select(people, detection_boxes=detector is not None)
-        skeleton = model.estimator.metadata.skeleton
+        async with self._crops(model, data, boxes) as crops:
+            people = await model.batcher.people(crops)
+        (height, width), skeleton = people.image_size, people.skeleton
         return ImageResult(
             model=model.name,
             width=width,
@@ -97,34 +92,39 @@ class Service:
         if boxes is not None and len(boxes[0]) != 1:
             raise RequestError(422, f"heatmaps are of one box at a time, not of {len(boxes[0])}")
         estimator = model.estimator
-        async with self._views(model, data, boxes) as (_, (view,)):
-            inputs = torch.from_numpy(view.pixels[0]).permute(2, 0, 1)[None]
-            maps = await model.batcher.run(lambda: estimator.heatmaps(inputs)[0].cpu().double().numpy())
+        async with self._crops(model, data, boxes, detect=False) as crops:
+            maps = await model.batcher.run(lambda: estimator.forward([crops])[0].cpu().double().numpy())
         return Heatmaps.of(
-            model.name, view.crops[0], view.box, list(estimator.metadata.skeleton.keypoint_names), maps
+            model.name,
+            crops.crops[0],
+            crops.bboxes[0],
+            list(estimator.metadata.skeleton.keypoint_names),
+            maps,
         )
 
     @asynccontextmanager
-    async def _views(
-        self, model: Model, data: bytes, boxes: Boxes | None, detector: Detector | None = None
-    ) -> AsyncIterator[tuple[tuple[int, int], list[PersonCrop]]]:
-        """(width, height) of the upright image, and its boxes cut out by a thread; memory and time are limited.
+    async def _crops(
+        self, model: Model, data: bytes, boxes: Boxes | None, *, detect: bool = True
+    ) -> AsyncIterator[ImageCrops]:
+        """The boxes of an image file, cut out by a thread; memory and time are limited.
 
-        The boxes are those that are given, else those of a detector, else the whole image.
+        The boxes are those that are given, else those of the detector, else the whole image.
         """
         width, height = checked_size(data, self.limits)
         most, seconds = self.limits.people, self.limits.seconds
 
-        def cut() -> tuple[tuple[int, int], list[PersonCrop]]:
+        def cut() -> ImageCrops:
             image = unpacked(data)
-            if boxes is None and detector is not None:
-                image_with_boxes, _ = ImageWithBoxes.within(image, *detector(image))
-                image_with_boxes = ImageWithBoxes(
-                    image, image_with_boxes.boxes[:most], image_with_boxes.box_scores[:most]
-                )  # the best come first
+            size = (image.shape[0], image.shape[1])
+            detected = detect and boxes is None and model.estimator.detector is not None
+            if detected:
+                bboxes, scores = model.estimator.detect(image)
+                found = bboxes[:most], scores[:most]  # the best come first
+            elif boxes is None:
+                found = check_boxes("whole", None, None, size)
             else:
-                image_with_boxes = ImageWithBoxes.of(image, *(boxes or whole_image_boxes(Path(), image)))
-            return (image.shape[1], image.shape[0]), model.estimator.preprocess(image_with_boxes)
+                found = check_boxes(*boxes, "xywh", size)
+            return model.estimator.preprocess(image, *found, detected=detected, keep_image=False)
 
         try:
             async with asyncio.timeout(seconds), self._pixels.lent(width * height):

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from rsn.errors import RsnError
 from rsn.geometry import Image
-from rsn.inference.box_sources import Boxes
+from rsn.inference.box_checks import Boxes
 from rsn.io.image_formats import declared_size
 from rsn.io.images import decode_image
 from rsn.serving.admission import RequestError

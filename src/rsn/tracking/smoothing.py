@@ -4,16 +4,14 @@ A low-pass filter whose cutoff rises with speed: a keypoint at rest is calmed, a
 in skeleton sizes (the square root of the box's area) a second, so that the settings fit near and far people alike.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsn.geometry import FloatArray
-from rsn.results import KEYPOINT_THRESHOLD
+from rsn.results import KEYPOINT_THRESHOLD, Person, PoseResult
 from rsn.tracking.settings import Smoothing
-from rsn.tracking.tracker import TrackedPerson
 
 RESET_AFTER_S = 0.5  # seconds after which a keypoint's past says nothing about its present
 
@@ -28,19 +26,19 @@ class Smoother:
         self.settings = settings or Smoothing()
         self._filters: dict[int, OneEuro] = {}
 
-    def __call__(self, people: Sequence[TrackedPerson], seconds: float) -> list[TrackedPerson]:
-        """The same people with smoothed keypoints; boxes and scores stay. seconds: the frame's time."""
+    def __call__(self, people: PoseResult, seconds: float) -> PoseResult:
+        """The same tracked persons with smoothed keypoints; boxes and scores stay. seconds: the frame's time."""
         self._filters = {
             id: one for id, one in self._filters.items() if one.last_seen >= seconds - RESET_AFTER_S
         }
-        return [self._smoothed(tracked, seconds) for tracked in people]
+        return people.with_people([self._smoothed(person, seconds) for person in people])
 
-    def _smoothed(self, tracked: TrackedPerson, seconds: float) -> TrackedPerson:
-        person = tracked.person
-        one = self._filters.setdefault(tracked.id, OneEuro(self.settings, len(person.keypoints)))
-        size = float(np.sqrt(person.box[2] * person.box[3]))
+    def _smoothed(self, person: Person, seconds: float) -> Person:
+        assert person.track_id is not None
+        one = self._filters.setdefault(person.track_id, OneEuro(self.settings, len(person.keypoints)))
+        size = float(np.sqrt(person.bbox[2] * person.bbox[3]))
         keypoints = one(person.keypoints, person.scores >= self.keypoint_threshold, seconds, size)
-        return TrackedPerson(tracked.id, replace(person, keypoints=keypoints))
+        return replace(person, keypoints=keypoints)
 
 
 class OneEuro:

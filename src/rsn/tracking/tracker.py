@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from rsn.extras import require
 from rsn.geometry import FloatArray, box_iou
-from rsn.oks import Poses
-from rsn.results import KEYPOINT_THRESHOLD, Person
+from rsn.oks import oks
+from rsn.results import KEYPOINT_THRESHOLD, Person, PoseResult
 from rsn.skeletons import Skeleton
 from rsn.tracking.settings import Tracking
 
@@ -23,35 +23,26 @@ VELOCITY_MOMENTUM = 0.5  # share of the newest step in a person's speed: half of
 
 
 @dataclass(frozen=True, eq=False)
-class TrackedPerson:
-    """A person who is the same in every frame in which the id is the same; ids count from 1."""
-
-    id: int
-    person: Person
-
-
-@dataclass(frozen=True, eq=False)
 class _Track:
-    """Somebody who was seen: who, when last (seconds), and how fast (2,), in pixels a second."""
+    """A person of an earlier frame: the time of that frame in seconds, and the velocity (2,) in pixels per second."""
 
-    id: int
     person: Person
     seconds: float
     velocity: FloatArray
 
     def at(self, seconds: float) -> Person:
-        """The person as expected at another time: the last pose, moved on."""
+        """The person as expected at another time: the last pose, moved by the velocity."""
         step = self.velocity * (seconds - self.seconds)
-        box = self.person.box + np.concatenate([step, (0.0, 0.0)])
-        return replace(self.person, box=box, keypoints=self.person.keypoints + step)
+        bbox = self.person.bbox + np.concatenate([step, (0.0, 0.0)])
+        return replace(self.person, bbox=bbox, keypoints=self.person.keypoints + step)
 
     def seen(self, person: Person, seconds: float, threshold: float) -> "_Track":
-        """The same person, found again."""
+        """The same person in a later frame."""
         elapsed = max(seconds - self.seconds, 1e-3)
         velocity = self.velocity + VELOCITY_MOMENTUM * (
             _step(self.person, person, threshold) / elapsed - self.velocity
         )
-        return _Track(self.id, person, seconds, velocity)
+        return _Track(replace(person, track_id=self.person.track_id), seconds, velocity)
 
 
 class Tracker:
@@ -81,9 +72,9 @@ class Tracker:
         self._last_frame = -np.inf
         self._ids = count(1)
 
-    def __call__(self, people: Sequence[Person], seconds: float) -> list[TrackedPerson]:
-        """The people of the next frame, in their order, with ids. seconds: the frame's time; it never goes back."""
-        # Who was in the last frame was not out of sight, however long ago that frame was.
+    def __call__(self, people: PoseResult, seconds: float) -> PoseResult:
+        """The persons of the next frame, in their order, with track IDs. seconds: the frame's time; it never decreases."""
+        # Persons of the last frame are kept, however long ago that frame was.
         limit = min(seconds - self.settings.max_gap, self._last_frame)
         self._tracks = [track for track in self._tracks if track.seconds >= limit]
         self._last_frame = seconds
@@ -97,12 +88,12 @@ class Tracker:
             for ours, theirs in pairs
         }
         now = [
-            known.get(i) or _Track(next(self._ids), person, seconds, np.zeros(2))
+            known.get(i) or _Track(replace(person, track_id=next(self._ids)), seconds, np.zeros(2))
             for i, person in enumerate(people)
         ]
-        again = {track.id for track in now}
-        self._tracks = now + [track for track in self._tracks if track.id not in again]
-        return [TrackedPerson(track.id, track.person) for track in now]
+        again = {track.person.track_id for track in now}
+        self._tracks = now + [track for track in self._tracks if track.person.track_id not in again]
+        return people.with_people([track.person for track in now])
 
     def expected(self, seconds: float) -> list[Person]:
         """Those of the last frame, where they should be at another time: boxes and keypoints moved on."""
@@ -116,16 +107,16 @@ def similarity_matrix(
     keypoint_threshold: float = KEYPOINT_THRESHOLD,
 ) -> FloatArray:
     """How alike people are, (len(ours), len(theirs)), 0 to 1: the mean of OKS and box overlap."""
-    boxes, others = (np.array([p.box for p in people]).reshape(-1, 4) for people in (ours, theirs))
+    boxes, others = (np.array([p.bbox for p in people]).reshape(-1, 4) for people in (ours, theirs))
     common = box_iou(boxes, others)
     if skeleton.sigmas is None or not common.size:
         return common
-    everybody = [*ours, *theirs]
-    keypoints = [np.column_stack([person.keypoints, person.scores]) for person in everybody]
-    areas = [person.box[2] * person.box[3] for person in everybody]
-    poses = Poses.of(keypoints, areas, skeleton.sigmas, above=keypoint_threshold)
-    places = np.arange(len(ours), len(everybody))
-    return (np.stack([poses.oks(one, places) for one in range(len(ours))]) + common) / 2
+    poses, other_poses = (
+        [np.column_stack([person.keypoints, person.scores]) for person in people] for people in (ours, theirs)
+    )
+    areas, other_areas = (rows[:, 2:].prod(1) for rows in (boxes, others))
+    alike = oks(poses, areas, other_poses, other_areas, skeleton.sigmas, score_above=keypoint_threshold)
+    return (alike + common) / 2
 
 
 def _pairs(similar: FloatArray, least: float) -> list[tuple[int, int]]:
@@ -141,5 +132,5 @@ def _step(before: Person, after: Person, threshold: float) -> FloatArray:
     """How far a skeleton went, (2,) pixels: the median of the keypoints that were found both times, else the box's middle."""
     found: NDArray[np.bool_] = (before.scores >= threshold) & (after.scores >= threshold)
     if not found.any():
-        return np.asarray(after.box[:2] + after.box[2:] / 2 - before.box[:2] - before.box[2:] / 2)
+        return np.asarray(after.bbox[:2] + after.bbox[2:] / 2 - before.bbox[:2] - before.bbox[2:] / 2)
     return np.asarray(np.median((after.keypoints - before.keypoints)[found], axis=0))

@@ -34,7 +34,7 @@ from rsn.training.module import Predictions, Task, ValidationResult, set_head_ga
 from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.training.report import write_run_report
 from rsn.training.samples import write_samples
-from rsn.weights.loading import create_model, load_weights
+from rsn.weights.loading import PoseModel, create_model, load_weights
 from rsn.weights.metadata import ModelMetadata
 
 IMAGES_CHECKED = 1000  # of each training set, before the first step; enough to notice that 1 % cannot be read
@@ -191,7 +191,7 @@ class PoseValidation:
 
     def __call__(self, network: nn.Module, device: str) -> ValidationResult:
         """Predict poses, and compare them with the labels."""
-        estimator = PoseEstimator(network, metadata=self.metadata, device=device)
+        estimator = PoseEstimator(PoseModel(network, self.metadata), device=device)
         own = predict_poses(estimator, shard(self.boxes), category_id=self.category_id)
         poses = list(chain.from_iterable(gather(list(own))))  # in the order of the images
         scores: CocoMetrics | PckhMetrics

@@ -14,9 +14,9 @@ import numpy as np
 from rsn.extras import require
 from rsn.geometry import Image
 from rsn.io.images import MAX_PIXELS, MIN_SIDE
+from rsn.io.video_names import camera_name, is_url
 from rsn.video.frames import Frame, FrameSource, ImageFolderReader, VideoError
 from rsn.video.settings import VideoSettings
-from rsn.video.sources import camera_name, is_url
 
 if TYPE_CHECKING:
     from fractions import Fraction

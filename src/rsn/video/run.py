@@ -6,86 +6,74 @@ few frames ahead of the next: a video of any length takes the memory of some doz
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from rsn.inference.box_checks import BoxNotes
+from rsn.inference.box_checks import Boxes, BoxNotes, filter_boxes
 from rsn.inference.box_sources import BoxSource
-from rsn.inference.estimator import ImageWithBoxes, PersonCrop, PoseEstimator
+from rsn.inference.estimator import PoseEstimator
 from rsn.inference.prefetch import ordered_map, prefetch
+from rsn.inference.single_model import ImageCrops
 from rsn.oks import deduplicate
-from rsn.results import Person
+from rsn.results import PoseResult
 from rsn.tracking.smoothing import Smoother
-from rsn.tracking.tracker import TrackedPerson, Tracker
+from rsn.tracking.tracker import Tracker
 from rsn.video.frames import Frame, FrameSource, VideoError
 from rsn.video.settings import VideoSettings
 from rsn.video.writing import outputs
-from rsn.visualization.drawing import draw_result
+from rsn.visualization.drawing import draw
 from rsn.visualization.options import DrawOptions
 
 WAITING = 4  # frames between two threads
 BYTES_AT_ONCE = 200_000_000  # of the frames that one batch is made of
-FEWEST_KEYPOINTS = 4  # found, of somebody who is still there
+MIN_KEYPOINTS = 4  # found, of a person who is expected in the next frame
 
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """A frame and the people in it."""
+    """A frame and the persons in it, with track IDs."""
 
     frame: Frame
-    people: list[TrackedPerson]
+    people: PoseResult
 
 
 def predict_video(
     estimator: PoseEstimator,
     source: FrameSource,
-    boxes: BoxSource,
+    boxes: BoxSource | None,
     folder: Path,
     name: str,
     settings: VideoSettings,
-    style: DrawOptions | None = None,
-    *,
-    detection_boxes: bool = True,
+    options: DrawOptions | None = None,
 ) -> Generator[FrameResult]:
-    """Estimate a video and write folder/NAME.mp4, NAME.jsonl and NAME.csv; yields what was written.
+    """Estimate a video and write folder/NAME.mp4, NAME.jsonl and NAME.csv; yields each frame that was written.
 
-    detected: whether the boxes are those of a detector, see `PoseEstimator.select`.
+    Closed early, it ends the files at that frame. After an error there are none. The source is closed in the end.
 
-    Closed early, it ends the files where they are. After an error there are none. The source is closed in the end.
+    boxes: where the persons are; None lets the estimator's detector find them.
 
     Raises:
         RsnError: a file cannot be written.
-        VideoError: there was not one frame.
-        AnnotationError: boxes that a file does not have, or of which not one can be looked at.
+        VideoError: the video has no frame.
+        AnnotationError: a file of boxes that lacks a frame, or of which no box can be used.
     """
-    skeleton = estimator.metadata.skeleton
-    style = (style or DrawOptions()).with_defaults(estimator.metadata.keypoint_threshold)
-    if style.label == "auto":
-        style = replace(style, label="id")
     seen = False
     with (
         closing(source),  # last, since the sound is copied from it
-        closing(
-            prefetch(
-                video_people(estimator, source, boxes, settings, detection_boxes=detection_boxes),
-                ahead=WAITING,
-            )
-        ) as moments,
-        outputs(folder, name, source, skeleton) as (video, records),
+        closing(prefetch(video_people(estimator, source, boxes, settings), ahead=WAITING)) as results,
+        outputs(folder, name, source, estimator.metadata.skeleton) as (video, records),
     ):
-        for moment in moments:
+        for result in results:
             seen = True
-            people = [tracked.person for tracked in moment.people]
-            ids = [tracked.id for tracked in moment.people]
-            drawn = draw_result(moment.frame.image, people, skeleton, style, ids=ids)
-            video.write(drawn, moment.frame.seconds - settings.start, moment.frame.lasts)
-            records.write(moment.frame, moment.people)
+            drawn = draw(result.frame.image, result.people, options)
+            video.write(drawn, result.frame.seconds - settings.start, result.frame.lasts)
+            records.write(result.frame, result.people)
             try:
-                yield moment
-            except GeneratorExit:  # whoever takes them has enough; what is done is kept
+                yield result
+            except GeneratorExit:  # the caller stops; what is done is kept
                 video.cut_sound()
                 break
         if not seen:
@@ -95,17 +83,12 @@ def predict_video(
 
 
 def video_people(
-    estimator: PoseEstimator,
-    source: FrameSource,
-    boxes: BoxSource,
-    settings: VideoSettings,
-    *,
-    detection_boxes: bool = True,
+    estimator: PoseEstimator, source: FrameSource, boxes: BoxSource | None, settings: VideoSettings
 ) -> Generator[FrameResult]:
-    """People of a video, with ids and smoothed, frame after frame; `detection_boxes` as in `predict_video`.
+    """Persons of a video, tracked and smoothed, frame after frame; `boxes` as in `predict_video`.
 
     Raises:
-        AnnotationError: boxes that a file does not have, or of which not one can be looked at.
+        AnnotationError: a file of boxes that lacks a frame, or of which no box can be used.
     """
     notes = BoxNotes()
     threshold = estimator.metadata.keypoint_threshold
@@ -113,18 +96,12 @@ def video_people(
     smoother = Smoother(settings.smoothing, keypoint_threshold=threshold)
     with closing(prefetch(source.frames(), ahead=WAITING)) as frames:
         if settings.detect_every == 1:
-            found = _every_frame(estimator, frames, boxes, notes, detection_boxes=detection_boxes)
+            found = _every_frame(estimator, frames, boxes, notes)
         else:
-            found = _carried(
-                estimator,
-                frames,
-                boxes,
-                settings.detect_every,
-                tracker,
-                notes,
-                detection_boxes=detection_boxes,
-            )
+            found = _between_detections(estimator, frames, boxes, settings.detect_every, tracker, notes)
         for frame, people in found:
+            # Several given boxes may lead to the same person.
+            people = people if boxes is None else deduplicate(people)
             tracked = tracker(people, frame.seconds)
             yield FrameResult(frame, smoother(tracked, frame.seconds))
     notes.check(source.name)
@@ -133,68 +110,64 @@ def video_people(
 
 
 def _every_frame(
-    estimator: PoseEstimator,
-    frames: Iterable[Frame],
-    boxes: BoxSource,
-    notes: BoxNotes,
-    *,
-    detection_boxes: bool,
-) -> Iterator[tuple[Frame, list[Person]]]:
-    """People where the boxes are, batches across frames."""
+    estimator: PoseEstimator, frames: Iterable[Frame], boxes: BoxSource | None, notes: BoxNotes
+) -> Iterator[tuple[Frame, PoseResult]]:
+    """Persons in the boxes of every frame, in batches across frames."""
 
-    def look(frame: Frame) -> tuple[Frame, list[PersonCrop]]:
-        image_with_boxes, said = ImageWithBoxes.within(frame.image, *boxes(frame.path, frame.image))
-        notes.add(said)
-        return frame, estimator.preprocess(image_with_boxes)
+    def prepare(frame: Frame) -> tuple[Frame, ImageCrops]:
+        return frame, _crops(estimator, frame, boxes, notes)
 
-    with closing(ordered_map(look, frames, threads=1, ahead=WAITING)) as looked:
-        while first := next(looked, None):
+    with closing(ordered_map(prepare, frames, threads=1, ahead=WAITING)) as prepared:
+        while first := next(prepared, None):
             count = max(1, min(estimator.batch_size, BYTES_AT_ONCE // first[0].image.nbytes))
-            group = [first, *islice(looked, count - 1)]
-            found = estimator.predict_crops(views for _, views in group)
-            for (frame, _), people in zip(group, found, strict=True):
-                yield frame, _once(estimator, people, detection_boxes=detection_boxes)
+            group = [first, *islice(prepared, count - 1)]
+            results = estimator.predict([crops for _, crops in group])
+            for (frame, _), people in zip(group, results, strict=True):
+                yield frame, people
 
 
-def _carried(
+def _between_detections(
     estimator: PoseEstimator,
     frames: Iterable[Frame],
-    boxes: BoxSource,
+    boxes: BoxSource | None,
     every: int,
     tracker: Tracker,
     notes: BoxNotes,
-    *,
-    detection_boxes: bool,
-) -> Iterator[tuple[Frame, list[Person]]]:
-    """People where the boxes are in every Nth frame, and between where the tracker expects those of the frame before.
+) -> Iterator[tuple[Frame, PoseResult]]:
+    """Persons in the boxes of every Nth frame, and in between where the tracker expects those of the frame before.
 
-    Every frame waits for the poses of the one before it, so that batches are the people of one frame.
+    Every frame needs the poses of the one before it, so a batch is the persons of one frame.
     """
     for count, frame in enumerate(frames):
         if count % every == 0:
-            image_with_boxes, said = ImageWithBoxes.within(frame.image, *boxes(frame.path, frame.image))
-            notes.add(said)
+            crops = _crops(estimator, frame, boxes, notes)
         else:
-            image_with_boxes = _expected_boxes(frame, tracker)
-        (people,) = estimator.estimate([image_with_boxes])
-        yield frame, _once(estimator, people, detection_boxes=detection_boxes)
+            bboxes, scores = _expected_boxes(frame, tracker)
+            crops = estimator.preprocess(
+                frame.image, bboxes, scores, detected=boxes is None, keep_image=False
+            )
+        (people,) = estimator.predict([crops])
+        yield frame, people
 
 
-def _expected_boxes(frame: Frame, tracker: Tracker) -> ImageWithBoxes:
-    """The boxes, within the image, of people of whom enough keypoints were found in the frame before."""
-    seen = [
+def _crops(estimator: PoseEstimator, frame: Frame, boxes: BoxSource | None, notes: BoxNotes) -> ImageCrops:
+    if boxes is None:
+        found = estimator.detect(frame.image)
+        return estimator.preprocess(frame.image, *found, detected=True, keep_image=False)
+    bboxes, scores, about = filter_boxes(*boxes(frame.path, frame.image), frame.image.shape[:2])
+    notes.add(about)
+    return estimator.preprocess(frame.image, bboxes, scores, keep_image=False)
+
+
+def _expected_boxes(frame: Frame, tracker: Tracker) -> Boxes:
+    """The boxes, in this frame, of persons of whom enough keypoints were found in the frame before."""
+    people = [
         person
         for person in tracker.expected(frame.seconds)
-        if np.count_nonzero(person.scores >= tracker.keypoint_threshold) >= FEWEST_KEYPOINTS
+        if np.count_nonzero(person.scores >= tracker.keypoint_threshold) >= MIN_KEYPOINTS
     ]
-    boxes, scores = [person.box for person in seen], [person.box_score for person in seen]
-    return ImageWithBoxes.within(frame.image, boxes, scores)[0]
-
-
-def _once(estimator: PoseEstimator, people: list[Person], *, detection_boxes: bool) -> list[Person]:
-    """The people that are reported, without duplicates: two given boxes may have led to the same person, too."""
-    people = estimator.select(people, detection_boxes=detection_boxes)
-    return people if detection_boxes else deduplicate(people, estimator.metadata.skeleton)
+    bboxes, scores = [person.bbox for person in people], [person.box_score for person in people]
+    return filter_boxes(bboxes, scores, frame.image.shape[:2])[:2]
 
 
 def _nothing(source: FrameSource, settings: VideoSettings) -> str:

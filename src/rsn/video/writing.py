@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +15,8 @@ from rsn.errors import RsnError
 from rsn.extras import require
 from rsn.geometry import Image
 from rsn.io.files import atomic_replace
+from rsn.results import PoseResult, table_columns
 from rsn.skeletons import Skeleton
-from rsn.tracking.tracker import TrackedPerson
 from rsn.video.frames import Frame, FrameSource
 
 if TYPE_CHECKING:
@@ -130,14 +130,9 @@ class Records:
     def __init__(self, lines: Any, table: Any, skeleton: Skeleton) -> None:
         self._lines = lines
         self._table = csv.writer(table, lineterminator="\n")
-        keypoints = [
-            f"{keypoint}_{column}" for keypoint in skeleton.keypoint_names for column in ("x", "y", "score")
-        ]
-        self._table.writerow(
-            ["frame", "seconds", "track_id", "score", "x", "y", "width", "height", *keypoints]
-        )
+        self._table.writerow(["frame", "seconds", *table_columns(skeleton)])
 
-    def write(self, frame: Frame, people: Sequence[TrackedPerson]) -> None:
+    def write(self, frame: Frame, people: PoseResult) -> None:
         """Add a frame."""
         record = as_record(frame, people)
         self._lines.write(json.dumps(record) + "\n")
@@ -146,12 +141,12 @@ class Records:
             self._table.writerow([*cells, *one["bbox"], *one["keypoints"]])
 
 
-def as_record(frame: Frame, people: Sequence[TrackedPerson]) -> dict[str, Any]:
+def as_record(frame: Frame, people: PoseResult) -> dict[str, Any]:
     """A line of the JSON Lines: the frame, and its people as `Person.to_dict` gives them, with their track ids."""
     return {
         "frame": frame.number,
         "seconds": round(frame.seconds, 6),
-        "people": [{"track_id": tracked.id} | tracked.person.to_dict() for tracked in people],
+        "people": [person.to_dict() for person in people],
     }
 
 

@@ -1,4 +1,4 @@
-"""People and heatmaps drawn over an image."""
+"""Persons and heatmaps drawn over an image."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsn.geometry import FloatArray, Image
-from rsn.results import KEYPOINT_THRESHOLD, Person
+from rsn.results import KEYPOINT_THRESHOLD, Person, PoseResult
 from rsn.skeletons import Side, Skeleton
 from rsn.visualization.options import DrawOptions
 
 Color = tuple[int, int, int]  # RGB
 
-# Told apart with every common kind of color blindness, and in black and white: the middle is the lightest.
+# Distinguishable with every common kind of color blindness, and in black and white: the center is the lightest.
 LEFT: Color = (38, 166, 255)
 RIGHT: Color = (255, 122, 51)
 CENTER: Color = (255, 224, 92)
@@ -23,59 +23,61 @@ WHITE: Color = (255, 255, 255)
 OUTLINE: Color = (16, 20, 32)
 _COLORS: dict[Side, Color] = {"left": LEFT, "middle": CENTER, "right": RIGHT}
 
-# One of these belongs to each id: told apart by most eyes (after Okabe and Ito), and light enough for dark text.
+# One per ID: easy to distinguish (after Okabe and Ito), and light enough for dark text.
 ID_COLORS: tuple[Color, ...] = (
     (255, 255, 255), (120, 200, 255), (255, 178, 64), (92, 214, 165), (248, 232, 92), (240, 160, 208),
     (170, 180, 255), (200, 224, 128),
 )  # fmt: skip
 
-OPACITY = 0.92  # of keypoints and limbs that are certain
-MIN_ALPHA = 0.3  # of those that are only just shown
-FULL_ALPHA_SCORE = 0.6  # score of a keypoint that is drawn with full opacity: 96 % of them are right (docs/starter-weights.md)
+OPACITY = 0.92  # of keypoints and limbs with a high score
+MIN_ALPHA = 0.3  # of those with a score at the threshold
+FULL_ALPHA_SCORE = 0.6  # keypoint score from which opacity is full
 BOX_OPACITY = 0.6
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 6  # OpenCV draws at positions of 1 / 2 ** _SHIFT pixels
-_BLEED = 0.6  # pixels; so far does OpenCV's antialiasing spread a filled shape
-_FARTHEST = 1e5  # pixels; beyond it OpenCV's fixed-point numbers would overflow
+_BLEED = 0.6  # pixels that OpenCV's antialiasing adds around a filled shape
+_MAX_COORDINATE = 1e5  # pixels; OpenCV's fixed-point numbers overflow beyond it
 _FACE = frozenset({"nose", "eye", "ear"})
 
 
-def draw_result(
+def draw(
     image: Image,
-    people: Sequence[Person],
-    skeleton: Skeleton,
-    style: DrawOptions,
+    result: PoseResult,
+    options: DrawOptions | None = None,
     *,
-    ids: Sequence[int],
-    heat: NDArray[np.floating] | None = None,
+    heatmap: NDArray[np.floating] | None = None,
 ) -> Image:
-    """A copy of the image, (H, W, 3) uint8 RGB, with all that the style asks for.
+    """A copy of an image, (H, W, 3) uint8 RGB, with the persons of a result drawn on it.
 
-    ids: of the people; where the style's label is "auto" none is shown. heat: of `overlay_heatmap`, below the skeletons.
+    heatmap: (H, W) of `overlay_heatmap`, below the persons.
     """
-    drawn = image if heat is None else overlay_heatmap(image, heat)
-    drawn = draw_people(drawn, people, skeleton, keypoint_threshold=style.keypoint_threshold)
-    if style.boxes:
-        drawn = draw_boxes(drawn, people, ids)
-    if style.label == "id":
-        drawn = draw_labels(drawn, people, [str(number) for number in ids], ids)
-    if style.label == "score":
-        drawn = draw_labels(drawn, people, [f"{person.score:.2f}" for person in people], ids)
+    options = options or DrawOptions()
+    threshold = options.keypoint_threshold
+    threshold = result.keypoint_threshold if threshold is None else threshold
+    tracked = result.track_ids is not None
+    ids = [person.track_id or number for number, person in enumerate(result, 1)]
+    drawn = image if heatmap is None else overlay_heatmap(image, heatmap)
+    drawn = draw_people(drawn, result, result.skeleton, keypoint_threshold=threshold)
+    if options.boxes:
+        drawn = draw_boxes(drawn, result, ids)
+    if options.label == "id" or (options.label == "auto" and tracked):
+        drawn = draw_labels(drawn, result, [str(number) for number in ids], ids)
+    if options.label == "score":
+        drawn = draw_labels(drawn, result, [f"{person.score:.2f}" for person in result], ids)
     return drawn
 
 
 def draw_people(
     image: Image, people: Sequence[Person], skeleton: Skeleton, *, keypoint_threshold: float | None = None
 ) -> Image:
-    """A copy of the image with everybody's keypoints and limbs on it: left blue, right orange, middle yellow.
+    """A copy of the image with the keypoints and limbs of all persons: left blue, right orange, center yellow.
 
-    The surer a keypoint, the more opaque it is; a limb is as sure as its less sure end.
+    The higher the score of a keypoint, the more opaque it is; a limb has the lower score of its ends.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        people: whose keypoints are in the order of `skeleton`; larger people, who are probably nearer, come on
-            top of smaller ones.
-        keypoint_threshold: keypoints whose score is lower are left out, and the limbs that touch them;
+        people: with keypoints in the order of `skeleton`; larger persons, probably nearer, are drawn over smaller ones.
+        keypoint_threshold: keypoints with a lower score are left out, and the limbs that end in them;
             `KEYPOINT_THRESHOLD` by default.
 
     Returns:
@@ -83,18 +85,18 @@ def draw_people(
     """
     canvas = image.copy()
     threshold = KEYPOINT_THRESHOLD if keypoint_threshold is None else keypoint_threshold
-    metrics = [_Figure.of(person, skeleton, threshold, canvas) for person in people]
-    for figure in sorted(metrics, key=lambda figure: figure.thickness):
+    figures = [_Figure.from_person(person, threshold, canvas) for person in people]
+    for figure in sorted(figures, key=lambda figure: figure.thickness):
         _draw_figure(canvas, figure, skeleton)
     return canvas
 
 
 def draw_boxes(image: Image, people: Sequence[Person], ids: Sequence[int] = ()) -> Image:
-    """A copy of the image, (H, W, 3) uint8 RGB, with the corners of everybody's box on it.
+    """A copy of the image, (H, W, 3) uint8 RGB, with the corners of all boxes.
 
-    ids: of the people, whose colors the corners take; white without.
+    ids: of the persons; the corners have their colors. Without them the corners are white.
     """
-    boxes = [[_fixed(corner) for corner in _box_corners(person.box)] for person in people]
+    boxes = [[_fixed(corner) for corner in _box_corners(person.bbox)] for person in people]
     colors = [id_color(number) for number in ids] or [WHITE] * len(people)
     thickness = max(1, round(0.0015 * max(image.shape[:2])))
     opaque = image.copy()
@@ -105,16 +107,17 @@ def draw_boxes(image: Image, people: Sequence[Person], ids: Sequence[int] = ()) 
 
 
 def id_color(number: int) -> Color:
-    """The color that belongs to an id, which counts from 1; there are eight."""
+    """The color of an ID, counted from 1; there are eight."""
     return ID_COLORS[(number - 1) % len(ID_COLORS)]
 
 
 def draw_labels(
     image: Image, people: Sequence[Person], labels: Sequence[str], ids: Sequence[int] = ()
 ) -> Image:
-    """A copy of the image, (H, W, 3) uint8 RGB, with a short text on a plate above everybody's box.
+    """A copy of the image, (H, W, 3) uint8 RGB, with a short text above each box.
 
-    The text's size follows the person within bounds. ids: of the people, whose colors the plates take; white without.
+    The text grows with the person, within bounds. ids: of the persons; the labels have their colors. Without them the
+    labels are white.
     """
     canvas = image.copy()
     colors = [id_color(number) for number in ids] or [WHITE] * len(people)
@@ -125,7 +128,7 @@ def draw_labels(
 
 def _draw_label(canvas: Image, person: Person, label: str, color: Color) -> None:
     height, width = canvas.shape[:2]
-    x, y, _, tall = np.clip(np.nan_to_num(person.box), -_FARTHEST, _FARTHEST)
+    x, y, _, tall = np.clip(np.nan_to_num(person.bbox), -_MAX_COORDINATE, _MAX_COORDINATE)
     size = np.clip(0.08 * tall, 11, max(11, 0.028 * max(height, width)))  # of the letters, in pixels
     scale, stroke = size / 21, max(1, round(size / 12))  # Hershey's capitals are 21 pixels high
     (text_width, text_height), _ = cv2.getTextSize(label, _FONT, scale, stroke)
@@ -139,9 +142,9 @@ def _draw_label(canvas: Image, person: Person, label: str, color: Color) -> None
 
 
 def draw_heatmaps(crop: Image, heatmaps: NDArray[np.floating]) -> Image:
-    """The strongest keypoint at each place as a glow over the crop.
+    """The highest heatmap value at each pixel as colors over the crop.
 
-    crop: (H, W, 3) uint8 RGB. heatmaps: (K, h, w), 255 at a certain keypoint. Returns (H, W, 3) uint8 RGB.
+    crop: (H, W, 3) uint8 RGB. heatmaps: (K, h, w), 255 at the peak of a target. Returns (H, W, 3) uint8 RGB.
     """
     height, width = crop.shape[:2]
     strongest = np.asarray(heatmaps.max(0) / 255, np.float32)
@@ -150,9 +153,9 @@ def draw_heatmaps(crop: Image, heatmaps: NDArray[np.floating]) -> Image:
 
 
 def overlay_heatmap(image: Image, heat: NDArray[np.floating]) -> Image:
-    """A glow over an image, (H, W, 3) uint8 RGB: heat, (H, W), is 0 where there is none and 1 at a certain keypoint."""
+    """A heatmap (H, W) from 0 (no keypoint) to 1 as colors over an image, (H, W, 3) uint8 RGB."""
     heat = np.clip(heat, 0, 1)
-    # The darkest quarter of the colors would look like soot on the image.
+    # Without the darkest quarter of the colors, which would darken the image.
     glow = cv2.applyColorMap(np.asarray(64 + 191 * heat, np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     opacity = np.minimum(0.85, 1.5 * heat)[..., None]
     return np.asarray(np.rint(image * (1 - opacity) + glow * opacity), np.uint8)
@@ -160,7 +163,7 @@ def overlay_heatmap(image: Image, heat: NDArray[np.floating]) -> Image:
 
 @dataclass(frozen=True, eq=False)
 class _Figure:
-    """One person's keypoints (K, 2) in pixels, which of them to draw and how opaque (K,), and the limbs' thickness."""
+    """Keypoints (K, 2) of one person in pixels, which of them to draw and how opaque (K,), and the limbs' thickness."""
 
     keypoints: FloatArray
     shown: NDArray[np.bool_]
@@ -168,19 +171,19 @@ class _Figure:
     thickness: float
 
     @classmethod
-    def of(cls, person: Person, skeleton: Skeleton, threshold: float, image: Image) -> "_Figure":
+    def from_person(cls, person: Person, threshold: float, image: Image) -> "_Figure":
         keypoints = person.keypoints
-        reachable = (np.abs(np.nan_to_num(keypoints, nan=np.inf)) < _FARTHEST).all(1)
+        reachable = (np.abs(np.nan_to_num(keypoints, nan=np.inf)) < _MAX_COORDINATE).all(1)
         shown = reachable & (person.scores >= threshold)
         size = float(np.ptp(keypoints[shown], axis=0).max()) if shown.any() else 0.0
         # Thin enough for a face in a crowd, never so thick that it hides the person.
         thickness = np.clip(0.022 * size, 2.0, max(2.0, 0.016 * max(image.shape[:2])))
-        sure = np.clip((person.scores - threshold) / max(FULL_ALPHA_SCORE - threshold, 1e-9), 0, 1)
-        return cls(keypoints, shown, OPACITY * (MIN_ALPHA + (1 - MIN_ALPHA) * sure), float(thickness))
+        certainty = np.clip((person.scores - threshold) / max(FULL_ALPHA_SCORE - threshold, 1e-9), 0, 1)
+        return cls(keypoints, shown, OPACITY * (MIN_ALPHA + (1 - MIN_ALPHA) * certainty), float(thickness))
 
 
 def _draw_figure(canvas: Image, figure: _Figure, skeleton: Skeleton) -> None:
-    """Draw on the part of the canvas where the figure is, or a crowd on a large image would take long."""
+    """Draw on the part of the canvas that the person covers: a crowd in a large image would take long otherwise."""
     if not figure.shown.any():
         return
     margin = 4 * figure.thickness
@@ -190,7 +193,7 @@ def _draw_figure(canvas: Image, figure: _Figure, skeleton: Skeleton) -> None:
     if not patch.size:
         return
     inside = replace(figure, keypoints=figure.keypoints - low)
-    # Where nothing is drawn the colors are the patch's own, so that opacity may reach a little farther than a shape.
+    # Where nothing is drawn the colors are those of the image, so opacity may extend a little beyond a shape.
     colors, opacity = patch.copy(), np.zeros(patch.shape[:2], np.float32)
     capsules = [*_limbs(inside, skeleton), *_discs(inside, skeleton)]
     outlines = _outlines(capsules)
@@ -213,7 +216,7 @@ class _Capsule(NamedTuple):
 
 
 def _limbs(figure: _Figure, skeleton: Skeleton) -> Iterator[_Capsule]:
-    """First all dark outlines, then all limbs; sure ones over unsure ones."""
+    """First all dark outlines, then all limbs, those with high scores last."""
     limbs = [(a, b) for a, b in skeleton.limbs if figure.shown[a] and figure.shown[b]]
     limbs.sort(key=lambda limb: figure.opacity[list(limb)].min())
     rim = _rim(figure)
@@ -240,7 +243,7 @@ def _discs(figure: _Figure, skeleton: Skeleton) -> Iterator[_Capsule]:
 
 
 def _rim(figure: _Figure) -> float:
-    """How far the dark outline stands out, in pixels."""
+    """Width of the dark outline in pixels."""
     return max(0.8, 0.17 * figure.thickness)
 
 
@@ -250,13 +253,13 @@ def _fineness(keypoint: str) -> float:
 
 
 def _limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
-    """The side that its keypoints are on; the middle where they are on both or on neither."""
+    """The color of the side that both keypoints are on; the center color for both sides or neither."""
     sides = {skeleton.sides[keypoint] for keypoint in (a, b)} - {"middle"}
     return _COLORS[sides.pop()] if len(sides) == 1 else CENTER
 
 
 def _outlines(capsules: Sequence[_Capsule]) -> FloatArray:
-    """(M, 34, 2) pixels: two half circles each, the lines between them straight. All at once: a person has about 90."""
+    """(M, 34, 2) pixels: two half circles each, connected by straight lines. All at once: a person has about 90."""
     starts, ends = np.array([(capsule.start, capsule.end) for capsule in capsules]).swapaxes(0, 1)
     along = ends - starts
     half_circle = np.arctan2(along[:, 1], along[:, 0])[:, None] + np.linspace(0.5 * np.pi, 1.5 * np.pi, 17)
@@ -267,7 +270,7 @@ def _outlines(capsules: Sequence[_Capsule]) -> FloatArray:
 
 
 def _box_corners(box: FloatArray) -> Iterator[FloatArray]:
-    """Four angles, (3, 2) each, their arms an eighth of the shorter side long."""
+    """Four corners, (3, 2) each, with arms of an eighth of the shorter side."""
     x, y, width, height = box
     arm = 0.125 * min(width, height)
     for left, along in ((x, arm), (x + width, -arm)):

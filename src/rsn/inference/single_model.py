@@ -1,0 +1,115 @@
+"""One model, in three steps: image and boxes -> crops -> heatmaps -> persons."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsn.geometry import Crop, FloatArray, Image
+from rsn.inference.backends import Backend
+from rsn.results import Person, PoseResult
+from rsn.weights.metadata import ModelMetadata
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCrops:
+    """The boxes of one image, cut out for the network, and what its result needs.
+
+    image_size: (height, width) of the image. bboxes: (N, 4) x, y, width, height in image pixels. box_scores: (N,).
+    crops: for each box the map between image and input. pixels: (N, H, W, 3) uint8 RGB of the input's size.
+    detected: whether a detector found the boxes; otherwise they were given.
+    image: the image, where the result shall have it.
+    others: the same boxes, cut out for the further models of an ensemble.
+    """
+
+    image_size: tuple[int, int]
+    bboxes: FloatArray
+    box_scores: FloatArray
+    crops: list[Crop]
+    pixels: Image
+    detected: bool = False
+    image: Image | None = None
+    others: "tuple[ImageCrops, ...]" = ()
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+
+@dataclass(frozen=True, eq=False)
+class SingleModel:
+    """One model: image and boxes -> crops (`preprocess`) -> heatmaps (`forward`) -> persons (`postprocess`).
+
+    open: returns the backend that runs the network; with `low_memory` it is built anew for every run.
+    metadata: of the weights.
+    """
+
+    open: Callable[[], Backend]
+    metadata: ModelMetadata
+
+    def preprocess(self, image: Image, bboxes: FloatArray, box_scores: FloatArray) -> ImageCrops:
+        """An image (H, W, 3) uint8 RGB and boxes (N, 4) x, y, width, height in it -> their crops."""
+        size = self.metadata.input_size
+        crops = [Crop.from_box(bbox, size, self.metadata.bbox_padding) for bbox in bboxes]
+        pixels = np.array([crop.warp(image) for crop in crops], np.uint8).reshape(-1, *size, 3)
+        return ImageCrops(image.shape[:2], bboxes, box_scores, crops, pixels)
+
+    def forward(self, images: Sequence[ImageCrops], *, flip_test: bool, batch_size: int) -> Tensor:
+        """Crops of any number of images, at least one crop in all -> heatmaps (N, K, H/4, W/4)."""
+        pixels = torch.from_numpy(np.concatenate([image.pixels for image in images])).permute(0, 3, 1, 2)
+        backend = self.open()
+        with torch.inference_mode():
+            return torch.cat(
+                [
+                    run_with_flip(backend, self.metadata, crops, flip_test=flip_test)
+                    for crops in torch.split(pixels, batch_size)
+                ]
+            )
+
+    def postprocess(self, images: Sequence[ImageCrops], heatmaps: Tensor) -> list[PoseResult]:
+        """The heatmaps of `forward` -> one result per image, keypoints in image pixels."""
+        decoded = self._decoded(heatmaps)
+        return [
+            PoseResult(
+                tuple(
+                    Person(
+                        bbox=bbox,
+                        keypoints=crop.to_image(keypoints),
+                        raw_scores=raw_scores,
+                        raw_score=float(score * mean),
+                        box_score=float(score),
+                        skeleton=self.metadata.skeleton,
+                    )
+                    for bbox, crop, score, (keypoints, raw_scores, mean) in zip(
+                        image.bboxes, image.crops, image.box_scores, decoded, strict=False
+                    )
+                ),
+                self.metadata.skeleton,
+                image.image_size,
+                image.image,
+                self.metadata.keypoint_threshold,
+            )
+            for image in images
+        ]
+
+    def _decoded(self, heatmaps: Tensor) -> Iterator[tuple[Any, ...]]:
+        """Keypoints (K, 2) in input pixels, raw scores (K,) and their mean, one crop after the other."""
+        if not len(heatmaps):
+            return iter(())
+        codec = self.metadata.codec
+        keypoints, raw_scores = (values.double().cpu() for values in codec.decode(heatmaps))
+        means = codec.mean_score(raw_scores)
+        return zip(keypoints.numpy(), raw_scores.numpy(), means.tolist(), strict=True)
+
+
+def run_with_flip(backend: Backend, metadata: ModelMetadata, crops: Tensor, *, flip_test: bool) -> Tensor:
+    """Crops (N, 3, H, W) uint8 RGB -> heatmaps (N, K, H/4, W/4) float32.
+
+    With `flip_test` the flipped crops go through the network in the same batch, and both outputs are averaged.
+    """
+    if not flip_test:
+        return backend(crops)
+    straight, flipped = backend(torch.cat([crops, crops.flip(-1)])).chunk(2)
+    return (straight + metadata.codec.flip_back(flipped, metadata.skeleton.flip_indices)) / 2
