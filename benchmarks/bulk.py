@@ -4,7 +4,7 @@
 
 Images are noise, 640x480, each taken as one person by `rsn18.starter`. Every round runs all variants, so that the load
 of the machine affects all of them: compare numbers of one round only. `predict` also draws and writes images;
-`estimate` is `predict_images` in one process without writing. start_s: seconds of a run with one image.
+`estimate` is `PoseEstimator` in one process without writing. start_s: seconds of a run with one image.
 """
 
 import argparse
@@ -22,10 +22,9 @@ import numpy as np
 
 ESTIMATE = (
     "import sys, time; from pathlib import Path; from rsn import PoseEstimator;"
-    "from rsn.inference.box_sources import whole_image_boxes; from rsn.inference.images import predict_images;"
     "paths = sorted(Path(sys.argv[1]).iterdir());"
     "estimator = PoseEstimator(device='cpu', backend='torch');"
-    "print(sum(1 for _ in predict_images(estimator, paths, whole_image_boxes, print)))"
+    "print(sum(1 for _ in estimator(iter(paths), 'whole', keep_image=False)))"
 )
 
 

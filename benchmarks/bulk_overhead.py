@@ -2,7 +2,7 @@
 
     python benchmarks/bulk_overhead.py --images 32 --rounds 3 --output benchmarks/bulk_overhead.csv
 
-The same images, the same network, one thread. `estimate` is `predict_images` without writing; `worker` processes one
+The same images, the same network, one thread. `estimate` is `PoseEstimator` without writing; `worker` processes one
 part: it records the start, reads through fsspec and writes Parquet. CPU time depends less on the load of the machine
 than wall time. Ray is not included; `benchmarks/bulk.py` has its start.
 """
@@ -21,8 +21,6 @@ from rsn import PoseEstimator
 from rsn.bulk.parts import Part
 from rsn.bulk.settings import Settings
 from rsn.bulk.worker import Worker
-from rsn.inference.box_sources import whole_image_boxes
-from rsn.inference.images import predict_images
 
 SETTINGS = Settings(boxes="whole", box_threshold=0.3, person_threshold=0.0, backend="torch")
 
@@ -43,7 +41,7 @@ def main() -> None:
         worker = Worker(SETTINGS, f"{name}/out", "run", "cpu", estimator.batch_size, 1)
         worker.process(0, Part("images", part.urls[:1]))  # loads the network
         for number in range(1, options.rounds + 1):
-            estimate = seconds(lambda: list(predict_images(estimator, paths, whole_image_boxes, refuse)))
+            estimate = seconds(lambda: list(estimator(iter(paths), "whole", keep_image=False)))
             bulk = seconds(lambda number=number: worker.process(number, part))
             row = {"round": number, "images": options.images}
             row |= {"estimate_cpu_s": round(estimate, 2), "worker_cpu_s": round(bulk, 2)}
@@ -51,11 +49,6 @@ def main() -> None:
             print(rows[-1], flush=True)
     print(f"median ratio: {median(row['ratio'] for row in rows):.3f}")
     write_rows(rows, options.output)
-
-
-def refuse(path: Path, error: Exception) -> None:
-    """Stop if an image fails."""
-    raise error
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -5,6 +5,7 @@ Usage: PYTHONPATH=tests python benchmarks/following.py     (writes benchmarks/tr
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from moving_people import Camera, Walker, person
 from rsn.skeletons import COCO_17, Skeleton
 from rsn.tracking.settings import Smoothing, Tracking
 from rsn.tracking.smoothing import Smoother
-from rsn.tracking.tracker import TrackedPerson, Tracker
+from rsn.tracking.tracker import Tracker
 
 FOLDER = Path(__file__).parent
 SEEDS = range(10)
@@ -55,8 +56,8 @@ FILTERS = {
 def main() -> None:
     """Print both tables and write them as CSV."""
     rows: list[dict[str, object]] = []
-    for image_with_boxes, (walkers, camera) in SCENES.items():
-        row: dict[str, object] = {"scene": image_with_boxes, "frames": round(5 * camera.fps) * len(SEEDS)}
+    for scene, (walkers, camera) in SCENES.items():
+        row: dict[str, object] = {"scene": scene, "frames": round(5 * camera.fps) * len(SEEDS)}
         for name, skeleton in (("OKS and boxes", COCO_17), ("boxes alone", BOXES_ONLY)):
             row[f"switches, {name}"] = sum(switches(walkers, camera, skeleton, seed) for seed in SEEDS)
         rows.append(row)
@@ -69,8 +70,8 @@ def switches(walkers: Sequence[Walker], camera: Camera, skeleton: Skeleton, seed
     tracker, last, count = Tracker(skeleton, Tracking()), dict[int, int](), 0
     for now, seen, people in camera.watch(walkers, 5.0, seed):
         for who, tracked in zip(seen, tracker(people, now), strict=True):
-            count += last.get(who, tracked.id) != tracked.id
-            last[who] = tracked.id
+            count += last.get(who, tracked.track_id) != tracked.track_id
+            last[who] = tracked.track_id
     return count
 
 
@@ -95,7 +96,7 @@ def smoothed(walker: Walker, settings: Smoothing, seed: int) -> tuple[np.ndarray
     """Return times (T,) and keypoints (T, 17, 2) of five seconds at 25 frames per second."""
     smoother, keypoints, times = Smoother(settings), [], []
     for now, _, people in Camera().watch([walker], 5.0, seed):
-        keypoints.append(smoother([TrackedPerson(1, people[0])], now)[0].person.keypoints)
+        keypoints.append(smoother(people.with_people([replace(people[0], track_id=1)]), now)[0].keypoints)
         times.append(now)
     return np.array(times), np.array(keypoints)
 

@@ -5,7 +5,7 @@ python benchmarks/oks_nms.py --output benchmarks/speed/oks_nms.csv
 
 import numpy as np
 
-from rsn.oks import THRESHOLD, Poses, oks_nms
+from rsn.oks import THRESHOLD, nms, oks
 from rsn.skeletons import COCO_17
 from side_by_side import arguments, check, compare, write
 
@@ -19,7 +19,7 @@ def main() -> None:
     poses, areas, scores = crowd()
 
     def ours() -> list[int]:
-        return oks_nms(Poses.of(poses, areas, SIGMAS), scores).tolist()
+        return nms(oks(poses, areas, poses, areas, SIGMAS), scores, THRESHOLD).tolist()
 
     check(float(ours() != by_loops(poses, areas, scores)), 0)
     variants = {"reference": lambda: by_loops(poses, areas, scores), "rsn": ours}

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from images import boxes, write_images
-from rsn.inference.estimator import ImageWithBoxes, PoseEstimator
-from rsn.inference.images import predict_image_files, predict_images
+from rsn.inference.box_checks import BoxNotes
+from rsn.inference.estimator import PoseEstimator
+from rsn.inference.images import predict_files, prepare_image
 from rsn.io.images import read_image, write_image
-from rsn.visualization.drawing import draw_result
+from rsn.visualization.drawing import draw
 from rsn.visualization.options import DrawOptions
 from side_by_side import arguments, check, compare, write
 
@@ -50,20 +51,21 @@ def compared(estimator: PoseEstimator, paths, people: int, folder: Path, options
     def source(path, image):
         return np.array(boxes(people)), np.ones(people)
 
-    def fail(path, error):
-        raise SystemExit(str(error))
+    def prepare(path):
+        return prepare_image(estimator, str(path), read_image(path), source, BoxNotes())
 
-    views = estimator.preprocess(ImageWithBoxes.of(read_image(paths[0]), boxes(people)))
-    pixels = torch.from_numpy(np.stack([view.pixels[0] for view in views])).permute(0, 3, 1, 2)
-    crops = pixels.repeat(len(paths), 1, 1, 1).split(estimator.batch_size)
-    estimate = partial(predict_images, estimator, paths, source, fail)
-    predict = partial(predict_image_files, estimator, paths, source, folder, fail, style=EVERY_KEYPOINT)
-    (first, *_), (other, *_) = next(estimate()).people, next(predict()).people
+    crops = estimator.preprocess(read_image(paths[0]), *source(None, None))
+    pixels = torch.from_numpy(crops.pixels).permute(0, 3, 1, 2)
+    batches = pixels.repeat(len(paths), 1, 1, 1).split(estimator.batch_size)
+    run = estimator.model.open()
+    estimate = partial(estimator.stream, paths, prepare)
+    predict = partial(predict_files, estimator, paths, folder, boxes=source, options=EVERY_KEYPOINT)
+    first, other = next(estimate())[1][0], next(predict())[1][0]
     difference = check(float(np.abs(first.keypoints - other.keypoints).max()), 1e-3)
     return compare(
         f"predict, {per_image(people)}",
         {
-            "backend alone": lambda: [estimator.heatmaps(batch) for batch in crops],
+            "backend alone": lambda: [run(batch) for batch in batches],
             "to keypoints": lambda: deque(estimate(), maxlen=0),
             "to images": lambda: deque(predict(), maxlen=0),
         },
@@ -83,20 +85,17 @@ def per_image(people: int) -> str:
 def stages(estimator: PoseEstimator, path: Path, people: int, folder: Path, options):
     """Time reading, cropping, drawing and writing alone."""
     image = read_image(path)
-    image_with_boxes = ImageWithBoxes.of(image, boxes(people))
-    found = next(estimator.estimate([image_with_boxes]))
-    draw = partial(
-        draw_result, image, found, estimator.metadata.skeleton, EVERY_KEYPOINT, ids=range(1, people + 1)
-    )
-    drawing = draw()
-    pixels = torch.from_numpy(np.stack([view.pixels[0] for view in estimator.preprocess(image_with_boxes)]))
+    cut = partial(estimator.preprocess, image, np.array(boxes(people)), np.ones(people))
+    crops = cut()
+    (found,) = estimator.predict([crops])
+    drawing = draw(image, found, EVERY_KEYPOINT)
     return compare(
         f"stages of predict, {per_image(people)}",
         {
-            "backend": partial(estimator.heatmaps, pixels.permute(0, 3, 1, 2)),
+            "backend": partial(estimator.forward, [crops]),
             "read": partial(read_image, path),
-            "crop": partial(estimator.preprocess, image_with_boxes),
-            "draw": draw,
+            "crop": cut,
+            "draw": partial(draw, image, found, EVERY_KEYPOINT),
             "write": partial(write_image, folder / "image.jpg", drawing),
         },
         unit="1 image",

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from rsn.data.annotations import PersonAnnotation
 from rsn.data.coco import read_coco
-from rsn.inference.estimator import ImageWithBoxes, PoseEstimator
-from rsn.io.images import read_image
+from rsn.inference.estimator import PoseEstimator
 from rsn.training.checkpoints import LAST_CHECKPOINT
 from rsn.training.recipe import read_recipe
 
@@ -133,18 +132,16 @@ def mean_oks(folder: Path) -> float:
     """
     recipe = read_recipe(RECIPE)
     people = read_coco(recipe.validation.annotations, recipe.validation.images).filter_valid()
-    estimator = PoseEstimator(folder / "last.safetensors", flip=True)
+    estimator = PoseEstimator(folder / "last.safetensors", flip_test=True)
     sigmas = np.array(estimator.metadata.skeleton.sigmas)
     by_image = {
         image: list(group) for image, group in groupby(people.people, key=lambda person: person.image)
     }
-    images_with_boxes = (
-        ImageWithBoxes.of(read_image(image.path), [person.box for person in group])
-        for image, group in by_image.items()
-    )
+    boxes = [[person.box for person in group] for group in by_image.values()]
+    results = estimator((image.path for image in by_image), boxes, box_format="xywh", keep_image=False)
     values = [
         oks(person, pose.keypoints, sigmas)
-        for group, poses in zip(by_image.values(), estimator.estimate(images_with_boxes), strict=True)
+        for group, poses in zip(by_image.values(), results, strict=True)
         for person, pose in zip(group, poses, strict=True)
     ]
     return float(np.mean(values))

@@ -68,7 +68,7 @@ def complete_part(document: dict[str, Any]) -> dict[str, Any]:
 
 def measure_poses(annotations: Path, images: Path) -> tuple[dict[str, float], dict[str, Any]]:
     """Return the ten COCO metrics with labeled boxes and the flip test, and the details."""
-    estimator = PoseEstimator(POSES, detector=None, flip=True)
+    estimator = PoseEstimator(POSES, detector=None, flip_test=True)
     people = read_coco(annotations, images).filter_valid()
     boxes = labeled_boxes(people)
     found = [entry for entries in predict_poses(estimator, boxes) for entry in entries]

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from skimage.data import astronaut
 
 from rsn.cli import parse
 from rsn.cli.overrides import flatten_overrides
 from rsn.cli.train import Train
+from rsn.io.images import write_image
 from rsn.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +60,7 @@ def as_parameters(pages: Iterable[Path], slow: str = "") -> list[Any]:
 )
 def test_python_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    write_image(Path("image.jpg"), astronaut())
     exec(compile("\n".join(code_blocks(page, "python")), str(page), "exec"), {"__name__": "docs"})
 
 

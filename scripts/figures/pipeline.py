@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from skimage.data import astronaut
@@ -33,11 +32,10 @@ def estimator() -> PoseEstimator:
 def person_and_maps() -> tuple[NDArray[np.float64], Tensor]:
     """Return keypoints (K, 2) with the flip test, in input pixels, and the heatmaps (1, K, h, w) without it."""
     metadata = estimator().metadata
-    crop = Crop.from_box(BOX, metadata.input_size, metadata.bbox_padding)
-    pixels = torch.from_numpy(crop.warp(astronaut())).permute(2, 0, 1)[None]
-    maps = estimator().heatmaps(pixels).clone()
-    flipping = PoseEstimator("rsn18.starter", backend="torch", device="cpu", flip=True)
-    keypoints, _ = metadata.codec.decode(flipping.heatmaps(pixels))
+    crops = estimator().preprocess(astronaut(), np.array([BOX], float), np.ones(1))
+    maps = estimator().forward([crops]).clone()
+    flipping = PoseEstimator("rsn18.starter", backend="torch", device="cpu", flip_test=True)
+    keypoints, _ = metadata.codec.decode(flipping.forward([crops]))
     return keypoints[0].double().numpy(), maps
 
 
@@ -46,13 +44,13 @@ def draw(folder: Path) -> dict[str, Table]:
     image = astronaut()
     metadata = estimator().metadata
     crop = Crop.from_box(BOX, metadata.input_size, metadata.bbox_padding)
-    people = estimator()(image, [BOX])
+    people = estimator()(image, [BOX], box_format="xywh")
     _, maps = person_and_maps()
     height, width = metadata.input_size
     figure, panels = plt.subplots(1, 5, figsize=(14, 4.1), width_ratios=[4, 3, 3, 3, 4])
     panels[0].imshow(_small(image, 300), extent=(-0.5, 511.5, 511.5, -0.5))
     panels[0].add_patch(plt.Rectangle(BOX[:2], *BOX[2:], fill=False, color=ORANGE, lw=3))
-    pixels = crop.warp(image)
+    pixels = crop.cut(image)
     panels[1].imshow(pixels)
     _heat(panels[2], maps[0, KEYPOINT].numpy())
     _heat(panels[3], maps[0].amax(0).numpy())
