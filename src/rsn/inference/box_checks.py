@@ -136,7 +136,7 @@ def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> Fl
         raise AnnotationError(f"Invalid boxes: expected an array (N, 4), got shape {rows.shape}{hint}")
     if box_format is None:
         raise AnnotationError(
-            "Invalid box_format: expected 'xywh' or 'xyxy' with an array of boxes, got None; name the format of the boxes"
+            "Invalid box_format: expected 'xywh' or 'xyxy' with an array of boxes, got None"
         )
     if not np.isfinite(rows).all():
         raise AnnotationError("Invalid boxes: expected finite numbers, got NaN or infinity")
@@ -154,11 +154,13 @@ def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> Fl
         )
     if not valid.all():
         raise AnnotationError(
-            f"Invalid boxes: {_told(rows[int(valid.argmin())])} is less than a pixel wide or high as {box_format!r}; {PIXELS}"
+            f"Invalid boxes: {_told(rows[int(valid.argmin())])} is less than a pixel wide or high as {box_format!r};"
+            f" {PIXELS}"
         )
     if inside[worst] <= 0:
         raise AnnotationError(
-            f"Invalid boxes: {_told(rows[worst])} as {box_format!r} lies outside the image of {size[1]} x {size[0]} pixels"
+            f"Invalid boxes: {_told(rows[worst])} as {box_format!r} lies outside the image of {size[1]} x {size[0]}"
+            " pixels"
         )
     return converted
 

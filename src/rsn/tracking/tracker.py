@@ -73,7 +73,7 @@ class Tracker:
         self._ids = count(1)
 
     def __call__(self, people: PoseResult, seconds: float) -> PoseResult:
-        """The persons of the next frame, in their order, with track IDs. seconds: the frame's time; it never decreases."""
+        """The persons of the next frame, in their order, with track IDs. seconds: the frame's time, never decreasing."""
         # Persons of the last frame are kept, however long ago that frame was.
         limit = min(seconds - self.settings.max_gap, self._last_frame)
         self._tracks = [track for track in self._tracks if track.seconds >= limit]
