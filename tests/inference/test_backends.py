@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from full_disk import nothing_can_be_written
-from rsn import PoseEstimator, create_model
+from rsn import PoseEstimator, PoseModel, create_model
 from rsn.errors import DeviceError, MissingDependencyError, RsnError, UnknownNameError
 from rsn.inference.backends import BACKENDS, build_backend, choose
 from rsn.models.network import PoseNetwork
@@ -186,7 +186,7 @@ def test_auto_is_the_fastest_that_is_installed(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_network_that_was_passed_in_runs_in_torch(trained: tuple[PoseNetwork, ModelMetadata]) -> None:
     network, metadata = trained
-    assert PoseEstimator(network, metadata=metadata).backend == "torch"
+    assert PoseEstimator(PoseModel(network, metadata)).backend == "torch"
 
 
 def test_an_backend_that_is_not_installed_is_an_error(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rsn import MPII_16, PoseEstimator, create_model
+from rsn import MPII_16, PoseEstimator, PoseModel, create_model
 from rsn.codecs import MegviiCodec, MMPoseCodec, UnbiasedCodec
 from rsn.errors import RsnError
 from rsn.geometry import Crop
@@ -136,12 +136,11 @@ def test_ensembles_of_different_inputs_run(models: list[Path], image: np.ndarray
     assert np.isfinite(keypoints(estimator, image)).all()
 
 
-def test_networks_bring_their_metadata(image: np.ndarray) -> None:
-    all_metadata = [ModelMetadata("res18", input_size=(64, 64)), ModelMetadata("rsn18", input_size=(64, 64))]
-    networks = [create_model(metadata.model) for metadata in all_metadata]
-    assert len(estimate(networks, metadata=all_metadata)(image, BOXES, box_format="xywh")) == 3
-    with pytest.raises(TypeError, match="needs its metadata"):
-        estimate(networks, metadata=all_metadata[0])
+def test_models_in_memory_form_an_ensemble(image: np.ndarray) -> None:
+    models = [
+        PoseModel(create_model(name), ModelMetadata(name, input_size=(64, 64))) for name in ("res18", "rsn18")
+    ]
+    assert len(estimate(models)(image, BOXES, box_format="xywh")) == 3
 
 
 @pytest.mark.parametrize("odd", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("inf")]])

@@ -198,7 +198,7 @@ def test_result_is_accepted_as_boxes(estimator: PoseEstimator) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"model": None}, "Invalid model: expected a name, a file or a network, got None"),
+        ({"model": None}, "Invalid model: expected a name, a file or a PoseModel, got None"),
         ({"model": 3}, "Invalid model"),
         ({"model": []}, "expected at least one model, got an empty list"),
         ({"detector": 3}, "Invalid detector: expected a name, a file, a function or None, got 3"),
