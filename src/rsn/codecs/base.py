@@ -29,9 +29,9 @@ class Codec(ABC):
 
     name: ClassVar[str]
 
-    @abstractmethod
     def num_maps(self, num_keypoints: int) -> int:
-        """The number of channels that a network needs at its output."""
+        """The number of channels that a network needs at its output: one per keypoint, unless it is overridden."""
+        return num_keypoints
 
     @abstractmethod
     def encode(self, keypoints: Tensor, visibility: Tensor, input_size: tuple[int, int]) -> Any:

@@ -43,10 +43,6 @@ class HeatmapCodec(Codec):
         for size in (self.blur_kernel_size, *self.kernel_sizes):
             check_kernel_size(size)
 
-    def num_maps(self, num_keypoints: int) -> int:
-        """One map per keypoint."""
-        return num_keypoints
-
     def encode(self, keypoints: Tensor, visibility: Tensor, input_size: tuple[int, int]) -> Tensor:
         """The target heatmaps of a batch, on the device of the keypoints.
 
