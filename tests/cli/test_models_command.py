@@ -29,7 +29,7 @@ def test_models_are_listed_with_their_sizes_and_weights() -> None:
             ["codec unbiased", "Apache-2.0", "AP 0.59", "thresholds  person 0.05, keypoint 0.3"],
         ),
         ("rsn18.people", ["image sizes 256, 576, without flip test, box threshold 0.32"]),
-        ("4xmspn50.openmmlab", ["SHA-256     begins with 7b837afb", "not fetched yet"]),
+        ("4xmspn50.openmmlab", ["SHA-256     begins with 7b837afb", "not downloaded yet"]),
     ],
 )
 def test_a_model_is_described(name: str, says: list[str], tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_convert_then_predict(image: Path, tmp_path: Path) -> None:
     converted = tmp_path / "w.safetensors"
     done = rsn("models", "convert", tmp_path / "w.pth", converted, "--input-size", 64, 64, "--half")
     assert done.returncode == 0, done.stderr
-    assert "rsn18 with refine machines (last), coco_17 (17 keypoints), input 64x64" in done.stderr
+    assert "rsn18, refine last, input 64x64, coco_17 (17 keypoints)" in done.stderr
     for model in (converted, tmp_path / "w.pth"):
         done = rsn("predict", image, *WHOLE, "--model", model, "--backend", "torch", "--output", tmp_path)
         assert done.returncode == 0, done.stderr
@@ -78,7 +78,7 @@ def test_an_ensemble_is_evaluated(people_json: Path, random_weights: Path, tmp_p
         (["convert", "page.pth", "out.safetensors"], "page.pth: is a web page"),
         (["convert", "cut.pth", "out.safetensors"], "cut.pth: holds no weights that can be read"),
         (["convert", "hostile.pth", "out.safetensors"], "hostile.pth: holds more than tensors"),
-        (["convert", "resnet.pth", "out.safetensors"], "finds no keypoints by itself"),
+        (["convert", "resnet.pth", "out.safetensors"], "alone finds no keypoints"),
     ],
 )
 def test_a_mistake_about_models_is_one_sentence(

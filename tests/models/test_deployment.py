@@ -61,3 +61,22 @@ def test_the_graph_has_nothing_that_prediction_does_not_use() -> None:
         layer.register_forward_hook(lambda layer, inputs, output: used.add(layer))
     graph(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
     assert used == set(layers)
+
+
+def test_batch_norms_of_any_module_are_folded() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(4, 2, 1),
+    )
+    network(torch.randn(8, 3, 32, 32))  # statistics that are not the initial ones
+    metadata = ModelMetadata("any", input_size=(32, 32))
+    graph = InferenceGraph(network, metadata)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in graph.modules())
+    crops = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            graph(crops), network.eval()(metadata.normalize(crops)), atol=1e-5, rtol=1e-4
+        )

@@ -1,5 +1,6 @@
 """Weights files: there and back, and what is refused."""
 
+import json
 import pickle
 import shutil
 import sys
@@ -10,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from rsn import create_model, load_weights
+from rsn import create_model, load_weights, register_model
 from rsn.codecs import MegviiCodec
-from rsn.errors import UnknownNameError, WeightsError
+from rsn.errors import RsnError, UnknownNameError, WeightsError
 from rsn.skeletons import MPII_16
 from rsn.weights.checkpoints import read_metadata
-from rsn.weights.loading import load_metadata, load_model, load_network, save_weights
+from rsn.weights.loading import load_metadata, load_model, load_network, save_weights, weights_path
 from rsn.weights.metadata import ModelMetadata
 
 
@@ -293,3 +294,37 @@ def test_a_file_without_a_metadata_cannot_be_a_model(tmp_path: Path) -> None:
 def test_names_that_mean_nothing(name: str, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         load_model(name)
+
+
+@pytest.mark.parametrize("name", ["rsn18.starter", "rsn18.people"])
+def test_thresholds_and_metrics_of_the_package_come_from_the_json_file_beside_the_weights(name: str) -> None:
+    beside = json.loads(weights_path(name).with_suffix(".json").read_text())
+    assert beside["metrics"]
+    assert beside.items() <= load_metadata(name).to_document().items()
+
+
+def test_weights_of_a_registered_model_are_saved_and_loaded(tmp_path: Path) -> None:
+    def build(num_keypoints: int, width: int = 4) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Conv2d(3, width, 3), torch.nn.Conv2d(width, num_keypoints, 3))
+
+    register_model("two-convolutions", build)
+    network = create_model("two-convolutions", skeleton=MPII_16, width=8)
+    metadata = ModelMetadata("two-convolutions", options={"width": 8}, skeleton=MPII_16)
+    save_weights(tmp_path / "w.safetensors", network, metadata)
+    model = load_model(tmp_path / "w.safetensors")
+    assert model.metadata == metadata
+    crops = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(model(crops), network(crops))
+    with pytest.raises(RsnError, match=r"Invalid options of model 'two-convolutions': .*depth"):
+        create_model("two-convolutions", depth=3)
+
+
+def test_weights_of_a_model_that_is_not_registered_name_it(tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", torch.nn.Conv2d(3, 17, 1), ModelMetadata("my-network"))
+    with pytest.raises(WeightsError, match=r"no model named 'my-network'.*rsn\.register_model"):
+        load_model(tmp_path / "w.safetensors")
+
+
+def test_a_detector_is_no_pose_model() -> None:
+    with pytest.raises(WeightsError, match=r"rsn18\.people: finds person boxes, not keypoints"):
+        load_model("rsn18.people")

@@ -113,7 +113,7 @@ def has_metadata(path: Path) -> bool:
     Raises:
         WeightsError: it cannot be read.
     """
-    return _is_safetensors(path) and bool({METADATA_KEY, "rsn.card"} & _metadata(path).keys())  # TEMPORARY
+    return _is_safetensors(path) and METADATA_KEY in _metadata(path)
 
 
 def read_metadata(path: Path) -> Metadata:

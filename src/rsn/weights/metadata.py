@@ -189,8 +189,6 @@ def parse_metadata(fields: dict[str, str] | None) -> Metadata:
     Raises:
         WeightsError: there is none, or it is invalid.
     """
-    if fields and "rsn.card" in fields:  # TEMPORARY
-        fields = _translated(fields["rsn.card"])
     if not fields or METADATA_KEY not in fields:
         raise WeightsError("the file has no model metadata, so its input size and keypoints are unknown")
     text = fields[METADATA_KEY]
@@ -215,25 +213,3 @@ def _is_input_side(side: Any) -> bool:
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
     """(1, 3, 1, 1), filled on the device: a copy would make a GPU wait, and cannot be captured."""
     return torch.cat([torch.full((1, 1, 1, 1), value, device=device) for value in values], 1)
-
-
-def _translated(text: str) -> dict[str, str]:  # TEMPORARY: until the two files of the package are rewritten
-    old = json.loads(text)
-    skeleton = old["skeleton"]
-    skeleton["keypoint_names"] = skeleton.pop("joints")
-    pairs = skeleton.pop("mirror_pairs", None)
-    if pairs is not None:
-        skeleton["flip_pairs"] = pairs
-    old["bbox_padding"] = old.pop("extension")
-    old["metrics"] = old.pop("figures", {})
-    name = {"rsn": "megvii"}.get(old["decoder"], old["decoder"])
-    old["codec"] = {"name": name, "blur_kernel_size": old.pop("blur")}
-    del old["decoder"]
-    refine = old.pop("refine")
-    old["options"] = {} if refine == "none" else {"refine": refine}
-    if old["detector"] is None:
-        del old["detector"]
-    else:
-        for key in ("skeleton", "bbox_padding", "codec", "person_threshold", "keypoint_threshold"):
-            old.pop(key, None)
-    return {METADATA_KEY: json.dumps(old)}

@@ -1,0 +1,100 @@
+"""What every registered codec guarantees."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from rsn.codecs import Codec, HeatmapCodec, codec_from_config, create_codec
+from rsn.codecs.base import _CODECS
+from rsn.errors import RsnError, UnknownNameError
+from rsn.geometry import Crop
+from rsn.skeletons import COCO_17
+
+SIZE = (256, 192)
+CODECS = [create_codec(name) for name in ("megvii", "mmpose", "unbiased")]
+all_codecs = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
+
+
+def keypoints(count: int = 4) -> torch.Tensor:
+    """Random keypoints away from the border."""
+    random = torch.rand(count, 17, 2, generator=torch.Generator().manual_seed(0))
+    return 24 + random * torch.tensor([SIZE[1] - 48, SIZE[0] - 48])
+
+
+def targets(codec: Codec, points: torch.Tensor) -> torch.Tensor:
+    """The finest targets of visible keypoints."""
+    return codec.encode(points, torch.full(points.shape[:2], 2), SIZE)[:, -1]
+
+
+def test_every_codec_of_heatmaps_is_tested_here() -> None:
+    registered = {name for name, kind in _CODECS.items() if kind.__module__.startswith("rsn.")}
+    assert registered == {codec.name for codec in CODECS}
+
+
+@all_codecs
+def test_decoding_targets_gives_the_keypoints_within_a_cell(codec: Codec) -> None:
+    points = keypoints()
+    found, raw = codec.decode(targets(codec, points))
+    assert (found - points).abs().max() < 4
+    assert (codec.confidence(raw) > 0.8).all()
+
+
+@all_codecs
+def test_an_empty_heatmap_has_no_confidence(codec: Codec) -> None:
+    _, raw = codec.decode(torch.zeros(1, 2, 64, 48))
+    assert codec.confidence(raw).tolist() == [[0.0, 0.0]]
+
+
+@all_codecs
+def test_flipping_back_finds_the_keypoints_of_the_crop(codec: Codec) -> None:
+    points = keypoints()
+    mirrored = points[:, list(COCO_17.flip_indices)]
+    mirrored = torch.stack([SIZE[1] - 1 - mirrored[..., 0], mirrored[..., 1]], dim=-1)
+    found, _ = codec.decode(codec.flip_back(targets(codec, mirrored), COCO_17.flip_indices))
+    assert (found - points).abs().max() < 6  # a cell, and the missing shift of the reference
+
+
+@all_codecs
+@pytest.mark.parametrize("target", CODECS, ids=lambda codec: codec.name)
+def test_heatmaps_can_be_resampled_to_the_crops_of_any_other_codec(codec: Codec, target: Codec) -> None:
+    box = [10.0, 20.0, 90.0, 120.0]
+    crop, wider = (Crop.from_box(box, SIZE, (factor, factor)) for factor in (1.0, 1.25))
+    points = keypoints(1)
+    moved = codec.resample(targets(codec, points), [crop], target, [wider])
+    found, _ = target.decode(moved)
+    expected = torch.from_numpy(wider.to_input(crop.to_image(points[0].numpy())))
+    assert (found[0] - expected).abs().max() < 5
+
+
+@all_codecs
+def test_the_mean_score_is_within_the_scores(codec: Codec) -> None:
+    raw = torch.tensor([[0.5, 1.0, 1.5]])
+    assert 0.5 <= codec.mean_score(raw).item() <= 1.5
+
+
+@all_codecs
+def test_options_survive_in_the_configuration(codec: Codec) -> None:
+    assert isinstance(codec, HeatmapCodec)
+    changed = replace(codec, blur_kernel_size=9, kernel_sizes=(7, 5))
+    assert {field.name for field in fields(changed)} < changed.to_config().keys()
+    assert codec_from_config(changed.to_config()) == changed
+    assert codec_from_config(codec.name) == codec
+    assert "blur_kernel_size 9" in changed.summary()
+
+
+@all_codecs
+def test_invalid_options_are_refused(codec: Codec) -> None:
+    for options in (
+        {"blur_kernel_size": 4},
+        {"blur_kernel_size": "wide"},
+        {"blur": 5},
+        {"kernel_sizes": [3]},
+    ):
+        with pytest.raises(RsnError, match=f"codec {codec.name}: "):
+            create_codec(codec.name, **options)
+
+
+def test_an_unknown_codec_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean mmpose"):
+        create_codec("mm-pose")
