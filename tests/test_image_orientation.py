@@ -166,7 +166,7 @@ def test_find_images_ignores_other_files_silently(tmp_path: Path) -> None:
 
 
 def check_rotated(folder: Path, *, orientation: int, turned: Any, size: tuple[int, int] | None) -> Report:
-    """Check a drawn data set whose first image is stored rotated; size is (width, height) in the annotations."""
+    """Check a drawn dataset whose first image is stored rotated; size is (width, height) in the annotations."""
     path = write_people(folder, images=2)
     document = json.loads(path.read_text())
     image = folder / "images" / document["images"][0]["file_name"]

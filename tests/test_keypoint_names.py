@@ -151,7 +151,7 @@ def test_predefined_skeletons_have_normalized_names() -> None:
         ("front_left_light front_right_light wheel_RL wheel_RR flipL flipR", 3, ()),
     ],
 )
-def test_counterparts_in_names_of_real_data_sets(names: str, pairs: int, unpaired: tuple[str, ...]) -> None:
+def test_counterparts_in_names_of_real_datasets(names: str, pairs: int, unpaired: tuple[str, ...]) -> None:
     skeleton = Skeleton.from_names("custom", names.split())
     assert len(skeleton.flip_pairs) == pairs
     assert skeleton.unpaired == unpaired

@@ -22,7 +22,7 @@ from rsn.keypoint_names import counterparts, normalize_names, says_side
 
 NOT_ANNOTATED = (
     -1
-)  # visibility of a keypoint that a data set does not annotate (0 absent, 1 occluded, 2 visible)
+)  # visibility of a keypoint that a dataset does not annotate (0 absent, 1 occluded, 2 visible)
 DEFAULT_SIGMA = 0.05  # COCO's keypoints of the face have 0.025 to 0.035, those of the limbs 0.062 to 0.107
 
 Side = Literal["left", "middle", "right"]

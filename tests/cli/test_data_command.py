@@ -107,7 +107,7 @@ def test_preview_shows_the_issues(broken: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "out/page.html").read_bytes()
 
 
-def test_preview_of_a_recipe_shows_crops_and_data_sets(
+def test_preview_of_a_recipe_shows_crops_and_datasets(
     recipe_file: Path, broken: Path, tmp_path: Path
 ) -> None:
     done = rsn("data", "preview", recipe_file, "--output", tmp_path / "page.html", "--people", 2)
@@ -189,7 +189,7 @@ def test_training_rejects_skeletons_without_common_keypoint(
     source = f"{{annotations: {dogs}, images: {dogs.parent / 'images'}}}"
     done = rsn("train", recipe_file, "--set", f"train=[{source}]", f"output={tmp_path / 'run'}")
     assert done.returncode == 1
-    assert "have no keypoint of the same name; are these annotations of another data set?" in done.stderr
+    assert "have no keypoint of the same name; are these annotations of another dataset?" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 

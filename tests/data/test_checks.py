@@ -73,7 +73,7 @@ def legs_exchanged(document: dict[str, Any]) -> None:
     entry["keypoints"] = exchanged(keypoints, COCO_17, [(11, 12), (13, 14), (15, 16)]).flatten().tolist()
 
 
-def test_check_dataset_finds_no_issues_in_a_valid_data_set(tmp_path: Path) -> None:
+def test_check_dataset_finds_no_issues_in_a_valid_dataset(tmp_path: Path) -> None:
     report = check(tmp_path)
     assert report.issues == {}
     assert report.errors == 0
@@ -184,7 +184,7 @@ def test_skeletons_without_trunk_are_never_suspected() -> None:
     ("skeleton", "file"),
     [(COCO_17, "coco/person_keypoints_train2017_small.json"), (LSP_14, "lsp_extended/annotations.json")],
 )
-def test_swaps_are_found_in_real_data_sets(shared_dir: Path, skeleton: Skeleton, file: str) -> None:
+def test_swaps_are_found_in_real_datasets(shared_dir: Path, skeleton: Skeleton, file: str) -> None:
     entries = json.loads((shared_dir / "data" / file).read_text())["annotations"]
     keypoints = np.reshape(
         [entry["keypoints"] for entry in entries if any(entry.get("keypoints", ()))], (-1, len(skeleton), 3)

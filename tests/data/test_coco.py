@@ -242,7 +242,7 @@ def test_read_coco_names_a_missing_image_folder(people_json: Path) -> None:
         ("lsp_extended/annotations.json", "lsp_extended/images", 9189, 14),
     ],
 )
-def test_real_data_sets_have_the_documented_number_of_people(
+def test_real_datasets_have_the_documented_number_of_people(
     shared_dir: Path, file: str, images: str, people: int, keypoints: int
 ) -> None:
     data = shared_dir / "data"

@@ -89,7 +89,7 @@ def test_images_of_one_name_in_two_folders_have_their_own_boxes_or_are_refused(t
             read(tmp_path, document).check_apart(paths)
 
 
-def test_images_of_a_data_set_go_by_id_unless_the_boxes_have_file_names(tmp_path: Path) -> None:
+def test_images_of_a_dataset_go_by_id_unless_the_boxes_have_file_names(tmp_path: Path) -> None:
     images = [ImageFile(number, tmp_path / f"{number + 1}.jpg") for number in (1, 2)]
     (tmp_path / "ids.json").write_text(json.dumps([result(2)]))
     assert read_boxes(tmp_path / "ids.json", images).images[0].image.id == 2  # and not that of 2.jpg

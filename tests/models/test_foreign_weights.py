@@ -263,7 +263,7 @@ def test_a_resnet_alone_finds_nobody(tmp_path: Path) -> None:
 
 
 def test_small_arrays_beside_the_tensors_are_read(tmp_path: Path) -> None:
-    """MMPose describes its data set with them."""
+    """MMPose describes its dataset with them."""
     meta = {
         "sigmas": np.linspace(0, 1, 17, dtype=np.float32),
         "colors": np.zeros((17, 3), np.uint8),

@@ -1,4 +1,4 @@
-"""rsn data: check a data set, and show it."""
+"""rsn data: check a dataset, and show it."""
 
 import json
 from dataclasses import dataclass
@@ -53,10 +53,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Preview:
-    """Show a data set, or the training data of a recipe, as one HTML page.
+    """Show a dataset, or the training data of a recipe, as one HTML page.
 
-    For a data set: the issues that `rsn data check` finds, and images with their keypoints. For a recipe (.yaml): the
-    same for each of its data sets, and augmented crops with their target heatmaps; with --output NAME.png only those.
+    For a dataset: the issues that `rsn data check` finds, and images with their keypoints. For a recipe (.yaml): the
+    same for each of its datasets, and augmented crops with their target heatmaps; with --output NAME.png only those.
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ANNOTATIONS|RECIPE")]
@@ -112,7 +112,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Data:
-    """Check and show data sets."""
+    """Check and show datasets."""
 
     action: tyro.conf.OmitArgPrefixes[
         tyro.conf.OmitSubcommandPrefixes[

@@ -1,4 +1,4 @@
-"""Annotated persons: what the reader of every data set format returns."""
+"""Annotated persons: what the reader of every dataset format returns."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from rsn.skeletons import Skeleton, remap_keypoints
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image of a data set.
+    """An image of a dataset.
 
-    id: as results refer to it. size: (width, height) in pixels according to the data set; None if it has none.
+    id: as results refer to it. size: (width, height) in pixels according to the dataset; None if it has none.
     """
 
     id: int | str
@@ -30,8 +30,8 @@ class PersonAnnotation:
     """A person with annotated keypoints.
 
     box: (4,) x, y, width, height in image pixels. keypoints: (K, 2) float32 image pixels. visibility: (K,) 2 visible,
-    1 occluded, 0 absent, -1 not annotated in this data set. head_size: length of the head in image pixels, the unit of
-    PCKh; None if the data set has none.
+    1 occluded, 0 absent, -1 not annotated in this dataset. head_size: length of the head in image pixels, the unit of
+    PCKh; None if the dataset has none.
     """
 
     image: ImageFile
@@ -75,7 +75,7 @@ class PoseDataset:
                 f"{one.name} ({', '.join(one.keypoint_names)})" for one in (self.skeleton, skeleton)
             )
             raise AnnotationError(
-                f"{own} and {other} have no keypoint of the same name; are these annotations of another data set?"
+                f"{own} and {other} have no keypoint of the same name; are these annotations of another dataset?"
             )
         points, visible = remap_keypoints(
             np.stack([person.keypoints for person in self.people]),
@@ -112,7 +112,7 @@ class PoseDataset:
         return replace(self, people=tuple(valid), skipped=skipped)
 
     def concat(self, other: "PoseDataset") -> "PoseDataset":
-        """Join two data sets of the same skeleton.
+        """Join two datasets of the same skeleton.
 
         Raises:
             ValueError: the skeletons differ; call `remap` first.

@@ -1,4 +1,4 @@
-"""Check a COCO-keypoints data set for issues, and the images of any data set before they are used."""
+"""Check a COCO-keypoints dataset for issues, and the images of any dataset before they are used."""
 
 import random
 from collections import defaultdict
@@ -122,7 +122,7 @@ def _check_images(
 def check_images(
     files: Iterable[ImageFile], where: str, *, allowed: float = 0.0, sample: int | None = None
 ) -> None:
-    """Open images before they are used; an RsnWarning names those of another size than the data set says.
+    """Open images before they are used; an RsnWarning names those of another size than the dataset says.
 
     where: the file that lists them, for messages. allowed: fraction of them that may be unreadable, with an
     RsnWarning. sample: number of images to open, evenly distributed; None opens all.
@@ -185,7 +185,7 @@ def _open(file: ImageFile) -> _OpenedImage | ImageError:
 def _check_size(
     issues: Issues, file: ImageFile, image: _OpenedImage, points: NDArray[np.floating[Any]]
 ) -> None:
-    """Add issues about the size and the marked points (N, 2) that the data set has for an image."""
+    """Add issues about the size and the marked points (N, 2) that the dataset has for an image."""
     width, height = image.size
     turned = image.orientation >= QUARTER_TURNED
     tells = turned and width != height and file.size is not None  # whether the size tells the orientation

@@ -21,7 +21,7 @@ from rsn.io.images import DOWNSCALES, downscale_image, read_image
 
 
 class DeviceImages:
-    """The decoded images of a data set, concatenated in one buffer on a device.
+    """The decoded images of a dataset, concatenated in one buffer on a device.
 
     indices: of every image file that could be read. levels: if above 1, every image is followed by smaller copies,
     each half as wide and high as the one before, for crops that show much of the image.

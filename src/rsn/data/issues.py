@@ -1,4 +1,4 @@
-"""The issues that a data set can have, and the report of them."""
+"""The issues that a dataset can have, and the report of them."""
 
 import warnings
 from collections import Counter
@@ -61,7 +61,7 @@ BOX_OUTSIDE = IssueType("error", "annotation", "boxes outside their image", "do 
 KEYPOINT_OUTSIDE = IssueType("error", "annotation",
     "people with visible keypoints outside the image", "move them, or give them visibility 0")
 DUPLICATE_PERSON = IssueType("error", "annotation", "people annotated twice with the same keypoints", "keep one")
-NO_ANNOTATIONS = IssueType("error", "set", "data set without usable keypoints", "is it the right file?")
+NO_ANNOTATIONS = IssueType("error", "set", "dataset without usable keypoints", "is it the right file?")
 DUPLICATE_IMAGE = IssueType("warning", "image",
     "images with the same content as another", "keep one, with all of its people in one split")
 LEFT_RIGHT_CONFLICT = IssueType("warning", "annotation",
@@ -102,7 +102,7 @@ _ORDER = [kind for kind in list(globals().values()) if isinstance(kind, IssueTyp
 
 @dataclass(frozen=True, eq=False)
 class Issues:
-    """The issues of a data set.
+    """The issues of a dataset.
 
     ids: of images or annotations, or sentences, by type of issue. details: about single ids.
     """
@@ -156,7 +156,7 @@ class Issues:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The result of checking a data set.
+    """The result of checking a dataset.
 
     people: those that could be read, with or without issues, by annotation id. images: how many the file lists.
     """

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from rsn.skeletons import Skeleton
 
 MIN_SCORE = 0.12  # |facing score| above which a pair clearly faces the camera or away from it
-MIN_PEOPLE = 20  # for a statement about a whole data set
+MIN_PEOPLE = 20  # for a statement about a whole dataset
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _FACE = ("nose", "left_eye", "right_eye")
@@ -58,7 +58,7 @@ def find_swapped_people(skeleton: Skeleton, keypoints: ArrayLike, visibility: Ar
 
 
 def find_swapped_names(skeleton: Skeleton, keypoints: ArrayLike, visibility: ArrayLike) -> list[str]:
-    """Sentences about swaps in a whole data set: of single pairs, or of left and right as the viewer's sides.
+    """Sentences about swaps in a whole dataset: of single pairs, or of left and right as the viewer's sides.
 
     A pair is swapped if, in most people, it faces another way than most pairs of the same person. All pairs are
     swapped if shoulders and hips face away in most people whose nose and eyes are visible.

@@ -23,14 +23,14 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class SampleIndex:
-    """The person with index `person` in pass `epoch` over the data set."""
+    """The person with index `person` in pass `epoch` over the dataset."""
 
     epoch: int
     person: int
 
 
 class CropDataset(Dataset[Batch]):
-    """Augmented crops of a data set; `crops[SampleIndex(epoch, person)]` is one, without batch axis.
+    """Augmented crops of a dataset; `crops[SampleIndex(epoch, person)]` is one, without batch axis.
 
     If the image of a person cannot be read, the next person is the substitute. A batch has
 

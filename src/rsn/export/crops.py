@@ -36,7 +36,7 @@ def crops_to_check(metadata: Metadata, image_files: Sequence[Path]) -> Tensor:
 
 
 def crops_to_calibrate(metadata: Metadata, people: PoseDataset) -> Tensor:
-    """Crops of up to 100 labeled people, spread evenly over a data set, as prediction cuts them.
+    """Crops of up to 100 labeled people, spread evenly over a dataset, as prediction cuts them.
 
     Returns:
         (N, 3, H, W) uint8 RGB, of the metadata's input size.

@@ -126,7 +126,7 @@ class BoxFile:
         return _as_arrays(self.by_image[key])
 
     def of_files(self, files: Sequence[ImageFile]) -> list[Boxes | None]:
-        """The boxes of the images of a data set, by their files or ids; None for each that is not listed.
+        """The boxes of the images of a dataset, by their files or ids; None for each that is not listed.
 
         Raises:
             AnnotationError: several images are named like one of them.
@@ -134,7 +134,7 @@ class BoxFile:
         return [None if key is None else _as_arrays(self.by_image[key]) for key in self._keys_of(files)]
 
     def of_other_size(self, files: Sequence[ImageFile]) -> list[bool]:
-        """Whether the file tells another size of an image than the data set does, for each image.
+        """Whether the file tells another size of an image than the dataset does, for each image.
 
         Raises:
             AnnotationError: as `of_files`.

@@ -18,7 +18,7 @@ from rsn.weights.wrappers import networks_in, same_tensors
 
 Fits = Callable[[Mapping[str, Tensor]], bool]
 
-# MMPose's checkpoints describe their data set with small arrays of numbers, so those may be in a pickle besides
+# MMPose's checkpoints describe their dataset with small arrays of numbers, so those may be in a pickle besides
 # tensors. Files written before numpy 2 know the functions that make them by their older names.
 _reconstruct, _scalar = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
 _ARRAYS: list[Any] = [
