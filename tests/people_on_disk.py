@@ -1,4 +1,4 @@
-"""A tiny dataset, drawn: stick metrics with known keypoints, as COCO JSON and PNG files."""
+"""A tiny dataset, drawn: stick figures with known keypoints, as COCO JSON and PNG files."""
 
 import json
 from pathlib import Path

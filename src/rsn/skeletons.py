@@ -20,9 +20,8 @@ from rsn.errors import AnnotationError, RsnWarning, UnknownNameError
 from rsn.io.validation import read_mapping, validated
 from rsn.keypoint_names import counterparts, normalize_names, says_side
 
-NOT_ANNOTATED = (
-    -1
-)  # visibility of a keypoint that a dataset does not annotate (0 absent, 1 occluded, 2 visible)
+# Visibility of a keypoint that a dataset does not annotate; the others are 0 absent, 1 occluded, 2 visible.
+NOT_ANNOTATED = -1
 DEFAULT_SIGMA = 0.05  # COCO's keypoints of the face have 0.025 to 0.035, those of the limbs 0.062 to 0.107
 
 Side = Literal["left", "middle", "right"]
@@ -109,17 +108,17 @@ class Skeleton:
                     f"Invalid sigmas: expected one for every keypoint, or none, got none for {', '.join(missing)}"
                 )
             _indices("sigmas", given.sigmas, names)  # every name exists
+            upper_body = None
+            if given.upper_body is not None:
+                upper_body = frozenset(_indices("upper_body", given.upper_body, names))
+            flip_pairs = None if given.flip_pairs is None else _pairs("flip_pairs", given.flip_pairs, names)
             return cls.from_names(
                 given.name,
                 names,
                 _pairs("limbs", given.limbs, names),
-                upper_body=None
-                if given.upper_body is None
-                else frozenset(_indices("upper_body", given.upper_body, names)),
+                upper_body=upper_body,
                 sigmas=[given.sigmas[name] for name in names] if given.sigmas else None,
-                flip_pairs=None
-                if given.flip_pairs is None
-                else _pairs("flip_pairs", given.flip_pairs, names),
+                flip_pairs=flip_pairs,
             )
 
     @classmethod

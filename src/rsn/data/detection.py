@@ -26,7 +26,6 @@ from rsn.io.validation import read_json
 MIN_VISIBLE = 0.35
 MIN_SIDE = 6.0  # input pixels
 _PER_BOX = ("corners", "present", "ignored")  # labels with a row per person or region
-BOX_LABELS = (*_PER_BOX, "complete")
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,15 +46,12 @@ def find_swapped_people(skeleton: Skeleton, keypoints: ArrayLike, visibility: Ar
 
     keypoints: (N, K, 2) pixels. visibility: (N, K).
     """
-    visible = np.asarray(visibility)
-    scores = facing_scores(skeleton, keypoints, visible > 0)
-    trunk = _trunk_pairs(skeleton)
+    directions, trunk = _directions(skeleton, keypoints, visibility), _trunk_pairs(skeleton)
     if trunk is None:
-        return np.zeros(len(scores), bool)
-    shoulders, hips = scores[:, trunk].T
-    twisted = (np.minimum(shoulders, hips) < -MIN_SCORE) & (np.maximum(shoulders, hips) > MIN_SCORE)
-    away = (shoulders < -MIN_SCORE) & (hips < -MIN_SCORE)
-    return np.asarray(twisted | (away & _face_visible(skeleton, visible)))
+        return np.zeros(len(directions), bool)
+    shoulders, hips = directions[:, trunk].T
+    away = (shoulders == -1) & (hips == -1) & _face_visible(skeleton, visibility)
+    return np.asarray((shoulders * hips == -1) | away)
 
 
 def find_swapped_names(skeleton: Skeleton, keypoints: ArrayLike, visibility: ArrayLike) -> list[str]:
@@ -65,14 +62,12 @@ def find_swapped_names(skeleton: Skeleton, keypoints: ArrayLike, visibility: Arr
 
     keypoints: (N, K, 2) pixels. visibility: (N, K).
     """
-    visible = np.asarray(visibility)
-    scores = np.nan_to_num(facing_scores(skeleton, keypoints, visible > 0))
-    facing = np.where(np.abs(scores) > MIN_SCORE, np.sign(scores), 0)
+    directions = _directions(skeleton, keypoints, visibility)
     sentences = []
     for number, (left, right) in enumerate(skeleton.flip_pairs):
-        others = np.sign(facing.sum(1) - facing[:, number])
-        valid = (facing[:, number] != 0) & (others != 0)
-        against = (facing[valid, number] != others[valid]).sum()
+        others = np.sign(directions.sum(1) - directions[:, number])
+        valid = (directions[:, number] != 0) & (others != 0)
+        against = (directions[valid, number] != others[valid]).sum()
         if valid.sum() >= MIN_PEOPLE and against > valid.sum() / 2:
             names = f"{skeleton.keypoint_names[left]} and {skeleton.keypoint_names[right]}"
             sentences.append(
@@ -80,15 +75,21 @@ def find_swapped_names(skeleton: Skeleton, keypoints: ArrayLike, visibility: Arr
             )
     trunk = _trunk_pairs(skeleton)
     if trunk is not None:
-        directions = facing[:, trunk].sum(1)
-        valid = _face_visible(skeleton, visible) & (directions != 0)
-        away = (directions[valid] < 0).sum()
+        facing = directions[:, trunk].sum(1)
+        valid = _face_visible(skeleton, visibility) & (facing != 0)
+        away = (facing[valid] < 0).sum()
         if valid.sum() >= MIN_PEOPLE and away > valid.sum() / 2:
             sentences.append(
                 f"left and right look like the viewer's, not the person's: {away} of {valid.sum()} people whose face is"
                 " visible would have their back to the camera"
             )
     return sentences
+
+
+def _directions(skeleton: Skeleton, keypoints: ArrayLike, visibility: ArrayLike) -> NDArray[np.float64]:
+    """1 for pairs that clearly face the camera, -1 for those that face away, else 0: (N, pairs)."""
+    scores = np.nan_to_num(facing_scores(skeleton, keypoints, np.asarray(visibility) > 0))
+    return np.where(np.abs(scores) > MIN_SCORE, np.sign(scores), 0)
 
 
 def _find(skeleton: Skeleton, names: tuple[str, ...]) -> list[int] | None:
@@ -110,8 +111,6 @@ def _trunk_pairs(skeleton: Skeleton) -> list[int] | None:
     )
 
 
-def _face_visible(skeleton: Skeleton, visibility: NDArray[np.int_]) -> NDArray[np.bool_]:
-    face = _find(skeleton, _FACE)
-    if face is None:
-        return np.zeros(len(visibility), bool)
-    return np.asarray((visibility[:, face] == 2).all(1))
+def _face_visible(skeleton: Skeleton, visibility: ArrayLike) -> NDArray[np.bool_]:
+    visible, face = np.asarray(visibility) == 2, _find(skeleton, _FACE)
+    return np.zeros(len(visible), bool) if face is None else np.asarray(visible[:, face].all(1))
