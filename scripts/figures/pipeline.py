@@ -50,7 +50,7 @@ def draw(folder: Path) -> dict[str, Table]:
     figure, panels = plt.subplots(1, 5, figsize=(14, 4.1), width_ratios=[4, 3, 3, 3, 4])
     panels[0].imshow(_small(image, 300), extent=(-0.5, 511.5, 511.5, -0.5))
     panels[0].add_patch(plt.Rectangle(BOX[:2], *BOX[2:], fill=False, color=ORANGE, lw=3))
-    pixels = crop.cut(image)
+    pixels = crop.warp(image)
     panels[1].imshow(pixels)
     _heat(panels[2], maps[0, KEYPOINT].numpy())
     _heat(panels[3], maps[0].amax(0).numpy())

@@ -389,8 +389,8 @@ def assume_sigmas(skeleton: Skeleton) -> Skeleton:
     assumed = [f"COCO's for {shared} keypoints of the same name"] if shared else []
     assumed += [f"{DEFAULT_SIGMA} for {', '.join(others)}"] if others else []
     warnings.warn(
-        f"skeleton {skeleton.name!r} has no sigmas, which OKS and AP need; assumed {' and '.join(assumed)}. Set them in a"
-        " skeleton file, or compare these metrics only with each other",
+        f"skeleton {skeleton.name!r} has no sigmas, which OKS and AP need; assumed {' and '.join(assumed)}. Set them"
+        " in a skeleton file, or compare these metrics only with each other",
         RsnWarning,
         stacklevel=2,
     )
