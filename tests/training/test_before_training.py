@@ -1,4 +1,4 @@
-"""What a training run says or refuses before its first step."""
+"""Checks of data before the first training step."""
 
 import json
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def with_names(path: Path, names: list[str]) -> Path:
         lambda path: path.write_text("no image"),
     ],
 )
-def test_validation_images_that_cannot_be_read_are_refused_in_the_words_of_data_check(
+def test_train_rejects_unreadable_validation_images_with_the_message_of_data_check(
     tmp_path: Path, damage: Callable[[Path], Any]
 ) -> None:
     training, validation = write_people(tmp_path / "a", images=2), write_people(tmp_path / "b", images=2)
@@ -69,9 +69,7 @@ def test_validation_images_that_cannot_be_read_are_refused_in_the_words_of_data_
     assert not (tmp_path / "run").exists()
 
 
-def test_evaluation_refuses_images_that_cannot_be_read_before_it_looks_at_any(
-    tmp_path: Path, random_weights: Path
-) -> None:
+def test_evaluate_rejects_unreadable_images_before_predicting(tmp_path: Path, random_weights: Path) -> None:
     pytest.importorskip("hotcoco")
     path = write_people(tmp_path, images=2)
     (tmp_path / "images/000000000002.png").write_text("no image")
@@ -81,7 +79,9 @@ def test_evaluation_refuses_images_that_cannot_be_read_before_it_looks_at_any(
     assert "image 2 (000000000002.png)" in done.stderr
 
 
-def test_validation_images_of_another_size_than_told_are_said(tmp_path: Path, random_weights: Path) -> None:
+def test_evaluate_warns_of_images_with_another_size_than_annotated(
+    tmp_path: Path, random_weights: Path
+) -> None:
     pytest.importorskip("hotcoco")
     path = write_people(tmp_path, images=2)
     document = json.loads(path.read_text())
@@ -93,7 +93,7 @@ def test_validation_images_of_another_size_than_told_are_said(tmp_path: Path, ra
     assert "image 1 (320 x 120, really 160 x 120)" in done.stderr
 
 
-def test_keypoints_of_mixed_sets_are_matched_and_the_others_listed(tmp_path: Path) -> None:
+def test_training_sets_match_keypoints_by_name_and_list_the_others(tmp_path: Path) -> None:
     coco, lsp = (
         write_people(tmp_path / "coco", images=1),
         write_people(tmp_path / "lsp", images=1, skeleton=LSP_14),
@@ -107,7 +107,7 @@ def test_keypoints_of_mixed_sets_are_matched_and_the_others_listed(tmp_path: Pat
     )
 
 
-def test_training_prints_how_each_set_is_matched_before_the_first_step(tmp_path: Path) -> None:
+def test_train_prints_the_keypoint_matches_before_the_first_step(tmp_path: Path) -> None:
     pytest.importorskip("hotcoco")
     coco, lsp = (
         write_people(tmp_path / "coco", images=1),
@@ -139,7 +139,9 @@ def test_describe_match_names_respelled_and_missing_keypoints(names: list[str], 
 
 
 @pytest.mark.parametrize("names", [["nose", "left_hand", "tail"], ["left_hand", "right_foot", "L_hip"]])
-def test_sides_without_counterpart_are_said_before_training(tmp_path: Path, names: list[str]) -> None:
+def test_training_sets_warn_of_left_and_right_names_without_counterpart(
+    tmp_path: Path, names: list[str]
+) -> None:
     skeleton: Skeleton = Skeleton.from_names("odd", names)
     path = write_people(tmp_path, images=1, skeleton=skeleton)
     with pytest.warns(

@@ -1,4 +1,4 @@
-"""The detector's loss: what it rewards, and what it does not look at."""
+"""The loss of the person detector."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def _background(unlabeled: float, ignored: Tensor = NOWHERE) -> Tensor:
 
 
 def _perfect() -> Tensor:
-    """Sure of the middle cell and of nothing else, and right about the box in every cell near it."""
+    """Maps with a certain center and no other, and the right box in every cell."""
     targets = BoxCodec().encode(PERSON, THERE, SIZE)
     y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
     cells = (torch.stack([x, y], -1) + 0.5) * 4
@@ -29,7 +29,7 @@ def _perfect() -> Tensor:
     return maps
 
 
-def test_a_perfect_answer_costs_nothing_and_a_worse_one_more() -> None:
+def test_box_loss_is_zero_for_perfect_maps_and_grows_with_errors() -> None:
     targets, background = BoxCodec().encode(PERSON, THERE, SIZE), _background(1.0)
     perfect = _perfect()
     assert BoxLoss()([[perfect] * 4], targets, background) < 1e-3
@@ -44,7 +44,7 @@ def test_a_perfect_answer_costs_nothing_and_a_worse_one_more() -> None:
 
 
 @pytest.mark.parametrize("unlabeled", [0.0, 0.25, 1.0])
-def test_finding_somebody_unlabeled_counts_as_much_as_is_known(unlabeled: float) -> None:
+def test_detections_of_unlabeled_people_are_weighted(unlabeled: float) -> None:
     targets = BoxCodec().encode(PERSON, THERE, SIZE)
     logits = _perfect()[:, 0].clone()
     logits[0, 2, 30] = 3.0  # in the far corner
@@ -56,36 +56,36 @@ def test_finding_somebody_unlabeled_counts_as_much_as_is_known(unlabeled: float)
     assert (logits.grad[0, 2, 30] != 0) == (unlabeled > 0)
 
 
-def test_beside_a_labeled_person_it_is_known_who_is_not_there() -> None:
+def test_negatives_near_a_labeled_person_count_fully() -> None:
     background = _background(0.0)
     assert background[0, 16, 17] == 1  # within the box
     assert background[0, 16, 18] == 1  # just beside it, at x = 74
     assert background[0, 16, 28] == 0
 
 
-def test_crowds_count_neither_way() -> None:
+def test_crowds_are_ignored() -> None:
     background = _background(1.0, torch.tensor([[[80.0, 0, 128, 128]]]))
     assert background[0, :, 20:].max() == 0
     assert background[0, :, :20].min() == 1
 
 
-def test_a_batch_without_people_has_a_loss() -> None:
-    nobody = torch.zeros(1, 1, dtype=torch.bool)
-    targets = BoxCodec().encode(PERSON, nobody, SIZE)
-    background = negative_weight(PERSON, nobody, NOWHERE, torch.ones(1), SIZE)
+def test_box_loss_of_a_batch_without_people_is_finite() -> None:
+    absent = torch.zeros(1, 1, dtype=torch.bool)
+    targets = BoxCodec().encode(PERSON, absent, SIZE)
+    background = negative_weight(PERSON, absent, NOWHERE, torch.ones(1), SIZE)
     maps = torch.zeros(1, 5, 32, 32, requires_grad=True)
     loss = BoxLoss()([[maps] * 4], targets, background)
     loss.backward()
     assert loss > 0
     assert torch.isfinite(maps.grad).all()
-    assert maps.grad[:, 1:].abs().max() == 0  # where nobody is, no box can fit or not
+    assert maps.grad[:, 1:].abs().max() == 0  # there is no box to fit
 
 
-def test_generalized_iou_of_boxes_that_can_be_counted() -> None:
+def test_generalized_iou_of_simple_boxes() -> None:
     box = torch.tensor([0.0, 0, 2, 2])
     others = torch.tensor([[0.0, 0, 2, 2], [1, 0, 3, 2], [2, 0, 4, 2], [3, 0, 5, 2]])
     torch.testing.assert_close(generalized_iou(box, others), torch.tensor([1.0, 1 / 3, 0.0, -0.2]))
 
 
-def test_the_maps_of_a_perfect_answer_say_the_box_everywhere() -> None:
+def test_corners_of_perfect_maps_are_the_box_in_every_cell() -> None:
     torch.testing.assert_close(corners_of(_perfect())[0, 3, 5], PERSON[0, 0])

@@ -1,4 +1,4 @@
-"""What changes the speed of a run and not its result."""
+"""Settings that change the speed of a run, not its result."""
 
 import csv
 from pathlib import Path
@@ -33,13 +33,13 @@ def plain(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[f
         pytest.param("compute.precision=bf16-mixed", 3e-2, marks=pytest.mark.slow),
     ],
 )
-def test_it_is_the_same_run(
+def test_compute_settings_do_not_change_the_losses(
     plain: list[float], recipe_file: Path, tmp_path: Path, setting: str, tolerance: float
 ) -> None:
     assert losses(recipe_file, tmp_path / "run", setting) == pytest.approx(plain, rel=tolerance)
 
 
-def test_train_refuses_synchronized_batch_norms_without_gpus(
+def test_train_rejects_sync_batchnorm_without_gpus(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)

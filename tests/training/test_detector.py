@@ -1,4 +1,4 @@
-"""Training of the detector, from start to finish on drawn metrics."""
+"""Whole training runs of the person detector on drawn people."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from rsn.weights.metadata import DetectorSettings
 
 @pytest.fixture(scope="module")
 def boxed_json(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn metrics, all of whom are labeled."""
+    """Drawn people in images that are completely labeled."""
     document = json.loads(people_json.read_text())
     for image in document["images"]:
         image["annotations_complete"] = True
@@ -49,7 +49,7 @@ def best(recipe: DetectorRecipe) -> Path:
     return train_detector(recipe)
 
 
-def test_a_run_leaves_weights_that_open_as_a_detector(best: Path, recipe: DetectorRecipe) -> None:
+def test_train_detector_writes_weights_that_open_as_a_detector(best: Path, recipe: DetectorRecipe) -> None:
     boxes, scores = open_detector(best, device="cpu", box_threshold=0.0)(np.zeros((90, 120, 3), np.uint8))
     assert boxes.shape == (len(scores), 4)
     metadata = load_metadata(best)
@@ -59,7 +59,7 @@ def test_a_run_leaves_weights_that_open_as_a_detector(best: Path, recipe: Detect
     assert (recipe.output / "last.ckpt").is_file()
 
 
-def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: DetectorRecipe) -> None:
+def test_train_detector_does_not_overwrite_a_run_and_resumes_it(best: Path, recipe: DetectorRecipe) -> None:
     with pytest.raises(RecipeError, match="continue it with --resume"):
         train_detector(recipe)
     last = (recipe.output / "last.safetensors").read_bytes()
@@ -70,7 +70,7 @@ def test_a_run_is_not_overwritten_and_can_be_resumed(best: Path, recipe: Detecto
         train_detector(longer, resume=True)
 
 
-def test_images_on_the_device_make_the_same_run(best: Path, recipe: DetectorRecipe, tmp_path: Path) -> None:
+def test_cached_images_give_the_same_losses(best: Path, recipe: DetectorRecipe, tmp_path: Path) -> None:
     compute = ComputeConfig(cache_images="device", workers=0)
     train_detector(replace(recipe, output=tmp_path, compute=compute))
     assert losses(tmp_path) == pytest.approx(losses(recipe.output), rel=1e-2)
@@ -81,7 +81,7 @@ def losses(folder: Path) -> list[float]:
         return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
 
 
-def test_a_folder_with_weights_alone_is_not_overwritten(
+def test_train_detector_does_not_overwrite_weights(
     best: Path, recipe: DetectorRecipe, tmp_path: Path
 ) -> None:
     (tmp_path / "best.safetensors").write_bytes(best.read_bytes())
@@ -89,7 +89,9 @@ def test_a_folder_with_weights_alone_is_not_overwritten(
         train_detector(replace(recipe, output=tmp_path))
 
 
-def test_what_a_detector_cannot_be_trained_with_is_said(recipe: DetectorRecipe, tmp_path: Path) -> None:
+def test_train_detector_rejects_a_batch_that_cannot_be_divided(
+    recipe: DetectorRecipe, tmp_path: Path
+) -> None:
     with pytest.raises(RecipeError, match=r"batch_size: expected a multiple of"):
         train_detector(
             replace(recipe, output=tmp_path / "run", compute=ComputeConfig(accumulate_grad_batches=3))
@@ -97,7 +99,7 @@ def test_what_a_detector_cannot_be_trained_with_is_said(recipe: DetectorRecipe, 
     assert not (tmp_path / "run").exists()
 
 
-def test_pose_weights_give_all_but_the_last_layers() -> None:
+def test_detector_network_takes_all_but_the_last_layers_from_pose_weights() -> None:
     network, pose = detector_network("rsn18", "rsn18.starter"), load_model("rsn18.starter").network
     ours, theirs = network.state_dict(), pose.state_dict()
     fresh = [key for key in ours if ours[key].shape != theirs[key].shape]
@@ -106,13 +108,13 @@ def test_pose_weights_give_all_but_the_last_layers() -> None:
     assert network.training
 
 
-def test_pose_weights_are_no_detector(random_weights: Path) -> None:
+def test_open_detector_rejects_pose_weights(random_weights: Path) -> None:
     with pytest.raises(WeightsError, match="find coco_17 keypoints"):
         open_detector(random_weights)
 
 
 @pytest.mark.slow
-def test_a_short_run_learns_to_find_drawn_metrics(recipe: DetectorRecipe, tmp_path: Path) -> None:
+def test_short_training_detects_drawn_people(recipe: DetectorRecipe, tmp_path: Path) -> None:
     longer = replace(
         recipe,
         output=tmp_path / "run",

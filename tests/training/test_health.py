@@ -1,4 +1,4 @@
-"""Runs that should not go on, and images that cannot be read."""
+"""Runs that stop early, and unreadable images."""
 
 import shutil
 from pathlib import Path
@@ -13,14 +13,14 @@ from rsn.training.run import train
 
 @pytest.fixture
 def damaged(people_json: Path, tmp_path: Path) -> str:
-    """The drawn people, one of whose four images is cut off."""
+    """Drawn people in four images, one of which is truncated."""
     shutil.copytree(people_json.parent / "images", tmp_path / "images")
     first = sorted((tmp_path / "images").iterdir())[0]
     first.write_bytes(first.read_bytes()[:100])
     return f"train=[{{annotations: {people_json}, images: {tmp_path / 'images'}}}]"
 
 
-def test_a_image_that_cannot_be_read_is_left_out_and_told(
+def test_train_skips_an_unreadable_image_with_a_warning(
     damaged: str, recipe_file: Path, tmp_path: Path
 ) -> None:
     recipe = read_recipe(recipe_file, (damaged, f"output={tmp_path / 'run'}", "max_unreadable_fraction=0.25"))
@@ -29,7 +29,7 @@ def test_a_image_that_cannot_be_read_is_left_out_and_told(
     assert (tmp_path / "run" / "last.safetensors").exists()
 
 
-def test_too_many_of_them_keep_a_run_from_starting(damaged: str, recipe_file: Path, tmp_path: Path) -> None:
+def test_train_rejects_too_many_unreadable_images(damaged: str, recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(
         AnnotationError, match=r"1 images that cannot be read .*: image 1 \(000000000001\.png\)"
     ):
@@ -37,7 +37,7 @@ def test_too_many_of_them_keep_a_run_from_starting(damaged: str, recipe_file: Pa
     assert not (tmp_path / "run").exists()
 
 
-def test_too_many_that_were_not_opened_before_stop_the_run(
+def test_train_stops_at_too_many_unreadable_images(
     damaged: str, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound = tmp_path / "images/000000000002.png"
@@ -50,9 +50,7 @@ def test_too_many_that_were_not_opened_before_stop_the_run(
         train(read_recipe(recipe_file, (damaged, f"output={tmp_path / 'run'}")))
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(
-    recipe_file: Path, tmp_path: Path
-) -> None:
+def test_infinite_loss_stops_the_run_before_anything_is_written(recipe_file: Path, tmp_path: Path) -> None:
     settings = (f"output={tmp_path}", "optimization.learning_rate=1e30", "optimization.warmup_steps=0")
     with pytest.raises(TrainingError, match="the loss is not finite"):
         train(read_recipe(recipe_file, settings))
@@ -60,13 +58,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(
     assert not list(tmp_path.glob("*.safetensors"))
 
 
-def test_the_last_good_state_stays(recipe_file: Path, tmp_path: Path) -> None:
+def test_infinite_loss_does_not_overwrite_the_checkpoint(recipe_file: Path, tmp_path: Path) -> None:
     train(read_recipe(recipe_file, (f"output={tmp_path}", "optimization.steps=2")))
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)
     state["state_dict"]["network.stem.reduce.conv.weight"].fill_(float("nan"))
     torch.save(state, tmp_path / "last.ckpt")
     before = (tmp_path / "last.ckpt").read_bytes()
-    (tmp_path / "recipe.yaml").unlink()  # it would say that the schedule was another one
+    (tmp_path / "recipe.yaml").unlink()  # it has another schedule, which would be rejected
     with pytest.raises(TrainingError):
         train(read_recipe(recipe_file, (f"output={tmp_path}",)), resume=True)
     assert (tmp_path / "last.ckpt").read_bytes() == before

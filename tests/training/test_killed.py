@@ -1,4 +1,4 @@
-"""Runs that end before their time, and what is resumed from."""
+"""Interrupted runs, and the checkpoints that they resume from."""
 
 import random
 import re
@@ -26,7 +26,7 @@ from rsn.training.recipe import Recipe, read_recipe
 from rsn.training.run import train
 from rsn.weights.checkpoints import read_tensors
 
-# Two rounds of two steps, so that there is time to kill the run after the first.
+# Two validations, two steps each, so that there is time to kill the run after the first.
 SETTINGS = ("optimization.steps=4", "optimization.ema_decay=0.9", "optimization.schedule=cosine")
 
 
@@ -34,8 +34,8 @@ def recipe_in(folder: Path, recipe_file: Path) -> Recipe:
     return read_recipe(recipe_file, (f"output={folder}", *SETTINGS))
 
 
-def run_with_a_state(recipe_file: Path, folder: Path, *settings: str) -> subprocess.Popen[str]:
-    """A run in a process of its own that has finished its first round."""
+def start_run(recipe_file: Path, folder: Path, *settings: str) -> subprocess.Popen[str]:
+    """A run in its own process, after its first validation."""
     command = [sys.executable, "-m", "rsn", "train", recipe_file, "--set", *settings, f"output={folder}"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (folder / LAST_CHECKPOINT).exists() and process.poll() is None:
@@ -50,10 +50,8 @@ def unbroken(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Rec
     return recipe
 
 
-def test_a_killed_run_resumes_to_the_same_weights(
-    unbroken: Recipe, recipe_file: Path, tmp_path: Path
-) -> None:
-    process = run_with_a_state(recipe_file, tmp_path, *SETTINGS)
+def test_killed_run_resumes_to_identical_weights(unbroken: Recipe, recipe_file: Path, tmp_path: Path) -> None:
+    process = start_run(recipe_file, tmp_path, *SETTINGS)
     time.sleep(random.random() / 2)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, process.stderr
@@ -71,22 +69,20 @@ def test_a_killed_run_resumes_to_the_same_weights(
         torch.testing.assert_close(ends[1][part], ends[0][part], atol=0, rtol=0, msg=part)
 
 
-@pytest.mark.parametrize("told", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_run_that_is_told_to_stop_has_failed(
-    recipe_file: Path, tmp_path: Path, told: signal.Signals
-) -> None:
-    process = run_with_a_state(recipe_file, tmp_path, "optimization.steps=200")
-    process.send_signal(told)
-    _, said = process.communicate()
+@pytest.mark.parametrize("sent", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_stopped_run_has_exit_status_1(recipe_file: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    process = start_run(recipe_file, tmp_path, "optimization.steps=200")
+    process.send_signal(sent)
+    _, output = process.communicate()
     assert process.returncode == 1
     assert re.fullmatch(
         r"rsn: stopped at step \d+ of 200; continue from the last validation with --resume",
-        said.splitlines()[-1],
+        output.splitlines()[-1],
     )
     assert last_complete_checkpoint(tmp_path).name == LAST_CHECKPOINT
 
 
-def test_the_average_differs_from_the_last_weights(unbroken: Recipe) -> None:
+def test_averaged_weights_differ_from_the_trained_ones(unbroken: Recipe) -> None:
     state = torch.load(unbroken.output / LAST_CHECKPOINT, weights_only=True)
     averaged = read_tensors(unbroken.output / "last.safetensors")["stem.reduce.conv.weight"]
     key = "network.stem.reduce.conv.weight"
@@ -94,10 +90,10 @@ def test_the_average_differs_from_the_last_weights(unbroken: Recipe) -> None:
     assert (averaged - state["current_model_state"][key]).abs().max() > 1e-6
 
 
-def test_a_disk_that_is_full_at_a_state_is_told_and_the_run_goes_on(
+def test_train_continues_when_a_checkpoint_cannot_be_written(
     recipe_file: Path, tmp_path: Path, full: Path
 ) -> None:
-    (tmp_path / f".{LAST_CHECKPOINT}.part").symlink_to(full)  # for the first round, which removes it
+    (tmp_path / f".{LAST_CHECKPOINT}.part").symlink_to(full)  # for the first checkpoint, which removes it
     recipe = read_recipe(recipe_file, (f"output={tmp_path}",))
     with pytest.warns(RsnWarning, match=r"cannot write .*last.ckpt .*training continues"):
         train(recipe)
@@ -107,49 +103,52 @@ def test_a_disk_that_is_full_at_a_state_is_told_and_the_run_goes_on(
 
 @pytest.fixture
 def full() -> Path:
-    """A device that has no space left."""
+    """A device without space left."""
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     return Path("/dev/full")
 
 
 @pytest.fixture
-def two_states(tmp_path: Path) -> Path:
+def two_checkpoints(tmp_path: Path) -> Path:
     writer = RotatingCheckpointIO()
     for number in (1, 2):
         writer.save_checkpoint({"number": torch.full((1000,), number)}, tmp_path / LAST_CHECKPOINT)
     return tmp_path
 
 
-def test_the_state_before_is_kept(two_states: Path) -> None:
-    assert last_complete_checkpoint(two_states).name == LAST_CHECKPOINT
+def test_previous_checkpoint_is_kept(two_checkpoints: Path) -> None:
+    assert last_complete_checkpoint(two_checkpoints).name == LAST_CHECKPOINT
     numbers = [
-        int(torch.load(two_states / name)["number"][0]) for name in (PREVIOUS_CHECKPOINT, LAST_CHECKPOINT)
+        int(torch.load(two_checkpoints / name)["number"][0])
+        for name in (PREVIOUS_CHECKPOINT, LAST_CHECKPOINT)
     ]
     assert numbers == [1, 2]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
-def test_a_damaged_state_is_passed_over_and_said(two_states: Path, damage: str) -> None:
-    data = bytearray((two_states / LAST_CHECKPOINT).read_bytes())
-    middle = len(data) // 2
-    data[middle] ^= 0xFF
-    (two_states / LAST_CHECKPOINT).write_bytes({"cut": data[:middle], "flipped": data, "empty": b""}[damage])
+def test_damaged_checkpoint_is_skipped_with_a_warning(two_checkpoints: Path, damage: str) -> None:
+    data = bytearray((two_checkpoints / LAST_CHECKPOINT).read_bytes())
+    half = len(data) // 2
+    data[half] ^= 0xFF
+    (two_checkpoints / LAST_CHECKPOINT).write_bytes(
+        {"cut": data[:half], "flipped": data, "empty": b""}[damage]
+    )
     with pytest.warns(RsnWarning, match=r"last.ckpt is damaged"):
-        assert last_complete_checkpoint(two_states).name == PREVIOUS_CHECKPOINT
-    (two_states / PREVIOUS_CHECKPOINT).write_bytes(b"gone too")
+        assert last_complete_checkpoint(two_checkpoints).name == PREVIOUS_CHECKPOINT
+    (two_checkpoints / PREVIOUS_CHECKPOINT).write_bytes(b"gone too")
     with pytest.warns(RsnWarning), pytest.raises(RecipeError, match=r"every checkpoint in .* is damaged"):
-        last_complete_checkpoint(two_states)
+        last_complete_checkpoint(two_checkpoints)
 
 
 @contextmanager
-def before_every_line(look: Callable[[], object]) -> Iterator[None]:
-    """Call `look` before each line of checkpoints.py that runs in the block: where a run may be killed."""
+def before_every_line(call: Callable[[], object]) -> Iterator[None]:
+    """Run `call` before each line of checkpoints.py that runs in the block, where a run may be killed."""
 
     def trace(frame: Any, event: str, argument: object) -> Any:
         if frame.f_code.co_filename != checkpoints.__file__:
             return None
-        look()
+        call()
         return trace
 
     before = sys.gettrace()
@@ -162,39 +161,39 @@ def before_every_line(look: Callable[[], object]) -> Iterator[None]:
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")  # that a state is damaged
 @pytest.mark.parametrize("damaged", [None, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT])
-def test_a_state_to_resume_from_is_there_at_every_moment(two_states: Path, damaged: str | None) -> None:
+def test_complete_checkpoint_exists_at_every_moment(two_checkpoints: Path, damaged: str | None) -> None:
     if damaged:
-        (two_states / damaged).write_bytes(b"damaged")
+        (two_checkpoints / damaged).write_bytes(b"damaged")
     seen: list[int] = []
 
     def resume() -> None:
-        seen.append(int(torch.load(last_complete_checkpoint(two_states))["number"][0]))
+        seen.append(int(torch.load(last_complete_checkpoint(two_checkpoints))["number"][0]))
 
     with before_every_line(resume):
         for number in (3, 4):
             RotatingCheckpointIO().save_checkpoint(
-                {"number": torch.full((1000,), number)}, two_states / LAST_CHECKPOINT
+                {"number": torch.full((1000,), number)}, two_checkpoints / LAST_CHECKPOINT
             )
     assert seen == sorted(seen)  # never back to an older one
     assert set(seen) == {1 if damaged == LAST_CHECKPOINT else 2, 3, 4}
 
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")
-def test_no_flipped_bit_is_resumed_from(two_states: Path) -> None:
-    sound = (two_states / LAST_CHECKPOINT).read_bytes()
+def test_checkpoint_with_a_flipped_bit_is_not_resumed(two_checkpoints: Path) -> None:
+    sound = (two_checkpoints / LAST_CHECKPOINT).read_bytes()
     for place in [*range(0, len(sound), 97), *range(len(sound) - 900, len(sound), 7)]:
         damaged = bytearray(sound)
         damaged[place] ^= 0x80
-        (two_states / LAST_CHECKPOINT).write_bytes(damaged)
-        state = last_complete_checkpoint(two_states)
+        (two_checkpoints / LAST_CHECKPOINT).write_bytes(damaged)
+        state = last_complete_checkpoint(two_checkpoints)
         assert state.name == PREVIOUS_CHECKPOINT or torch.load(state)["number"].eq(2).all(), place
 
 
-def test_a_full_disk_leaves_the_states_there_are(two_states: Path, full: Path) -> None:
-    before = {path.name: path.read_bytes() for path in two_states.iterdir()}
-    (two_states / f".{LAST_CHECKPOINT}.part").symlink_to(full)
+def test_full_disk_keeps_the_checkpoints(two_checkpoints: Path, full: Path) -> None:
+    before = {path.name: path.read_bytes() for path in two_checkpoints.iterdir()}
+    (two_checkpoints / f".{LAST_CHECKPOINT}.part").symlink_to(full)
     with pytest.warns(RsnWarning, match=r"cannot write .*training continues"):
         RotatingCheckpointIO().save_checkpoint(
-            {"number": torch.zeros(10_000_000)}, two_states / LAST_CHECKPOINT
+            {"number": torch.zeros(10_000_000)}, two_checkpoints / LAST_CHECKPOINT
         )
-    assert {path.name: path.read_bytes() for path in two_states.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in two_checkpoints.iterdir()} == before

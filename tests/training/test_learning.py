@@ -1,4 +1,4 @@
-"""A small network is trained on drawn people, and finds the keypoints of other drawn people."""
+"""A small network is trained on drawn people and finds the keypoints of other drawn people."""
 
 from functools import partial
 from pathlib import Path
@@ -20,15 +20,15 @@ from rsn.training.run import train
 
 NAMES = ("nose", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist")
 LIMBS = ((0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6))
-FEW_PIXELS = 5  # shoulders, which lie together most, are 23 pixels apart
+FEW_PIXELS = 5  # shoulders, the closest pair, are 23 pixels apart
 
 
-def misses(
+def keypoint_errors(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, flip_pairs: list[list[str]] | None
 ) -> np.ndarray:
-    """Train, and return by how many pixels each keypoint is missed on average: the nose, then (pair, side).
+    """Train, and return the mean error of each keypoint in pixels: the nose, then (pair, side).
 
-    flip_pairs: those of the skeleton; by default what the names say.
+    flip_pairs: of the skeleton; None takes them from the names.
     """
     small = partial(
         PoseNetwork, block=residual_steps, blocks_per_layer=(1,) * 4, num_stages=1, up_channels=32
@@ -62,17 +62,17 @@ def misses(
 
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")  # of assumed sigmas
-def test_a_trained_network_finds_keypoints_within_a_few_pixels(
+def test_short_training_finds_keypoints_within_a_few_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert misses(tmp_path, monkeypatch, flip_pairs=None).max() < FEW_PIXELS
+    assert keypoint_errors(tmp_path, monkeypatch, flip_pairs=None).max() < FEW_PIXELS
 
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")
-def test_without_flip_pairs_the_sides_are_confused_and_the_nose_is_found(
+def test_training_without_flip_pairs_confuses_left_and_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of the flipped people carry the names of the other side: one of both keypoints is missed at least."""
-    nose, *paired = misses(tmp_path, monkeypatch, flip_pairs=[])
+    """Flipped people have keypoints of the wrong side, so at least one keypoint of every pair is missed."""
+    nose, *paired = keypoint_errors(tmp_path, monkeypatch, flip_pairs=[])
     assert nose < FEW_PIXELS
     assert (np.reshape(paired, (3, 2)).max(axis=1) > 2 * FEW_PIXELS).all()

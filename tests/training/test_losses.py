@@ -1,4 +1,4 @@
-"""The loss: the reference's numbers, and who is taught what."""
+"""The pose loss equals those of the references."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def oracle(oracles: Path) -> dict[str, np.ndarray]:
 
 
 def outputs(stages: int) -> Tensor:
-    """What the oracle's networks were said to have answered."""
+    """The predictions of the oracle's networks."""
     random = np.random.Generator(np.random.PCG64(100 + stages))
     return torch.from_numpy(random.standard_normal((stages, 4, 6, 17, 64, 48)).astype(np.float32) * 20)
 
@@ -25,7 +25,7 @@ def outputs(stages: int) -> Tensor:
 @pytest.mark.parametrize("stages", [1, 2, 4])
 @pytest.mark.parametrize("ohkm_topk", [8, None])
 @pytest.mark.parametrize("coarse_to_fine", [True, False])
-def test_loss_and_gradients_are_the_rsn_repositorys(
+def test_loss_and_gradients_equal_those_of_the_rsn_repository(
     oracle: dict[str, np.ndarray], stages: int, ohkm_topk: int | None, coarse_to_fine: bool
 ) -> None:
     predictions = outputs(stages).requires_grad_()
@@ -41,7 +41,7 @@ def test_loss_and_gradients_are_the_rsn_repositorys(
 
 
 @pytest.mark.parametrize("stages", [1, 2, 4])
-def test_terms_are_the_rsn_repositorys(oracle: dict[str, np.ndarray], stages: int) -> None:
+def test_terms_equal_those_of_the_rsn_repository(oracle: dict[str, np.ndarray], stages: int) -> None:
     terms = PoseLoss().terms(
         outputs(stages), torch.from_numpy(oracle["labels"]), torch.from_numpy(oracle["valids"])[..., 0]
     )
@@ -50,20 +50,22 @@ def test_terms_are_the_rsn_repositorys(oracle: dict[str, np.ndarray], stages: in
 
 
 @pytest.mark.parametrize("stages", [1, 2, 4])
-def test_loss_is_mmposes_under_its_convention(oracle: dict[str, np.ndarray], stages: int) -> None:
+def test_loss_equals_that_of_mmpose_with_its_target_weighting(
+    oracle: dict[str, np.ndarray], stages: int
+) -> None:
     labels, visibility = torch.from_numpy(oracle["mmpose_labels"]), torch.from_numpy(oracle["valids"])[..., 0]
     loss = PoseLoss(target_weighting="mmpose")(outputs(stages), labels, visibility)
     assert loss.item() == pytest.approx(oracle[f"mmpose_loss_s{stages}"].item(), rel=1e-5)
 
 
-def test_gradients_are_those_of_the_loss() -> None:
+def test_gradients_agree_with_finite_differences() -> None:
     predictions = torch.randn(1, 4, 2, 3, 8, 8, dtype=torch.float64, requires_grad=True)
     targets, visibility = torch.rand(2, 5, 3, 8, 8).double(), torch.tensor([[2, 1, 0], [2, -1, 2]])
     assert torch.autograd.gradcheck(lambda maps: PoseLoss()(maps, targets, visibility), predictions)
 
 
 @pytest.mark.parametrize("target_weighting", ["rsn", "mmpose", "empty"])
-def test_keypoints_that_a_set_does_not_annotate_are_not_taught(target_weighting: TargetWeighting) -> None:
+def test_keypoints_that_are_not_annotated_have_no_gradient(target_weighting: TargetWeighting) -> None:
     predictions = torch.randn(1, 4, 2, 3, 8, 8, requires_grad=True)
     visibility = torch.tensor([[2, -1, 0], [1, -1, 2]])
     PoseLoss(target_weighting=target_weighting)(predictions, torch.rand(2, 5, 3, 8, 8), visibility).backward()
@@ -74,13 +76,13 @@ def test_keypoints_that_a_set_does_not_annotate_are_not_taught(target_weighting:
     assert touched[3, 1, 0]
 
 
-def test_fewer_keypoints_than_hard_ones() -> None:
+def test_ohkm_topk_may_exceed_the_number_of_keypoints() -> None:
     loss = PoseLoss()(torch.ones(1, 4, 2, 1, 8, 8), torch.zeros(2, 5, 1, 8, 8), torch.full((2, 1), 2))
     assert loss.item() == pytest.approx(3 * COARSE_LEVEL_WEIGHT + 1)
 
 
 @pytest.mark.parametrize(("target_weighting", "wanted"), [("rsn", 0.0), ("mmpose", 5.0), ("empty", 5.0)])
-def test_what_an_occluded_keypoint_is_taught_on_the_coarse_levels(
+def test_target_weighting_of_occluded_keypoints_on_coarse_levels(
     target_weighting: TargetWeighting, wanted: float
 ) -> None:
     targets = torch.full((1, 5, 1, 8, 8), 5.0)

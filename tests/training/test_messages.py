@@ -1,4 +1,4 @@
-"""What training says before, during and after a run that goes wrong, and that its advice works."""
+"""Messages of training runs that fail; following their advice works."""
 
 import re
 import shlex
@@ -30,14 +30,14 @@ HUGE = ("optimization.learning_rate=1e30", "optimization.warmup_steps=0")
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let runs train the smallest network, which takes a tenth of the time."""
+    """Train the smallest network, which takes a tenth of the time."""
     monkeypatch.setattr(
         training_run, "create_model", lambda name, *, num_keypoints, refine: small_network(num_keypoints)
     )
 
 
 @pytest.mark.usefixtures("small")
-def test_a_loss_that_is_no_number_in_the_first_round_names_no_state(
+def test_infinite_loss_before_the_first_validation_advises_to_start_again(
     recipe_file: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError) as stopped, pytest.warns(RsnWarning):
@@ -48,13 +48,13 @@ def test_a_loss_that_is_no_number_in_the_first_round_names_no_state(
 
 
 @pytest.mark.usefixtures("small")
-def test_a_loss_that_is_no_number_later_names_a_state_and_a_resume_that_work(
+def test_infinite_loss_after_a_validation_gives_options_that_resume_the_run(
     recipe_file: Path, tmp_path: Path
 ) -> None:
     settings = (f"output={tmp_path}", "optimization.warmup_steps=0", "compute.precision=bf16-mixed")
     with pytest.warns(RsnWarning, match="trained on too"):
         train(read_recipe(recipe_file, settings))
-    (tmp_path / "last.ckpt").unlink()  # the round before ended in previous.ckpt
+    (tmp_path / "last.ckpt").unlink()  # the first validation wrote previous.ckpt
     with (
         pytest.raises(TrainingError) as stopped,
         pytest.warns(RsnWarning, match="was 0.001 and is 1e.30 from here on"),
@@ -67,14 +67,14 @@ def test_a_loss_that_is_no_number_later_names_a_state_and_a_resume_that_work(
     assert resume == "--resume"
     changes = [option for option in options if option != "--set"]
     assert changes == ["optimization.learning_rate=1e+29", "compute.precision=32-true"]
-    changes[0] = "optimization.learning_rate=1e-3"  # a tenth of far too much is still too much
+    changes[0] = "optimization.learning_rate=1e-3"  # a tenth of 1e30 is still too much
     with pytest.warns(RsnWarning):
         best = train(read_recipe(recipe_file, (*settings, *changes)), resume=True)
     assert best.is_file()
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
 
 
-def test_a_resume_with_other_settings_is_another_run(recipe_file: Path, tmp_path: Path) -> None:
+def test_resume_rejects_changed_settings(recipe_file: Path, tmp_path: Path) -> None:
     recipe = read_recipe(recipe_file, (f"output={tmp_path}",))
     open_folder(recipe, DistributedInfo(), resume=False)
     torch.save({}, tmp_path / "last.ckpt")
@@ -84,7 +84,7 @@ def test_a_resume_with_other_settings_is_another_run(recipe_file: Path, tmp_path
             open_folder(changed, DistributedInfo(), resume=True)
 
 
-def test_a_resumed_state_goes_on_at_the_new_learning_rate() -> None:
+def test_resume_uses_the_new_learning_rate() -> None:
     def made(settings: OptimizationConfig) -> Any:
         optimizer = build_optimizer(nn.Linear(2, 2), settings)
         return optimizer, build_schedule(optimizer, settings)
@@ -107,7 +107,7 @@ def test_a_resumed_state_goes_on_at_the_new_learning_rate() -> None:
     assert resumed.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"] / 10)
 
 
-def test_a_tilde_in_any_path_of_a_recipe_is_the_home_folder(
+def test_recipe_expands_the_home_folder_in_every_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -134,11 +134,11 @@ def test_a_tilde_in_any_path_of_a_recipe_is_the_home_folder(
         ("none", 1, (32, 32), False),
         ("none", 2, (32, 32), True),
         ("none", 1, (64, 32), True),
-        ("last", 1, (256, 192), False),  # a Pose Refine Machine sees the mean of a crop
+        ("last", 1, (256, 192), False),  # a Pose Refine Machine uses the mean of a crop
         ("last", 2, (64, 64), True),
     ],
 )
-def test_a_batch_norm_that_would_see_one_value_is_refused(
+def test_check_network_rejects_one_value_per_batch_norm_channel(
     refine: Any, crops: int, size: tuple[int, int], works: bool
 ) -> None:
     network = create_model("rsn18", num_keypoints=3, refine=refine)
@@ -149,7 +149,7 @@ def test_a_batch_norm_that_would_see_one_value_is_refused(
         check_network(network, crops, size)
 
 
-def test_it_is_refused_before_anything_is_written(recipe_file: Path, tmp_path: Path) -> None:
+def test_train_rejects_too_small_batches_before_writing_anything(recipe_file: Path, tmp_path: Path) -> None:
     settings = ("input_size=[32,32]", "compute.accumulate_grad_batches=4", f"output={tmp_path / 'run'}")
     done = rsn("train", recipe_file, "--set", *settings)
     assert done.returncode == 1
@@ -160,7 +160,7 @@ def test_it_is_refused_before_anything_is_written(recipe_file: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("small")
-def test_rsn_train_says_its_device_and_which_images_coincide(recipe_file: Path, tmp_path: Path) -> None:
+def test_train_prints_the_device_and_warns_of_shared_images(recipe_file: Path, tmp_path: Path) -> None:
     done = rsn("train", recipe_file, "--set", f"output={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     assert f"device     {device_name(torch.device('cpu'))}" in done.stderr.splitlines()
@@ -168,10 +168,10 @@ def test_rsn_train_says_its_device_and_which_images_coincide(recipe_file: Path, 
     assert "000000000001.png" in done.stderr
 
 
-def test_copies_coincide_and_images_of_equal_size_do_not(tmp_path: Path) -> None:
+def test_find_duplicate_images_compares_contents(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (90, 90, 3)).astype(np.uint8)
     other = pixels.copy()
-    other[-1] = 0  # the files begin alike and have one size
+    other[-1] = 0  # the files start with the same bytes and have the same size
     for name, image in (("a.bmp", pixels), ("b.bmp", other), ("copy.bmp", pixels), ("c.bmp", pixels[:50])):
         cv2.imwrite(str(tmp_path / name), image)
     a, b, copy, c, absent = (

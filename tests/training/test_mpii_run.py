@@ -1,4 +1,4 @@
-"""A run that trains and validates on MPII: the annotations' form is all that a recipe has to say."""
+"""A run that trains and validates on MPII, which a recipe only needs to name."""
 
 import csv
 from pathlib import Path
@@ -15,7 +15,7 @@ from rsn.training.run import train
 from rsn.weights.loading import load_model
 
 
-def test_a_run_on_mpii(recipe_file: Path, tmp_path: Path) -> None:
+def test_train_on_mpii_validates_by_pckh(recipe_file: Path, tmp_path: Path) -> None:
     mat = write_release(tmp_path)
     source = f"{{annotations: {mat}, images: {mat.parent / 'images'}}}"
     settings = (
@@ -34,7 +34,7 @@ def test_a_run_on_mpii(recipe_file: Path, tmp_path: Path) -> None:
     assert metadata.metrics["validation_pckh"] == pytest.approx(max(metrics), abs=1e-4)
 
 
-def test_validation_without_head_sizes_is_refused_before_training(
+def test_train_rejects_mpii_validation_without_head_sizes(
     recipe_file: Path, tmp_path: Path, shared_dir: Path
 ) -> None:
     folder = shared_dir / "data" / "mpii"

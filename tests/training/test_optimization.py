@@ -10,7 +10,7 @@ from rsn.training.recipe import DatasetConfig, OptimizationConfig, Recipe
 from rsn.weights.loading import create_model
 
 
-def test_the_learning_rate_is_the_references() -> None:
+def test_learning_rate_equals_the_reference() -> None:
     schedule = OptimizationConfig()
     assert schedule.learning_rate * learning_rate_factor(0, schedule) == pytest.approx(4.015e-4)
     assert learning_rate_factor(2_399, schedule) == 1.0
@@ -18,7 +18,7 @@ def test_the_learning_rate_is_the_references() -> None:
     assert learning_rate_factor(95_999, schedule) == 0.0
 
 
-def test_a_cosine_ends_where_the_line_does_and_crosses_it_in_the_middle() -> None:
+def test_cosine_and_linear_schedule_meet_at_both_ends_and_in_the_middle() -> None:
     line = OptimizationConfig()
     cosine = replace(line, schedule="cosine")
     for step in (0, 2_399, 2_400 + 46_799, 95_999):
@@ -27,7 +27,7 @@ def test_a_cosine_ends_where_the_line_does_and_crosses_it_in_the_middle() -> Non
     assert learning_rate_factor(80_000, cosine) < learning_rate_factor(80_000, line)
 
 
-def test_decay_can_spare_batch_norms() -> None:
+def test_weight_decay_can_leave_out_batch_norms() -> None:
     network = create_model("rsn18")
     everything = build_optimizer(network, OptimizationConfig())
     assert [len(group["params"]) for group in everything.param_groups] == [len(list(network.parameters()))]
@@ -38,7 +38,7 @@ def test_decay_can_spare_batch_norms() -> None:
     assert (decayed["weight_decay"], plain["weight_decay"]) == (1e-5, 0.0)
 
 
-def test_another_batch_size_keeps_the_number_of_crops() -> None:
+def test_with_batch_size_keeps_the_number_of_crops() -> None:
     source = DatasetConfig(Path("a.json"), Path("a"))
     recipe = Recipe(train=(source,), validation=source, output=Path("run"))
     small = recipe.with_batch_size(32)

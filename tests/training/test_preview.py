@@ -1,4 +1,4 @@
-"""The image that shows what a recipe trains on."""
+"""The image of the training data of a recipe."""
 
 from pathlib import Path
 

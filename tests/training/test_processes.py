@@ -1,4 +1,4 @@
-"""Training in several processes and in parts: the same run as in one piece."""
+"""Training in several processes and in parts of batches gives the same weights."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from rsn.training.run import train
 from rsn.weights.checkpoints import read_tensors
 from two_hosts import lacking, two_hosts
 
-# In float64, so that only rounding can differ.
+# In float64, so that only rounding differs.
 EXACT = ("compute.precision=64-true", "optimization.steps=2")
 RUN = ("-m", "rsn", "train")
 
@@ -36,7 +36,7 @@ def free_port() -> str:
 @pytest.fixture(scope="module")
 def alone(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
-    # Batch norms see the same crops together as in two processes: half a batch.
+    # Batch norms get the same crops together as in two processes: half a batch.
     train(read_recipe(recipe_file, (f"output={folder}", "compute.accumulate_grad_batches=2", *EXACT)))
     return folder
 
@@ -50,7 +50,7 @@ def assert_same_run(folder: Path, expected: Path) -> None:
             torch.testing.assert_close(value, weights[key], atol=1e-5, rtol=1e-5, msg=key)
 
 
-def test_two_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp_path: Path) -> None:
+def test_two_processes_train_the_weights_of_one(alone: Path, recipe_file: Path, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     settings = ["--set", *EXACT, f"output={tmp_path}"]
     done = subprocess.run([*torchrun, *RUN, recipe_file, *settings], capture_output=True, text=True)
@@ -61,7 +61,7 @@ def test_two_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp_p
 
 @pytest.fixture
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
-    """What to put before a command to run it on one of two hosts."""
+    """The prefixes of commands that run them on one of two hosts."""
     if reason := lacking():
         pytest.skip(reason)
     with two_hosts(tmp_path_factory.mktemp("hosts")) as commands:
@@ -77,18 +77,18 @@ def on_both(hosts: dict[str, list[str]], *arguments: object) -> list[subprocess.
 
 
 @pytest.mark.slow
-def test_two_hosts_train_what_one_process_does(
+def test_two_hosts_train_the_weights_of_one_process(
     alone: Path, recipe_file: Path, tmp_path: Path, hosts: dict[str, list[str]]
 ) -> None:
     runs = on_both(hosts, recipe_file, "--set", *EXACT, f"output={tmp_path}")
-    said = [run.communicate(timeout=240)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
+    outputs = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
     assert json.loads((tmp_path / "environment.json").read_text())["hosts"] == 2
     assert_same_run(tmp_path, alone)
 
 
 @pytest.mark.slow
-def test_a_host_that_vanishes_is_told_in_a_sentence(
+def test_lost_host_stops_the_others_with_a_message(
     recipe_file: Path, tmp_path: Path, hosts: dict[str, list[str]]
 ) -> None:
     stays, lost = on_both(
@@ -102,15 +102,15 @@ def test_a_host_that_vanishes_is_told_in_a_sentence(
     for process in of_the_host.split():
         os.kill(int(process), signal.SIGKILL)
     lost.communicate()
-    _, said = stays.communicate(timeout=120)
+    _, output = stays.communicate(timeout=120)
     assert stays.returncode == 1
-    assert "rsn: another process has stopped; its own message has the reason\n" in said
+    assert "rsn: another process has stopped; its own message has the reason\n" in outputs
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("srun") is None, reason="needs a SLURM cluster")
 @pytest.mark.parametrize("tasks", [("--ntasks-per-node=2",), ("--ntasks=2", "--job-name=interactive")])
-def test_srun_trains_what_one_process_does(
+def test_srun_trains_the_weights_of_one_process(
     alone: Path, recipe_file: Path, tmp_path: Path, tasks: tuple[str, ...]
 ) -> None:
     if subprocess.run(["sinfo"], capture_output=True).returncode:
@@ -122,8 +122,8 @@ def test_srun_trains_what_one_process_does(
 
 
 @pytest.mark.slow
-def test_slurm_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp_path: Path) -> None:
-    """As srun starts them in what salloc gave, which names the job so, and without --ntasks-per-node."""
+def test_slurm_processes_train_the_weights_of_one(alone: Path, recipe_file: Path, tmp_path: Path) -> None:
+    """With the variables of srun in an interactive job, without --ntasks-per-node."""
     slurm = {
         "SLURM_STEP_ID": "0", "SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "interactive", "SLURM_NTASKS": "2",
         "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost",
@@ -138,12 +138,12 @@ def test_slurm_processes_train_what_one_does(alone: Path, recipe_file: Path, tmp
     assert_same_run(tmp_path, alone)
 
 
-def test_a_batch_in_parts_is_one_step(recipe_file: Path, tmp_path: Path) -> None:
+def test_accumulated_gradients_make_one_step(recipe_file: Path, tmp_path: Path) -> None:
     train(read_recipe(recipe_file, (f"output={tmp_path}", "compute.accumulate_grad_batches=2")))
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
 
 
-def test_the_shares_of_a_batch_make_it_up() -> None:
+def test_shards_of_a_batch_make_up_the_batch() -> None:
     whole = list(ShuffledBatches(10, 8, 3, seed=5))
     shares = [list(ShuffledBatches(10, 8, 3, seed=5, shard=Shard(rank, 2, 2))) for rank in (0, 1)]
     assert [len(pieces) for pieces in shares] == [6, 6]
@@ -152,18 +152,18 @@ def test_the_shares_of_a_batch_make_it_up() -> None:
         assert [draw for part in parts for draw in part] == batch
 
 
-def test_a_batch_that_cannot_be_divided_is_refused(recipe_file: Path) -> None:
+def test_train_rejects_a_batch_that_cannot_be_divided(recipe_file: Path) -> None:
     with pytest.raises(RecipeError, match=r"expected a multiple of 1 processes x 3 parts .*, got 4"):
         train(read_recipe(recipe_file, ("compute.accumulate_grad_batches=3",)))
 
 
-def test_tasks_that_srun_did_not_start_are_told(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_warns_of_idle_slurm_tasks(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_NTASKS", "4")
     with pytest.warns(RsnWarning, match="only 1 of the 4 tasks of the SLURM job are used; start with srun"):
-        test_a_batch_that_cannot_be_divided_is_refused(recipe_file)
+        test_train_rejects_a_batch_that_cannot_be_divided(recipe_file)
 
 
-def test_who_was_launched_how() -> None:
+def test_distributed_info_reads_the_variables_of_torchrun_and_slurm() -> None:
     assert DistributedInfo.from_environment({}) == DistributedInfo(0, 1, 1)
     torchrun = {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}
     assert DistributedInfo.from_environment(torchrun) == DistributedInfo(rank=5, count=8, hosts=2)

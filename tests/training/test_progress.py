@@ -1,4 +1,4 @@
-"""The share of time that a run waits for data, which its report tells."""
+"""The share of time that a run waits for data."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from rsn.training.recipe import OptimizationConfig
 
 
 class Clock:
-    """A clock that stands still, except where something takes time."""
+    """A clock that advances only by `sleep`."""
 
     now = 0.0
 
@@ -24,7 +24,7 @@ class Clock:
 
 
 class Crops(Dataset[Tensor]):
-    """Three batches that each take some seconds to come."""
+    """Three batches that each take some seconds to load."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self.clock, self.seconds = clock, seconds
@@ -56,7 +56,7 @@ class Steps(LightningModule):
 
 
 @pytest.mark.parametrize(("data", "step", "waits"), [(0.3, 0.1, 0.75), (0.0, 0.2, 0.0)])
-def test_only_the_wait_for_data_counts(
+def test_waiting_for_data_excludes_the_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: float, step: float, waits: float
 ) -> None:
     clock = Clock()

@@ -1,4 +1,4 @@
-"""Recipes: what they hold, and what a mistake in one gets."""
+"""Reading and writing recipes, and messages about mistakes in them."""
 
 from pathlib import Path
 
@@ -35,13 +35,13 @@ def small(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_can_be_read(path: Path) -> None:
+def test_every_recipe_is_valid(path: Path) -> None:
     recipe = read_recipe_as(DetectorRecipe, path) if path.parent.name == "detector" else read_recipe(path)
     assert recipe.optimization.steps % recipe.val_interval == 0
 
 
 @pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
-def test_a_row_of_the_tables_has_the_references_schedule(path: Path) -> None:
+def test_recipe_of_a_published_row_has_the_reference_schedule(path: Path) -> None:
     recipe, on_mpii = read_recipe(path), path.parent.name == "mpii"
     assert path.stem == "{}_{}x{}".format(recipe.model, *recipe.input_size)
     assert recipe.optimization == OptimizationConfig(steps=28_800 if on_mpii else 96_000)
@@ -66,7 +66,7 @@ def test_every_published_row_has_a_recipe() -> None:
     }
 
 
-def test_the_modern_recipe_sees_what_the_references_sees() -> None:
+def test_modern_recipe_has_the_data_and_length_of_the_reference() -> None:
     reference, modern = (read_recipe(COCO / f"rsn18_256x192{ending}.yaml") for ending in ("", "_modern"))
     assert (modern.train, modern.validation, modern.input_size) == (
         reference.train, reference.validation, reference.input_size
@@ -77,7 +77,7 @@ def test_the_modern_recipe_sees_what_the_references_sees() -> None:
     assert (modern.codec, modern.optimization.optimizer) == (UnbiasedCodec(), "adamw")
 
 
-def test_the_defaults_are_the_references(small: Path) -> None:
+def test_defaults_equal_the_reference(small: Path) -> None:
     recipe = read_recipe(small)
     assert recipe.optimization.steps == 96_000
     assert recipe.optimization.batch_size == 256
@@ -86,14 +86,14 @@ def test_the_defaults_are_the_references(small: Path) -> None:
     assert recipe.loss.ohkm_topk == 8
 
 
-def test_overrides_reach_inside(small: Path) -> None:
+def test_overrides_reach_nested_settings(small: Path) -> None:
     recipe = read_recipe(small, ("optimization.steps=4800", "input_size=[128, 96]", "loss.ohkm_topk=null"))
     assert recipe.optimization.steps == 4800
     assert recipe.input_size == (128, 96)
     assert recipe.loss.ohkm_topk is None
 
 
-def test_a_written_recipe_reads_as_itself(small: Path, tmp_path: Path) -> None:
+def test_written_recipe_reads_back(small: Path, tmp_path: Path) -> None:
     recipe = read_recipe(small, ("seed=3",))
     (tmp_path / "again.yaml").write_text(write_recipe(recipe))
     assert read_recipe(tmp_path / "again.yaml") == recipe
@@ -132,13 +132,13 @@ def test_a_written_recipe_reads_as_itself(small: Path, tmp_path: Path) -> None:
         ("seed=[", "not valid YAML"),
     ],
 )
-def test_a_wrong_setting_is_a_sentence(small: Path, override: str, says: str) -> None:
+def test_read_recipe_rejects_wrong_settings(small: Path, override: str, says: str) -> None:
     with pytest.raises(RecipeError, match=says):
         read_recipe(small, ("seed=1", override))
 
 
 @pytest.mark.parametrize("content", [None, "a: [", "- a\n- b"])
-def test_files_that_are_no_recipes(tmp_path: Path, content: str | None) -> None:
+def test_read_recipe_rejects_other_files(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "odd.yaml"
     if content is not None:
         path.write_text(content)

@@ -1,4 +1,4 @@
-"""The RSN repository's training steps, on its own weights: loss, gradients, statistics, and what Adam makes of them."""
+"""Training steps equal those of the RSN repository: loss, gradients, statistics, Adam."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ CONSTANT_RATE = 1e-3  # that the recorded steps were made with
 
 
 class Steps:
-    """A network and a batch as the recording had them."""
+    """The network and the batch of the recorded steps."""
 
     def __init__(self, oracles: Path, dtype: torch.dtype) -> None:
         self.recorded = dict(np.load(oracles / "train_rsn18.npz"))
         rows = self.recorded["target_rows"]
         pixels = np.random.Generator(np.random.PCG64(777)).standard_normal((4, 3, 256, 192))
-        # The recording fed it to a network that takes BGR; ours takes RGB.
+        # The recorded network takes BGR, ours RGB.
         self.pixels = torch.from_numpy(pixels.astype(np.float32)).flip(1).to(dtype)
         self.targets = torch.from_numpy(np.load(oracles / "targets_coco.npz")["labels"][rows]).to(dtype)
         self.visibility = torch.from_numpy(np.load(oracles / "loss.npz")["valids"][rows])[..., 0]
@@ -38,8 +38,8 @@ class Steps:
         return PoseLoss()(self.network.heatmaps(self.pixels), self.targets, self.visibility)
 
 
-def by_our_names(names: np.ndarray, values: np.ndarray) -> dict[str, float]:
-    """Metrics of the reference's parameters under the names they have here; ours have no biases before batch norms."""
+def renamed(names: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    """Values of the reference's parameters by our names; ours have no biases before batch norms."""
     named = {
         str(name): torch.full((1, 1, 1, 1), float(value))
         for name, value in zip(names, values, strict=True)
@@ -49,18 +49,18 @@ def by_our_names(names: np.ndarray, values: np.ndarray) -> dict[str, float]:
 
 
 @torch.no_grad()
-def test_the_first_loss_and_the_statistics_it_leaves(oracles: Path) -> None:
+def test_first_loss_and_batch_norm_statistics_equal_the_reference(oracles: Path) -> None:
     steps = Steps(oracles, torch.float32)
     assert steps.loss().item() == pytest.approx(steps.recorded["loss64"].item(), rel=1e-5)
     names = steps.recorded["buffer_names"]
-    means = by_our_names(names, steps.recorded["buffer_mean_std"][:, 0])
+    means = renamed(names, steps.recorded["buffer_mean_std"][:, 0])
     for name, statistic in steps.network.named_buffers():
         if name.endswith("running_var"):  # means are shifted by the biases that ours lack
             assert statistic.mean().item() == pytest.approx(means[name], rel=1e-3), name
 
 
 @pytest.mark.slow
-def test_gradients_and_steps_of_adam(oracles: Path) -> None:
+def test_gradients_and_adam_steps_equal_the_reference(oracles: Path) -> None:
     steps = Steps(oracles, torch.float64)
     optimizer = build_optimizer(steps.network, OptimizationConfig(learning_rate=CONSTANT_RATE))
     losses = []
@@ -72,6 +72,6 @@ def test_gradients_and_steps_of_adam(oracles: Path) -> None:
         losses.append(loss.item())
         optimizer.step()
         optimizer.zero_grad()
-    expected = by_our_names(steps.recorded["param_names"], steps.recorded["grad_norm64"])
+    expected = renamed(steps.recorded["param_names"], steps.recorded["grad_norm64"])
     assert norms == pytest.approx(expected, rel=1e-6)
     assert losses == pytest.approx(steps.recorded["adam_losses64"].tolist(), rel=1e-9)

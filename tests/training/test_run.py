@@ -1,4 +1,4 @@
-"""A whole training run on drawn metrics, small enough for a test: logs, weights, resuming."""
+"""Whole training runs on drawn people: logs, weights, resuming."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def finished(recipe_file: Path) -> Recipe:
     return recipe
 
 
-def test_a_run_leaves_what_it_says(finished: Recipe) -> None:
+def test_train_writes_the_documented_files(finished: Recipe) -> None:
     names = {path.name for path in finished.output.iterdir()}
     assert {"recipe.yaml", "best.safetensors", "last.safetensors", "last.ckpt"} <= names
     logs = {path.name.split(".")[0] for path in (finished.output / "logs" / "version_0").iterdir()}
@@ -43,23 +43,23 @@ def test_a_run_leaves_what_it_says(finished: Recipe) -> None:
     assert read_recipe(finished.output / "recipe.yaml") == finished
 
 
-def test_the_log_has_loss_ap_and_the_wait_for_data(finished: Recipe) -> None:
+def test_log_has_loss_ap_and_waiting_time(finished: Recipe) -> None:
     with open(finished.output / "logs/version_0/metrics.csv") as file:
         rows = list(csv.DictReader(file))
     logged = {name for row in rows for name, value in row.items() if value}
     assert {"train/loss", "validation/ap", "train/waiting_for_data", "step"} <= logged
 
 
-def test_the_weights_can_be_used(finished: Recipe) -> None:
+def test_trained_weights_open_in_the_estimator(finished: Recipe) -> None:
     estimator = PoseEstimator(finished.output / "last.safetensors")
     assert estimator.metadata.steps == 4
     assert estimator.metadata.input_size == (64, 64)
     assert "validation_ap" in estimator.metadata.metrics
 
 
-def test_best_weights_are_the_longest_trained_of_those_with_the_highest_ap(finished: Recipe) -> None:
-    rounds = [ap for _, ap in read_series(finished.output / "logs")["validation/ap"]]
-    last_of_the_best = max(number for number, ap in enumerate(rounds, start=1) if ap == max(rounds))
+def test_best_weights_are_the_latest_with_the_highest_ap(finished: Recipe) -> None:
+    values = [ap for _, ap in read_series(finished.output / "logs")["validation/ap"]]
+    last_of_the_best = max(number for number, ap in enumerate(values, start=1) if ap == max(values))
     assert load_model(finished.output / "best.safetensors").metadata.steps == 2 * last_of_the_best
 
 
@@ -70,7 +70,7 @@ class CountSteps(Callback):
         self.steps += 1
 
 
-def test_train_takes_a_network_people_a_loss_callbacks_and_a_logger(
+def test_train_accepts_a_network_people_a_loss_callbacks_and_a_logger(
     recipe_file: Path, people_json: Path, tmp_path: Path
 ) -> None:
     seen = []
@@ -145,14 +145,16 @@ def test_train_rejects_a_network_with_another_number_of_keypoints(recipe_file: P
         train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}",)), network=small_network(3))
 
 
-def test_a_run_is_not_overwritten_and_nothing_cannot_be_resumed(finished: Recipe, recipe_file: Path) -> None:
+def test_train_does_not_overwrite_a_run_and_rejects_resuming_nothing(
+    finished: Recipe, recipe_file: Path
+) -> None:
     with pytest.raises(RecipeError, match="holds a run"):
         train(finished)
     with pytest.raises(RecipeError, match="nothing to resume"):
         train(read_recipe(recipe_file, (f"output={finished.output.parent / 'new'}",)), resume=True)
 
 
-def test_weights_whose_states_are_gone_are_not_overwritten(recipe_file: Path, tmp_path: Path) -> None:
+def test_train_does_not_overwrite_weights_without_checkpoints(recipe_file: Path, tmp_path: Path) -> None:
     (tmp_path / "best.safetensors").write_bytes(b"dear")
     with pytest.raises(RecipeError, match="holds the weights of a run; choose another folder"):
         train(read_recipe(recipe_file, (f"output={tmp_path}", "seed=1")))
@@ -160,7 +162,7 @@ def test_weights_whose_states_are_gone_are_not_overwritten(recipe_file: Path, tm
 
 
 @pytest.mark.parametrize("folder", ["/proc/none/run", "file/run", "file"])
-def test_a_folder_that_cannot_be_written_to_is_one_sentence(
+def test_train_rejects_an_output_folder_that_is_not_writable(
     recipe_file: Path, tmp_path: Path, folder: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -168,7 +170,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(
         train(read_recipe(recipe_file, (f"output={tmp_path / folder}",)))
 
 
-def test_weights_to_start_from_are_loaded(finished: Recipe, recipe_file: Path) -> None:
+def test_train_starts_from_pretrained_weights(finished: Recipe, recipe_file: Path) -> None:
     folder = finished.output.parent / "second"
     start = finished.output / "last.safetensors"
     overrides = (f"output={folder}", f"pretrained={start}", "optimization.learning_rate=1e-12")
@@ -178,26 +180,28 @@ def test_weights_to_start_from_are_loaded(finished: Recipe, recipe_file: Path) -
         torch.testing.assert_close(old, new, atol=1e-7, rtol=0)
 
 
-def test_another_recipe_does_not_resume_a_run(finished: Recipe, recipe_file: Path) -> None:
+def test_resume_rejects_another_recipe(finished: Recipe, recipe_file: Path) -> None:
     with pytest.raises(RecipeError, match=r"another recipe.*optimization.weight_decay was 1e-05 and is 0.1"):
         train(read_recipe(recipe_file, ("optimization.weight_decay=0.1",)), resume=True)
     with pytest.raises(RecipeError, match="seed was 0 and is 1"):
         train(read_recipe(recipe_file, ("seed=1",)), resume=True)
 
 
-def test_what_ran_is_written_down(finished: Recipe) -> None:
+def test_environment_is_recorded(finished: Recipe) -> None:
     environment = json.loads((finished.output / "environment.json").read_text())
     assert environment["libraries"]["torch"] == torch.__version__
     assert environment["processes"] == 1
 
 
-def test_nobody_to_train_on_is_an_error(recipe_file: Path, tmp_path: Path, people_json: Path) -> None:
+def test_train_rejects_a_dataset_without_usable_people(
+    recipe_file: Path, tmp_path: Path, people_json: Path
+) -> None:
     source = f"{{annotations: {people_json}, images: {people_json.parent / 'images'}, min_box_height: 500}}"
     with pytest.raises(RecipeError, match=r"no person is left to train on.*8 box lower than 500 px"):
         train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", f"train=[{source}]")))
 
 
-def test_the_head_gain_is_set_everywhere_and_nowhere_else() -> None:
+def test_set_head_gain_changes_only_heatmap_heads() -> None:
     model = create_model("2xrsn50")
     set_head_gain(model, 20.0)
     gains = {
@@ -208,7 +212,7 @@ def test_the_head_gain_is_set_everywhere_and_nowhere_else() -> None:
     }
 
 
-def test_a_run_explains_itself(finished: Recipe) -> None:
+def test_run_report_has_table_curves_and_samples(finished: Recipe) -> None:
     run = Run.from_folder(finished.output)
     assert run.steps == 4
     assert run.seconds > 0
@@ -218,7 +222,7 @@ def test_a_run_explains_itself(finished: Recipe) -> None:
     assert read_image(finished.output / "samples.jpg").shape == (240, 4 * 320, 3)
 
 
-def test_the_best_validation_is_the_one_with_the_highest_ap() -> None:
+def test_best_validation_has_the_highest_ap() -> None:
     series = {
         "validation/ap": [(1, 0.1), (3, 0.4), (5, 0.2)],
         "validation/ap50": [(1, 0.5), (3, 0.6), (5, 0.7)],
@@ -228,7 +232,9 @@ def test_the_best_validation_is_the_one_with_the_highest_ap() -> None:
     assert run.steps == 6
 
 
-def test_runs_are_laid_side_by_side(finished: Recipe, recipe_file: Path, tmp_path: Path) -> None:
+def test_report_compares_runs_with_published_rows(
+    finished: Recipe, recipe_file: Path, tmp_path: Path
+) -> None:
     size = ("model=rsn18", "input_size=[256, 192]", "optimization.steps=2", "optimization.batch_size=2")
     train(read_recipe(recipe_file, (f"output={tmp_path / 'large'}", *size)))
     done = rsn("report", finished.output, tmp_path / "large", "--output", tmp_path / "both")
@@ -243,14 +249,14 @@ def test_runs_are_laid_side_by_side(finished: Recipe, recipe_file: Path, tmp_pat
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
-def test_a_folder_without_a_run_is_one_sentence(folder: str, tmp_path: Path) -> None:
+def test_report_rejects_a_folder_without_a_run(folder: str, tmp_path: Path) -> None:
     done = rsn("report", tmp_path / folder)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "contains no training run" in done.stderr
 
 
-def test_a_resumed_log_goes_on_where_the_state_was(tmp_path: Path) -> None:
+def test_resumed_log_continues_at_the_checkpoint(tmp_path: Path) -> None:
     for number, rows in enumerate((["1,5.0", "3,4.0", "5,3.0"], ["3,4.5", "7,2.0"])):
         folder = tmp_path / f"version_{number}"
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Steps that are recorded and replayed: what they must not do, and that they give what a plain step gives."""
+"""Steps that are captured and replayed equal eager ones, and never wait for the device."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,7 +36,7 @@ Loss = Callable[[int], tuple[Tensor, torch.nn.Module]]  # of the n-th batch, and
 
 @pytest.fixture(params=["poses", "boxes"])
 def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step, str], Loss]:
-    """From images on the device to the loss, for a way and a device."""
+    """Makes the function from cached images to the loss, for a step mode and a device."""
     people = read_coco(people_json, people_json.parent / "images")
     paths = list({person.image.path: None for person in people.people})
 
@@ -94,8 +94,8 @@ def network(num_maps: int) -> torch.nn.Module:
     return small_network(num_maps).train()
 
 
-def test_no_number_is_asked_back_from_the_device(step_of: Callable[[Step, str], Loss]) -> None:
-    """A GPU would have to finish first, in every step; and a step that does cannot be recorded."""
+def test_step_does_not_wait_for_the_device(step_of: Callable[[Step, str], Loss]) -> None:
+    """Waiting would slow down every step on a GPU, and such a step cannot be captured."""
     loss = step_of("eager", "cpu")
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         value, _ = loss(0)
@@ -105,7 +105,7 @@ def test_no_number_is_asked_back_from_the_device(step_of: Callable[[Step, str], 
     assert not done & {"aten::_local_scalar_dense", "aten::nonzero"}
 
 
-def test_where_there_is_no_gpu_nothing_can_be_captured(recipe_file: Path, tmp_path: Path) -> None:
+def test_train_rejects_captured_steps_without_a_gpu(recipe_file: Path, tmp_path: Path) -> None:
     recipe = read_recipe(recipe_file, (f"output={tmp_path / 'run'}", "compute.step=captured"))
     with pytest.raises(RecipeError, match=r"compute\.step: captured needs one CUDA GPU and one process"):
         train(recipe)
@@ -114,10 +114,10 @@ def test_where_there_is_no_gpu_nothing_can_be_captured(recipe_file: Path, tmp_pa
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:The AccumulateGrad node")
-def test_a_captured_step_is_the_plain_one(
+def test_captured_step_equals_the_eager_step(
     step_of: Callable[[Step, str], Loss], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # weights of chance make much of rounding
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # random weights amplify rounding
     plain, captured = step_of("eager", "cuda"), step_of("captured", "cuda")
     for number in range(3):
         (loss, network), (again, other) = plain(number), captured(number)
