@@ -104,7 +104,7 @@ def test_lost_host_stops_the_others_with_a_message(
     lost.communicate()
     _, output = stays.communicate(timeout=120)
     assert stays.returncode == 1
-    assert "rsn: another process has stopped; its own message has the reason\n" in outputs
+    assert "rsn: another process has stopped; its own message has the reason\n" in output
 
 
 @pytest.mark.slow
