@@ -23,6 +23,7 @@ from rsn.training.module import set_head_gain
 from rsn.training.recipe import DatasetConfig, Recipe, read_recipe
 from rsn.training.run import train
 from rsn.training.run_log import Run, read_series
+from rsn.weights.checkpoints import read_tensors
 from rsn.weights.loading import create_model, load_model
 from small_network import small_network
 
@@ -178,6 +179,34 @@ def test_train_starts_from_pretrained_weights(finished: Recipe, recipe_file: Pat
     before, after = load_model(start), load_model(folder / "last.safetensors")
     for old, new in zip(before.parameters(), after.parameters(), strict=True):
         torch.testing.assert_close(old, new, atol=1e-7, rtol=0)
+
+
+def test_frozen_modules_keep_weights_and_statistics(
+    finished: Recipe, recipe_file: Path, tmp_path: Path
+) -> None:
+    start = finished.output / "last.safetensors"
+    settings = (f"output={tmp_path}", f"pretrained={start}", "freeze=[stem, stages.*.down]")
+    train(read_recipe(recipe_file, settings))
+    before, after = read_tensors(start), read_tensors(tmp_path / "last.safetensors")
+    frozen = {name for name in before if name.startswith("stem.") or ".down." in name}
+    assert frozen
+    equal = {name for name in before if torch.equal(before[name], after[name])}
+    assert frozen <= equal
+    assert not {name for name in equal - frozen if name.endswith(("running_mean", "conv.weight"))}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        ("[stam]", "expected names of modules, got 'stam'; the network has stem"),
+        ("['*']", "match all of them"),
+    ],
+)
+def test_train_rejects_wrong_freeze_patterns(
+    recipe_file: Path, tmp_path: Path, patterns: str, message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", f"freeze={patterns}")))
 
 
 def test_resume_rejects_another_recipe(finished: Recipe, recipe_file: Path) -> None:

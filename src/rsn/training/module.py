@@ -1,5 +1,6 @@
 """What one training step computes, for Lightning."""
 
+import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 
 from rsn.data.device_images import DeviceImages
 from rsn.data.loading import Batch
+from rsn.errors import RecipeError
 from rsn.models.stages import HeatmapHead
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import BaseRecipe
@@ -85,6 +87,18 @@ class TrainingModule(LightningModule):
         self.optimization = recipe.optimization
         self.images = images
 
+    def train(self, mode: bool = True) -> "TrainingModule":
+        """Set the mode; batch norms that are frozen stay in evaluation mode and keep their statistics."""
+        super().train(mode)
+        for module in self.network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+                module.train(mode and module.weight.requires_grad)
+        return self
+
+    def on_train_epoch_start(self) -> None:
+        """Set the mode, which a callback may have changed."""
+        self.train()
+
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Let the task inspect the batch while it is on the CPU, where reading values costs nothing."""
         if self.task.inspect:
@@ -132,6 +146,28 @@ def _at_least_float32(level: Any) -> Any:
     if isinstance(level, Tensor):
         return level.to(torch.promote_types(level.dtype, torch.float32))
     return level  # of a network and a loss that agree on something else
+
+
+def freeze_modules(network: nn.Module, patterns: Sequence[str]) -> None:
+    """Exclude the modules whose names match a pattern, such as stem or stages.*.heads, from training.
+
+    Raises:
+        RecipeError: a pattern matches no module, or all parameters are frozen.
+    """
+    names = dict(network.named_modules())
+    for pattern in patterns:
+        matched = fnmatch.filter(names, pattern)
+        if not matched:
+            raise RecipeError(
+                f"Invalid freeze: expected names of modules, got {pattern!r}; the network has"
+                f" {', '.join(name for name in names if name.count('.') < 2 and name)}"
+            )
+        for name in matched:
+            names[name].requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise RecipeError(
+            "Invalid freeze: expected some parameters to train, got patterns that match all of them"
+        )
 
 
 def set_head_gain(network: nn.Module, gain: float) -> None:

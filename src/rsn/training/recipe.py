@@ -155,6 +155,8 @@ class Recipe(BaseRecipe):
 
     train: the keypoints are matched with those of `validation` by name. refine: where Pose Refine Machines are added.
     pretrained: a weights file to start from.
+    freeze: patterns of modules that are not trained, such as stem or stages.*.heads; their batch norms keep their
+        statistics.
     head_bn_gamma: initial weight of the heatmaps' batch norms. The reference starts at 1, and Adam needs thousands of
         steps to grow it to the 10 to 40 that the targets need; a short run starts near there.
     codec: how keypoints are encoded as targets and decoded from outputs: a name, or a name and options.
@@ -167,6 +169,7 @@ class Recipe(BaseRecipe):
     bbox_padding: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
     codec: Codec = MegviiCodec()  # noqa: RUF009 - frozen
     pretrained: UserPath | None = None
+    freeze: tuple[str, ...] = ()
     head_bn_gamma: PositiveFloat = 1.0
     sync_batchnorm: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -30,7 +30,7 @@ from rsn.inference.estimator import PoseEstimator
 from rsn.skeletons import Skeleton, assume_sigmas, describe_match
 from rsn.training.health import MAX_LISTED, UnreadableImages
 from rsn.training.loop import run_task
-from rsn.training.module import Predictions, Task, ValidationResult, set_head_gain
+from rsn.training.module import Predictions, Task, ValidationResult, freeze_modules, set_head_gain
 from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.training.report import write_run_report
 from rsn.training.samples import write_samples
@@ -102,6 +102,7 @@ def _build_task(
     metadata = _metadata(recipe, validation.skeleton)
     validate = PoseValidation(recipe.validation.annotations, validation, metadata)
     network = _build_network(recipe, metadata) if network is None else network
+    freeze_modules(network, recipe.freeze)
     if recipe.sync_batchnorm:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     encode = partial(encode_keypoints, recipe.codec, recipe.input_size)
