@@ -21,7 +21,7 @@ LAYERS = (
     {"video"},
     {"evaluation"},
     {"training"},
-    {"serving", "benchmark", "doctor", "export", "bulk"},
+    {"serving", "benchmark", "doctor", "preview", "export", "bulk"},
     {"cli"},
 )
 # `PoseResult.plot` draws; it imports what draws only when it is called.

@@ -89,16 +89,14 @@ class Preview:
             )
         from rsn.io.files import atomic_write, check_writable
         from rsn.io.images import write_image
-        from rsn.training.preview_page import dataset_page, recipe_page
+        from rsn.preview import dataset_page, draw_crops, recipe_page
         from rsn.training.recipe import DatasetConfig, read_recipe
 
         check_writable(self.output)
         if is_recipe:
             recipe = read_recipe(self.source, flatten_overrides(self.set))
             if not is_page:
-                from rsn.training.preview import draw_preview
-
-                write_image(self.output, draw_preview(recipe, people=self.people, seed=self.seed))
+                write_image(self.output, draw_crops(recipe, people=self.people, seed=self.seed))
             else:
                 page = recipe_page(self.source.name, recipe, people=self.people, seed=self.seed)
                 atomic_write(self.output, page)

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 from rsn.io.files import atomic_write, make_folder
-from rsn.training.pages import data_uri, render_page
+from rsn.io.pages import data_uri, render_page
 from rsn.training.run_log import Run
 from rsn.weights.published import published_results
 

@@ -7,7 +7,7 @@ import pytest
 
 from rsn.codecs import create_codec
 from rsn.data.loading import CropDataset, SampleIndex
-from rsn.training.preview import draw_preview
+from rsn.preview import draw_crops
 from rsn.training.recipe import read_recipe
 from rsn.training.run import concat_people, read_people, training_sets
 from rsn.visualization.drawing import draw_heatmaps
@@ -23,5 +23,5 @@ def test_preview_draws_the_targets_of_the_recipes_codec(recipe_file: Path, codec
     keypoints, visibility = crop["keypoints"][None], crop["visibility"][None]
     targets = create_codec(codec).encode(keypoints, visibility, recipe.input_size)[0, -1].numpy()
     pixels = np.ascontiguousarray(crop["image"].permute(1, 2, 0).numpy())
-    drawn = draw_preview(recipe, people=1, seed=0)[:height, width : 2 * width]
+    drawn = draw_crops(recipe, people=1, seed=0)[:height, width : 2 * width]
     np.testing.assert_array_equal(drawn, draw_heatmaps(pixels, targets))

@@ -1,4 +1,4 @@
-"""One HTML page about datasets: findings, counts of keypoints and boxes, images with their labels."""
+"""Datasets and recipes to look at: an HTML page with issues, counts and labeled images; an image of augmented crops."""
 
 import random
 from collections import Counter
@@ -9,22 +9,26 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rsn.codecs import Codec
 from rsn.data.annotations import ImageFile, PersonAnnotation
 from rsn.data.checks import check_dataset
 from rsn.data.issues import LEVELS, Report
+from rsn.data.loading import Batch, CropDataset, SampleIndex
 from rsn.data.mpii import is_mpii
 from rsn.data.reading import read_dataset
 from rsn.errors import ImageError, RsnError
 from rsn.geometry import Image
 from rsn.io.images import read_image
+from rsn.io.pages import data_uri, render_page
 from rsn.results import EMPTY, Person
 from rsn.skeletons import Skeleton
-from rsn.training.pages import data_uri, render_page
 from rsn.training.recipe import DatasetConfig, Recipe
-from rsn.visualization.drawing import draw_boxes, draw_people
+from rsn.training.samples import tile_images
+from rsn.visualization.drawing import draw_boxes, draw_heatmaps, draw_people
 
 LONGEST_SIDE = 480  # pixels of an image on the page
 JPEG_QUALITY = 82
+COLUMNS = 6  # of pairs of a crop and its targets
 MAX_SUSPECTS = 12  # images shown because of findings
 MAX_OPENED = 1000  # images that are checked for the page; `rsn data check` checks all
 
@@ -41,11 +45,9 @@ def dataset_page(source: DatasetConfig, *, people: int, seed: int) -> bytes:
 
 def recipe_page(name: str, recipe: Recipe, *, people: int, seed: int) -> bytes:
     """The page of a recipe: augmented crops, and each of its datasets as in `dataset_page`."""
-    from rsn.training.preview import draw_preview  # imports lightning, which takes seconds
-
     crops, crops_error, sections = "", "", []
     try:
-        crops = _jpeg(draw_preview(recipe, people=people, seed=seed))
+        crops = _jpeg(draw_crops(recipe, people=people, seed=seed))
     except RsnError as error:
         crops_error = str(error)
     for source in dict.fromkeys((*recipe.train, recipe.validation)):
@@ -169,3 +171,36 @@ def _draw(image: _LabeledImage, skeleton: Skeleton) -> Image:
 def _jpeg(pixels: Image) -> str:
     _, data = cv2.imencode(".jpg", pixels[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
     return data_uri(data.tobytes(), "jpeg")
+
+
+def draw_crops(recipe: Recipe, *, people: int, seed: int) -> Image:
+    """Crops of randomly chosen people as the network gets them: a grid of pairs, six per row.
+
+    Left in each pair are the keypoints, without absent ones, and right the finest target heatmaps.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        RecipeError, AnnotationError, ImageError: data that the recipe names cannot be read.
+    """
+    from rsn.training.run import (  # imports lightning, which takes seconds
+        concat_people,
+        read_people,
+        training_sets,
+    )
+
+    dataset = concat_people(training_sets(recipe, read_people(recipe.validation).skeleton))
+    crops = CropDataset(dataset, recipe.input_size, recipe.augmentation, seed=seed)
+    chosen = np.random.default_rng(seed).permutation(len(dataset))[:people]
+    pairs = [_pair(crops[SampleIndex(0, int(person))], dataset.skeleton, recipe.codec) for person in chosen]
+    return tile_images(pairs, COLUMNS)
+
+
+def _pair(crop: Batch, skeleton: Skeleton, codec: Codec) -> Image:
+    pixels = np.ascontiguousarray(crop["image"].permute(1, 2, 0).numpy())
+    size = (pixels.shape[0], pixels.shape[1])
+    targets = codec.encode(crop["keypoints"][None], crop["visibility"][None], size)
+    visible = (crop["visibility"] > 0).double().numpy()
+    person = Person.from_keypoints(np.zeros(4), crop["keypoints"].numpy(), visible + EMPTY)
+    return np.hstack([draw_people(pixels, [person], skeleton), draw_heatmaps(pixels, targets[0, -1].numpy())])
