@@ -35,7 +35,7 @@ def keypoint_errors(
     )
     register_model("small", small)
     skeleton = folder / "skeleton.yaml"
-    skeleton.write_text(yaml.safe_dump({"name": "upper", "keypoints": list(NAMES), "flip": flip_pairs}))
+    skeleton.write_text(yaml.safe_dump({"name": "upper", "keypoints": list(NAMES), "flip_pairs": flip_pairs}))
     sources = {}
     for name, images, seed in (("train", 16, 0), ("validation", 4, 1)):
         resolved = Skeleton.from_names("upper", NAMES, LIMBS)
