@@ -104,7 +104,7 @@ def test_evaluate_prints_and_writes_the_ten_metrics(
     ]
     assert document["boxes"] == "gt"
     assert "AP" in done.stdout
-    assert "boxes: the labeled ones" in done.stderr
+    assert "boxes: annotated" in done.stderr
 
 
 def test_train_and_preview_from_a_recipe(people_json: Path, tmp_path: Path) -> None:
