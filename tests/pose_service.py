@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from rsn.inference.estimator import PoseEstimator
 from rsn.serving.app import create_app
 from rsn.serving.limits import Limits
-from rsn.serving.run import open_port, server_of
+from rsn.serving.run import create_server, open_port
 
 
 class Answer(NamedTuple):
@@ -70,7 +70,7 @@ def serving(estimators: Mapping[str, PoseEstimator], limits: Limits | None = Non
 
 @contextmanager
 def running(app: FastAPI) -> Iterator[Client]:
-    server = server_of(app)
+    server = create_server(app)
     with open_port("127.0.0.1", 0) as opened:
         opened.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})

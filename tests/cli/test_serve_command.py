@@ -53,7 +53,7 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, image: Path, tmp_pa
     assert process.wait(20) == 130
     lines = process.stderr.read().splitlines()
     assert len(lines) == 2
-    assert "an image is taken as one person; --boxes detect" in lines[0]
+    assert "each image is treated as one person; --boxes detect" in lines[0]
     assert lines[1] == "rsn: stopped"
 
 
@@ -92,16 +92,16 @@ def test_a_port_in_use(random_weights: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        (Serve(port=99_999), "there is no port 99999; choose one from 1 to 65535"),
+        (Serve(port=99_999), "Invalid port: expected 1 to 65535, got 99999"),
         (Serve(host="203.0.113.1", port=0), "cannot listen on 203.0.113.1 port 0: "),
         (Serve(("nobody.safetensors",), port=0), "there is no such weights file"),
-        (Serve(("rsn18.starter", "rsn18.starter"), port=0), "two models go by one name"),
+        (Serve(("rsn18.starter", "rsn18.starter"), port=0), "have the same name"),
         (Serve(port=0, detector="dfin"), "there is no detector named 'dfin'; did you mean dfine?"),
         (Serve(port=0, detector="none.onnx"), "none.onnx: there is no such detector"),
-        (Serve(port=0, boxes="whole", detector="dfine"), "of no use with --boxes whole"),
+        (Serve(port=0, boxes="whole", detector="dfine"), "has no effect with --boxes whole"),
         (
             Serve(port=0, backend="torch", limits=Limits(megabytes=-1)),
-            "the limit of megabytes must be above 0, not -1",
+            "Invalid limit of megabytes: expected a number above 0, got -1",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from rsn import PoseEstimator
 from rsn.errors import ImageError, RsnError, UnknownNameError
 from rsn.inference import processes as sharing
 from rsn.inference.backends import build_backend
-from rsn.serving.admission import RequestError
+from rsn.serving.limits import RequestError
 from rsn.video.frames import VideoError
 from rsn.weights.metadata import ModelMetadata
 from small_network import small_network

@@ -13,7 +13,7 @@ from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
 from rsn.serving.app import create_app
 from rsn.serving.limits import Limits
-from rsn.serving.run import names_of
+from rsn.serving.run import allowed_hosts
 from rsn.skeletons import COCO_17
 
 
@@ -28,7 +28,7 @@ def test_people_are_those_of_the_estimator(service: Client, image: Path, estimat
     assert answer.status == 200, answer.body
     found = answer.json
     assert (found["model"], found["width"], found["height"]) == ("random", 70, 90)
-    assert tuple(found["keypoints"]) == COCO_17.keypoint_names
+    assert tuple(found["keypoint_names"]) == COCO_17.keypoint_names
     assert [tuple(limb) for limb in found["limbs"]] == list(COCO_17.limbs)
     expected = estimator(
         read_image(image), [box[:4] for box in boxes], box_format="xywh", box_scores=[1, 0.5]
@@ -44,7 +44,7 @@ def test_people_are_those_of_the_estimator(service: Client, image: Path, estimat
 
 
 def test_a_service_for_its_own_machine_answers_to_no_other_name(estimator: PoseEstimator) -> None:
-    with running(create_app({"random": estimator}, hosts=names_of("127.0.0.1"))) as client:
+    with running(create_app({"random": estimator}, hosts=allowed_hosts("127.0.0.1"))) as client:
         assert client.get("/health").status == 200
         assert client.ask("GET", "/health", headers={"Host": f"localhost:{client.port}"}).status == 200
         assert client.ask("GET", "/health", headers={"Host": "elsewhere.example"}).status == 400
@@ -159,7 +159,7 @@ def test_metrics_count(service: Client, image: Path) -> None:
         before[1] + 3,
         before[2] + 1,
     )
-    assert count("rsn_requests_inside") == 0
+    assert count("rsn_requests_active") == 0
     assert count("process_resident_memory_bytes") > 1e6
 
 

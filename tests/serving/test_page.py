@@ -131,7 +131,7 @@ def test_boxes_are_drawn_with_the_pointer(page: Page, images: list[Path]) -> Non
     api.expect(people(page)).to_have_count(2)
     boxes = [box_of(page, number) for number in (0, 1)]
     np.testing.assert_allclose(boxes, [[40, 60, 120, 180], [200, 60, 160, 180]], atol=1.5)
-    page.get_by_role("button", name="Start over").click()
+    page.get_by_role("button", name="Reset").click()
     api.expect(people(page)).to_have_count(1)
     assert box_of(page, 0) == [0, 0, 400, 300]
 
@@ -175,16 +175,16 @@ def test_the_keyboard_suffices(page: Page, images: list[Path]) -> None:
 def test_heatmaps_on_demand(page: Page, images: list[Path], service: Client) -> None:
     open_files(page, images[0])
     page.select_option("#heatmap", label="left wrist")
-    glow = page.locator("#overlay image.glow")
-    api.expect(glow).to_have_count(1)
-    placed = [float(number) for number in glow.get_attribute("transform")[7:-1].split()]
+    overlay = page.locator("#overlay image.heatmap")
+    api.expect(overlay).to_have_count(1)
+    placed = [float(number) for number in overlay.get_attribute("transform")[7:-1].split()]
     heatmaps = service.post("/api/heatmaps", images[0].read_bytes()).json
     np.testing.assert_allclose(placed, heatmaps["matrix"])
-    one = glow.get_attribute("href")
+    one = overlay.get_attribute("href")
     page.select_option("#heatmap", "all")
-    api.expect(glow).not_to_have_attribute("href", one)
+    api.expect(overlay).not_to_have_attribute("href", one)
     page.select_option("#heatmap", "")
-    api.expect(glow).to_have_count(0)
+    api.expect(overlay).to_have_count(0)
 
 
 def test_json_and_image_are_saved(page: Page, images: list[Path], service: Client, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_what_cannot_be_opened_is_said(page: Page, images: list[Path], tmp_path:
     (tmp_path / "cut.jpg").write_bytes(images[1].read_bytes()[:5000])
     status = page.locator("#status.bad")
     open_files(page, tmp_path / "notes.svg")
-    api.expect(status).to_contain_text("These bytes are no JPEG, PNG")
+    api.expect(status).to_contain_text("The body is not a JPEG, PNG")
     open_files(page, tmp_path / "cut.jpg")
     api.expect(status).to_contain_text("The image is truncated")
     (tmp_path / "huge.png").write_bytes(bytes(25_000_001))
@@ -278,7 +278,7 @@ def test_a_video_frame_by_frame(page: Page, tmp_path: Path) -> None:
 def test_the_page_says_whether_people_are_found(
     page: Page, browser: Any, random_weights: Path, images: list[Path]
 ) -> None:
-    api.expect(page.locator("#finding")).to_contain_text("An image is taken as one person")
+    api.expect(page.locator("#detection")).to_contain_text("Each image is treated as one person")
 
     def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.array([[10.0, 20, 100, 200], [200.0, 20, 90, 250]]), np.array([0.9, 0.8])
@@ -286,11 +286,11 @@ def test_the_page_says_whether_people_are_found(
     with running(create_app({"random": estimator_of(random_weights, detector=detector)})) as client:
         other = browser.new_page()
         other.goto(client.url)
-        api.expect(other.locator("#finding")).to_have_text("The people in them are found and get skeletons.")
+        api.expect(other.locator("#detection")).to_have_text("People are detected automatically.")
         open_files(other, images[0])
         api.expect(people(other)).to_have_count(2)
         api.expect(other.locator("#box-hint")).to_contain_text("People are found by the detector")
-        other.get_by_role("button", name="Add one").click()
+        other.get_by_role("button", name="Add box").click()
         api.expect(people(other)).to_have_count(3)
         other.close()
 
@@ -319,5 +319,5 @@ def test_a_service_that_went_away_is_said(browser: Any, random_weights: Path, im
         page.goto(client.url)
         api.expect(page.locator("#model option")).to_have_count(1)
     open_files(page, images[0])
-    api.expect(page.locator("#status.bad")).to_contain_text("The service does not answer")
+    api.expect(page.locator("#status.bad")).to_contain_text("The service does not respond")
     page.close()

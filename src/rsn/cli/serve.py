@@ -1,4 +1,4 @@
-"""rsn serve: a web page to try it on, and the HTTP API beneath it."""
+"""rsn serve: a web page and an HTTP API."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,33 +15,33 @@ from rsn.serving.limits import Limits
 
 @dataclass(frozen=True)
 class Serve(DetectionOptions):
-    """Serve a web page, and the HTTP API beneath it, on this machine until Ctrl-C stops it."""
+    """Serve a web page and its HTTP API on this machine until Ctrl-C."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")] = (
         "rsn18.starter",
     )
-    """Names of weights, or weights files, to choose among on the page."""
+    """Names of weights, or weights files, to choose from on the page."""
     boxes: Literal["detect", "whole"] = field(default="detect", kw_only=True)
-    """Where people are: `detect` lets the detector find them; `whole` takes each image as one person, or boxes are
+    """Boxes of the people: `detect` runs the detector; `whole` treats each image as one person unless boxes are
     drawn."""
     host: str = "127.0.0.1"
-    """Address to listen on. The default is reached from this machine alone; 0.0.0.0 from everywhere."""
+    """Address to listen on: by default only this machine can connect; with 0.0.0.0 all machines can."""
     port: int = 8000
-    """Port to listen on; 0 takes a free one."""
+    """Port; 0 takes a free one."""
     open: bool = False
     """Also open the page in the browser."""
     flip: bool = False
-    """Look at each person flipped too: twice the time, a little more precise."""
+    """Average with the flipped crops (flip test): twice the time, slightly better."""
     backend: BackendChoice = "auto"
-    """What runs the network; auto takes the fastest that is installed and as exact as PyTorch."""
+    """Inference backend; auto takes the fastest installed one that is as exact as PyTorch."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
+    """cpu, cuda, cuda:1, ...; auto takes CUDA or MPS if available."""
     batch_size: int = 32
-    """People that the network looks at together, of as many requests as it takes."""
+    """Crops per batch, from one or several requests."""
     limits: Limits = field(default_factory=Limits)
 
     def run(self) -> int:
-        """Exit status 0 once it has been stopped; what is wrong is raised."""
+        """Exit status 0 after a stop; errors are raised."""
         from rsn.extras import require
 
         require("fastapi", "uvicorn", "prometheus_client", extra="serve", feature="rsn serve")
@@ -49,11 +49,11 @@ class Serve(DetectionOptions):
 
         from rsn.inference.estimator import PoseEstimator
         from rsn.serving.app import create_app
-        from rsn.serving.run import names_of, open_port, server_of, url_of
+        from rsn.serving.run import allowed_hosts, create_server, open_port, url_of
 
         names = [Path(model).name for model in self.models]
         if len(set(names)) < len(names):
-            raise RsnError(f"two models go by one name among {', '.join(names)}; rename a file")
+            raise RsnError(f"two of the models {', '.join(names)} have the same name; rename a file")
         self.check_detector()
         with open_port(self.host, self.port) as opened:
             detector = self.open_detector(self.device)
@@ -69,12 +69,12 @@ class Serve(DetectionOptions):
                 )
                 for name, model in zip(names, self.models, strict=True)
             }
-            server = server_of(create_app(estimators, self.limits, hosts=names_of(self.host)))
+            server = create_server(create_app(estimators, self.limits, hosts=allowed_hosts(self.host)))
             opened.listen()
             models = (f"{name} (by {run.backend} on {run.device})" for name, run in estimators.items())
             info(f"{', '.join(models)} at {url_of(opened)}; Ctrl-C stops it")
             if detector is None:
-                info("an image is taken as one person; --boxes detect finds the people in it")
+                info("each image is treated as one person; --boxes detect finds the people in it")
             if self.open:
                 webbrowser.open(url_of(opened))
             server.run(sockets=[opened])

@@ -1,4 +1,4 @@
-"""The service as an ASGI application: the page, and the API beneath it."""
+"""The ASGI application: the web page and the HTTP API."""
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -12,38 +12,35 @@ from starlette.requests import ClientDisconnect
 
 from rsn import __version__
 from rsn.inference.estimator import PoseEstimator
-from rsn.serving.admission import RequestError
-from rsn.serving.limits import Limits
-from rsn.serving.metrics import Answers
+from rsn.serving.limits import Limits, RequestError
+from rsn.serving.metrics import ResponseMiddleware
 from rsn.serving.routes import router
 from rsn.serving.service import Service
 
-DESCRIPTION = (
-    "Finds the people of an image and their keypoints. Images stay in memory, as long as a request lasts."
-)
-HUNG_UP = 499  # nobody reads it; so it is counted in the metrics, as web servers do
+DESCRIPTION = "Predicts the keypoints of people in images. Images are held in memory only during a request."
+CLIENT_DISCONNECTED = 499  # never read, but counted in the metrics, as web servers do
 
 
 def create_app(
     estimators: Mapping[str, PoseEstimator], limits: Limits | None = None, *, hosts: Sequence[str] = ("*",)
 ) -> FastAPI:
-    """The page and the API for some models.
+    """The web page and the API for some models.
 
     Args:
-        estimators: by the name that requests choose them by; the first is taken where none is named. They are used by
-            this application alone. One with a detector finds the people itself.
-        limits: what a request may ask for, see `Limits`.
-        hosts: names that the service goes by; requests for others are answered with 400. A service for its own
-            machine alone needs that, since a site elsewhere may give its name this machine's address (DNS rebinding).
+        estimators: by model name, used by this application alone; the first is the default. Those with a detector
+            detect people if a request has no boxes.
+        limits: of requests, see `Limits`.
+        hosts: host names of the service; requests for others get status 400. This protects a service for its own
+            machine from websites whose name resolves to this machine's address (DNS rebinding).
     """
     service = Service(estimators, limits or Limits())
-    # FastAPI's own pages of documentation load scripts of others; /openapi.json is all there is.
+    # FastAPI's documentation pages load third-party scripts, so only /openapi.json is offered.
     app = FastAPI(title="rsn", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.service = service
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    app.add_middleware(Answers, metrics=service.metrics)
+    app.add_middleware(ResponseMiddleware, metrics=service.metrics)
     for kind in (RequestError, RequestValidationError, ClientDisconnect, Exception):
-        app.add_exception_handler(kind, _refuse)
+        app.add_exception_handler(kind, _error_response)
     app.include_router(router)
     app.mount(
         "/", StaticFiles(directory=str(resources.files("rsn.serving") / "page"), html=True), name="page"
@@ -51,8 +48,8 @@ def create_app(
     return app
 
 
-async def _refuse(request: Request, error: Exception) -> JSONResponse:
-    """One sentence, with the status that says whose fault it was."""
+async def _error_response(request: Request, error: Exception) -> JSONResponse:
+    """One sentence, with a status."""
     headers: dict[str, str] = {}
     match error:
         case RequestError():
@@ -63,7 +60,7 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
             first = error.errors()[0]
             status, detail = 422, f"{first['loc'][-1]}: {first['msg']}"
         case ClientDisconnect():
-            status, detail = HUNG_UP, "the client hung up"
+            status, detail = CLIENT_DISCONNECTED, "the client disconnected"
         case _:
-            status, detail = 500, "something went wrong here; the server's log has the reason"
+            status, detail = 500, "internal error; the server's log has the reason"
     return JSONResponse({"detail": detail}, status, headers)

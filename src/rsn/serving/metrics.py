@@ -1,4 +1,4 @@
-"""What holds for every answer: its security headers, and that it is counted for Prometheus."""
+"""Security headers and Prometheus metrics of all responses."""
 
 import time
 
@@ -7,9 +7,9 @@ from prometheus_client.process_collector import ProcessCollector
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rsn.serving.admission import ConcurrencyLimiter
+from rsn.serving.limits import ConcurrencyLimiter
 
-# The page runs and shows only what comes from this service, and images that its user opened.
+# The page loads only files of this service, and images that its user opened.
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -24,31 +24,34 @@ HEADERS = {
 
 
 class Metrics:
-    """What /metrics reports."""
+    """The metrics of /metrics."""
 
-    def __init__(self, door: ConcurrencyLimiter) -> None:
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
         self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)  # memory, processor time, open files
-        self.requests = Counter("rsn_requests", "Requests answered", ["path", "status"], registry=registry)
+        ProcessCollector(registry=registry)  # memory, CPU time, open files
+        self.requests = Counter("rsn_requests", "Responses", ["path", "status"], registry=registry)
         self.seconds = Histogram(
-            "rsn_request_seconds", "From the request's head to the answer's end", ["path"], registry=registry
+            "rsn_request_seconds",
+            "From the request's head to the end of the response",
+            ["path"],
+            registry=registry,
         )
         self.batch_people = Histogram(
             "rsn_batch_people",
-            "People that went through the network together",
+            "People per batch of the network",
             buckets=(1, 2, 4, 8, 16, 32, 64, 128),
             registry=registry,
         )
-        inside = Gauge("rsn_requests_inside", "Requests being served", registry=registry)
-        inside.set_function(lambda: door.inside)
+        active = Gauge("rsn_requests_active", "Requests being served", registry=registry)
+        active.set_function(lambda: limiter.active)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class Answers:
-    """ASGI middleware: security headers on every answer; its count and time in the metrics."""
+class ResponseMiddleware:
+    """ASGI middleware: adds security headers to every response and records it in the metrics."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -70,7 +73,7 @@ class Answers:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            # Paths without a route share one label, or requests for many paths would fill the memory.
+            # Paths without a route share one label, so that requests for many paths do not fill the memory.
             path = getattr(scope.get("route"), "path", None) or "other"
             self._metrics.requests.labels(path, status).inc()
             self._metrics.seconds.labels(path).observe(time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""What the service can be asked."""
+"""The routes of the HTTP API."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, NamedTuple
@@ -9,7 +9,7 @@ from rsn import __version__
 from rsn.inference.box_checks import Boxes
 from rsn.serving.schemas import Heatmaps, ImageResult, LimitsEntry, ModelEntry, Problem, ServiceInfo
 from rsn.serving.service import Model, Service
-from rsn.serving.upload import parsed_boxes, read_image, while_connected
+from rsn.serving.upload import parse_boxes, read_image, while_connected
 
 router = APIRouter()
 
@@ -20,75 +20,74 @@ def _service(request: Request) -> Service:
 
 
 _Service = Annotated[Service, Depends(_service)]
-_Model = Annotated[str | None, Query(description="one of those that /api/models lists; the first by default")]
+_Model = Annotated[str | None, Query(description="one of the names in /api/models; the first by default")]
 _Boxes = Annotated[
     str | None,
     Query(
         description="JSON [[x, y, width, height], [x, y, width, height, score], ...] in pixels of the upright image;"
-        " [] says that nobody is there",
+        " [] means that there are no people",
         examples=["[[20, 10, 120, 300]]"],
     ),
 ]
 _IMAGE: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "a JPEG, PNG, WebP, GIF or BMP file; of an animation the first frame is taken",
+        "description": "a JPEG, PNG, WebP, GIF or BMP file; the first frame of an animation is used",
         "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 _REASONS = {
-    404: "no such model is loaded",
+    404: "the model is not loaded",
     408: "the image took too long to arrive",
     413: "too many bytes or pixels",
     415: "not an image",
-    422: "a broken image, or boxes that cannot be",
-    429: "too many requests at a time; Retry-After says when to come again",
-    503: "no answer in time; Retry-After says when to come again",
+    422: "a damaged image, or invalid boxes",
+    429: "too many requests at a time; try again after Retry-After seconds",
+    503: "no result in time; try again after Retry-After seconds",
 }
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": reason} for status, reason in _REASONS.items()
 }
 
 
-class _Asked(NamedTuple):
-    """What a request asks for: a model, an image file, and boxes where it gives them."""
+class _Input(NamedTuple):
+    """A model, an image file, and optional boxes."""
 
     model: Model
     data: bytes
     boxes: Boxes | None
 
 
-async def _asked(
+async def _read_input(
     request: Request, service: _Service, model: _Model = None, boxes: _Boxes = None
-) -> AsyncIterator[_Asked]:
-    with service.door:
+) -> AsyncIterator[_Input]:
+    with service.limiter:
         chosen = service.model(model)
-        given = None if boxes is None else parsed_boxes(boxes, service.limits)
-        yield _Asked(chosen, await read_image(request, service.limits), given)
+        given = None if boxes is None else parse_boxes(boxes, service.limits)
+        yield _Input(chosen, await read_image(request, service.limits), given)
 
 
-_Input = Annotated[_Asked, Depends(_asked)]
+_InputOf = Annotated[_Input, Depends(_read_input)]
 
 
-@router.post("/api/people", openapi_extra=_IMAGE, responses=_REFUSALS)
-async def people(request: Request, service: _Service, asked: _Input) -> ImageResult:
-    """Find the people of an image and their keypoints.
+@router.post("/api/people", openapi_extra=_IMAGE, responses=_ERRORS)
+async def people(request: Request, service: _Service, given: _InputOf) -> ImageResult:
+    """Predict the keypoints of the people in an image.
 
-    Without boxes the people are found by the detector, where the service has one; otherwise the image is taken as
-    one person.
+    Without boxes the detector finds the people; without a detector the image is one person.
     """
-    return await while_connected(request, service.people(*asked))
+    return await while_connected(request, service.people(*given))
 
 
-@router.post("/api/heatmaps", openapi_extra=_IMAGE, responses=_REFUSALS)
-async def heatmaps(request: Request, service: _Service, asked: _Input) -> Heatmaps:
-    """Return the heatmaps of one box, one map per keypoint. Without a box it is the whole image."""
-    return await while_connected(request, service.heatmaps(*asked))
+@router.post("/api/heatmaps", openapi_extra=_IMAGE, responses=_ERRORS)
+async def heatmaps(request: Request, service: _Service, given: _InputOf) -> Heatmaps:
+    """Return the heatmaps of one box, one per keypoint; by default of the whole image."""
+    return await while_connected(request, service.heatmaps(*given))
 
 
 @router.get("/api/models")
 async def models(service: _Service) -> ServiceInfo:
-    """List the models that are loaded, and the limits of a request."""
+    """List the loaded models and the limits of requests."""
     limits = service.limits
     return ServiceInfo(
         version=__version__,
@@ -96,7 +95,7 @@ async def models(service: _Service) -> ServiceInfo:
             ModelEntry(
                 name=name,
                 summary=model.estimator.metadata.summary(),
-                keypoints=list(model.estimator.metadata.skeleton.keypoint_names),
+                keypoint_names=list(model.estimator.metadata.skeleton.keypoint_names),
                 keypoint_threshold=model.estimator.metadata.keypoint_threshold,
                 has_detector=model.estimator.detector is not None,
             )
@@ -110,11 +109,11 @@ async def models(service: _Service) -> ServiceInfo:
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """Say whether the service is up; it opens its port only when the models are loaded."""
+    """Report that the service is ready; its port opens when the models are loaded."""
     return {"status": "ok"}
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(service: _Service) -> Response:
-    """Counts in Prometheus' text format."""
+    """Return metrics in Prometheus' text format."""
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,11 +1,10 @@
-"""What the service answers, as the OpenAPI document describes it."""
+"""The responses of the service, as its OpenAPI document describes them."""
 
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-from rsn.codecs.heatmap import STRIDE
 from rsn.geometry import Crop, FloatArray
 
 Box = Annotated[
@@ -20,79 +19,80 @@ class PersonResult(BaseModel):
     keypoints: Annotated[
         list[float],
         Field(
-            description="x, y, score of each keypoint, one after the other, in pixels of the upright image; integers are"
-            " pixel centers"
+            description="x, y, score of each keypoint in one list; pixels of the upright image"
         ),
     ]
-    score: Annotated[float, Field(description="the box score times the mean keypoint score")]
+    score: Annotated[float, Field(description="box score times mean keypoint score")]
     bbox: Box
     box_score: float
-    score_type: Annotated[Literal["0 to 1"], Field(description="the range of all scores")]
+    score_type: Annotated[Literal["0 to 1"], Field(description="range of all scores")]
 
 
 class ImageResult(BaseModel):
-    """The people of one image, in the order of the boxes where these were given."""
+    """The people of one image, in the order of the given boxes; see `PoseResult.to_dict`."""
 
     model: str
     width: Annotated[int, Field(description="of the upright image, in pixels")]
     height: int
-    keypoints: Annotated[list[str], Field(description="names, in the order of the keypoints")]
-    limbs: Annotated[list[tuple[int, int]], Field(description="pairs of keypoints to draw a line between")]
+    skeleton: str
+    keypoint_names: list[str]
+    limbs: Annotated[
+        list[tuple[int, int]], Field(description="pairs of keypoint indices to connect by lines")
+    ]
     people: list[PersonResult]
 
 
 class Heatmaps(BaseModel):
-    """What the network saw in one box: one map a keypoint."""
+    """The output of the network for one box: one heatmap per keypoint."""
 
     model: str
     bbox: Box
-    keypoints: list[str]
+    keypoint_names: list[str]
     matrix: Annotated[
         tuple[float, float, float, float, float, float],
         Field(
-            description="a, b, c, d, e, f as SVG has them: the middle of column u, row v of a map lies at x = a u + c v"
-            " + e, y = b u + d v + f of the upright image"
+            description="a, b, c, d, e, f as in SVG: the center of column u, row v of a map is at x = a u + c v + e,"
+            " y = b u + d v + f of the upright image"
         ),
     ]
     maps: Annotated[
         list[list[list[int]]],
         Field(
-            description="one a keypoint, rows of numbers: 0 nothing, 255 a keypoint, more of a network that overshoots"
+            description="one per keypoint, as rows of numbers; 255 is a certain keypoint, larger values occur"
         ),
     ]
 
     @classmethod
-    def of(
-        cls, model: str, crop: Crop, box: FloatArray, keypoints: list[str], maps: FloatArray
+    def from_maps(
+        cls, model: str, crop: Crop, bbox: FloatArray, keypoint_names: list[str], maps: FloatArray
     ) -> "Heatmaps":
-        """Heatmaps (K, h, w) of a crop, 255 at a certain keypoint."""
-        origin, right, down = crop.to_image(STRIDE * np.array([[0, 0], [1, 0], [0, 1]]) + STRIDE / 2)
+        """From heatmaps (K, h, w) of a crop."""
+        stride = crop.size[0] / maps.shape[1]
+        origin, right, down = crop.to_image(stride * np.array([[0, 0], [1, 0], [0, 1]]) + stride / 2)
         return cls(
             model=model,
-            bbox=tuple(box.round(2).tolist()),
-            keypoints=keypoints,
+            bbox=tuple(bbox.round(2).tolist()),
+            keypoint_names=keypoint_names,
             matrix=tuple(np.concatenate([right - origin, down - origin, origin]).round(4).tolist()),
             maps=np.rint(maps.clip(min=0)).astype(int).tolist(),
         )
 
 
 class ModelEntry(BaseModel):
-    """A model that is loaded."""
+    """A loaded model."""
 
     name: str
     summary: str
-    keypoints: list[str]
-    keypoint_threshold: Annotated[
-        float, Field(description="keypoints with lower scores are better not shown")
-    ]
+    keypoint_names: list[str]
+    keypoint_threshold: Annotated[float, Field(description="keypoints with lower scores should not be drawn")]
     has_detector: Annotated[
         bool,
-        Field(description="whether people are found where no boxes are given; else the image is one person"),
+        Field(description="whether people are detected if no boxes are given; else the image is one person"),
     ]
 
 
 class LimitsEntry(BaseModel):
-    """What a request may ask for."""
+    """Largest requests."""
 
     bytes: int
     pixels: int
@@ -101,7 +101,7 @@ class LimitsEntry(BaseModel):
 
 
 class ServiceInfo(BaseModel):
-    """What this service can do; the first model is the one that is taken unless another is named."""
+    """The loaded models, the default first, and the limits of requests."""
 
     version: str
     models: list[ModelEntry]
@@ -109,6 +109,6 @@ class ServiceInfo(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was refused."""
+    """Why a request was rejected."""
 
-    detail: Annotated[str, Field(description="one sentence: what was wrong and what to do")]
+    detail: Annotated[str, Field(description="one sentence: what is wrong and what to do")]

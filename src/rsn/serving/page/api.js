@@ -1,60 +1,60 @@
-// The service beneath the page.
+// Requests to the HTTP API.
 
-const TRIES = 4; // of a request that the service has no room for
+const ATTEMPTS = 4; // of a request while the service is at its limit
 
-/** What can go wrong and is told to the user as it is. */
-export class Refused extends Error {}
+/** An error whose message is shown to the user. */
+export class RequestError extends Error {}
 
-/** The models that are loaded, and the limits of a request. */
-export async function loaded() {
-  return answered(await sent("api/models"));
+/** The loaded models and the limits of requests. */
+export async function serviceInfo() {
+  return readResponse(await send("api/models"));
 }
 
-/** People of an image (Blob); boxes [[x, y, width, height], ...], or null to have them found. */
-export function findPeople(image, { model, boxes, signal }) {
-  return ask("api/people", image, { model, boxes }, signal);
+/** The people of an image (Blob); boxes [[x, y, width, height], ...], or null to detect people. */
+export function predictPeople(image, { model, boxes, signal }) {
+  return post("api/people", image, { model, boxes }, signal);
 }
 
-/** Heatmaps of one box of an image. */
-export function findHeatmaps(image, { model, box }) {
-  return ask("api/heatmaps", image, { model, boxes: [box] });
+/** The heatmaps of one box of an image. */
+export function predictHeatmaps(image, { model, box }) {
+  return post("api/heatmaps", image, { model, boxes: [box] });
 }
 
-async function ask(path, image, { model, boxes }, signal) {
+async function post(path, image, { model, boxes }, signal) {
   const query = new URLSearchParams({ model });
   if (boxes) query.set("boxes", JSON.stringify(boxes));
   const headers = { "Content-Type": image.type.startsWith("image/") ? image.type : "application/octet-stream" };
-  for (let tried = 1; ; tried++) {
-    const answer = await sent(`${path}?${query}`, { method: "POST", body: image, headers, signal });
-    const wait = Number(answer.headers.get("Retry-After"));
-    if (answer.status !== 429 || tried === TRIES) return answered(answer);
+  for (let attempt = 1; ; attempt++) {
+    const response = await send(`${path}?${query}`, { method: "POST", body: image, headers, signal });
+    const wait = Number(response.headers.get("Retry-After"));
+    if (response.status !== 429 || attempt === ATTEMPTS) return readResponse(response);
     await new Promise((resolve) => setTimeout(resolve, 1000 * wait));
     signal?.throwIfAborted();
   }
 }
 
-async function sent(path, options) {
+async function send(path, options) {
   try {
     return await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused("The service does not answer; is rsn serve still running?");
+    throw new RequestError("The service does not respond; is rsn serve still running?");
   }
 }
 
-async function answered(answer) {
-  const document = await content(answer);
-  if (!answer.ok) throw new Refused(sentence(document.detail));
+async function readResponse(response) {
+  const document = await readJson(response);
+  if (!response.ok) throw new RequestError(sentence(document.detail));
   return document;
 }
 
-/** Something between here and the service may answer in its place, or cut the answer off. */
-async function content(answer) {
+/** A proxy may replace the response or cut it off. */
+async function readJson(response) {
   try {
-    return await answer.json();
+    return await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(`The service's answer cannot be read (status ${answer.status}); try again.`);
+    throw new RequestError(`The response of the service cannot be read (status ${response.status}); try again.`);
   }
 }
 

@@ -1,42 +1,42 @@
-// A heatmap as a glow over the image.
+// Heatmaps as an overlay on the image.
 
 import { svg } from "./svg.js";
 
-const KEYPOINT = 255; // what a map has where it sees a keypoint; one that overshoots is scaled down to it
+const FULL = 255; // value of a certain keypoint; maps with larger values are scaled down
 
 // Dark violet over red and orange to light yellow.
 const STOPS = [[60, 9, 101], [122, 28, 109], [187, 55, 84], [237, 105, 37], [251, 180, 26], [252, 255, 164]];
 
-/** One keypoint's map, or the strongest of all keypoints at each place where `keypoint` is null. */
-export function glow(heatmaps, keypoint) {
-  const maps = heatmaps.maps.map(upToOne);
-  const map = keypoint === null ? strongest(maps) : maps[keypoint];
+/** The map of one keypoint, or with null the maximum over all keypoints. */
+export function heatmapOverlay(heatmaps, keypoint) {
+  const maps = heatmaps.maps.map(normalize);
+  const map = keypoint === null ? maximum(maps) : maps[keypoint];
   const [height, width] = [map.length, map[0].length];
   const pixels = new ImageData(width, height);
-  map.flat().forEach((value, place) => pixels.data.set([...color(value), opacity(value)], 4 * place));
+  map.flat().forEach((value, index) => pixels.data.set([...color(value), opacity(value)], 4 * index));
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   return svg("image", {
-    class: "glow", href: canvas.toDataURL(), x: -0.5, y: -0.5, width, height,
+    class: "heatmap", href: canvas.toDataURL(), x: -0.5, y: -0.5, width, height,
     transform: `matrix(${heatmaps.matrix.join(" ")})`,
   });
 }
 
-function upToOne(map) {
-  const most = Math.max(KEYPOINT, ...map.flat());
+function normalize(map) {
+  const most = Math.max(FULL, ...map.flat());
   return map.map((row) => row.map((value) => value / most));
 }
 
-function strongest(maps) {
+function maximum(maps) {
   return maps[0].map((row, y) => row.map((_, x) => Math.max(...maps.map((map) => map[y][x]))));
 }
 
-function color(strength) {
-  const place = Math.min(strength, 0.9999) * (STOPS.length - 1);
-  const [low, high] = [STOPS[Math.floor(place)], STOPS[Math.ceil(place)]];
-  return low.map((value, channel) => value + (place % 1) * (high[channel] - value));
+function color(value) {
+  const position = Math.min(value, 0.9999) * (STOPS.length - 1);
+  const [low, high] = [STOPS[Math.floor(position)], STOPS[Math.ceil(position)]];
+  return low.map((start, channel) => start + (position % 1) * (high[channel] - start));
 }
 
-function opacity(strength) {
-  return 255 * Math.min(0.85, 1.5 * strength);
+function opacity(value) {
+  return 255 * Math.min(0.85, 1.5 * value);
 }

@@ -1,4 +1,4 @@
-// A camera or a video, one frame after the other: the next is sent when the last one's answer is there.
+// A camera or video, frame by frame: the next frame is sent when the response for the last one has arrived.
 
 /** Show the camera in a video element. */
 export async function openCamera(video) {
@@ -14,7 +14,7 @@ export async function openVideo(video, file) {
   await video.play();
 }
 
-/** Let go of camera and file. */
+/** Release camera and file. */
 export function close(video) {
   video.srcObject?.getTracks().forEach((track) => track.stop());
   if (video.src) URL.revokeObjectURL(video.src);
@@ -23,19 +23,19 @@ export function close(video) {
   video.load();
 }
 
-/** Send frames to `look` until the signal is aborted; a video that is paused is looked at no further. */
-export async function watch(video, look, signal) {
+/** Call `process` with frames until the signal is aborted; a paused video sends none. */
+export async function watch(video, process, signal) {
   let last = null;
   while (!signal.aborted) {
     if (video.currentTime !== last && video.videoWidth) {
       last = video.currentTime;
-      await look(await grab(video));
+      await process(await grab(video));
     }
     await new Promise((resolve) => requestAnimationFrame(resolve));
   }
 }
 
-/** What a video element shows: to be shown itself (frame), and as a JPEG file. */
+/** The current frame of a video element: a canvas (`frame`) and a JPEG file. */
 export async function grab(video) {
   const [width, height] = [video.videoWidth, video.videoHeight];
   const frame = Object.assign(document.createElement("canvas"), { width, height });

@@ -1,7 +1,7 @@
-// The page: what is open, what is shown of it, and who is told when something happens.
+// The state of the page and its event handlers.
 
-import { findHeatmaps, findPeople, loaded, Refused } from "./api.js";
-import { afterKey, drawBoxes, middleBox } from "./boxes.js";
+import { predictHeatmaps, predictPeople, RequestError, serviceInfo } from "./api.js";
+import { afterKey, centerBox, drawBoxes } from "./boxes.js";
 import * as live from "./live.js";
 import * as panel from "./panel.js";
 import { saveJson, saveImage } from "./saving.js";
@@ -10,44 +10,44 @@ import * as stage from "./stage.js";
 const byId = (id) => document.getElementById(id);
 
 const images = [];
-let service = null; // what the service says that it can do
+let service = null; // models and limits
 let current = null; // an image, or a frame of a camera or video
-let watching = null; // AbortController of the camera or video
-let asking = null; // AbortController of the request for the current image
+let watching = null; // AbortController of camera or video
+let pending = null; // AbortController of the request for the current image
 
-// What is shown of the current item. heatmap: null, "all", or the number of a keypoint. pointed: {person, keypoint}.
+// How the current item is shown. heatmap: null, "all", or the index of a keypoint. pointed: {person, keypoint}.
 const view = { keypointScore: 0.3, personScore: 0, skeletons: true, boxes: true, heatmap: null, drawing: false, pointed: null };
 
 function render() {
   stage.render(current, view, watching !== null);
-  panel.render(current, view, modelInUse(), watching !== null);
+  panel.render(current, view, currentModel(), watching !== null);
 }
 
-function modelInUse() {
+function currentModel() {
   return service.models.find(({ name }) => name === byId("model").value);
 }
 
-// Opening and choosing
+// Opening and selecting
 
 function item(name, more) {
-  return { name, file: null, url: null, frame: null, answer: null, boxes: null, error: null, chosen: 0, heatmaps: null, ...more };
+  return { name, file: null, url: null, frame: null, result: null, boxes: null, error: null, selected: 0, heatmaps: null, ...more };
 }
 
 function open(files) {
   const videos = files.filter((file) => file.type.startsWith("video/"));
   const added = files.filter((file) => !videos.includes(file)).map((file) => item(file.name, { file, url: URL.createObjectURL(file) }));
   images.push(...added);
-  stage.renderStrip(images, choose);
-  if (added.length) choose(added[0]);
+  stage.renderStrip(images, select);
+  if (added.length) select(added[0]);
   else if (videos.length) goLive(videos[0].name, () => live.openVideo(byId("video"), videos[0]));
 }
 
-function choose(image) {
+function select(image) {
   stopLive();
   current = image;
   view.pointed = null;
-  if (image.answer || image.error) render();
-  else look(image);
+  if (image.result || image.error) render();
+  else predict(image);
 }
 
 async function goLive(name, start) {
@@ -55,9 +55,9 @@ async function goLive(name, start) {
   try {
     await start();
   } catch (error) {
-    if (!images.includes(current)) current = images.at(-1) ?? null; // a camera or video that was shown is closed
+    if (!images.includes(current)) current = images.at(-1) ?? null; // the camera or video shown before is closed
     render();
-    stage.say(`Cannot open ${name}: ${error.message}`, true);
+    stage.setStatus(`Cannot open ${name}: ${error.message}`, true);
     return;
   }
   watching = new AbortController();
@@ -66,13 +66,13 @@ async function goLive(name, start) {
   view.pointed = null;
   render();
   const { signal } = watching;
-  live.watch(byId("video"), (frame) => lookAtFrame(item(name, frame), signal), signal);
+  live.watch(byId("video"), (frame) => predictFrame(item(name, frame), signal), signal);
 }
 
 function stopLive() {
   watching?.abort();
   watching = null;
-  stage.wait(false);
+  stage.setBusy(false);
   live.close(byId("video"));
 }
 
@@ -80,100 +80,100 @@ function keepFrame() {
   open([new File([current.file], `frame ${images.length + 1}.jpg`, { type: current.file.type })]);
 }
 
-// Asking the service
+// Predictions
 
-async function look(image) {
-  stage.wait(true);
+async function predict(image) {
+  stage.setBusy(true);
   render();
-  if (!(await ask(image, newRequest())) || current !== image) return;
-  stage.wait(false);
+  if (!(await request(image, newRequest())) || current !== image) return;
+  stage.setBusy(false);
   await showHeatmap();
   render();
 }
 
-/** A frame is shown when its answer is there, so that skeletons lie where the people are. */
-async function lookAtFrame(frame, signal) {
-  if (!(await ask(frame, signal))) return;
-  frame.chosen = Math.min(current.chosen, lastPerson(frame));
+/** A frame is shown when its result has arrived, so that skeletons match the people. */
+async function predictFrame(frame, signal) {
+  if (!(await request(frame, signal))) return;
+  frame.selected = Math.min(current.selected, lastPerson(frame));
   current = frame;
   await showHeatmap();
   if (current === frame) render();
 }
 
-/** Give an item its answer, or the reason why there is none; false where nobody waits for it any more. */
-async function ask(subject, signal) {
+/** Set an item's result or error; returns false if the request was canceled. */
+async function request(subject, signal) {
   try {
     if (subject.file.size > service.limits.bytes) {
-      throw new Refused(`${subject.name} is larger than ${service.limits.bytes / 1e6} megabytes; make it smaller.`);
+      throw new RequestError(`${subject.name} is larger than ${service.limits.bytes / 1e6} megabytes; make it smaller.`);
     }
-    subject.answer = await findPeople(subject.file, { model: modelInUse().name, boxes: subject.boxes, signal });
+    subject.result = await predictPeople(subject.file, { model: currentModel().name, boxes: subject.boxes, signal });
     subject.error = null;
   } catch (error) {
     if (error.name === "AbortError") return false;
-    if (!(error instanceof Refused)) throw error;
-    subject.answer = null;
+    if (!(error instanceof RequestError)) throw error;
+    subject.result = null;
     subject.error = error.message;
   }
   subject.heatmaps = null;
-  subject.chosen = Math.min(subject.chosen, lastPerson(subject));
+  subject.selected = Math.min(subject.selected, lastPerson(subject));
   return !signal.aborted;
 }
 
 function lastPerson(subject) {
-  return Math.max(0, (subject.answer?.people.length ?? 0) - 1);
+  return Math.max(0, (subject.result?.people.length ?? 0) - 1);
 }
 
 async function showHeatmap() {
   const subject = current;
-  const person = chosenPerson(subject);
+  const person = selectedPerson(subject);
   if (view.heatmap === null || !person || subject.heatmaps) return;
   try {
-    const found = await findHeatmaps(subject.file, { model: modelInUse().name, box: person.bbox });
-    if (chosenPerson(subject) === person) subject.heatmaps = found; // else something else was asked for in the meantime
+    const found = await predictHeatmaps(subject.file, { model: currentModel().name, box: person.bbox });
+    if (selectedPerson(subject) === person) subject.heatmaps = found; // otherwise the selection has changed meanwhile
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof RequestError)) throw error;
     subject.error = error.message;
   }
 }
 
-function chosenPerson(subject) {
-  return subject.answer?.people[subject.chosen];
+function selectedPerson(subject) {
+  return subject.result?.people[subject.selected];
 }
 
-/** The signal of a request that takes the place of the one before. */
+/** The signal of a request that replaces the previous one. */
 function newRequest() {
-  asking?.abort();
-  asking = new AbortController();
-  return asking.signal;
+  pending?.abort();
+  pending = new AbortController();
+  return pending.signal;
 }
 
 // Boxes
 
-let pause = null; // so that a key held down asks once
+let timer = null; // so that a key that is held down sends one request
 
 function changeBoxes(change, delay = 0) {
-  current.boxes = change(current.boxes ?? (modelInUse().has_detector ? current.answer.people.map(({ bbox }) => bbox) : []));
+  current.boxes = change(current.boxes ?? (currentModel().has_detector ? current.result.people.map(({ bbox }) => bbox) : []));
   stage.renderBoxes(current, view);
-  clearTimeout(pause);
-  pause = setTimeout(look, delay, current);
+  clearTimeout(timer);
+  timer = setTimeout(predict, delay, current);
 }
 
 function addBox(box) {
   changeBoxes((boxes) => [...boxes, box]);
-  current.chosen = current.boxes.length - 1;
+  current.selected = current.boxes.length - 1;
 }
 
 function onBoxKey(event) {
   const number = event.target.dataset.box;
   if (number === undefined || !current.boxes) return;
-  const changed = afterKey(current.boxes[number], event, current.answer);
+  const changed = afterKey(current.boxes[number], event, current.result);
   if (changed === undefined) return;
   event.preventDefault();
   changeBoxes((boxes) => (changed ? boxes.with(number, changed) : boxes.toSpliced(number, 1)), 250);
   stage.focusBox(Math.min(number, current.boxes.length - 1));
 }
 
-// Wiring
+// Event handlers
 
 function point(pointed) {
   if (pointed?.person === view.pointed?.person && pointed?.keypoint === view.pointed?.keypoint) return;
@@ -181,8 +181,8 @@ function point(pointed) {
   stage.point(current, pointed);
 }
 
-async function choosePerson(person) {
-  current.chosen = person;
+async function selectPerson(person) {
+  current.selected = person;
   current.heatmaps = null;
   await showHeatmap();
   render();
@@ -195,13 +195,13 @@ function onChange(id, change) {
   });
 }
 
-/** The model's own threshold, until the user chooses another. */
-function takeThreshold() {
-  view.keypointScore = modelInUse().keypoint_threshold;
+/** The model's own threshold, until the user sets another. */
+function resetThreshold() {
+  view.keypointScore = currentModel().keypoint_threshold;
   byId("keypoint-score").value = view.keypointScore;
 }
 
-function wirePanel() {
+function connectPanel() {
   onChange("keypoint-score", (input) => (view.keypointScore = Number(input.value)));
   onChange("person-score", (input) => (view.personScore = Number(input.value)));
   onChange("show-skeletons", (input) => (view.skeletons = input.checked));
@@ -212,27 +212,27 @@ function wirePanel() {
     render();
   });
   byId("model").addEventListener("input", () => {
-    takeThreshold();
-    for (const image of images) Object.assign(image, { answer: null, error: null, heatmaps: null });
+    resetThreshold();
+    for (const image of images) Object.assign(image, { result: null, error: null, heatmaps: null });
     view.heatmap = null;
-    if (current && !watching) look(current);
+    if (current && !watching) predict(current);
   });
   byId("draw").addEventListener("click", () => {
     view.drawing = !view.drawing;
     render();
   });
   byId("add-box").addEventListener("click", () => {
-    addBox(middleBox(current.answer).map(Math.round));
+    addBox(centerBox(current.result).map(Math.round));
     stage.focusBox(current.boxes.length - 1);
   });
   byId("reset-boxes").addEventListener("click", () => {
     current.boxes = null;
-    look(current);
+    predict(current);
   });
-  panel.listen({ choosePerson, point });
+  panel.listen({ selectPerson, point });
 }
 
-function wireStage() {
+function connectStage() {
   const drop = byId("drop");
   const pick = () => byId("files").click();
   const camera = () => goLive("camera", () => live.openCamera(byId("video")));
@@ -251,7 +251,7 @@ function wireStage() {
   }
   document.addEventListener("paste", (event) => open([...event.clipboardData.files]));
   byId("image").addEventListener("error", () => {
-    if (current?.answer) stage.say("The browser cannot show this image.", true);
+    if (current?.result) stage.setStatus("The browser cannot show this image.", true);
   });
   byId("snap").addEventListener("click", keepFrame);
   byId("play").addEventListener("click", async () => {
@@ -259,25 +259,25 @@ function wireStage() {
     await (video.paused ? video.play() : video.pause());
     render();
   });
-  byId("save-json").addEventListener("click", () => saveJson(current.name, current.answer));
+  byId("save-json").addEventListener("click", () => saveJson(current.name, current.result));
   byId("save-image").addEventListener("click", () => saveImage(current.name, current.frame ?? byId("image"), byId("overlay")));
   byId("overlay").addEventListener("keydown", onBoxKey);
   drawBoxes(byId("overlay"), () => view.drawing, addBox);
-  stage.listen({ choosePerson, point });
+  stage.listen({ selectPerson, point });
 }
 
 async function start() {
-  wirePanel();
-  wireStage();
+  connectPanel();
+  connectStage();
   try {
-    service = await loaded();
+    service = await serviceInfo();
   } catch (error) {
-    stage.say(error.message, true);
+    stage.setStatus(error.message, true);
     return;
   }
   byId("model").append(...service.models.map(({ name, summary }) => Object.assign(new Option(name, name), { title: summary })));
-  takeThreshold();
-  byId("finding").textContent = panel.finding(modelInUse());
+  resetThreshold();
+  byId("detection").textContent = panel.detectionHint(currentModel());
   const address = `${location.origin}/api/people`;
   byId("curl").textContent = `curl --data-binary @image.jpg -H 'Content-Type: image/jpeg' ${address}`;
 }

@@ -1,12 +1,12 @@
-// Settings, and the people as lists.
+// Settings, and the lists of people and keypoints.
 
 import { colorOf, keypointOf } from "./skeletons.js";
-import { spoken } from "./stage.js";
+import { readableName } from "./stage.js";
 import { svg } from "./svg.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** Show settings and people of an item. */
+/** Show the settings and people of an item. */
 export function render(item, view, model, isLive) {
   byId("panel").inert = !item;
   byId("keypoint-value").textContent = view.keypointScore.toFixed(2);
@@ -14,7 +14,7 @@ export function render(item, view, model, isLive) {
   if (!item) return;
   byId("box-tools").hidden = isLive;
   byId("draw").setAttribute("aria-pressed", view.drawing);
-  for (const id of ["draw", "add-box"]) byId(id).disabled = !item.answer;
+  for (const id of ["draw", "add-box"]) byId(id).disabled = !item.result;
   byId("reset-boxes").disabled = item.boxes === null;
   byId("box-hint").textContent = hint(item, view, model);
   renderHeatmapChoice(view, model);
@@ -22,11 +22,11 @@ export function render(item, view, model, isLive) {
   renderKeypoints(item, view);
 }
 
-/** Tell when a person is chosen and a keypoint pointed at, by pointer or by the focus. */
-export function listen({ choosePerson, point }) {
+/** Call back when a person is selected, and when pointer or focus is on a keypoint. */
+export function listen({ selectPerson, point }) {
   byId("people").addEventListener("click", ({ target }) => {
     const button = target.closest("button");
-    if (button) choosePerson(Number(button.dataset.person));
+    if (button) selectPerson(Number(button.dataset.person));
   });
   for (const kind of ["pointerover", "focusin", "click"]) {
     byId("keypoints").addEventListener(kind, ({ target }) => {
@@ -37,27 +37,27 @@ export function listen({ choosePerson, point }) {
   for (const kind of ["pointerleave", "focusout"]) byId("keypoints").addEventListener(kind, () => point(null));
 }
 
-/** Whether people are found, before anything is open. */
-export function finding({ has_detector }) {
-  if (has_detector) return "The people in them are found and get skeletons.";
-  return "An image is taken as one person; where there are more, draw a box around each (rsn serve --boxes detect finds them).";
+/** Whether people are detected; shown before any image is open. */
+export function detectionHint({ has_detector }) {
+  if (has_detector) return "People are detected automatically.";
+  return "Each image is treated as one person. If there are several, draw a box around each, or run rsn serve --boxes detect.";
 }
 
 function hint(item, view, model) {
-  if (view.drawing) return "Draw a box around each person: press, drag, let go.";
-  if (item.boxes) return "With the focus on a box, arrows move it, shift and arrows resize it, Delete removes it.";
-  if (model.has_detector) return "People are found by the detector. Draw boxes to say where they are.";
-  return "The image is taken as one person. Draw a box around each where there are more.";
+  if (view.drawing) return "Draw a box around each person: press, drag, release.";
+  if (item.boxes) return "Focused box: arrow keys move it, Shift and arrow keys resize it, Delete removes it.";
+  if (model.has_detector) return "People are found by the detector. Draw boxes to replace its boxes.";
+  return "The image is treated as one person. If there are several, draw a box around each.";
 }
 
 function renderHeatmapChoice(view, model) {
-  const chosen = view.heatmap === null ? "" : String(view.heatmap);
-  const options = [["none", ""], ["all keypoints", "all"], ...model.keypoints.map((keypoint, number) => [spoken(keypoint), String(number)])];
-  byId("heatmap").replaceChildren(...options.map(([text, value]) => new Option(text, value, false, value === chosen)));
+  const selected = view.heatmap === null ? "" : String(view.heatmap);
+  const options = [["none", ""], ["all keypoints", "all"], ...model.keypoint_names.map((keypoint, number) => [readableName(keypoint), String(number)])];
+  byId("heatmap").replaceChildren(...options.map(([text, value]) => new Option(text, value, false, value === selected)));
 }
 
 function renderPeople(item, view) {
-  const people = item.answer?.people ?? [];
+  const people = item.result?.people ?? [];
   const shown = people.filter(({ score }) => score >= view.personScore).length;
   byId("count").textContent = shown < people.length ? `(${shown} of ${people.length})` : people.length ? `(${shown})` : "";
   const focused = document.activeElement?.closest("#people button")?.dataset.person;
@@ -66,7 +66,7 @@ function renderPeople(item, view) {
     button.dataset.person = number;
     button.textContent = `${number + 1} · ${person.score.toFixed(2)}`;
     button.setAttribute("aria-label", `Person ${number + 1}, score ${person.score.toFixed(2)}`);
-    button.setAttribute("aria-pressed", number === item.chosen);
+    button.setAttribute("aria-pressed", number === item.selected);
     return person.score >= view.personScore ? button : "";
   });
   byId("people").replaceChildren(...buttons);
@@ -74,9 +74,9 @@ function renderPeople(item, view) {
 }
 
 function renderKeypoints(item, view) {
-  const person = item.answer?.people[item.chosen];
+  const person = item.result?.people[item.selected];
   const focused = document.activeElement?.closest("#keypoints button")?.dataset.keypoint;
-  const rows = person?.score >= view.personScore ? item.answer.keypoints.map((keypoint, number) => row(item, person, keypoint, number, view)) : [];
+  const rows = person?.score >= view.personScore ? item.result.keypoint_names.map((keypoint, number) => row(item, person, keypoint, number, view)) : [];
   byId("keypoints").replaceChildren(...rows);
   if (focused !== undefined) byId("keypoints").querySelector(`[data-keypoint="${focused}"]`)?.focus();
 }
@@ -84,11 +84,11 @@ function renderKeypoints(item, view) {
 function row(item, person, keypoint, number, view) {
   const { score } = keypointOf(person, number);
   const button = document.createElement("button");
-  Object.assign(button.dataset, { person: item.chosen, keypoint: number });
+  Object.assign(button.dataset, { person: item.selected, keypoint: number });
   button.classList.toggle("low", score < view.keypointScore);
   const dot = svg("svg", { class: "dot", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("circle", { cx: 5, cy: 5, r: 5, fill: colorOf(keypoint) }));
   const value = Object.assign(document.createElement("b"), { textContent: score.toFixed(2) });
-  button.append(dot, spoken(keypoint), bar(score), value);
+  button.append(dot, readableName(keypoint), bar(score), value);
   const line = document.createElement("li");
   line.append(button);
   return line;

@@ -1,22 +1,22 @@
-// What is on the page, as files.
+// Downloads.
 
-/** The answer, with the file's name. */
-export function saveJson(name, answer) {
-  const document = JSON.stringify({ file_name: name, ...answer }, null, 1);
+/** Save the result with the name of the image. */
+export function saveJson(name, result) {
+  const document = JSON.stringify({ file_name: name, ...result }, null, 1);
   save(new Blob([document], { type: "application/json" }), `${stem(name)}_poses.json`);
 }
 
-/** Image and overlay in one, at the image's own size. */
+/** Save image and overlay as one image, at the size of the image. */
 export async function saveImage(name, image, overlay) {
   const { width, height } = overlay.viewBox.baseVal;
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d");
   context.drawImage(image, 0, 0, width, height);
-  context.drawImage(await drawn(overlay, width, height), 0, 0, width, height);
+  context.drawImage(await toImage(overlay, width, height), 0, 0, width, height);
   save(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), `${stem(name)}_poses.png`);
 }
 
-async function drawn(overlay, width, height) {
+async function toImage(overlay, width, height) {
   const copy = overlay.cloneNode(true);
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
