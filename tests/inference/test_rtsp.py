@@ -53,6 +53,6 @@ def test_every_frame_comes_once_at_its_time_though_the_machine_is_slow(address: 
     for frame in source.frames():
         seconds.append(frame.seconds)
         sleep(0.1)  # longer than until the next frame is sent
-    assert (source.broken, source.trouble) == (0, None)
+    assert (source.corrupt, source.error) == (0, None)
     assert len(seconds) == 50
     assert [after - before for before, after in pairwise(seconds)] == pytest.approx([0.04] * 49, abs=1e-3)

@@ -7,7 +7,7 @@ import pytest
 
 from moving_people import Camera, Walker, person, result
 from rsn.tracking.settings import Smoothing
-from rsn.tracking.smoothing import OneEuro, Smoother
+from rsn.tracking.smoothing import OneEuroFilter, Smoother
 
 HEIGHT = 200.0
 
@@ -40,7 +40,7 @@ def test_an_infinite_cutoff_changes_nothing() -> None:
 
 def test_the_settings_fit_near_and_far_people_alike() -> None:
     def last(scale: float) -> np.ndarray:
-        one = OneEuro(Smoothing(), 1)
+        one = OneEuroFilter(Smoothing(), 1)
         for step in range(20):
             point = scale * np.array([[np.sin(step / 3), step / 5]])
             point = one(point, np.array([True]), step / 25, size=10 * scale)
@@ -51,7 +51,7 @@ def test_the_settings_fit_near_and_far_people_alike() -> None:
 
 def test_equal_to_the_formula_of_the_paper() -> None:
     """Second sample of a keypoint at rest that jumps by 10 pixels in 1/25 s, for a skeleton of 100 pixels."""
-    one = OneEuro(Smoothing(min_cutoff=1.0, beta=2.0, speed_cutoff=1.0), 1)
+    one = OneEuroFilter(Smoothing(min_cutoff=1.0, beta=2.0, speed_cutoff=1.0), 1)
     here = np.array([True])
     one(np.array([[0.0, 0.0]]), here, 0.0, 100.0)
     after = one(np.array([[10.0, 0.0]]), here, 0.04, 100.0)
@@ -62,7 +62,7 @@ def test_equal_to_the_formula_of_the_paper() -> None:
 
 
 def test_a_keypoint_that_was_not_found_leaves_no_trace() -> None:
-    one = OneEuro(Smoothing(), 1)
+    one = OneEuroFilter(Smoothing(), 1)
     still, astray = np.array([[50.0, 50.0]]), np.array([[400.0, 0.0]])
     one(still, np.array([True]), 0.0, 100.0)
     assert one(astray, np.array([False]), 0.04, 100.0).tolist() == astray.tolist()
@@ -70,7 +70,7 @@ def test_a_keypoint_that_was_not_found_leaves_no_trace() -> None:
 
 
 def test_after_half_a_second_a_keypoint_begins_anew() -> None:
-    one = OneEuro(Smoothing(), 1)
+    one = OneEuroFilter(Smoothing(), 1)
     one(np.array([[0.0, 0.0]]), np.array([True]), 0.0, 100.0)
     assert one(np.array([[90.0, 0.0]]), np.array([True]), 0.6, 100.0).tolist() == [[90.0, 0.0]]
 

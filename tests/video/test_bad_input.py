@@ -33,11 +33,11 @@ def test_each_of_those_that_are_no_videos_is_one_sentence(random_weights: Path, 
         tmp_path / "empty.mp4": "is an empty file",
         tmp_path / "text.mp4": "is not a video that can be read",
         tmp_path / "cut.mp4": "or its end is missing",
-        tmp_path / "song.mp4": "has no images in it, only audio",
-        "camera:77": "camera 77 (/dev/video77) cannot be opened: No such file or directory",
-        "http://127.0.0.1:9/a.mp4": "cannot be opened: Connection refused",
-        "rtsp://127.0.0.1:9/a": "cannot be opened: Connection refused",
-        whole: "has no frame from second 60 to second inf",
+        tmp_path / "song.mp4": "has no video stream, only audio",
+        "camera:77": "cannot open camera 77 (/dev/video77): No such file or directory",
+        "http://127.0.0.1:9/a.mp4": "cannot open http://127.0.0.1:9/a.mp4: Connection refused",
+        "rtsp://127.0.0.1:9/a": "cannot open rtsp://127.0.0.1:9/a: Connection refused",
+        whole: "has no frame between 60 and inf seconds",
     }
     command = [
         "predict",
@@ -88,14 +88,14 @@ def test_a_full_disk_leaves_nothing(random_weights: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (VideoSettings(every=0), "--every counts frames"),
-        (VideoSettings(detect_every=-1), "--detect-every counts frames"),
-        (VideoSettings(start=2, end=1), "from second 2 to second 1"),
-        (VideoSettings(start=float("nan")), "from second nan"),
+        (VideoSettings(every=0), "Invalid --every"),
+        (VideoSettings(detect_every=-1), "Invalid --detect-every"),
+        (VideoSettings(start=2, end=1), "got 2 and 1"),
+        (VideoSettings(start=float("nan")), "got nan and inf"),
         (VideoSettings(fps=0), "--fps"),
         (VideoSettings(tracking=Tracking(min_similarity=2)), "similarity"),
         (VideoSettings(tracking=Tracking(max_gap=-1)), "gap"),
-        (VideoSettings(smoothing=Smoothing(min_cutoff=0)), "smoothing needs"),
+        (VideoSettings(smoothing=Smoothing(min_cutoff=0)), "Invalid smoothing"),
     ],
 )
 def test_settings_that_cannot_be(settings: VideoSettings, says: str) -> None:

@@ -102,7 +102,7 @@ def test_sound_that_mp4_cannot_hold_is_left_out_and_told(estimator: PoseEstimato
     settings = VideoSettings()
     source = open_frames(str(clip), settings)
     assert len(list(predict_video(estimator, source, whole_image_boxes, tmp_path, "out", settings))) == 5
-    assert source.notes == ["its sound (adpcm_ms) does not fit into an MP4 and was left out"]
+    assert source.warnings == ["the audio (adpcm_ms) is not supported by MP4 and was left out"]
     assert heard_nothing(tmp_path / "out.mp4")
 
 
@@ -132,7 +132,7 @@ def test_videos_images_and_a_folder_of_frames_together(
         "predict", image, *clips, folder, "--fps", 10, *WHOLE, "--model", random_weights, "--output", out
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("shots: 1 frames could not be decoded and were left out")
+    assert done.stderr.splitlines()[-1].endswith("shots: 1 frames could not be decoded and were skipped")
     names = {path.name for path in out.iterdir()}
     assert names > {"poses.json", "good_poses.jpg", "same_poses.mp4", "same_poses_2.mp4", "same_poses_2.csv"}
     assert [line["seconds"] for line in records(out / "shots_poses.jsonl")] == [0.0, 0.1, 0.3]

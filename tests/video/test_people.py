@@ -74,7 +74,7 @@ def test_boxes_outside_a_frame_are_left_out_and_counted(
     source = open_frames(str(clip), settings)
     moments = video_people(estimator, source, BoxFile.read(tmp_path / "boxes.json"), settings)
     assert len(list(moments)) == 4
-    assert [note for note in source.notes if "boxes" in note] == [
+    assert [note for note in source.warnings if "boxes" in note] == [
         "boxes left out: 2 outside the image; boxes are x, y, width, height in pixels of the image at its full size"
     ]
 

@@ -48,7 +48,7 @@ def seen(path: Path, **settings: float) -> list[tuple[int, float, int]]:
     source = open_frames(str(path), VideoSettings(**settings))
     frames = list(source.frames())
     source.close()
-    assert (source.trouble, source.broken) == (None, 0)
+    assert (source.error, source.corrupt) == (None, 0)
     return [(frame.number, round(frame.seconds, 3), round(frame.image.mean() / 8)) for frame in frames]
 
 
@@ -77,7 +77,7 @@ def test_a_clock_that_does_not_begin_at_0_changes_nothing(tmp_path: Path, suffix
 def test_frames_before_the_start_are_decoded_where_their_group_is_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rsn.video.reading.LONGEST_GROUP", 4)
+    monkeypatch.setattr("rsn.video.reading.MAX_GROUP", 4)
     assert seen(write(tmp_path / "a.mp4"), start=0.8) == ORDINARY[20:]
 
 
@@ -109,7 +109,7 @@ def test_a_file_that_is_cut_short_is_told_where_its_clock_begins_late(tmp_path: 
     clip.write_bytes(clip.read_bytes()[: places[10]])
     source = open_frames(str(clip), VideoSettings())
     assert 5 < len(list(source.frames())) <= 10
-    assert "cut short" in (source.trouble or "")
+    assert "cut short" in (source.error or "")
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
@@ -130,8 +130,8 @@ def test_a_second_sound_that_lasts_longer_does_not_make_a_file_cut_short(tmp_pat
             file.mux(sound.encode())
     source = open_frames(str(clip), VideoSettings())
     assert len(list(source.frames())) == 10
-    assert source.trouble is None
-    assert len({packet.stream.index for packet in source.sound}) == 1
+    assert source.error is None
+    assert len({packet.stream.index for packet in source.audio}) == 1
 
 
 @pytest.mark.parametrize("begin", [0, 5])
@@ -162,7 +162,7 @@ def written(source: Path, out: Path, **settings: float) -> tuple[float, float, t
     frames = open_frames(str(source), VideoSettings(**settings))
     with VideoWriter(out, frames) as writer:
         for frame in frames.frames():
-            writer.write(frame.image, frame.seconds - frames._settings.start, frame.lasts)
+            writer.write(frame.image, frame.seconds - frames._settings.start, frame.duration)
     frames.close()
     with av.open(str(out)) as file:
         stream = file.streams.video[0]

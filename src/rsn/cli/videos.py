@@ -1,4 +1,4 @@
-"""The videos of rsn predict: one after the other, until they end or the user has enough."""
+"""The videos of rsn predict."""
 
 import json
 import signal
@@ -26,72 +26,70 @@ def predict_videos(
     boxes: "BoxSource | None",
     folder: Path,
     settings: VideoSettings,
-    style: DrawOptions,
+    options: DrawOptions,
     *,
     print_json: bool,
 ) -> bool:
-    """Estimate videos and write NAME_poses.mp4, .jsonl and .csv of each; whether all were done from end to end.
+    """Predict videos and write NAME_poses.mp4, .jsonl and .csv of each; returns whether all were complete.
 
     Raises:
-        KeyboardInterrupt: the user has stopped it; what was done so far is written.
+        KeyboardInterrupt: the user has stopped it; the finished frames are written.
     """
     from rsn.io.files import unique_names
     from rsn.video.reading import open_frames, stem_of
     from rsn.video.run import predict_video
 
-    by = f"by {estimator.backend} on {estimator.device}"
+    backend = f"by {estimator.backend} on {estimator.device}"
     names = unique_names(f"{stem_of(source)}_poses" for source in sources)
+    complete = True
     with _until_interrupted() as stopped:
-        done = []
         for source, name in zip(sources, names, strict=True):
             try:
                 frames = open_frames(source, settings)
-                moments = predict_video(estimator, frames, boxes, folder, name, settings, style)
-                done.append(_follow(frames, moments, stopped, folder / name, by, print_json=print_json))
+                results = predict_video(estimator, frames, boxes, folder, name, settings, options)
+                counts = _run(frames, results, stopped, print_json=print_json)
             except RsnError as error:
                 info(str(error))
-                done.append(False)
+                complete = False
+            else:
+                info(f"{counts}, {backend}; {folder / name}.mp4, .jsonl and .csv")
+                for message in _problems(frames):
+                    info(f"{frames.name}: {message}")
+                complete &= frames.corrupt == 0 and frames.error is None
             if stopped.is_set():
                 raise KeyboardInterrupt
-    return all(done)
+    return complete
 
 
-def _follow(
-    frames: "FrameSource",
-    moments: "Generator[FrameResult]",
-    stopped: Event,
-    place: Path,
-    by: str,
-    *,
-    print_json: bool,
-) -> bool:
-    """Do one video, and say how it went; whether every frame of it was done."""
-    from rsn.video.writing import as_record
+def _run(
+    frames: "FrameSource", results: "Generator[FrameResult]", stopped: Event, *, print_json: bool
+) -> str:
+    """Process one video; returns the number of people and frames as text."""
+    from rsn.video.writing import to_entry
 
-    count, ids, seconds = 0, set[int](), 0.0
-    with closing(moments):
-        for moment in track(moments, total=frames.expected, unit="frame"):
-            count, seconds = count + 1, moment.frame.seconds
-            ids.update(person.track_id or 0 for person in moment.people)
+    count, ids = 0, set[int]()
+    with closing(results):
+        for result in track(results, total=frames.expected, unit="frame"):
+            count += 1
+            ids.update(person.track_id or 0 for person in result.people)
             if print_json:
-                print(json.dumps(as_record(moment.frame, moment.people)), flush=True)
+                print(json.dumps(to_entry(result.frame, result.people)), flush=True)
             if stopped.is_set():
                 break
-    info(f"people: {len(ids)}, frames: {count}, {by}; {place}.mp4, .jsonl and .csv")
-    if frames.broken:
-        info(f"{frames.name}: {frames.broken} frames could not be decoded and were left out")
-    if frames.trouble:
-        info(
-            f"{frames.name}: ended after {seconds:.1f} seconds, {frames.trouble}; all until there is written"
-        )
-    for note in frames.notes:
-        info(f"{frames.name}: {note}")
-    return frames.broken == 0 and frames.trouble is None
+    return f"people: {len(ids)}, frames: {count}"
+
+
+def _problems(frames: "FrameSource") -> Iterator[str]:
+    if frames.corrupt:
+        yield f"{frames.corrupt} frames could not be decoded and were skipped"
+    if frames.error:
+        yield f"ended early: {frames.error}; the frames before are written"
+    yield from frames.warnings
 
 
 @contextmanager
 def _until_interrupted() -> Iterator[Event]:
-    """An event that the first Ctrl-C sets, so that files can be ended well; the second stops at once."""
+    """An event that the first Ctrl-C sets, so that files can be completed; the second one stops at once."""
     stopped = Event()
 
     def stop(*_: Any) -> None:

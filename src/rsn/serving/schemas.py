@@ -18,9 +18,7 @@ class PersonResult(BaseModel):
 
     keypoints: Annotated[
         list[float],
-        Field(
-            description="x, y, score of each keypoint in one list; pixels of the upright image"
-        ),
+        Field(description="x, y, score of each keypoint in one list; pixels of the upright image"),
     ]
     score: Annotated[float, Field(description="box score times mean keypoint score")]
     bbox: Box

@@ -1,4 +1,4 @@
-"""Where frames come from: what every source of them tells, and a folder of images as one."""
+"""Sources of frames: their common interface, and a folder of images as a video."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -19,81 +19,81 @@ if TYPE_CHECKING:
 
 
 class VideoError(RsnError):
-    """A video, camera or stream that cannot be opened, or holds nothing to see."""
+    """A video, camera or stream that cannot be opened, or has no frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An image of a video.
+    """A frame of a video.
 
-    path: what boxes are looked up by: the video's name / the frame's number, or the image's own file.
-    number: counts all frames of the video from 0, those before `start` and those left out by `every` included.
-    seconds: into the video. image: (H, W, 3) uint8 RGB, upright. lasts: seconds until the next one.
+    path: key of the boxes in a file: the video's name / the frame's number, or the image file itself.
+    number: index in the whole video, including frames before `start` and those skipped by `every`.
+    seconds: time in the video. image: (H, W, 3) uint8 RGB, upright. duration: seconds until the next frame.
     """
 
     path: Path
     number: int
     seconds: float
     image: Image
-    lasts: float = 0.0
+    duration: float = 0.0
 
 
 class FrameSource(ABC):
-    """Frames in the order of time, to be taken once.
+    """Frames in the order of time, to be read once.
 
     Attributes:
-        name: for messages. stem: for the names of files.
-        expected: how many frames will come, about; None where nobody knows.
-        broken: how many frames could not be decoded so far, and were left out.
-        trouble: why the frames ended before their time; None where they did not.
-        notes: what else the user should know.
-        pixel_aspect: width to height of the pixels of the frames so far; None where they are square.
-        sound: the sound that came with the frames so far, to be taken away. sound_stream: its kind; None without.
+        name: for messages. stem: for file names.
+        expected: estimated number of frames; None if unknown.
+        corrupt: number of frames that could not be decoded so far and were skipped.
+        error: why the frames ended too early; None if they did not.
+        warnings: other messages for the user.
+        pixel_aspect: width to height of the pixels of the frames so far; None if they are square.
+        audio: the audio packets of the frames so far, to be consumed. audio_stream: their stream; None without audio.
     """
 
     def __init__(self, name: str, stem: str) -> None:
         self.name = name
         self.stem = stem
         self.expected: int | None = None
-        self.broken = 0
-        self.trouble: str | None = None
-        self.notes: list[str] = []
+        self.corrupt = 0
+        self.error: str | None = None
+        self.warnings: list[str] = []
         self.pixel_aspect: Fraction | None = None
-        self.sound: deque[Packet[AudioStream]] = deque()
-        self.sound_stream: AudioStream | None = None
+        self.audio: deque[Packet[AudioStream]] = deque()
+        self.audio_stream: AudioStream | None = None
 
     @abstractmethod
     def frames(self) -> Generator[Frame]:
-        """The frames; a trouble on the way ends them, and is told by `trouble`."""
+        """The frames; an error ends them and is stored in `error`."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the source, and of its sound, when nobody needs them any more."""
+        """Release the source and its audio."""
 
 
 class ImageFolderReader(FrameSource):
-    """The images in a folder, by name, as a video.
+    """The images of a folder, in the order of their names, as a video.
 
     Raises:
         ImageError: a folder without images.
     """
 
     def __init__(self, folder: Path, settings: VideoSettings) -> None:
+        super().__init__(str(folder), folder.resolve().name)
         rate = settings.fps or 25.0
         timed = [(number, number / rate, path) for number, path in enumerate(find_images([folder]))]
-        kept = [frame for frame in timed if settings.start <= frame[1] < settings.end]
-        self._kept = kept[:: settings.every]
-        self._lasts = settings.every / rate
-        super().__init__(str(folder), folder.resolve().name)
-        self.expected = len(self._kept)
+        selected = [frame for frame in timed if settings.start <= frame[1] < settings.end]
+        self._frames = selected[:: settings.every]
+        self._duration = settings.every / rate
+        self.expected = len(self._frames)
 
     def frames(self) -> Generator[Frame]:
-        """The images; one that cannot be read counts as broken."""
-        for number, seconds, path in self._kept:
+        """The images; those that cannot be read count as corrupt."""
+        for number, seconds, path in self._frames:
             try:
-                yield Frame(path, number, seconds, read_image(path), self._lasts)
+                yield Frame(path, number, seconds, read_image(path), self._duration)
             except ImageError:
-                self.broken += 1
+                self.corrupt += 1
 
     def close(self) -> None:
-        """Nothing is held between two images."""
+        """Nothing to release."""

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
-TIMEOUT_S = 10.0  # seconds for which a camera or server may be silent
+READ_TIMEOUT_S = 10.0  # for cameras and servers
 MICROSECONDS = 1_000_000
-TIMED = frozenset({"video", "audio", "subtitle", "data"})
+TIMED_STREAMS = frozenset({"video", "audio", "subtitle", "data"})
 ROUNDING = 1e-6  # seconds
-LONGEST_GROUP = 3_000  # frames; a longer group is decoded rather than kept in memory
-GROUPS = 2  # of frames before the start that are decoded
-LITTLE = 1.0  # seconds that a file may be shorter than it says
-WHOLE_FRAMES = {"rtsp_flags": "prefer_tcp"}  # by UDP, parts of frames are lost where the machine is slow
+MAX_GROUP = 3_000  # frames; a longer group is decoded instead of held in memory
+GROUPS_BEFORE_START = 2  # groups of frames before the start that are decoded
+LENGTH_TOLERANCE_S = 1.0  # a file may be so much shorter than its header says
+OPTIONS = {"rtsp_flags": "prefer_tcp"}  # with UDP, parts of frames are lost on slow machines
 _CAMERAS = {
     "linux": ("v4l2", "/dev/video{}"),
     "darwin": ("avfoundation", "{}"),
@@ -44,8 +44,8 @@ def open_frames(source: str, settings: VideoSettings) -> FrameSource:
     """The frames of a video file, URL, camera (`camera:0`, or its number) or folder of images.
 
     Raises:
-        VideoError: it is not there, or is no video.
-        DeviceError: PyAV is not installed.
+        VideoError: the source does not exist or is not a video.
+        MissingDependencyError: PyAV is not installed.
     """
     return ImageFolderReader(Path(source), settings) if isdir(source) else VideoReader(source, settings)
 
@@ -53,8 +53,8 @@ def open_frames(source: str, settings: VideoSettings) -> FrameSource:
 class VideoReader(FrameSource):
     """A video file, URL or camera.
 
-    Frames that cannot be decoded are left out and counted. Turned as the file says; each at its own time, so that a
-    variable rate stays one.
+    Frames are rotated as the file says and have their own times, so that variable frame rates are kept. Frames that
+    cannot be decoded are skipped and counted.
 
     Raises:
         As `open_frames`.
@@ -65,52 +65,51 @@ class VideoReader(FrameSource):
         super().__init__(source, stem_of(source))
         self._settings = settings
         self._container = _open(self.name)
-        self._stream = _image_stream(self._container, self.name)
+        self._stream = _video_stream(self._container, self.name)
         self._stream.thread_type = "AUTO"
-        self.sound_stream = next(iter(self._container.streams.audio), None)
-        # What comes as it is sent is read from its first frame; where that lies is not known before.
+        self.audio_stream = next(iter(self._container.streams.audio), None)
+        # Live sources start with their first frame, whose time is not known in advance.
         self._live = self._container.duration is None or self._container.format.name == "rtsp"
-        # AVI has times in the order in which frames are stored, which may be another than that in which they are shown.
+        # AVI stores times in the order of the packets, which may differ from the order of display.
         self._stored_order = self._container.format.name == "avi"
-        self._slots: deque[float] = deque()  # such times of frames that are still to come
+        self._stored_times: deque[float] = deque()  # of frames that are not decoded yet
         start = None if self._live else self._container.start_time
         self._origin = None if start is None else start / MICROSECONDS
-        self._length, self._told_by_container = self._seconds_long()
+        self._length, self._length_of_container = self._read_length()
         self.expected = self._expected()
-        self._last: float | None = None  # the time of the last frame
-        self._reached = self._ended = -1.0  # when the last packet begins, and when the last one to end does
-        self._longest = 0.0  # seconds from one frame to the next
+        self._last: float | None = None  # time of the last frame
+        self._last_start = self._last_end = -1.0  # of the packets read so far
+        self._longest_interval = 0.0
         self._skipped = 0  # frames before the start that are not decoded
-        # When the frames after those are shown; empty once the first of them is decoded.
+        # Times of the frames after the skipped ones, until the first of them is decoded.
         self._held: list[float] = []
 
     def frames(self) -> Generator[Frame]:
-        """The frames that the settings ask for."""
+        """The frames that the settings select."""
         start, end = self._settings.start - ROUNDING, self._settings.end - ROUNDING
-        taken = 0
+        count = 0
         for number, seconds, decoded in self._numbered():
             if seconds >= end:
                 return
             if seconds < start:
                 continue
-            if taken % self._settings.every == 0:
-                image = _upright(decoded)
+            if count % self._settings.every == 0:
                 self.pixel_aspect = self._pixel_aspect(decoded)
-                lasts = self._lasts(decoded) * self._settings.every
-                yield Frame(Path(self.name) / str(number), number, seconds, image, lasts)
-            taken += 1
-        self._check_ending()
+                duration = self._duration(decoded) * self._settings.every
+                yield Frame(Path(self.name) / str(number), number, seconds, _upright(decoded), duration)
+            count += 1
+        self._check_length()
 
     def close(self) -> None:
-        """Let go of the file or camera."""
+        """Release the file or camera."""
         self._container.close()
 
     def _numbered(self) -> "Iterator[tuple[int, float, VideoFrame]]":
-        """Frames with their numbers, counted from the beginning of the video, and their times."""
+        """Frames with their index in the whole video and their time."""
         number = 0
         for decoded in self._decoded():
             seconds = self._time_of(decoded)
-            if self._held:  # the first one after those that were not decoded
+            if self._held:  # the first decoded frame
                 number = self._skipped + sum(shown < seconds - ROUNDING for shown in self._held)
                 self._held.clear()
             yield number, seconds, decoded
@@ -124,149 +123,149 @@ class VideoReader(FrameSource):
                 try:
                     frames: list[Any] = list(packet.decode())
                 except av.error.EOFError:
-                    continue  # the decoder has given all it has
+                    continue  # the decoder is empty
                 except av.FFmpegError:
-                    self._leave_out(packet)
+                    self._skip_corrupt(packet)
                     continue
                 for frame in frames:
                     if frame.is_corrupt:
-                        self._leave_out(packet)
+                        self._skip_corrupt(packet)
                     else:
                         yield frame
         except av.FFmpegError as error:
-            self.trouble = _reason(error)
+            self.error = _reason(error)
 
     def _packets(self) -> Iterator[Any]:
-        """The packets of the images; before the start only those of the last two groups of frames.
+        """The video packets; before the start only those of the last two groups of frames.
 
-        A group begins with a key frame and may refer to the group before it. Those that are left out are counted, since
-        decoding them would take long where the start is far into the video.
+        A group begins with a key frame and may refer to the group before it. Earlier groups are counted but not
+        decoded, which would take long if the start is far into the video.
         """
         groups: deque[list[Any]] = deque([[]])
-        for packet in self._container.demux(self._demuxed()):
-            self._note_time(packet)
+        for packet in self._container.demux(self._demuxed_streams()):
+            self._track_length(packet)
             if packet.stream is not self._stream:
-                if packet.stream is self.sound_stream:
-                    self._keep_sound(packet)
+                if packet.stream is self.audio_stream:
+                    self._keep_audio(packet)
                 continue
-            if groups and len(groups[-1]) < LONGEST_GROUP and self._precedes_start(packet):
+            if groups and len(groups[-1]) < MAX_GROUP and self._is_before_start(packet):
                 if packet.is_keyframe:
                     groups.append([])
                 groups[-1].append(packet)
-                if len(groups) > GROUPS:
+                if len(groups) > GROUPS_BEFORE_START:
                     self._skipped += len(groups.popleft())
                 continue
             if groups and self._skipped:
                 self._held = [self._seconds(held) for group in groups for held in group]
-            kept = list(chain(*groups, [packet]))
+            ready = list(chain(*groups, [packet]))
             groups.clear()
-            yield from kept
+            yield from ready
 
-    def _precedes_start(self, packet: Any) -> bool:
-        """Whether a packet is stored before the start; unknown, so False, where times do not tell."""
+    def _is_before_start(self, packet: Any) -> bool:
+        """Whether a packet is stored before the start; False if its times do not tell."""
         if self._live or self._stored_order or packet.dts is None:
             return False
-        return self._clock(packet.dts, packet) < self._settings.start - ROUNDING
+        return self._to_seconds(packet.dts, packet) < self._settings.start - ROUNDING
 
-    def _demuxed(self) -> "list[Stream]":
-        """The streams whose packets are looked at: all of them where the length is that of the longest of them."""
-        if self._told_by_container:
-            return [stream for stream in self._container.streams if stream.type in TIMED]
-        return [self._stream, *([self.sound_stream] if self.sound_stream else [])]
+    def _demuxed_streams(self) -> "list[Stream]":
+        """The streams to read: all of them if the length is that of the longest one."""
+        if self._length_of_container:
+            return [stream for stream in self._container.streams if stream.type in TIMED_STREAMS]
+        return [self._stream, *([self.audio_stream] if self.audio_stream else [])]
 
-    def _leave_out(self, packet: Any) -> None:
+    def _skip_corrupt(self, packet: Any) -> None:
         if self._seconds(packet) >= self._settings.start - ROUNDING:
-            self.broken += 1
-        if self._slots:
-            self._slots.popleft()
+            self.corrupt += 1
+        if self._stored_times:
+            self._stored_times.popleft()
 
-    def _note_time(self, packet: Any) -> None:
-        """How far the file was read, in seconds into the video."""
+    def _track_length(self, packet: Any) -> None:
+        """Update how far the file was read."""
         if not packet.size:
             return
-        begins = self._seconds(packet)
-        lasts = float(packet.duration * packet.time_base) if packet.duration else 0.0
+        start = self._seconds(packet)
+        duration = float(packet.duration * packet.time_base) if packet.duration else 0.0
         if packet.stream is self._stream:
-            lasts = lasts or self._interval()
-            self._reached = max(self._reached, begins)
+            duration = duration or self._interval()
+            self._last_start = max(self._last_start, start)
             if self._stored_order and packet.dts is not None:
-                self._slots.append(self._clock(packet.dts, packet))
-        self._ended = max(self._ended, begins + lasts)
+                self._stored_times.append(self._to_seconds(packet.dts, packet))
+        self._last_end = max(self._last_end, start + duration)
 
-    def _keep_sound(self, packet: Any) -> None:
-        """Sound of the time that was asked for, on the clock on which `start` is 0."""
-        if packet.dts is None:  # the end of the stream
-            return
-        if self._origin is None:  # a live stream's, before its first image
+    def _keep_audio(self, packet: Any) -> None:
+        """Keep audio between start and end, with times relative to the start."""
+        if (
+            packet.dts is None or self._origin is None
+        ):  # the end of the stream, or before the first live frame
             return
         start, end = self._settings.start, self._settings.end
-        begin = start if start > 0 else -np.inf  # codecs may begin a little before 0
+        begin = start if start > 0 else -np.inf  # codecs may start a little before 0
         if not begin <= self._seconds(packet) < end:
             return
-        shift = round(((self._origin or 0.0) + start) / packet.time_base)
+        shift = round((self._origin + start) / packet.time_base)
         packet.dts -= shift
         packet.pts = None if packet.pts is None else packet.pts - shift
-        self.sound.append(packet)
+        self.audio.append(packet)
 
     def _seconds(self, packet: Any) -> float:
-        """When a packet is shown or heard, in seconds into the video."""
+        """The time of a packet in the video."""
         stamp = packet.pts if packet.pts is not None else packet.dts
-        return max(self._reached, 0.0) if stamp is None else self._clock(stamp, packet)
+        return max(self._last_start, 0.0) if stamp is None else self._to_seconds(stamp, packet)
 
-    def _clock(self, stamp: int, packet: Any) -> float:
+    def _to_seconds(self, stamp: int, packet: Any) -> float:
         return float(stamp * packet.time_base) - (self._origin or 0.0)
 
     def _time_of(self, decoded: "VideoFrame") -> float:
-        """Seconds into the video; a frame without a time follows the one before at the stream's rate."""
-        follows = 0.0 if self._last is None else self._last + self._interval()
+        """The time of a frame in the video; a frame without a time follows the last one at the stream's rate."""
         before = self._last
+        estimate = 0.0 if before is None else before + self._interval()
         if self._stored_order:
-            self._last = self._slots.popleft() if self._slots else follows
+            self._last = self._stored_times.popleft() if self._stored_times else estimate
         elif decoded.time is None:
-            self._last = follows
+            self._last = estimate
         else:
             if self._origin is None:
-                self._origin = decoded.time - follows
+                self._origin = decoded.time - estimate
             self._last = decoded.time - self._origin
         if before is not None:
-            self._longest = max(self._longest, self._last - before)
+            self._longest_interval = max(self._longest_interval, self._last - before)
         return self._last
 
     def _interval(self) -> float:
-        """Seconds from one frame to the next, by the stream's rate."""
+        """Seconds between frames by the stream's rate."""
         return float(1 / (self._stream.guessed_rate or self._stream.average_rate or 25))
 
-    def _lasts(self, decoded: "VideoFrame") -> float:
-        """For how many seconds a frame is shown."""
+    def _duration(self, decoded: "VideoFrame") -> float:
+        """Seconds for which a frame is shown."""
         if decoded.duration and decoded.time_base:
             return float(decoded.duration * decoded.time_base)
         return self._interval()
 
     def _pixel_aspect(self, decoded: "VideoFrame") -> "Fraction | None":
-        """Width to height of a pixel of the upright frame; None where it is square or nobody says."""
+        """Width to height of a pixel of the upright frame; None if it is square or unknown."""
         aspect = self._stream.sample_aspect_ratio
         if not aspect or aspect == 1:
             return None
         return 1 / aspect if _quarter_turns(decoded) % 2 else aspect
 
-    def _check_ending(self) -> None:
-        """A file that is cut short says at its beginning how long it was to be.
+    def _check_length(self) -> None:
+        """Set `error` if the file ends before the length in its header.
 
-        The last frame may be shown as long as any before it. Some containers count their length from 0 where the
-        first frame comes later, others from that frame.
+        The last frame may be shown as long as the longest before it. Some containers count their length from 0 even if
+        the first frame comes later, others from that frame.
         """
-        if self.trouble is not None or self._length is None:
+        if self.error is not None or self._length is None:
             return
-        ended = max(self._ended, self._reached + self._longest)
-        if self._told_by_container:
-            ended += max(self._origin or 0.0, 0.0)
-        if ended + LITTLE < self._length:
+        end = max(self._last_end, self._last_start + self._longest_interval)
+        if self._length_of_container:
+            end += max(self._origin or 0.0, 0.0)
+        if end + LENGTH_TOLERANCE_S < self._length:
             what = "stream" if self._live else "file"
-            self.trouble = f"the {what} is cut short, {self._length:.1f} seconds were to come"
+            self.error = f"the {what} is cut short, its length should be {self._length:.1f} seconds"
 
-    def _seconds_long(self) -> tuple[float | None, bool]:
-        """Of the longest of images and sound, as the file says; and whether only its container says so."""
-        streams = [stream for stream in (self._stream, self.sound_stream) if stream is not None]
+    def _read_length(self) -> tuple[float | None, bool]:
+        """The longer of video and audio in seconds, and whether only the container states it."""
+        streams = [stream for stream in (self._stream, self.audio_stream) if stream is not None]
         lengths = [float(s.duration * s.time_base) for s in streams if s.duration and s.time_base]
         if lengths:
             return max(lengths), False
@@ -274,46 +273,44 @@ class VideoReader(FrameSource):
         return (None if duration is None else duration / MICROSECONDS), True
 
     def _expected(self) -> int | None:
-        rate = self._stream.average_rate
-        if self._length is None or not rate:
+        rate, length = self._stream.average_rate, self._length
+        if length is None or not rate:
             return None
-        length = self._length
-        if self._told_by_container and length > (self._origin or 0.0):
+        if self._length_of_container and length > (self._origin or 0.0):
             length -= max(self._origin or 0.0, 0.0)
-        end = min(length, self._settings.end)
-        return max(1, round(float(rate) * (end - self._settings.start) / self._settings.every))
+        seconds = min(length, self._settings.end) - self._settings.start
+        return max(1, round(float(rate) * seconds / self._settings.every))
 
 
 def _open(source: str) -> "InputContainer":
     import av
 
     camera = camera_name(source)
-    place, driver = (source, None) if camera is None else _camera(camera)
-    # A file's reads never time out: a disk may sleep longer than a server may.
-    patience = (TIMEOUT_S, TIMEOUT_S) if is_url(source) or camera is not None else None
+    location, driver = (source, None) if camera is None else _camera(camera)
+    # No timeout for files: a disk may take longer to wake up than a server may to respond.
+    timeout = (READ_TIMEOUT_S, READ_TIMEOUT_S) if is_url(source) or camera is not None else None
     try:
-        return av.open(place, mode="r", format=driver, timeout=patience, options=WHOLE_FRAMES)
+        return av.open(location, mode="r", format=driver, timeout=timeout, options=OPTIONS)
     except av.FFmpegError as error:
-        raise VideoError(_why_not(source, place, error)) from error
+        raise VideoError(_open_error(source, location, error)) from error
 
 
 def _camera(camera: str) -> tuple[str, str]:
-    """Where a camera is, and the driver that reads it."""
+    """Location and driver of a camera."""
     if sys.platform not in _CAMERAS:
-        raise VideoError(f"cameras cannot be read on {sys.platform}; give a file or a URL")
-    driver, place = _CAMERAS[sys.platform]
-    return place.format(camera), driver
+        raise VideoError(f"cameras are not supported on {sys.platform}; give a file or a URL")
+    driver, location = _CAMERAS[sys.platform]
+    return location.format(camera), driver
 
 
-def _why_not(source: str, place: str, error: Any) -> str:
+def _open_error(source: str, location: str, error: Any) -> str:
     if camera_name(source) is not None:
-        return f"camera {camera_name(source)} ({place}) cannot be opened: {_reason(error)}; is it plugged in and free?"
+        return f"cannot open camera {camera_name(source)} ({location}): {_reason(error)}; is it connected and free?"
     if is_url(source):
-        return f"{source} cannot be opened: {_reason(error)}; check the address and that the other side sends"
-    path = Path(source)
+        return f"cannot open {source}: {_reason(error)}; check the address and the server"
     if isinstance(error, FileNotFoundError):
         return f"there is no video at {source}; check the path"
-    if isfile(path) and path.stat().st_size == 0:
+    if isfile(source) and Path(source).stat().st_size == 0:
         return f"{source} is an empty file, not a video; copy or download it again"
     if isinstance(error, ValueError):
         return f"{source} is not a video that can be read, or its end is missing; copy or download it again"
@@ -324,43 +321,41 @@ def _reason(error: Any) -> str:
     import av
 
     if isinstance(error, av.error.ExitError | av.error.TimeoutError):
-        return f"nothing came for {TIMEOUT_S:g} seconds"
+        return f"no data for {READ_TIMEOUT_S:g} seconds"
     return str(error.strerror)
 
 
-def _image_stream(container: "InputContainer", source: str) -> "VideoStream":
-    """The first stream of moving images, which is not a song's cover."""
+def _video_stream(container: "InputContainer", source: str) -> "VideoStream":
+    """The first video stream that is not the cover image of a song."""
     from av.stream import Disposition
 
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not moving:
-        raise VideoError(f"{source} has no images in it, only {_kinds(container)}; give a video")
+        kinds = " and ".join(sorted({stream.type for stream in container.streams} - {"video"})) or "no data"
+        raise VideoError(f"{source} has no video stream, only {kinds}; give a video")
     width, height = moving[0].codec_context.width, moving[0].codec_context.height
     if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
-        limits = f"{MIN_SIDE} pixels a side to {MAX_PIXELS // 10**6} megapixels"
-        raise VideoError(f"{source} has frames of {width} x {height} pixels; give one with {limits}")
+        raise VideoError(
+            f"Invalid {source}: expected frames of at least {MIN_SIDE} pixels per side and at most"
+            f" {MAX_PIXELS // 10**6} megapixels, got {width} x {height}"
+        )
     return moving[0]
 
 
-def _kinds(container: "InputContainer") -> str:
-    kinds = sorted({stream.type for stream in container.streams} - {"video"})
-    return " and ".join(kinds) if kinds else "nothing"
-
-
 def _quarter_turns(decoded: "VideoFrame") -> int:
-    """How often a frame is turned counterclockwise to be upright, as the file says."""
+    """How many counterclockwise quarter turns make a frame upright."""
     return round(decoded.rotation / 90) % 4
 
 
 def _upright(decoded: "VideoFrame") -> Image:
-    """(H, W, 3) uint8 RGB, turned as the file says (in quarter turns, as cameras are held)."""
+    """(H, W, 3) uint8 RGB, rotated as the file says."""
     image = np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)
     turns = _quarter_turns(decoded)
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def stem_of(source: str) -> str:
-    """What the files about a source are called by."""
+    """The stem of output files for a source."""
     camera = camera_name(source)
     if camera is not None:
         return f"camera_{''.join(c if c.isalnum() else '_' for c in camera)}"

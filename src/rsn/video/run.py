@@ -1,7 +1,7 @@
-"""Videos -> people with ids, frame after frame, and the files that are left of them.
+"""Videos -> tracked people, frame by frame, and output files.
 
-Decoding, finding boxes and cutting them out, estimating, and drawing with encoding each run in a thread of their own, a
-few frames ahead of the next: a video of any length takes the memory of some dozen frames.
+Decoding, detection with cropping, prediction, and drawing with encoding each run in a thread of their own, a few frames
+ahead of the next one. The memory does not grow with the length of the video.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -23,13 +23,13 @@ from rsn.tracking.smoothing import Smoother
 from rsn.tracking.tracker import Tracker
 from rsn.video.frames import Frame, FrameSource, VideoError
 from rsn.video.settings import VideoSettings
-from rsn.video.writing import outputs
+from rsn.video.writing import open_outputs
 from rsn.visualization.drawing import draw
 from rsn.visualization.options import DrawOptions
 
-WAITING = 4  # frames between two threads
-BYTES_AT_ONCE = 200_000_000  # of the frames that one batch is made of
-MIN_KEYPOINTS = 4  # found, of a person who is expected in the next frame
+QUEUE_LENGTH = 4  # frames between two threads
+MAX_BATCH_BYTES = 200_000_000  # of the frames of one batch
+MIN_KEYPOINTS = 4  # above the threshold, for a person to be followed to the next frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,24 +62,24 @@ def predict_video(
     """
     seen = False
     with (
-        closing(source),  # last, since the sound is copied from it
-        closing(prefetch(video_people(estimator, source, boxes, settings), ahead=WAITING)) as results,
-        outputs(folder, name, source, estimator.metadata.skeleton) as (video, records),
+        closing(source),  # last, because the audio is copied from it
+        closing(prefetch(video_people(estimator, source, boxes, settings), ahead=QUEUE_LENGTH)) as results,
+        open_outputs(folder, name, source, estimator.metadata.skeleton) as (video, records),
     ):
         for result in results:
             seen = True
             drawn = draw(result.frame.image, result.people, options)
-            video.write(drawn, result.frame.seconds - settings.start, result.frame.lasts)
+            video.write(drawn, result.frame.seconds - settings.start, result.frame.duration)
             records.write(result.frame, result.people)
             try:
                 yield result
             except GeneratorExit:  # the caller stops; what is done is kept
-                video.cut_sound()
+                video.stop_audio()
                 break
         if not seen:
-            raise VideoError(_nothing(source, settings))
-    if video.skipped:
-        source.notes.append(f"its sound ({video.skipped}) does not fit into an MP4 and was left out")
+            raise VideoError(_no_frames(source, settings))
+    if video.skipped_audio:
+        source.warnings.append(f"the audio ({video.skipped_audio}) is not supported by MP4 and was left out")
 
 
 def video_people(
@@ -94,7 +94,7 @@ def video_people(
     threshold = estimator.metadata.keypoint_threshold
     tracker = Tracker(estimator.metadata.skeleton, settings.tracking, keypoint_threshold=threshold)
     smoother = Smoother(settings.smoothing, keypoint_threshold=threshold)
-    with closing(prefetch(source.frames(), ahead=WAITING)) as frames:
+    with closing(prefetch(source.frames(), ahead=QUEUE_LENGTH)) as frames:
         if settings.detect_every == 1:
             found = _every_frame(estimator, frames, boxes, notes)
         else:
@@ -105,8 +105,8 @@ def video_people(
             tracked = tracker(people, frame.seconds)
             yield FrameResult(frame, smoother(tracked, frame.seconds))
     notes.check(source.name)
-    if said := notes.sentence():
-        source.notes.append(said)
+    if remarks := notes.sentence():
+        source.warnings.append(remarks)
 
 
 def _every_frame(
@@ -117,9 +117,9 @@ def _every_frame(
     def prepare(frame: Frame) -> tuple[Frame, ImageCrops]:
         return frame, _crops(estimator, frame, boxes, notes)
 
-    with closing(ordered_map(prepare, frames, threads=1, ahead=WAITING)) as prepared:
+    with closing(ordered_map(prepare, frames, threads=1, ahead=QUEUE_LENGTH)) as prepared:
         while first := next(prepared, None):
-            count = max(1, min(estimator.batch_size, BYTES_AT_ONCE // first[0].image.nbytes))
+            count = max(1, min(estimator.batch_size, MAX_BATCH_BYTES // first[0].image.nbytes))
             group = [first, *islice(prepared, count - 1)]
             results = estimator.predict([crops for _, crops in group])
             for (frame, _), people in zip(group, results, strict=True):
@@ -163,18 +163,16 @@ def _expected_boxes(frame: Frame, tracker: Tracker) -> Boxes:
     """The boxes, in this frame, of persons of whom enough keypoints were found in the frame before."""
     people = [
         person
-        for person in tracker.expected(frame.seconds)
+        for person in tracker.predict(frame.seconds)
         if np.count_nonzero(person.scores >= tracker.keypoint_threshold) >= MIN_KEYPOINTS
     ]
     bboxes, scores = [person.bbox for person in people], [person.box_score for person in people]
     return filter_boxes(bboxes, scores, frame.image.shape[:2])[:2]
 
 
-def _nothing(source: FrameSource, settings: VideoSettings) -> str:
-    if source.trouble:
-        return f"{source.name}: no frame came, {source.trouble}"
-    if source.broken:
-        return f"{source.name}: none of its {source.broken} frames can be decoded; copy or download it again"
-    return (
-        f"{source.name} has no frame from second {settings.start:g} to second {settings.end:g}; choose others"
-    )
+def _no_frames(source: FrameSource, settings: VideoSettings) -> str:
+    if source.error:
+        return f"{source.name}: no frames, {source.error}"
+    if source.corrupt:
+        return f"{source.name}: none of its {source.corrupt} frames can be decoded; copy or download it again"
+    return f"{source.name} has no frame between {settings.start:g} and {settings.end:g} seconds; choose other times"

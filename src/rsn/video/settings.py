@@ -1,4 +1,4 @@
-"""What can be chosen about a video. It imports nothing heavy: the command line shows these settings as its own."""
+"""Settings of videos. Imports nothing heavy, because the command line uses them as options."""
 
 from dataclasses import dataclass, field
 
@@ -8,29 +8,31 @@ from rsn.tracking.settings import Smoothing, Tracking
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """Which frames of a video are done, and how its people are followed."""
+    """Which frames of a video are processed, and how people are tracked."""
 
     every: int = 1
-    """Take every Nth frame of a video and leave out those between."""
+    """Process every Nth frame of a video."""
     start: float = 0.0
-    """Seconds into the video to start at."""
+    """Start time in the video, in seconds."""
     end: float = float("inf")
-    """Seconds into the video to end at."""
+    """End time in the video, in seconds."""
     fps: float | None = None
-    """Take each folder as the frames of one video, at so many a second, instead of as images."""
+    """Treat each folder as one video with so many frames per second, instead of as single images."""
     detect_every: int = 1
-    """Look for people in every Nth frame, and between where their last pose was."""
+    """Detect people in every Nth frame, and follow their last poses in between."""
     tracking: Tracking = field(default_factory=Tracking)
     smoothing: Smoothing = field(default_factory=Smoothing)
 
     def check(self) -> None:
-        """Raises RsnError where a setting cannot be."""
+        """Raise RsnError for a setting outside its range."""
         for name, value in (("every", self.every), ("detect-every", self.detect_every)):
             if value < 1:
-                raise RsnError(f"--{name} counts frames from 1 on, not {value}")
+                raise RsnError(f"Invalid --{name}: expected a number of frames from 1, got {value}")
         if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise RsnError(f"--fps is a number of frames a second, not {self.fps:g}")
+            raise RsnError(f"Invalid --fps: expected a number above 0, got {self.fps:g}")
         if not 0 <= self.start < self.end:
-            raise RsnError(f"a video cannot be done from second {self.start:g} to second {self.end:g}")
+            raise RsnError(
+                f"Invalid --start and --end: expected 0 <= start < end, got {self.start:g} and {self.end:g}"
+            )
         self.tracking.check()
         self.smoothing.check()

@@ -1,4 +1,4 @@
-"""What is left of a video: the annotated one, and its people as JSON Lines and CSV."""
+"""Output of a video: the annotated video, and its people as JSON Lines and CSV."""
 
 import csv
 import json
@@ -22,50 +22,50 @@ from rsn.video.frames import Frame, FrameSource
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoFrame, VideoStream
 
-CLOCK = 90_000  # ticks a second; a multiple of every common frame rate
-QUALITY = {"crf": "20", "preset": "veryfast"}  # of libx264; other H.264 encoders use their own
+CLOCK = 90_000  # ticks per second; a multiple of all common frame rates
+QUALITY = {"crf": "20", "preset": "veryfast"}  # of libx264; other H.264 encoders have their own
 
 
 class VideoWriter:
-    """An MP4 file of images, each at its own time, and the sound that came with them. A context manager.
+    """An MP4 file of images, each with its own time, and the audio of the source. A context manager.
 
-    The size of the first image is that of the video; others are scaled to it. Pixels keep the source's shape.
+    All images are scaled to the size of the first one. The pixel aspect ratio is that of the source.
 
     Args:
-        path: where to write; nothing is checked or renamed here, see `rsn.io.files.atomic_replace`.
-        source: whose sound is copied. Sound that does not fit into an MP4 is left out, and `skipped` says so.
+        path: file to write, without checks; see `rsn.io.files.atomic_replace`.
+        source: its audio is copied. If MP4 does not support the audio's codec, `skipped_audio` names it.
 
     Raises:
-        RsnError: the video cannot be written.
+        av.FFmpegError: the video cannot be written.
     """
 
     def __init__(self, path: Path, source: FrameSource) -> None:
         require("av", extra="video", feature="writing a video")
         import av
 
-        self.skipped: str | None = None
+        self.skipped_audio: str | None = None
         self._source = source
         self._file = av.open(str(path), "w", format="mp4")
-        self._images: VideoStream | None = None
-        self._sound: AudioStream | None = None
+        self._video: VideoStream | None = None
+        self._audio: AudioStream | None = None
         self._last = -1
-        self._lasts = 0
+        self._duration = 0
         self._held: list[Packet[VideoStream]] = []
 
-    def write(self, image: Image, seconds: float, lasts: float) -> None:
-        """Add an image, (H, W, 3) uint8 RGB, to be shown from `seconds` on, for `lasts` seconds; times must rise."""
-        if self._images is None:
-            self._images = self._begin(image)
+    def write(self, image: Image, seconds: float, duration: float) -> None:
+        """Add an image, (H, W, 3) uint8 RGB, that is shown at `seconds` for `duration` seconds; times must increase."""
+        if self._video is None:
+            self._video = self._start(image)
         self._last = max(round(seconds * CLOCK), self._last + 1)
-        frame = _encodable(image, self._images.width, self._images.height)
-        frame.pts, frame.time_base = self._last, self._images.codec_context.time_base
-        self._lasts = round(lasts * CLOCK)
-        self._mux(self._images.encode(frame))
-        self._copy_sound(until=seconds)
+        frame = _to_frame(image, self._video.width, self._video.height)
+        frame.pts, frame.time_base = self._last, self._video.codec_context.time_base
+        self._duration = round(duration * CLOCK)
+        self._mux(self._video.encode(frame))
+        self._copy_audio(until=seconds)
 
-    def cut_sound(self) -> None:
-        """Let the sound end with the images, though more of it has come."""
-        self._sound = None
+    def stop_audio(self) -> None:
+        """End the audio with the video, although the source has more of it."""
+        self._audio = None
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -73,21 +73,19 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._images is not None:
-            self._mux(self._images.encode())
-            for packet in (
-                *self._held[:1],
-                *self._held[-1:],
-            ):  # shown last, stored last: they decide the length
-                packet.duration = self._lasts
+        if kind is None and self._video is not None:
+            self._mux(self._video.encode())
+            # The packets shown last and stored last define the length of the video.
+            for packet in (*self._held[:1], *self._held[-1:]):
+                packet.duration = self._duration
             self._release()
-            self._copy_sound(until=float("inf"))
+            self._copy_audio(until=float("inf"))
         self._file.close()
 
-    def _begin(self, image: Image) -> "VideoStream":
+    def _start(self, image: Image) -> "VideoStream":
         from fractions import Fraction
 
-        height, width = (side // 2 * 2 for side in image.shape[:2])  # H.264 has no odd sides
+        height, width = (side // 2 * 2 for side in image.shape[:2])  # H.264 has even sides only
         stream = self._file.add_stream("h264", options=QUALITY)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
@@ -96,15 +94,15 @@ class VideoWriter:
         context.color_range = 1  # 16 to 235
         if self._source.pixel_aspect is not None:
             context.sample_aspect_ratio = self._source.pixel_aspect
-        template = self._source.sound_stream
-        if template is not None and template.codec_context.name in self._file.supported_codecs:
-            self._sound = self._file.add_stream_from_template(template)
-        elif template is not None:
-            self.skipped = template.codec_context.name
+        audio = self._source.audio_stream
+        if audio is not None and audio.codec_context.name in self._file.supported_codecs:
+            self._audio = self._file.add_stream_from_template(audio)
+        elif audio is not None:
+            self.skipped_audio = audio.codec_context.name
         return stream
 
     def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
-        """Write packets, all but the one that is shown last and those after it, since its duration is not known yet."""
+        """Write packets except the one shown last and those after it, whose duration is not known yet."""
         for packet in packets:
             if self._held and (packet.pts or 0) > (self._held[0].pts or 0):
                 self._release()
@@ -115,17 +113,17 @@ class VideoWriter:
             self._file.mux(packet)
         self._held.clear()
 
-    def _copy_sound(self, until: float) -> None:
-        sound = self._source.sound
-        while sound and (sound[0].dts or 0) * sound[0].time_base <= until:
-            packet = sound.popleft()
-            if self._sound is not None:
-                packet.stream = self._sound
+    def _copy_audio(self, until: float) -> None:
+        audio = self._source.audio
+        while audio and (audio[0].dts or 0) * audio[0].time_base <= until:
+            packet = audio.popleft()
+            if self._audio is not None:
+                packet.stream = self._audio
                 self._file.mux(packet)
 
 
-class Records:
-    """People of a video, one frame after the other, as JSON Lines and as CSV (one line a person)."""
+class ResultWriter:
+    """The people of a video as JSON Lines (one line per frame) and CSV (one line per person)."""
 
     def __init__(self, lines: Any, table: Any, skeleton: Skeleton) -> None:
         self._lines = lines
@@ -134,15 +132,15 @@ class Records:
 
     def write(self, frame: Frame, people: PoseResult) -> None:
         """Add a frame."""
-        record = as_record(frame, people)
-        self._lines.write(json.dumps(record) + "\n")
-        for one in record["people"]:
-            cells = [record["frame"], record["seconds"], one["track_id"], one["score"]]
-            self._table.writerow([*cells, *one["bbox"], *one["keypoints"]])
+        entry = to_entry(frame, people)
+        self._lines.write(json.dumps(entry) + "\n")
+        for person in entry["people"]:
+            cells = [entry["frame"], entry["seconds"], person["track_id"], person["score"]]
+            self._table.writerow([*cells, *person["bbox"], *person["keypoints"]])
 
 
-def as_record(frame: Frame, people: PoseResult) -> dict[str, Any]:
-    """A line of the JSON Lines: the frame, and its people as `Person.to_dict` gives them, with their track ids."""
+def to_entry(frame: Frame, people: PoseResult) -> dict[str, Any]:
+    """A line of the JSON Lines: number and time of the frame, and its people (`Person.to_dict`)."""
     return {
         "frame": frame.number,
         "seconds": round(frame.seconds, 6),
@@ -151,13 +149,13 @@ def as_record(frame: Frame, people: PoseResult) -> dict[str, Any]:
 
 
 @contextmanager
-def outputs(
+def open_outputs(
     folder: Path, name: str, source: FrameSource, skeleton: Skeleton
-) -> Iterator[tuple[VideoWriter, Records]]:
-    """folder/NAME.mp4, NAME.jsonl and NAME.csv, which are there when the block has ended well, and else are not.
+) -> Iterator[tuple[VideoWriter, ResultWriter]]:
+    """folder/NAME.mp4, NAME.jsonl and NAME.csv, which appear when the block ends without an error.
 
     Raises:
-        RsnError: one of them cannot be written.
+        RsnError: a file cannot be written.
     """
     import av
 
@@ -171,13 +169,15 @@ def outputs(
     ):
         try:
             with VideoWriter(video, source) as writer:
-                yield writer, Records(lines_file, table_file, skeleton)
+                yield writer, ResultWriter(lines_file, table_file, skeleton)
         except av.FFmpegError as error:
-            raise RsnError(f"cannot write {path}: {error.strerror}; choose a folder with room") from error
+            raise RsnError(
+                f"cannot write {path}: {error.strerror}; choose a folder with enough space"
+            ) from error
 
 
-def _encodable(image: Image, width: int, height: int) -> "VideoFrame":
-    """A frame of the encoder's format: even sides, BT.709, as the stream is marked."""
+def _to_frame(image: Image, width: int, height: int) -> "VideoFrame":
+    """A frame in the encoder's format: even sides, BT.709."""
     from av import VideoFrame
 
     if image.shape[0] // 2 * 2 != height or image.shape[1] // 2 * 2 != width:
