@@ -118,7 +118,7 @@ def test_recipe_expands_the_home_folder_in_every_path(
     )
     recipe = read_recipe(tmp_path / "r.yaml")
     source = recipe.train[0]
-    paths = (source.annotations, source.images, source.skeleton, recipe.output, recipe.pretrained)
+    paths = (source.annotations, source.images, source.skeleton, recipe.output, Path(recipe.pretrained or ""))
     assert [path.name for path in paths if path] == ["a.json", "images", "s.yaml", "run", "w.pth"]
     assert all(path.parent == tmp_path for path in (*paths, recipe.validation.head_sizes) if path)
     assert read_recipe(tmp_path / "r.yaml", ("output=~/other",)).output == tmp_path / "other"

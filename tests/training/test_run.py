@@ -16,9 +16,12 @@ from torch.utils.data import Dataset
 
 from command import rsn
 from rsn import PoseEstimator
+from rsn.codecs import UnbiasedCodec
 from rsn.data.coco import read_coco
 from rsn.errors import RecipeError, RsnError
 from rsn.io.images import read_image
+from rsn.models import catalog
+from rsn.models.catalog import register_model
 from rsn.training.module import set_head_gain
 from rsn.training.recipe import DatasetConfig, Recipe, read_recipe
 from rsn.training.run import train
@@ -128,6 +131,30 @@ class DrawnCrops(Dataset[dict[str, torch.Tensor]]):
             "keypoints": 64 * torch.rand(17, 2, generator=random),
             "visibility": torch.full((17,), 2),
         }
+
+
+def test_train_accepts_any_module_and_any_dataset_and_resumes(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "_BUILDERS", dict(catalog._BUILDERS))  # other tests list the models
+    register_model("plain", PlainNetwork)
+
+    def run(folder: Path, *, resume: bool = False) -> Path:
+        torch.manual_seed(0)
+        settings = (f"output={folder}", "model=plain", "train=[]", "codec=unbiased", "loss.ohkm_topk=4")
+        recipe = read_recipe(recipe_file, settings)
+        return train(recipe, network=PlainNetwork(17), dataset=DrawnCrops(), resume=resume)
+
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    best = run(whole)
+    assert isinstance(load_model(best).network, PlainNetwork)
+    assert PoseEstimator(best).metadata.codec == UnbiasedCodec()
+    run(resumed)
+    (resumed / "last.ckpt").unlink()  # the first validation wrote previous.ckpt
+    run(resumed, resume=True)
+    expected = read_tensors(whole / "last.safetensors")
+    for name, value in read_tensors(resumed / "last.safetensors").items():
+        torch.testing.assert_close(value, expected[name], atol=0, rtol=0, msg=name)
 
 
 def test_train_rejects_cached_images_with_an_own_dataset(recipe_file: Path, tmp_path: Path) -> None:

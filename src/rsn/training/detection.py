@@ -1,14 +1,12 @@
 """Training of the person detector: the pose network with five maps, trained by the same loop."""
 
 import math
-import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import AfterValidator, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from rsn.codecs.box import BoxCodec, BoxTargets
@@ -24,7 +22,7 @@ from rsn.models.stages import HeatmapHead
 from rsn.training.detection_loss import BoxLoss, negative_weight
 from rsn.training.loop import run_task
 from rsn.training.module import Task, ValidationResult
-from rsn.training.recipe import BaseRecipe
+from rsn.training.recipe import BaseRecipe, WeightsSource
 from rsn.weights.loading import load_network
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings
 
@@ -44,7 +42,7 @@ class DetectorRecipe(BaseRecipe):
 
     input_size: tuple[PositiveInt, PositiveInt] = (256, 256)
     detector: DetectorSettings = field(default_factory=DetectorSettings)
-    pretrained: Annotated[str, AfterValidator(os.path.expanduser)] | None = "rsn18.starter"
+    pretrained: WeightsSource | None = "rsn18.starter"
     unlabeled: NonNegativeFloat = 0.1
     repeat_complete: PositiveInt = 1
     augmentation: DetectionAugmentation = field(default_factory=DetectionAugmentation)

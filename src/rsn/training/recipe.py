@@ -38,6 +38,7 @@ def _expand_home(path: Path) -> Path:
 
 
 UserPath = Annotated[Path, AfterValidator(_expand_home)]  # ~ is the home folder
+WeightsSource = Annotated[str, AfterValidator(lambda name: str(_expand_home(Path(name))))]  # a name or a file
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Recipe(BaseRecipe):
     """One training run of a pose network.
 
     train: the keypoints are matched with those of `validation` by name. refine: where Pose Refine Machines are added.
-    pretrained: a weights file to start from.
+    pretrained: weights to start from, by name or file.
     freeze: patterns of modules that are not trained, such as stem or stages.*.heads; their batch norms keep their
         statistics.
     head_bn_gamma: initial weight of the heatmaps' batch norms. The reference starts at 1, and Adam needs thousands of
@@ -168,7 +169,7 @@ class Recipe(BaseRecipe):
     refine: Refine = "none"
     bbox_padding: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
     codec: Codec = MegviiCodec()  # noqa: RUF009 - frozen
-    pretrained: UserPath | None = None
+    pretrained: WeightsSource | None = None
     freeze: tuple[str, ...] = ()
     head_bn_gamma: PositiveFloat = 1.0
     sync_batchnorm: bool = False
