@@ -1,4 +1,4 @@
-"""The benchmark command: every stage, backends side by side, and sentences for mistakes."""
+"""rsn benchmark: all stages, several backends, and errors."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from command import rsn
-from rsn.benchmark import Times, take_turns
+from rsn.benchmark import milliseconds, take_turns
 
 
 def test_backends_are_compared_stage_by_stage(random_weights: Path, tmp_path: Path) -> None:
@@ -40,13 +40,13 @@ def test_benchmark_runs_without_the_module_resource(random_weights: Path) -> Non
     assert "peak memory: unknown" in done.stdout
 
 
-def test_what_cannot_be_measured_is_one_sentence(random_weights: Path) -> None:
+def test_benchmark_rejects_zero_repeats(random_weights: Path) -> None:
     done = rsn("benchmark", random_weights, "--repeats", 0)
     assert done.returncode == 1
-    assert done.stderr == "rsn: a benchmark needs at least 1 crop and 1 run, not 32 and 0\n"
+    assert done.stderr == "rsn: Invalid batch size and repeats: expected at least 1, got 32 and 0\n"
 
 
-def test_tasks_take_turns_and_the_first_runs_do_not_count() -> None:
+def test_tasks_take_turns_and_warm_up_runs_are_not_counted() -> None:
     order: list[str] = []
     times = take_turns(
         {"a": lambda: order.append("a"), "b": lambda: (order.append("b"), time.sleep(0.01))}, 3
@@ -56,5 +56,5 @@ def test_tasks_take_turns_and_the_first_runs_do_not_count() -> None:
     assert min(times["b"]) >= 0.01  # as long as it sleeps, or longer
 
 
-def test_times_are_milliseconds_for_one_thing() -> None:
-    assert Times.of([0.02, 0.04, 0.06], 2).median == 20
+def test_times_are_milliseconds_per_item() -> None:
+    assert milliseconds([0.02, 0.04, 0.06], 2)["median"] == 20

@@ -19,11 +19,11 @@ class Benchmark:
     backend: tuple[BackendChoice, ...] = ("auto",)
     """Inference backend; several are compared in a table."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes CUDA, else MPS, where there is one."""
+    """cpu, cuda, cuda:1, ...; auto takes CUDA or MPS if available."""
     batch_size: int = 32
     """Crops per batch."""
     flip: bool = False
-    """With the flip test."""
+    """Measure with the flip test."""
     repeats: int = 20
     """Measured runs of each stage."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
@@ -31,7 +31,7 @@ class Benchmark:
 
     def run(self) -> int:
         """Exit status 0; errors are raised."""
-        from rsn.benchmark import benchmark
+        from rsn.benchmark import benchmark, format_report
         from rsn.io.files import atomic_write, make_folder
 
         report = benchmark(
@@ -39,11 +39,11 @@ class Benchmark:
             self.backend,
             device=self.device,
             batch_size=self.batch_size,
-            flip=self.flip,
+            flip_test=self.flip,
             repeats=self.repeats,
         )
-        print(report.table())
+        print(format_report(report))
         if self.json:
             make_folder(self.json.parent)
-            atomic_write(self.json, (json.dumps(report.as_dict(), indent=1) + "\n").encode())
+            atomic_write(self.json, (json.dumps(report, indent=1) + "\n").encode())
         return 0
