@@ -4,6 +4,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,16 @@ def test_links_lead_to_existing_pages_and_headings() -> None:
         if not target.exists() or (anchor and anchor not in anchors(target))
     ]
     assert broken == []
+
+
+def test_documented_names_of_the_python_api_exist() -> None:
+    names = re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+    missing = []
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        if not hasattr(import_module(module), attribute):
+            missing.append(name)
+    assert missing == []
 
 
 def test_every_page_is_in_the_navigation() -> None:
