@@ -70,8 +70,8 @@ def test_connections_are_those_of_the_module(probes: ModuleType) -> None:
         """Branches without connections between them."""
 
         @staticmethod
-        def _run_branch(chunk, steps, above):  # type: ignore[no-untyped-def]
-            return ResidualStepsBlock._run_branch(chunk, steps, above=[])
+        def _run_branch(x, steps, previous_branch):  # type: ignore[no-untyped-def]
+            return ResidualStepsBlock._run_branch(x, steps, [])
 
     def found(block: ResidualStepsBlock) -> set[tuple[str, str]]:
         probe = probes.evenly_weighted(block)

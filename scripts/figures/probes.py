@@ -56,7 +56,7 @@ def wires(run: Callable[[Tensor], Any], units: Mapping[str, nn.Module], x: Tenso
 
     def leaves(name: str, output: Tensor) -> Tensor:
         sources[name] = output.detach().requires_grad_()
-        return sources[name]
+        return sources[name].clone()  # layers may work in place
 
     hooks = []
     for name, unit in units.items():
