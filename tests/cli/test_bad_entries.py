@@ -108,7 +108,7 @@ def test_boxes_of_another_size_or_in_shares_of_the_image_are_told_before_the_net
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda document: document.update(annotations=[]), "lists nobody"),
+        (lambda document: document.update(annotations=[]), "has no annotations"),
         (
             lambda document: [one.update(iscrowd=1) for one in document["annotations"]],
             "no person with keypoints",
