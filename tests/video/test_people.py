@@ -164,12 +164,11 @@ def test_next_frames_are_prepared_while_network_runs(random_weights: Path, tmp_p
     looked_ahead = threading.Event()
 
     class Waiting(PoseEstimator):
-        """A network that is not ready with the first frame before somebody looked at the third."""
+        """A network that is not ready with the first frame before the boxes of the third are known."""
 
-        def predict_crops(self, crops_of_images):
-            for _ in crops_of_images:
-                assert looked_ahead.wait(60)
-                yield []
+        def predict(self, images: Sequence[ImageCrops]) -> list[PoseResult]:
+            assert looked_ahead.wait(60)
+            return super().predict(images)
 
     def boxes(path: Path, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if int(path.name) == 2:
