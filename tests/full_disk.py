@@ -1,4 +1,4 @@
-"""Simulate a full disk, also for root."""
+"""A disk that takes nothing, for root as well."""
 
 import resource
 import signal

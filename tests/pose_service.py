@@ -1,4 +1,4 @@
-"""The service on a port of this machine, and a client for arbitrary requests."""
+"""The service on a real port of this machine, and a client that can send anything."""
 
 import json
 import threading

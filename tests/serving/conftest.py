@@ -1,4 +1,4 @@
-"""A service with two small random models."""
+"""A service whose network is random and small, with two models."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of videos."""
+"""What the tests of videos may ask for."""
 
 from pathlib import Path
 

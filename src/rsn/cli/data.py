@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rsn.cli.convert_labels import Convert
 from rsn.cli.overrides import Overrides, flatten_overrides
 from rsn.cli.progress import info, track
 from rsn.errors import RsnError
@@ -116,6 +117,7 @@ class Data:
         tyro.conf.OmitSubcommandPrefixes[
             Annotated[Check, tyro.conf.subcommand("check")]
             | Annotated[Preview, tyro.conf.subcommand("preview")]
+            | Annotated[Convert, tyro.conf.subcommand("convert")]
         ]
     ]
     """What to do."""

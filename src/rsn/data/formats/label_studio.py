@@ -1,0 +1,154 @@
+"""Label Studio's JSON export: tasks with keypoints and rectangles in percent of the image."""
+
+import json
+import math
+import re
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlparse
+
+from rsn.data.formats import labels as form
+from rsn.data.formats.labels import ABSENT, Box, BoxMark, LabeledImage, Labels, PointMark, Source
+from rsn.io.files import atomic_write
+from rsn.io.image_formats import is_image_name
+
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio writes in front of the names of uploaded files
+_LOCAL = "/data/local-files/?d="
+_RESULTS = {"annotations", "completions", "predictions"}
+
+
+def find_label_studio(source: Source) -> list[Path]:
+    """The JSON files that list tasks."""
+    return [
+        path
+        for path in source.json_lists("data")
+        if all(_RESULTS & task.keys() for task in source.json(path))
+    ]
+
+
+def read_label_studio(source: Source, files: list[Path]) -> Labels:
+    """Read the annotation of each task that a person submitted: the ground truth, else the one updated last.
+
+    Predictions, drafts and cancelled annotations are no labels; tasks with nothing else are left out and counted. A
+    keypoint belongs to the rectangle that is its parent or related to it, else to the smallest one around it. A choice
+    of the keypoint (occluded, hidden) makes it visibility 1.
+    """
+    labels = Labels(str(source.path), source.folder, unit="fraction")
+    for path in files:
+        for number, task in enumerate(source.json(path), 1):
+            where = f"{path}: task {task.get('id', number)}"
+            with form.reading(where, "a task of Label Studio"):
+                annotations = task.get("annotations", task.get("completions")) or []
+                submitted = [
+                    one
+                    for one in annotations
+                    if not any(map(one.get, ("was_cancelled", "skipped", "deleted")))
+                ]
+                labels.told["cancelled annotations, left out"] += len(annotations) - len(submitted)
+                labels.told["tasks that nobody labeled, left out"] += not submitted
+                labels.told["further annotations of a labeled task, left out"] += max(0, len(submitted) - 1)
+                submitted.sort(key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at"))))
+                labels.images += [_image(where, task, one["result"], source.folder) for one in submitted[-1:]]
+    labels.collect_names()
+    return labels
+
+
+def _image(where: str, task: dict[str, Any], results: list[dict[str, Any]], folder: Path) -> LabeledImage:
+    by_type = defaultdict(list)
+    for one in results:
+        by_type[one["type"]].append(one)
+    keypoints, rectangles = by_type["keypointlabels"], by_type["rectanglelabels"]
+    if any(one.get("image_rotation") for one in keypoints + rectangles):
+        raise ValueError("its image was rotated in Label Studio; rotate it back there")
+    sizes = [(one["original_width"], one["original_height"]) for one in results if one.get("original_width")]
+    size = (float(sizes[0][0]), float(sizes[0][1])) if sizes else None
+    boxes = {
+        one["id"]: BoxMark(_box(one["value"], size), str(one["value"]["rectanglelabels"][0]), one["id"])
+        for one in rectangles
+        if one["value"].get("rectanglelabels")
+    }
+    choices: dict[Any, list[str]] = defaultdict(list)  # results of their own, with the id of the keypoint
+    for one in by_type["choices"]:
+        choices[one.get("id")] += one["value"]["choices"]
+    points = []
+    for one in keypoints:
+        value, own = one["value"], one.get("id")
+        ends = [(two["from_id"], two["to_id"]) for two in by_type["relation"]]
+        related = [end for pair in ends if own in pair for end in pair]
+        group = next((parent for parent in (one.get("parentID"), *related) if parent in boxes), None)
+        name, seen = str(value["keypointlabels"][0]), form.visibility_from(choices[own])
+        points.append(PointMark(name, value["x"] / 100, value["y"] / 100, seen, group))
+    return LabeledImage(
+        _name(task["data"], folder), form.assemble_people(where, points, boxes.values()), size
+    )
+
+
+def _box(value: dict[str, Any], size: tuple[float, float] | None) -> Box:
+    """A rectangle in fractions of the image; of one that is rotated around its corner, the box around it."""
+    x, y, width, height = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
+    angle, aspect = math.radians(float(value.get("rotation") or 0)), size[0] / size[1] if size else 1.0
+    across = width * math.cos(angle), width * math.sin(angle) * aspect  # the angle is one of pixels
+    down = -height * math.sin(angle) / aspect, height * math.cos(angle)
+    xs, ys = (
+        [start, start + a, start + b, start + a + b] for start, a, b in zip((x, y), across, down, strict=True)
+    )
+    return (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+
+
+def _name(data: dict[str, Any], folder: Path) -> str:
+    """The image of a task: its path in local storage, the name that an uploaded file had, or the file name of a URL."""
+    texts = [text for text in (data.get("image"), *data.values()) if isinstance(text, str)]
+    url = urlparse(next((text for text in texts if "?d=" in text or is_image_name(urlparse(text).path)), ""))
+    local = parse_qs(url.query).get("d")
+    path = PurePosixPath(local[0] if local else unquote(url.path))
+    if not path.name:
+        raise ValueError(f"no image among {', '.join(map(str, data))}")
+    if "upload" in path.parts and not any(folder.rglob(path.name)):
+        return _UPLOADED.sub("", path.name)
+    return path.name if url.netloc or "upload" in path.parts else str(path).lstrip("/")
+
+
+def write_label_studio(labels: Labels, output: Path) -> None:
+    """Write tasks to import: labels as annotations, results with scores as predictions, for a person to correct.
+
+    Images are named as local storage does. Visibility 1 is the choice `occluded` of the keypoint.
+    """
+    tasks = [_task(image, number, labels) for number, image in enumerate(labels.images, 1)]
+    atomic_write(output, json.dumps(tasks).encode())
+
+
+def _task(image: LabeledImage, number: int, labels: Labels) -> dict[str, Any]:
+    results: list[dict[str, Any]] = []
+    width, height = image.size or (1, 1)
+    common = {"to_name": "image", "original_width": width, "original_height": height, "image_rotation": 0}
+    for index, person in enumerate(image.people):
+        parent = f"{number}_{index}"
+        if person.box:
+            x, y, w, h = person.box
+            corner = {"x": 100 * x / width, "y": 100 * y / height, "rotation": 0}
+            box = corner | {
+                "width": 100 * w / width,
+                "height": 100 * h / height,
+                "rectanglelabels": [person.category],
+            }
+            results.append(
+                common | {"id": parent, "from_name": "person", "type": "rectanglelabels", "value": box}
+            )
+        for name in labels.keypoint_names:
+            x, y, seen = person.points.get(name, ABSENT)
+            spot = {"x": 100 * x / width, "y": 100 * y / height, "width": 0.5}
+            kinds = [("keypoints", "keypointlabels", name), ("visibility", "choices", "occluded")]
+            for control, kind, value in kinds[: {2: 1, 1: 2}.get(seen, 0)]:
+                region = common | {
+                    "id": f"{parent}_{name}",
+                    "parentID": parent,
+                    "from_name": control,
+                    "type": kind,
+                }
+                results.append(region | {"value": spot | {kind: [value]}})
+    scores = [person.extra["score"] for person in image.people if "score" in person.extra]
+    task: dict[str, Any] = {"id": number, "data": {"image": _LOCAL + image.name}, "annotations": []}
+    if scores:
+        return task | {"predictions": [{"result": results, "model_version": "rsn", "score": min(scores)}]}
+    return task | {"annotations": [{"result": results, "was_cancelled": False}]}

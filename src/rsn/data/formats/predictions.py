@@ -1,0 +1,100 @@
+"""Results of pose estimators, which are read as labels with their scores: AlphaPose, OpenPose, COCO results, rsn.
+
+A keypoint with a score of 0 is absent, others are visible.
+"""
+
+from collections.abc import Sequence
+from os.path import commonpath
+from pathlib import Path
+from typing import Any
+
+from rsn.data.formats.labels import LabeledImage, LabeledPerson, Labels, Source, has_keys, reading
+from rsn.skeletons import COCO_17, MPII_16
+
+_OPENPOSE_18 = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye",
+    "right_ear", "left_ear",
+)  # fmt: skip
+_BODY_25 = (
+    *_OPENPOSE_18[:8], "mid_hip", *_OPENPOSE_18[8:], "left_big_toe", "left_small_toe", "left_heel", "right_big_toe",
+    "right_small_toe", "right_heel",
+)  # fmt: skip
+_HALPE_26 = (
+    *COCO_17.keypoint_names, "head", "neck", "hip", "left_big_toe", "right_big_toe", "left_small_toe",
+    "right_small_toe", "left_heel", "right_heel",
+)  # fmt: skip
+_NAMES = {
+    len(names): names
+    for names in (MPII_16.keypoint_names, COCO_17.keypoint_names, _OPENPOSE_18, _BODY_25, _HALPE_26)
+}
+
+
+def find_openpose(source: Source) -> list[Path]:
+    """The JSON files of OpenPose, one per image."""
+    return [path for path in source.of(".json") if _is_openpose(source.json(path))]
+
+
+def _is_openpose(document: Any) -> bool:
+    people = document["people"] if has_keys(document, "people", "version") else None
+    return isinstance(people, list) and all(has_keys(one, "pose_keypoints_2d") for one in people)
+
+
+def read_openpose(source: Source, files: list[Path]) -> Labels:
+    """Read a file per image; if no coordinate is above 1, they are fractions (OpenPose's keypoint_scale 3)."""
+    labels = Labels(str(source.path), source.folder)
+    for path in files:
+        with reading(str(path), "a file of OpenPose"):
+            people = [_person(one["pose_keypoints_2d"], labels) for one in source.json(path)["people"]]
+            name = path.relative_to(source.folder).with_name(path.stem.removesuffix("_keypoints")).as_posix()
+            labels.images.append(LabeledImage(name, people))
+    spots = [value for person in labels.people() for point in person.marked() for value in point[:2]]
+    if spots and max(spots) <= 1:
+        labels.unit = "fraction"
+    return labels
+
+
+def find_results(source: Source) -> list[Path]:
+    """The JSON files that list people with image_id, keypoints and score."""
+    return source.json_lists("image_id", "keypoints", "score")
+
+
+def read_results(source: Source, files: list[Path]) -> Labels:
+    """Read AlphaPose's results, COCO results, and `poses.json` of `rsn predict`.
+
+    An image is named by `file_name`, or else by `image_id`, which is a name, or a number in it. Such files do not list
+    images without people.
+    """
+    labels = Labels(str(source.path), source.folder)
+    images: dict[str, LabeledImage] = {}
+    for path in files:
+        for number, entry in enumerate(source.json(path), 1):
+            with reading(f"{path}: result {number}", "a result with image_id, keypoints and score"):
+                name = str(entry.get("file_name") or entry["image_id"]).replace("\\", "/")
+                person = _person(entry["keypoints"], labels, entry.get("keypoint_names"))
+                x, y, width, height = (
+                    float(value) for value in entry.get("bbox") or entry.get("box") or [0] * 4
+                )
+                person.box = (x, y, width, height) if width > 0 and height > 0 else None
+                person.extra = {"score": float(entry["score"])}
+                track = entry.get("track_id", entry.get("idx"))
+                person.extra |= {"track_id": track} if isinstance(track, int) else {}
+                images.setdefault(name, LabeledImage(name)).people.append(person)
+    labels.images = list(images.values())
+    paths = [Path(name).absolute() for name in images]
+    if all(path.is_file() for path in paths):  # as `rsn predict` was given them
+        labels.folder = Path(commonpath([path.parent for path in paths]))
+        for image, path in zip(labels.images, paths, strict=True):
+            image.name = path.relative_to(labels.folder).as_posix()
+    return labels
+
+
+def _person(flat: Any, labels: Labels, names: Sequence[str] | None = None) -> LabeledPerson:
+    """A person from x, y, score of each keypoint; names are by default those of that many keypoints."""
+    numbers = [float(value) for value in flat]
+    triples = list(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
+    default = _NAMES.get(len(triples)) or [f"keypoint_{number}" for number in range(1, len(triples) + 1)]
+    labels.keypoint_names = labels.keypoint_names or list(names or default)
+    found = list(zip(labels.keypoint_names, triples, strict=True))
+    points = {name: (x, y, 2) for name, (x, y, score) in found if score > 0}
+    return LabeledPerson(points, keypoint_scores={name: score for name, (_, _, score) in found})

@@ -1,0 +1,129 @@
+"""VGG Image Annotator (VIA 2): project or annotations as JSON, or annotations as CSV."""
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rsn.data.formats import labels as form
+from rsn.data.formats.labels import PERSON, BoxMark, LabeledImage, Labels, PointMark, Source
+from rsn.errors import AnnotationError
+
+_CSV = ("filename", "region_shape_attributes", "region_attributes")
+# What users call the attributes of regions, in order of preference.
+_NAME = (
+    "keypoint",
+    "keypoint_name",
+    "name",
+    "label",
+    "part",
+    "bodypart",
+    "joint",
+    "landmark",
+    "class",
+    "type",
+)
+_PERSON = (
+    "person",
+    "person_id",
+    "instance",
+    "instance_id",
+    "group",
+    "group_id",
+    "track",
+    "track_id",
+    "id",
+    "object",
+)
+_YES = ("1", "true", "yes", "occluded", "hidden")
+
+
+def find_via(source: Source) -> list[Path]:
+    """The files of VIA 2."""
+    files = [path for path in source.of(".json") if _images(source.json(path)) is not None]
+    return files + [path for path in source.of(".csv") if set(_CSV) <= set(_first_line(path))]
+
+
+def _first_line(path: Path) -> list[str]:
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _images(document: Any) -> list[dict[str, Any]] | None:
+    """The images of a project or of exported annotations; None for any other document."""
+    entries = document.get("_via_img_metadata", document) if isinstance(document, dict) else None
+    values = list(entries.values()) if isinstance(entries, dict) else []
+    return values if values and all(form.has_keys(one, "filename", "regions") for one in values) else None
+
+
+def read_via(source: Source, files: list[Path]) -> Labels:
+    """Read points and rectangles; other shapes are left out and counted.
+
+    The attribute with the keypoint's name is known by its own name (keypoint, name, label, ...), or is the only one
+    left; those of the person (person, instance, ...) and the visibility are known by their names. Without a person,
+    keypoints belong to the rectangle around them.
+    """
+    labels = Labels(str(source.path), source.folder)
+    for path in files:
+        with form.reading(str(path), "a file of VIA 2"):
+            images = _from_csv(path) if path.suffix.lower() == ".csv" else _images(source.json(path)) or []
+            for image in images:
+                regions = image["regions"]
+                regions = list(regions.values()) if isinstance(regions, dict) else regions
+                labels.images.append(_image(str(image["filename"]), regions, labels))
+    labels.collect_names()
+    return labels
+
+
+def _from_csv(path: Path) -> list[dict[str, Any]]:
+    images: dict[str, dict[str, Any]] = {}
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            if any(row.get(column) is None for column in _CSV):
+                raise AnnotationError(
+                    f"{path}: the row of {row.get('filename')} is cut off; export the file again"
+                )
+            shape, attributes = (json.loads(row[column] or "{}") for column in _CSV[1:])
+            image = images.setdefault(row["filename"], {"filename": row["filename"], "regions": []})
+            if shape:
+                image["regions"].append({"shape_attributes": shape, "region_attributes": attributes})
+    return list(images.values())
+
+
+def _image(name: str, regions: Iterable[dict[str, Any]], labels: Labels) -> LabeledImage:
+    points, boxes = [], []
+    for region in regions:
+        shape = region["shape_attributes"]
+        attributes = {key.lower(): value for key, value in (region.get("region_attributes") or {}).items()}
+        seen, group, label = _visibility(attributes), _pop(attributes, _PERSON), _pop(attributes, _NAME)
+        if shape["name"] == "point":
+            label = label or next((str(value) for value in attributes.values() if value), None)
+            if label is None:
+                raise ValueError(
+                    f"a point in {name} has no attribute with the name of its keypoint, such as keypoint"
+                )
+            points.append(PointMark(label, float(shape["cx"]), float(shape["cy"]), seen, group))
+        elif shape["name"] == "rect":
+            x, y, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
+            boxes.append(BoxMark((x, y, width, height), label or PERSON, group))
+        else:
+            labels.told["shapes that are neither points nor rectangles, left out"] += 1
+    return LabeledImage(name, form.assemble_people(f"{labels.where}: {name}", points, boxes))
+
+
+def _visibility(attributes: dict[str, Any]) -> int:
+    occluded = (_pop(attributes, ("occluded", "occlusion", "hidden")) or "").lower() in _YES
+    hidden = (_pop(attributes, ("visible",)) or "").lower() in ("0", "false", "no")
+    return form.visibility_from([_pop(attributes, ("visibility",)), "occluded" if occluded or hidden else ""])
+
+
+def _pop(attributes: dict[str, Any], names: Iterable[str]) -> str | None:
+    """Remove the first of these attributes that exists, and return its value; of check boxes the checked ones."""
+    for name in names:
+        if name in attributes:
+            value = attributes.pop(name)
+            if isinstance(value, dict):
+                value = "_".join(key for key, checked in value.items() if checked)
+            return str(value) if value not in (None, "") else None
+    return None

@@ -1,0 +1,158 @@
+"""YOLO-pose data sets (Ultralytics, Roboflow): data.yaml, images, and one text file of fractions per image."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from rsn.data.formats.folders import copy_image, new_folder
+from rsn.data.formats.labels import ABSENT, LabeledImage, LabeledPerson, Labels, Source, files_below, reading
+from rsn.errors import AnnotationError
+from rsn.io.image_formats import is_image_name
+from rsn.io.validation import read_mapping
+from rsn.skeletons import COCO_17, Skeleton
+
+_SPLITS = ("train", "val", "valid", "test")
+
+
+def find_yolo(source: Source) -> list[Path]:
+    """The YAML files with kpt_shape; of a folder those at the highest level."""
+    files = [path for path in source.of(".yaml", ".yml") if b"kpt_shape" in path.read_bytes()]
+    level = min((len(path.parts) for path in files), default=0)
+    return [path for path in files if len(path.parts) == level]
+
+
+def read_yolo(source: Source, files: list[Path]) -> Labels:
+    """Read all splits. An image without a text file has no people, as Ultralytics says.
+
+    Keypoint names come from `kpt_names`; without them 17 keypoints with COCO's `flip_idx` or none are COCO's, others
+    are keypoint_1, keypoint_2, ... With `kpt_shape: [K, 2]` a keypoint at 0 0 or below 0 is absent, others are visible.
+    """
+    if len(files) > 1:
+        raise AnnotationError(
+            f"{source.path}: has {len(files)} data sets ({', '.join(map(str, files))}); name one"
+        )
+    path = files[0]
+    config = read_mapping(path, what="data.yaml", error=AnnotationError)
+    with reading(str(path), "a YOLO-pose data.yaml"):
+        count, dims = (int(value) for value in config["kpt_shape"])
+        if count < 1 or dims not in (2, 3):
+            raise ValueError(f"kpt_shape is {config['kpt_shape']}, not [K, 2] or [K, 3]")
+        flip = [int(index) for index in config.get("flip_idx") or []] or None
+        given = config.get("names") or ["person"]
+        classes = {
+            int(number): str(name)
+            for number, name in (given.items() if isinstance(given, dict) else enumerate(given))
+        }
+        labels = Labels(
+            str(path), path.parent, _keypoint_names(config, count, flip), flip_idx=flip, unit="fraction"
+        )
+        root = path.parent / str(config.get("path") or "")
+        root = root if root.is_dir() else path.parent  # that of another machine
+        images = [image for split in _SPLITS for image in _images(path, root, config.get(split))]
+    if not images:
+        raise AnnotationError(f"{path}: finds no images in its train, val and test")
+    labels.folder = root if all(image.is_relative_to(root) for image in images) else path.parent
+    for image in dict.fromkeys(images):
+        text = next((file for file in (label_path(image), image.with_suffix(".txt")) if file.is_file()), None)
+        labels.told["images without a label file, taken as images without people"] += text is None
+        people = _people(text, labels.keypoint_names, dims, classes) if text else []
+        name = image.relative_to(labels.folder) if image.is_relative_to(labels.folder) else image
+        labels.images.append(LabeledImage(name.as_posix(), people))
+    return labels
+
+
+def _keypoint_names(config: dict[str, Any], count: int, flip: list[int] | None) -> list[str]:
+    given = config.get("kpt_names")
+    if isinstance(given, dict):
+        given = next(iter(given.values()), None)
+    elif isinstance(given, list) and given and isinstance(given[0], list):
+        given = given[0]
+    if given and len(given) != count:
+        raise ValueError(f"kpt_names has {len(given)} names for {count} keypoints")
+    if not given and count == len(COCO_17) and flip in (None, list(COCO_17.flip_indices)):
+        given = COCO_17.keypoint_names
+    return [str(name) for name in given or (f"keypoint_{number}" for number in range(1, count + 1))]
+
+
+def _images(config: Path, root: Path, split: Any) -> list[Path]:
+    """The images of a split: of folders, of text files that list images, or of several of them."""
+    found: list[Path] = []
+    for entry in split if isinstance(split, list) else [split] if split else []:
+        # Roboflow writes ../train/images for train/images.
+        candidates = [
+            folder / name for folder in (root, config.parent) for name in (entry, entry.lstrip("./"))
+        ]
+        place = next((path for path in candidates if path.exists()), None)
+        if place is None:
+            raise ValueError(f"{entry} is not there; copy it, or take it out of the file")
+        if place.is_dir():
+            found += [file for file in files_below(place) if is_image_name(file.name)]
+        else:
+            found += [place.parent / line for line in place.read_text(encoding="utf-8").splitlines() if line]
+    return found
+
+
+def label_path(image: Path) -> Path:
+    """The text file of an image: the last `images` in its path is `labels` instead; without one, beside the image."""
+    parts = list(image.with_suffix(".txt").parts)
+    if "images" in parts[:-1]:
+        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return Path(*parts)
+
+
+def _people(path: Path, names: list[str], dims: int, classes: dict[int, str]) -> list[LabeledPerson]:
+    people, expected = [], 5 + dims * len(names)
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        values = line.split()
+        with reading(f"{path}: line {number}", "a person"):
+            if values and len(values) != expected:
+                raise ValueError(
+                    f"{len(values)} numbers, not {expected}; is the file cut off, or kpt_shape wrong?"
+                )
+            if values:
+                kind, x, y, width, height, *flat = (float(value) for value in values)
+                triples = [flat[index : index + dims] for index in range(0, len(flat), dims)]
+                points = {name: _point(*triple) for name, triple in zip(names, triples, strict=True)}
+                box = (x - width / 2, y - height / 2, width, height)
+                people.append(LabeledPerson(points, box, classes[int(kind)]))
+    return people
+
+
+def _point(x: float, y: float, seen: float | None = None) -> tuple[float, float, int]:
+    if seen not in (None, 0, 1, 2):
+        raise ValueError(f"visibility {seen}, not 0, 1 or 2")
+    visibility = 2 * (min(x, y) >= 0 and (x, y) != (0, 0)) if seen is None else int(seen)
+    return (x, y, visibility) if visibility else ABSENT
+
+
+def write_yolo(labels: Labels, output: Path) -> None:
+    """Write a folder with data.yaml, copies of the images and one text file per image; train and val are the same."""
+    categories, names = labels.categories(), labels.keypoint_names
+    config = {
+        "path": ".", "train": "images", "val": "images", "kpt_shape": [len(names), 3],
+        "flip_idx": labels.flip_idx or list(Skeleton.from_names("labels", names).flip_indices),
+        "names": dict(enumerate(categories)),
+        "kpt_names": {number: list(names) for number in range(len(categories))},
+    }  # fmt: skip
+    with new_folder(output) as folder:
+        for image in labels.images:
+            target = folder / "images" / PurePosixPath(image.name)
+            copy_image(image, target)
+            text = label_path(target)
+            text.parent.mkdir(parents=True, exist_ok=True)
+            width, height = image.size or (1, 1)
+            lines = []
+            for person in image.people:
+                x, y, w, h = person.box or (0, 0, 0, 0)  # `finish` has made all that can be made
+                box = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
+                points = [person.points.get(name, ABSENT) for name in names]
+                triples = [(px / width, py / height, seen) if seen > 0 else ABSENT for px, py, seen in points]
+                numbers = [
+                    categories.index(person.category),
+                    *box,
+                    *(value for one in triples for value in one),
+                ]
+                lines.append(" ".join(f"{number:.9g}" for number in numbers) + "\n")
+            text.write_text("".join(lines))
+        (folder / "data.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))

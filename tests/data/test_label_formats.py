@@ -1,0 +1,391 @@
+"""Labels of every tool become the same COCO-keypoints document, and go back."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import label_files
+from command import rsn
+from label_files import NAMES, PEOPLE, write_images
+
+Writer = Callable[[Path], Path]
+
+
+def convert(source: Path, output: Path, *arguments: object) -> dict[str, Any]:
+    """The document that `rsn data convert` writes; `rsn data check` must find no error in it."""
+    done = rsn("data", "convert", source, "--output", output, *arguments)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(output.read_text())
+    folder = done.stderr.rpartition(" images of ")[2].strip()
+    checked = rsn("data", "check", output, "--images", folder)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    return document
+
+
+def people_of(document: dict[str, Any]) -> dict[str, list[tuple[list[Any], list[float]]]]:
+    """Keypoints as triples and boxes, by the end of the image's name (sub/a.png as a.png)."""
+    people: dict[str, list[tuple[list[Any], list[float]]]] = {}
+    for image in document["images"]:
+        entries = [one for one in document["annotations"] if one["image_id"] == image["id"]]
+        people[Path(image["file_name"]).name] = [
+            (np.reshape(one["keypoints"], (-1, 3)).tolist(), one["bbox"]) for one in entries
+        ]
+    return people
+
+
+def assert_same_people(
+    document: dict[str, Any], *, occluded: bool = True, boxes: bool = True, most: int = 9
+) -> None:
+    """The people of `label_files`, with or without visibility 1 and boxes; only the first `most` of each image."""
+    found = people_of(document)
+    assert document["categories"][0]["keypoints"] == NAMES
+    assert found.keys() == {Path(name).name for name in PEOPLE}
+    for name, people in PEOPLE.items():
+        there = found[Path(name).name]
+        assert len(there) == len(people[:most])
+        for (points, box), (expected, expected_box) in zip(there, people, strict=False):
+            wanted = [[x, y, 2 if v and not occluded else v] for x, y, v in expected]
+            np.testing.assert_allclose(points, wanted, atol=2e-3)
+            if boxes:
+                np.testing.assert_allclose(box, expected_box, atol=2e-3)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return write_images(tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        label_files.coco,
+        label_files.cvat_images,
+        label_files.label_studio,
+        label_files.via,
+        lambda folder: label_files.via(folder, "json"),
+        lambda folder: label_files.via(folder, "csv"),
+    ],
+    ids=["coco", "cvat", "label-studio", "via-project", "via-json", "via-csv"],
+)
+def test_convert_reads_a_file_with_its_images(write: Writer, tmp_path: Path, images: Path) -> None:
+    document = convert(write(tmp_path), tmp_path / "people.json", "--images", images)
+    assert_same_people(document)
+    assert [image["file_name"] for image in document["images"]] == list(PEOPLE)
+    assert [(image["width"], image["height"]) for image in document["images"]] == list(
+        label_files.SIZES.values()
+    )
+
+
+@pytest.mark.parametrize(
+    "write",
+    [label_files.yolo, label_files.roboflow_coco, label_files.labelme],
+    ids=["yolo", "roboflow", "labelme"],
+)
+def test_convert_reads_a_folder_of_labels_and_images(write: Writer, tmp_path: Path) -> None:
+    document = convert(write(tmp_path / "set"), tmp_path / "people.json")
+    assert_same_people(document)
+    assert any(image["file_name"].endswith("sub/a.png") for image in document["images"])
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_convert_reads_deeplabcut_csv(several: bool, tmp_path: Path) -> None:
+    document = convert(label_files.dlc(tmp_path / "project", several=several), tmp_path / "people.json")
+    assert_same_people(document, occluded=False, boxes=False, most=9 if several else 1)
+    assert document["images"][0]["file_name"] == "labeled-data/clip/a.png"
+
+
+@pytest.mark.parametrize(("kind", "several"), [("h5", True), ("h5", False), ("table", True)])
+def test_convert_reads_deeplabcut_h5(kind: str, several: bool, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    pytest.importorskip("tables")
+    source = label_files.dlc(tmp_path / "project", kind=kind, several=several)
+    assert_same_people(
+        convert(source, tmp_path / "people.json"), occluded=False, boxes=False, most=9 if several else 1
+    )
+
+
+def test_convert_reads_yolo_without_visibility_and_names(tmp_path: Path) -> None:
+    source = label_files.yolo(tmp_path / "set", dims=2, names=False)
+    document = convert(source / "data.yaml", tmp_path / "people.json")
+    category = document["categories"][0]
+    assert category["keypoints"] == ["keypoint_1", "keypoint_2", "keypoint_3"]
+    assert category["flip_idx"] == [0, 2, 1]
+    category["keypoints"] = NAMES
+    assert_same_people(document, occluded=False)
+
+
+def test_convert_reads_tracks_of_a_cvat_video(tmp_path: Path) -> None:
+    document = convert_without_images(label_files.cvat_video(tmp_path), tmp_path / "people.json")
+    assert [image["file_name"] for image in document["images"]] == [f"frame_{n:06d}.png" for n in range(4)]
+    people = people_of(document)
+    assert [len(people[f"frame_{n:06d}.png"]) for n in range(4)] == [1, 1, 0, 0]
+    assert people["frame_000001.png"][0][0] == [[11, 12.5, 2], [5, 30, 1], [23, 30, 2]]
+
+
+def convert_without_images(source: Path, output: Path) -> dict[str, Any]:
+    done = rsn("data", "convert", source, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert "images not found, so their sizes were not checked" in done.stderr
+    document: dict[str, Any] = json.loads(output.read_text())
+    return document
+
+
+def test_convert_reads_sleap(tmp_path: Path, images: Path) -> None:
+    sleap_io = pytest.importorskip("sleap_io")
+    skeleton = sleap_io.Skeleton(
+        list(NAMES), edges=[("nose", "left_wrist")], symmetries=[("left_wrist", "right_wrist")]
+    )
+    video = sleap_io.load_video([str(images / "b.png"), str(images / "c.png")])
+    labeled, predicted = [[50, 10], [40, 25], [np.nan, np.nan]], [[1, 2], [3, 4], [5, 6]]
+    frames = [
+        sleap_io.LabeledFrame(
+            video=video,
+            frame_idx=0,
+            instances=[
+                sleap_io.Instance.from_numpy(np.array(labeled), skeleton=skeleton),
+                sleap_io.PredictedInstance.from_numpy(np.array(predicted), skeleton=skeleton),
+            ],
+        )
+    ]
+    package = tmp_path / "labels.pkg.slp"
+    sleap_io.Labels(frames).save(str(package), embed=True, verbose=False)
+    document = convert(package, tmp_path / "people.json", "--images", images)
+    assert people_of(document)["b.png"][0][0] == [[50, 10, 2], [40, 25, 2], [0, 0, 0]]
+    assert document["categories"][0]["skeleton"] == [[1, 2]]
+
+
+def test_convert_writes_the_frames_inside_a_sleap_package(tmp_path: Path, images: Path) -> None:
+    sleap_io = pytest.importorskip("sleap_io")
+    skeleton = sleap_io.Skeleton(list(NAMES))
+    video = sleap_io.load_video([str(images / "b.png")])
+    points = np.array([[50, 10], [40, 25], [60, 25.0]])
+    frame = sleap_io.LabeledFrame(
+        video=video, frame_idx=0, instances=[sleap_io.Instance.from_numpy(points, skeleton=skeleton)]
+    )
+    package = tmp_path / "labels.pkg.slp"
+    sleap_io.Labels([frame]).save(str(package), embed=True, verbose=False)
+    loaded = sleap_io.load_slp(str(package))
+    loaded.videos[0].source_video = None
+    loaded.save(str(tmp_path / "alone.pkg.slp"), embed=True, verbose=False)
+    document = convert(tmp_path / "alone.pkg.slp", tmp_path / "people.json", "--images", images)
+    assert document["images"][0]["file_name"].endswith("/000000.png")
+    assert document["images"][0]["width"] == 100
+
+
+@pytest.mark.parametrize("count", [18, 25])
+def test_convert_reads_openpose(count: int, tmp_path: Path, images: Path) -> None:
+    pose = [value for place in range(count) for value in (20 + place, 10 + place, 0.9 if place else 0.0)]
+    for name, people in (("b", [{"person_id": [-1], "pose_keypoints_2d": pose}]), ("c", [])):
+        path = tmp_path / f"json/{name}_keypoints.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"version": 1.3, "people": people}))
+    document = convert(tmp_path / "json", tmp_path / "people.json", "--images", images)
+    names = document["categories"][0]["keypoints"]
+    assert names[:2] == ["nose", "neck"]
+    assert names[8] == {18: "right_hip", 25: "mid_hip"}[count]
+    assert names[-1] == {18: "left_ear", 25: "right_heel"}[count]
+    (person,) = document["annotations"]
+    assert person["keypoints"][:6] == [0, 0, 0, 21, 11, 2]
+    assert person["keypoint_scores"][:2] == [0, 0.9]
+    assert [image["file_name"] for image in document["images"]] == ["b.png", "c.png"]
+
+
+def test_convert_reads_alphapose(tmp_path: Path, images: Path) -> None:
+    keypoints = [value for place in range(17) for value in (20 + place, 10 + place, 0.5)]
+    entry = {
+        "image_id": "b.png",
+        "category_id": 1,
+        "keypoints": keypoints,
+        "score": 2.5,
+        "box": [15, 5, 30, 40],
+    }
+    source = tmp_path / "alphapose-results.json"
+    source.write_text(json.dumps([entry | {"idx": 3}, entry | {"image_id": "a.png"}]))
+    document = convert(source, tmp_path / "people.json", "--images", images)
+    person = document["annotations"][0]
+    assert document["categories"][0]["keypoints"][-1] == "right_ankle"
+    assert (person["score"], person["track_id"], person["bbox"]) == (2.5, 3, [15, 5, 30, 40])
+    assert person["keypoint_scores"] == [0.5] * 17
+    assert [image["file_name"] for image in document["images"]] == ["b.png", "sub/a.png"]
+
+
+def test_convert_reads_mpii_lists_from_one_based_pixels(tmp_path: Path, images: Path) -> None:
+    joints = [[20.0 + place, 10.0 + place] for place in range(16)]
+    entry = {
+        "image": "b.png",
+        "center": [30.0, 20.0],
+        "scale": 0.15,
+        "joints": joints,
+        "joints_vis": [0] + [1] * 15,
+    }
+    (tmp_path / "train.json").write_text(json.dumps([entry]))
+    document = convert(tmp_path / "train.json", tmp_path / "people.json", "--images", images)
+    (person,) = document["annotations"]
+    assert person["keypoints"][:6] == [0, 0, 0, 20, 10, 2]
+    assert document["categories"][0]["keypoints"][9] == "head_top"
+    assert person["bbox"] == [14, 6.25, 30, 30]
+
+
+@pytest.mark.parametrize("to", ["coco", "cvat", "labelme", "label-studio", "yolo", "dlc"])
+def test_convert_writes_what_it_reads(to: str, tmp_path: Path, images: Path) -> None:
+    written = tmp_path / {"coco": "a.json", "cvat": "a.xml", "label-studio": "tasks.json"}.get(to, "written")
+    done = rsn(
+        "data", "convert", label_files.coco(tmp_path), "--images", images, "--to", to, "--output", written
+    )
+    assert done.returncode == 0, done.stderr
+    where = () if to in ("yolo", "dlc") else ("--images", images)
+    document = convert(written, tmp_path / "back.json", *where)
+    assert_same_people(document, occluded=to != "dlc", boxes=to not in ("cvat", "dlc"))
+    if to in ("coco", "cvat"):
+        assert document["categories"][0]["skeleton"] == [[1, 2], [1, 3]]
+
+
+def test_results_become_predictions_of_label_studio(tmp_path: Path, images: Path) -> None:
+    keypoints = [value for place in range(17) for value in (20 + place, 10 + place, 0.5)]
+    entry = {
+        "image_id": 1,
+        "file_name": str(images / "b.png"),
+        "category_id": 1,
+        "keypoints": keypoints,
+        "score": 0.4,
+    }
+    (tmp_path / "poses.json").write_text(json.dumps([entry | {"bbox": [15, 5, 30, 40]}]))
+    arguments = ("--to", "label-studio", "--output", tmp_path / "tasks.json")
+    assert rsn("data", "convert", tmp_path / "poses.json", *arguments).returncode == 0
+    (task,) = json.loads((tmp_path / "tasks.json").read_text())
+    assert task["annotations"] == []
+    assert task["predictions"][0]["score"] == 0.4
+    assert [one["type"] for one in task["predictions"][0]["result"]] == [
+        "rectanglelabels",
+        *["keypointlabels"] * 17,
+    ]
+    back = rsn(
+        "data", "convert", tmp_path / "tasks.json", "--images", images, "--output", tmp_path / "back.json"
+    )
+    assert back.returncode == 1
+    assert "1 tasks that nobody labeled" in back.stderr
+
+
+def refused(source: Path, *arguments: object, output: str = "people.json") -> str:
+    """The one sentence that a conversion ends with; nothing is written."""
+    target = source.parent / output
+    done = rsn("data", "convert", source, "--output", target, *arguments)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert not target.exists()
+    assert not list(source.parent.glob(".*.part"))
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_convert_names_the_nearest_format(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"images": [], "annotations": []}))
+    assert "the nearest is COCO JSON, of which it lacks categories" in refused(tmp_path / "a.json")
+    assert "did you mean label-studio or labelme?" in refused(tmp_path / "a.json", "--format", "labelstudioo")
+    assert "there is no label format to write named 'via'" in refused(tmp_path / "a.json", "--to", "via")
+    (tmp_path / "b.txt").write_text("")
+    assert "known are COCO JSON, CVAT XML, labelme" in refused(tmp_path / "b.txt")
+
+
+def test_convert_refuses_several_formats_in_one_folder(tmp_path: Path) -> None:
+    source = tmp_path / "set"
+    source.mkdir()
+    label_files.coco(source), label_files.cvat_images(source)
+    message = refused(source)
+    assert "labels of several formats: COCO JSON (coco.json), CVAT XML (annotations.xml)" in message
+    images = write_images(tmp_path / "images")
+    assert_same_people(convert(source, tmp_path / "a.json", "--format", "cvat", "--images", images))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        label_files.coco,
+        label_files.cvat_images,
+        label_files.label_studio,
+        lambda folder: label_files.via(folder, "csv"),
+        lambda folder: label_files.labelme(folder) / "b.json",
+        lambda folder: label_files.yolo(folder) / "labels/train/b.txt",
+        lambda folder: label_files.dlc(folder) / "labeled-data/clip/CollectedData_me.csv",
+    ],
+    ids=["coco", "cvat", "label-studio", "via", "labelme", "yolo", "dlc"],
+)
+def test_convert_refuses_files_that_are_cut_off(write: Writer, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    file = write(folder)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) * 3 // 4])
+    message = refused(folder)
+    assert any(words in message for words in ("cut off", "not valid JSON", "as it should be")), message
+
+
+def test_convert_refuses_a_keypoint_that_a_person_has_twice(tmp_path: Path, images: Path) -> None:
+    source = label_files.labelme(tmp_path / "set")
+    document = json.loads((source / "b.json").read_text())
+    document["shapes"].append(document["shapes"][1])
+    (source / "b.json").write_text(json.dumps(document))
+    assert "'nose' is marked twice for one person" in refused(source)
+
+
+def test_convert_counts_images_without_labels_and_labels_without_images(tmp_path: Path, images: Path) -> None:
+    source = label_files.coco(tmp_path)
+    (images / "b.png").unlink()
+    write_images(images / "more")
+    (images / "more/b.png").unlink()
+    done = rsn("data", "convert", source, "--images", images, "--output", tmp_path / "people.json")
+    assert done.returncode == 0
+    assert f"1 images of the labels that are not in {images}, left out: b.png" in done.stderr
+    assert f"2 images in {images} without labels: more/c.png, more/sub/a.png" in done.stderr
+    names = [image["file_name"] for image in json.loads((tmp_path / "people.json").read_text())["images"]]
+    assert names == ["sub/a.png", "c.png"]
+    (tmp_path / "empty").mkdir()
+    assert "none of its 3 images (sub/a.png)" in refused(
+        source, "--images", tmp_path / "empty", output="b.json"
+    )
+
+
+def test_convert_takes_out_keypoints_outside_the_image(tmp_path: Path, images: Path) -> None:
+    source = label_files.coco(tmp_path)
+    document = json.loads(source.read_text())
+    document["annotations"][0]["keypoints"][:2] = [500, 5]
+    source.write_text(json.dumps(document))
+    done = rsn("data", "convert", source, "--images", images, "--output", tmp_path / "people.json")
+    assert "1 keypoints outside their image, now absent (visibility 0)" in done.stderr
+    assert json.loads((tmp_path / "people.json").read_text())["annotations"][0]["keypoints"][:3] == [0, 0, 0]
+
+
+def test_convert_scales_labels_of_images_stored_in_another_size(tmp_path: Path, images: Path) -> None:
+    source = label_files.coco(tmp_path)
+    document = json.loads(source.read_text())
+    document["images"][0] |= {"width": 160, "height": 120}
+    source.write_text(json.dumps(document))
+    done = rsn("data", "convert", source, "--images", images, "--output", tmp_path / "people.json")
+    assert "1 images stored in another size than they were labeled in, labels scaled" in done.stderr
+    assert json.loads((tmp_path / "people.json").read_text())["annotations"][0]["keypoints"][:3] == [
+        5,
+        6.25,
+        2,
+    ]
+    document["images"][0] |= {"width": 160, "height": 60}
+    source.write_text(json.dumps(document))
+    assert "sub/a.png was labeled with 160 x 60 pixels, but the stored image has 80 x 60" in refused(
+        source, "--images", images, output="b.json"
+    )
+
+
+def test_skeleton_file_names_the_keypoints(tmp_path: Path) -> None:
+    source = label_files.yolo(tmp_path / "set", names=False)
+    (tmp_path / "skeleton.yaml").write_text("name: three\nkeypoints: [head, hand_l, hand_r]\n")
+    document = convert(source, tmp_path / "people.json", "--skeleton", tmp_path / "skeleton.yaml")
+    assert document["categories"][0]["keypoints"] == ["head", "hand_l", "hand_r"]
+
+
+def test_output_folder_that_holds_files_is_kept(tmp_path: Path, images: Path) -> None:
+    source = label_files.coco(tmp_path)
+    done = rsn("data", "convert", source, "--images", images, "--to", "yolo", "--output", images)
+    assert done.returncode == 1
+    assert "it exists and is not empty; name another" in done.stderr
