@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures for all tests."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what rsn stores between runs out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.getbasetemp()
-        if "PYTEST_XDIST_WORKER" in os.environ:  # one for all of them: what a worker converts the others take
+        if "PYTEST_XDIST_WORKER" in os.environ:  # one cache for all workers
             folder = folder.parent
         patch.setenv("RSN_CACHE", str(folder / "cache"))
         yield
@@ -47,7 +47,7 @@ def _one_thread_per_worker() -> None:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder of images, annotations and reference numbers that lies beside a developer's checkout."""
+    """The folder of images, annotations and reference results beside a developer's checkout."""
     if not SHARED.is_dir():
         pytest.skip("needs ../shared, the reference material that is not part of the repository")
     return SHARED
@@ -55,19 +55,19 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def oracles(shared_dir: Path) -> Path:
-    """What the public reference implementations answer, as .npz and .json files."""
+    """Results of the public reference implementations, as .npz and .json files."""
     return shared_dir / "oracles"
 
 
 @pytest.fixture(scope="session")
 def people_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Annotations of drawn figures; their images lie in images/ beside the file."""
+    """Annotations of drawn figures; their images are in images/ beside the file."""
     return write_people(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="session")
 def recipe_file(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training run on drawn figures: two rounds of two steps, into run/ beside the file."""
+    """A training run on drawn figures: two validations after two steps each, into run/ beside the file."""
     source = {"annotations": str(people_json), "images": str(people_json.parent / "images")}
     folder = tmp_path_factory.mktemp("recipe")
     document = {

@@ -1,4 +1,4 @@
-"""A real HTTP server on localhost that serves one file in the ways in which servers fail."""
+"""A real HTTP server on localhost that serves one file, and can fail in several ways."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FileServer(ThreadingHTTPServer):
-    """Serves `data` below any path; what the path's first part is called decides how."""
+    """Serves `data` below any path; the first part of the path decides how."""
 
     daemon_threads = True
 
@@ -42,9 +42,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(b"<!DOCTYPE html><html>not found</html>")
         elif way == "wrong":
             self._send(data[::-1])
-        elif way == "stingy":  # closes the connection in the middle
+        elif way == "stingy":  # closes the connection early
             self._send(data[: len(data) // 2], length=len(data))
-        elif way == "silent":  # says nothing after the first half
+        elif way == "silent":  # sends nothing after the first half
             self._send(data[: len(data) // 2], length=len(data), then_wait=2)
         else:
             time.sleep(0.5 if way == "late" else 0)
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(length or len(data)))
         self.end_headers()
-        with suppress(ConnectionError):  # of a client that has heard enough
+        with suppress(ConnectionError):  # the client has closed the connection
             self.wfile.write(data)
             self.wfile.flush()
         time.sleep(then_wait)

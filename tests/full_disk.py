@@ -1,4 +1,4 @@
-"""A disk that takes nothing, for root as well."""
+"""Simulate a full disk, also for root."""
 
 import resource
 import signal

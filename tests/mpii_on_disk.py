@@ -1,4 +1,4 @@
-"""A miniature of MPII's release, with the habits that MATLAB and its annotators have left in the real one."""
+"""A small copy of MPII's release, with the irregularities of the real one."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import scipy.io
 
-EMPTY = np.zeros((0, 0))  # what MATLAB fills a struct array with where nothing was assigned
+EMPTY = np.zeros((0, 0))  # MATLAB's value of unassigned fields in a struct array
 IMAGE_SIZE = (240, 320)  # height, width
 
 
@@ -17,7 +17,7 @@ def struct(**fields: Any) -> np.ndarray:
 
 
 def struct_array(rows: list[dict[str, Any]]) -> np.ndarray:
-    """A 1xN struct array: all rows have all fields, empty where a row lacks one."""
+    """A 1xN struct array: all rows have all fields, empty if a row lacks one."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     array = np.empty((1, len(rows)), [(name, object) for name in names])
     for place, row in enumerate(rows):
@@ -35,12 +35,12 @@ def cells(values: list[Any]) -> np.ndarray:
 
 
 def keypoint(number: int, shift: float = 0.0) -> tuple[float, float]:
-    """Where keypoint `number` is marked, counted from 1."""
+    """The position of keypoint `number`, in pixels counted from 1."""
     return 100.0 + 5 * number + shift, 90.5 + 3 * number
 
 
 def points(numbers: range | list[int], *, shift: float = 0.0, **is_visible: Any) -> np.ndarray:
-    """Points; is_visible for `j3=...` is what point 3 says, others say '1'."""
+    """Points; `j3=...` sets is_visible of point 3, which is otherwise '1'."""
     rows = []
     for number in numbers:
         x, y = keypoint(number, shift)
@@ -53,11 +53,11 @@ def head(x1: float, y1: float, x2: float, y2: float) -> dict[str, float]:
 
 
 def release() -> np.ndarray:
-    """RELEASE: four images to train with, three to test with, one struct each where MATLAB would drop the array."""
+    """RELEASE: four training and three test images; arrays of one element are single structs."""
     place = {"scale": 0.9, "objpos": struct(x=150.0, y=120.0)}
     two_people = struct_array(
         [
-            # Head top and neck say nothing about visibility; others say it as text or as a number.
+            # Head top and neck have no visibility; the others have it as text or as a number.
             head(160, 130, 190, 170)
             | place
             | {

@@ -1,4 +1,4 @@
-"""A tiny dataset, drawn: stick figures with known keypoints, as COCO JSON and PNG files."""
+"""A tiny dataset of stick figures with known keypoints, as COCO JSON and PNG files."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ STANDING = {
 
 
 def write_people(folder: Path, *, images: int = 4, skeleton: Skeleton = COCO_17, seed: int = 0) -> Path:
-    """Draw `images` images of 160 x 120 pixels, two metrics each; returns the annotation file in `folder`."""
+    """Draw `images` images of 160 x 120 pixels, two figures each; returns the annotation file in `folder`."""
     random = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     listed, annotations = [], []

@@ -1,4 +1,4 @@
-"""The service on a real port of this machine, and a client that can send anything."""
+"""The service on a port of this machine, and a client for arbitrary requests."""
 
 import json
 import threading

@@ -30,7 +30,7 @@ def fetch(server: FileServer, way: str, target: Path, timeout: float = 10.0) -> 
 
 
 def command(server: FileServer, way: str, target: Path) -> list[str]:
-    """A process that downloads."""
+    """Start a process that downloads."""
     call = f"download('{server.address}/{way}/x', Path(sys.argv[1]), sha256_prefix='{SHA256[:8]}')"
     return [sys.executable, "-c", PROGRAM + call, str(target)]
 
@@ -112,7 +112,7 @@ def test_two_processes_download_the_same_file(server: FileServer, tmp_path: Path
 def test_download_uses_the_proxy_of_the_environment(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server plays the proxy: it sees the whole address that is asked for."""
+    """The server is the proxy, which receives the whole URL."""
     for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", server.address)

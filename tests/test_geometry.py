@@ -81,9 +81,7 @@ def test_warp_is_black_outside_the_image() -> None:
 def test_for_resized_maps_to_the_same_points(times: Downscale) -> None:
     crop = Crop.from_region(Region((500.0, 300.0), (480.0, 640.0)), SIZE, rotation=30.0)
     in_whole = np.array([[480.0, 320.0], [8.0, 0.0]])
-    in_shrunk = (
-        in_whole + 0.5
-    ) / times - 0.5  # edges are where both coordinates are zero, half a pixel up and left
+    in_shrunk = (in_whole + 0.5) / times - 0.5  # pixel centers are integers
     np.testing.assert_allclose(
         crop.for_resized(times, times).to_input(in_shrunk), crop.to_input(in_whole), atol=1e-9
     )

@@ -19,7 +19,7 @@ from rsn.geometry import Image
 from rsn.io.image_formats import orientation_of
 from rsn.io.images import decode_image, find_images
 
-# What an orientation does to stored pixels, in NumPy's words.
+# The effect of each orientation on stored pixels, as NumPy functions.
 TURNS: dict[int, Any] = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -34,7 +34,7 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 
 
 def stored(*, transparent: bool) -> Image:
-    """(32, 48, 3 or 4): all quarters differ; the left part of the upper left one is transparent."""
+    """(32, 48, 3 or 4): all quadrants differ; the left part of the upper left one is transparent."""
     pixels = np.full((32, 48, 4), 255, np.uint8)
     pixels[:16, :24, :3], pixels[:16, 24:, :3] = (200, 100, 50), (30, 180, 90)
     pixels[16:, :24, :3], pixels[16:, 24:, :3] = (60, 40, 220), (240, 230, 20)

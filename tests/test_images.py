@@ -138,7 +138,7 @@ def test_read_image_applies_the_exif_orientation(
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 95, "subsampling": 0})])
 @pytest.mark.parametrize("orientation", [1, 6])
-@pytest.mark.parametrize("size", [(104, 64), (101, 67)])  # with and without pixels that are left over
+@pytest.mark.parametrize("size", [(104, 64), (101, 67)])  # divisible by the factor and not
 @pytest.mark.parametrize("times", [2, 4, 8])
 def test_downscale_averages_pixels(
     kind: str, options: dict[str, Any], orientation: int, size: tuple[int, int], times: Downscale
@@ -161,7 +161,7 @@ def test_read_image_reads_long_thin_images(tmp_path: Path) -> None:
 
 
 def test_read_image_ignores_thumbnails_and_appended_data(tmp_path: Path, pixels: Image) -> None:
-    """A film after the image (motion images), a second image after it, a thumbnail inside it."""
+    """A film after the image (motion photos), a second image after it, a thumbnail inside it."""
     data = encoded(pixels, "JPEG", quality=95)
     assert_close(read(tmp_path, data + b"film\xff\xda\x00\x00\xff\xc0" * 9), pixels, 4)
     assert_close(read(tmp_path, data + data[:-40]), pixels, 4)
@@ -259,7 +259,7 @@ def test_declared_size_reads_the_header(pixels: Image, kind: str, options: dict[
     assert declared_size(data) == (WIDTH, HEIGHT)
     assert decode_image(data, "image").shape == (HEIGHT, WIDTH, 3)
     for length in range(64):
-        declared_size(data[:length])  # whatever is missing, it is no error
+        declared_size(data[:length])  # truncated data is no error
 
 
 def test_declared_size_of_animations_and_other_files(pixels: Image) -> None:

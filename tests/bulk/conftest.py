@@ -1,4 +1,4 @@
-"""`rsn bulk` as a user calls it: in processes of its own, since Ray changes the one that starts it."""
+"""`rsn bulk` in a separate process, because Ray changes the process that starts it."""
 
 from collections.abc import Callable
 from pathlib import Path

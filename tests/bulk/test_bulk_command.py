@@ -1,4 +1,4 @@
-"""`rsn bulk` with Ray: real processes, killed in earnest."""
+"""`rsn bulk` with Ray: invalid options, killed processes, clusters."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def without_ray(*inputs: object, output: object, weights: Path, **options: Any) 
     return Bulk(tuple(map(str, inputs)), str(output), **settings).run()
 
 
-def test_an_address_where_nobody_listens_is_a_sentence(tmp_path: Path, random_weights: Path) -> None:
+def test_bulk_rejects_address_without_cluster(tmp_path: Path, random_weights: Path) -> None:
     write_images(tmp_path / "in", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -55,7 +55,7 @@ def test_an_address_where_nobody_listens_is_a_sentence(tmp_path: Path, random_we
         ({"model": "gone.safetensors"}, "no such weights file"),
     ],
 )
-def test_options_that_cannot_be_are_a_sentence(
+def test_bulk_rejects_invalid_options(
     tmp_path: Path, random_weights: Path, options: dict[str, Any], text: str
 ) -> None:
     write_images(tmp_path / "in", 1)
@@ -64,7 +64,7 @@ def test_options_that_cannot_be_are_a_sentence(
     assert not (tmp_path / "out").exists()
 
 
-def test_inputs_without_images_leave_no_mark(tmp_path: Path, random_weights: Path) -> None:
+def test_bulk_rejects_inputs_without_images_and_writes_nothing(tmp_path: Path, random_weights: Path) -> None:
     (tmp_path / "in").mkdir()
     write_parquet(tmp_path / "a.parquet", {"other": [b"1"]})
     for given in (tmp_path / "in", tmp_path / "a.parquet"):
@@ -74,21 +74,21 @@ def test_inputs_without_images_leave_no_mark(tmp_path: Path, random_weights: Pat
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_to_is_a_sentence(tmp_path: Path, random_weights: Path) -> None:
+def test_bulk_rejects_read_only_output_folder(tmp_path: Path, random_weights: Path) -> None:
     write_images(tmp_path / "in", 1)
     (tmp_path / "out").mkdir(mode=0o555)
     with pytest.raises(RsnError, match="choose a folder that can be written to"):
         without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights)
 
 
-def test_a_file_is_no_folder(tmp_path: Path, random_weights: Path) -> None:
+def test_bulk_rejects_file_as_output_folder(tmp_path: Path, random_weights: Path) -> None:
     write_images(tmp_path / "in", 1)
     (tmp_path / "out").write_text("a file")
     with pytest.raises(RsnError, match="cannot make the folder"):
         without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights)
 
 
-def test_ray_that_does_not_start_is_a_sentence(tmp_path: Path, random_weights: Path) -> None:
+def test_bulk_reports_that_ray_does_not_start(tmp_path: Path, random_weights: Path) -> None:
     """In a process of its own: Ray's libraries stay out of this one."""
     write_images(tmp_path / "in", 1)
     a_byte = "from rsn.bulk import cluster; cluster.OBJECT_STORE = 1"  # Ray wants megabytes
@@ -153,7 +153,7 @@ def images_of(rows: list[dict[str, Any]]) -> Counter[str]:
 EVERY_IMAGE_ONCE = Counter(f"{number:04d}.png" for number in range(160))
 
 
-def test_a_worker_that_is_killed_costs_nothing(
+def test_bulk_repeats_part_of_killed_worker(
     begun: subprocess.Popen[str], tmp_path: Path, random_weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workers = [child for child, command in descendants(begun.pid).items() if "MapWorker" in command]
@@ -175,9 +175,7 @@ def test_progress_shows_throughput_and_time_left() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on_where_it_stopped(
-    begun: subprocess.Popen[str], tmp_path: Path, bulk: Command
-) -> None:
+def test_bulk_continues_killed_run(begun: subprocess.Popen[str], tmp_path: Path, bulk: Command) -> None:
     others = descendants(begun.pid)
     begun.send_signal(signal.SIGKILL)
     begun.wait()
@@ -197,7 +195,7 @@ def test_a_run_that_is_killed_goes_on_where_it_stopped(
 
 
 @pytest.mark.slow
-def test_every_kind_of_input_in_one_run(bulk: Command, tmp_path: Path) -> None:
+def test_bulk_reads_all_input_kinds_in_one_run(bulk: Command, tmp_path: Path) -> None:
     write_images(tmp_path / "in", 3)
     (tmp_path / "in" / "broken.png").write_bytes(b"no image")
     write_shard(tmp_path / "in" / "shard.tar", {f"{number}.png": image(number) for number in range(4)})
@@ -230,7 +228,7 @@ def test_every_kind_of_input_in_one_run(bulk: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_does_the_work(bulk: Command, tmp_path: Path) -> None:
+def test_bulk_runs_on_ray_cluster(bulk: Command, tmp_path: Path) -> None:
     write_images(tmp_path / "in", 20)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What inputs mean, how they are cut, and the images in the parts; no Ray."""
+"""Inputs of a bulk run, how they are divided into parts, and the images of a part; without Ray."""
 
 import gzip
 from pathlib import Path
@@ -30,7 +30,7 @@ def read(part: Part, columns: Columns = Columns()) -> dict[str, bytes | str]:  #
     return found
 
 
-def test_folders_are_searched_and_the_rest_is_left(tmp_path: Path) -> None:
+def test_folders_are_searched_for_images(tmp_path: Path) -> None:
     paths = write_images(tmp_path / "in" / "deep", 3)
     (tmp_path / "in" / "notes.txt").write_text("no image")
     (tmp_path / "in" / ".hidden.png").write_bytes(image(0))
@@ -40,14 +40,14 @@ def test_folders_are_searched_and_the_rest_is_left(tmp_path: Path) -> None:
     assert [source.urls[0] for source in found] == [str(path) for path in paths]
 
 
-def test_names_with_brackets_are_names_first(tmp_path: Path) -> None:
+def test_existing_file_with_brackets_is_no_glob(tmp_path: Path) -> None:
     path = tmp_path / "a[1].png"
     path.write_bytes(image(0))
     assert [source.urls[0] for source in sources_of(path)] == [str(path)]
 
 
 @pytest.mark.parametrize("name", ["", "missing.png", "missing/", "*.png"])
-def test_nothing_there_is_a_sentence(tmp_path: Path, name: str) -> None:
+def test_missing_inputs_are_rejected(tmp_path: Path, name: str) -> None:
     with pytest.raises(ImageError, match="there is no image, tar shard or Parquet file at"):
         sources_of(f"{tmp_path}/{name}")
 
@@ -64,14 +64,14 @@ def test_parts_hold_every_image_once() -> None:
     assert all(Part.from_json(part.to_json()) == part for part in parts)
 
 
-def test_few_images_are_shared_by_many_workers() -> None:
+def test_few_images_are_divided_among_workers() -> None:
     sources = [Part("images", (f"{number}.png",)) for number in range(200)]
     assert len(split_sources(sources, size=1000, workers=2)) == 8
     assert len(split_sources(sources[: SMALLEST + 1], size=1000, workers=100)) == 2
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_shards_give_their_images(tmp_path: Path, packed: bool) -> None:
+def test_tar_shard_yields_its_images(tmp_path: Path, packed: bool) -> None:
     members = {"a.json": b"{}", "./sub/a.png": IMAGES["0.png"], "b.cls": b"7", "b.jpg": IMAGES["1.png"]}
     path = write_shard(tmp_path / "shard.tar", members)
     if packed:
@@ -84,7 +84,7 @@ def test_shards_give_their_images(tmp_path: Path, packed: bool) -> None:
 
 
 @pytest.mark.parametrize("kept", [0.5, "between two members", 0.0])
-def test_a_shard_that_is_cut_short_says_so(tmp_path: Path, kept: float | str) -> None:
+def test_truncated_tar_shard_is_reported(tmp_path: Path, kept: float | str) -> None:
     path = write_shard(tmp_path / "shard.tar", IMAGES)
     data = path.read_bytes()
     first = 512 + -(-len(IMAGES["0.png"]) // 512) * 512  # a header, and blocks of 512 bytes
@@ -96,7 +96,7 @@ def test_a_shard_that_is_cut_short_says_so(tmp_path: Path, kept: float | str) ->
     assert bool(found) == bool(kept)
 
 
-def test_parquet_of_bytes_is_read_in_slices(tmp_path: Path) -> None:
+def test_parquet_bytes_are_read_by_row_range(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", {"image": list(IMAGES.values()), "id": [7, 8, None, 10, 11]})
     (source,) = sources_of(path)
     assert source.stop == 5
@@ -106,7 +106,7 @@ def test_parquet_of_bytes_is_read_in_slices(tmp_path: Path) -> None:
     assert list(found.values()) == list(IMAGES.values())
 
 
-def test_parquet_of_paths_and_of_structs(tmp_path: Path) -> None:
+def test_parquet_paths_and_structs_are_read(tmp_path: Path) -> None:
     write_images(tmp_path / "images", 2)
     paths = ["images/0000.png", str(tmp_path / "images" / "0001.png"), None, "images/gone.png"]
     path = write_parquet(tmp_path / "paths.parquet", {"where": paths})
@@ -127,7 +127,7 @@ def test_parquet_of_paths_and_of_structs(tmp_path: Path) -> None:
         ({"image": [1.5]}, "column 'image' holds double; images are bytes"),
     ],
 )
-def test_parquet_without_the_column_is_a_sentence(
+def test_parquet_with_invalid_column_is_rejected(
     tmp_path: Path, columns: dict[str, list[object]], text: str
 ) -> None:
     path = write_parquet(tmp_path / "a.parquet", columns)
@@ -135,7 +135,7 @@ def test_parquet_without_the_column_is_a_sentence(
         sources_of(path)
 
 
-def test_what_is_no_parquet_is_a_sentence(tmp_path: Path) -> None:
+def test_invalid_parquet_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"nothing of the kind")
     with pytest.raises(RsnError, match=r"cannot read .*a.parquet as a Parquet file: "):
         sources_of(tmp_path / "a.parquet")
@@ -144,7 +144,7 @@ def test_what_is_no_parquet_is_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "text"), [("gopher://a/b.png", "Protocol not known"), ("oss://a/b.png", "[Ii]nstall ossfs")]
 )
-def test_urls_that_nobody_can_open_are_a_sentence(url: str, text: str) -> None:
+def test_unsupported_url_schemes_are_rejected(url: str, text: str) -> None:
     with pytest.raises(RsnError, match=text):
         sources_of(url)
 

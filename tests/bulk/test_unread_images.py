@@ -1,4 +1,4 @@
-"""Images of kinds that are not read: named and counted in every kind of input, never skipped in silence."""
+"""Unsupported image formats in the inputs of a bulk run are named and counted."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("pattern", ["", "/**"])
-def test_a_folder_names_what_is_not_read(folder: Path, pattern: str) -> None:
+def test_folder_warns_about_unsupported_images(folder: Path, pattern: str) -> None:
     with pytest.warns(RsnWarning, match=LEFT_OUT):
         found = find_sources([f"{folder}{pattern}"], Columns(), outside="/nowhere")
     assert [Path(source.urls[0]).name for source in found] == ["a.png", "c.HEIC", "e.jfif"]
 
 
-def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: Path) -> None:
+def test_folder_with_only_unsupported_images_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").touch()
     with pytest.raises(
         ImageError, match=r"there is no image.*; 1 file that looks like an image is skipped: a.jxl"
@@ -35,7 +35,7 @@ def test_a_folder_of_unread_images_alone_is_an_error_that_names_them(tmp_path: P
         find_sources([str(tmp_path)], Columns(), outside="/nowhere")
 
 
-def test_a_shard_has_a_row_for_every_image_that_is_not_read(tmp_path: Path) -> None:
+def test_shard_reports_each_unsupported_image(tmp_path: Path) -> None:
     members = {"a.png": image(0), "b.jxl": b"x", "b.json": b"{}", "c.heic": b"x", "._d.jxl": b"x"}
     shard = write_shard(tmp_path / "s.tar", members)
     found = {Path(one.name).name: one for one in images_of(Part("tar", (str(shard),)), Columns())}

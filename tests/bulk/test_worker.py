@@ -1,4 +1,4 @@
-"""A worker alone, without Ray, and what it writes."""
+"""The bulk worker without Ray: its files and its failures."""
 
 import json
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def settings(random_weights: Path) -> Settings:
     )
 
 
-def test_people_are_those_that_the_estimator_finds(settings: Settings, tmp_path: Path) -> None:
+def test_worker_writes_people_of_estimator(settings: Settings, tmp_path: Path) -> None:
     paths = write_images(tmp_path, 6)
     (tmp_path / "broken.png").write_bytes(b"no image")
     urls = tuple(map(str, [*paths, tmp_path / "broken.png", tmp_path / "gone.png"]))
@@ -68,7 +68,7 @@ def test_people_are_those_that_the_estimator_finds(settings: Settings, tmp_path:
     assert list((tmp_path / "out" / "begun").iterdir()) == []
 
 
-def test_bad_boxes_and_other_categories_are_left_out_and_counted(settings: Settings, tmp_path: Path) -> None:
+def test_worker_counts_skipped_boxes(settings: Settings, tmp_path: Path) -> None:
     paths = write_images(tmp_path, 2)
     good = {"category_id": 1, "bbox": [5, 5, 40, 60], "score": 0.9}
     boxes = [good | {"image_id": path.name} for path in paths]
@@ -82,7 +82,7 @@ def test_bad_boxes_and_other_categories_are_left_out_and_counted(settings: Setti
     assert done.people == 3
 
 
-def test_a_image_of_nobody_has_a_row(settings: Settings, tmp_path: Path) -> None:
+def test_image_without_people_has_one_row(settings: Settings, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "two.png"), image(2)[..., ::-1])
     cv2.imwrite(str(tmp_path / "nobody.png"), np.zeros((50, 60, 3), np.uint8))
     detecting = replace(settings, boxes="detect", detector=str(yolox(tmp_path / "yolox.onnx")))
@@ -99,7 +99,7 @@ def test_a_image_of_nobody_has_a_row(settings: Settings, tmp_path: Path) -> None
     assert rows[2]["keypoints"] is None
 
 
-def test_boxes_come_from_a_file_by_the_images_name(settings: Settings, tmp_path: Path) -> None:
+def test_boxes_of_file_are_found_by_image_name(settings: Settings, tmp_path: Path) -> None:
     write_images(tmp_path, 1)
     (tmp_path / "boxes.json").write_text(json.dumps({"0000.png": [[1, 2, 30, 40], [5, 5, 20, 50, 0.5]]}))
     given = replace(settings, boxes=str(tmp_path / "boxes.json"))
@@ -109,7 +109,7 @@ def test_boxes_come_from_a_file_by_the_images_name(settings: Settings, tmp_path:
     assert [row["bbox"] for row in rows_in(tmp_path / "out")] == [[1, 2, 30, 40], [5, 5, 20, 50]]
 
 
-def test_a_store_that_does_not_answer_is_no_fault_of_the_image(
+def test_unreachable_store_fails_part_not_image(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rsn.bulk.storage.PAUSE", 0.0)
@@ -121,7 +121,7 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_image(
     assert unreadable_in(tmp_path / "out") == []
 
 
-def test_a_part_that_kills_its_workers_is_left_alone(settings: Settings, tmp_path: Path) -> None:
+def test_part_that_kills_workers_is_skipped(settings: Settings, tmp_path: Path) -> None:
     (path,) = write_images(tmp_path, 1)
     output = Output(str(tmp_path / "out"))
     assert [output.start_part(0, "run") for _ in range(MAX_ATTEMPTS)] == [1, 2, 3]
@@ -136,7 +136,7 @@ def test_a_part_that_kills_its_workers_is_left_alone(settings: Settings, tmp_pat
     )
 
 
-def test_weights_that_cannot_be_had_are_hopeless(settings: Settings, tmp_path: Path) -> None:
+def test_missing_weights_are_fatal(settings: Settings, tmp_path: Path) -> None:
     done = Worker(replace(settings, model="/gone.safetensors"), str(tmp_path / "out"), "run", *HERE).process(
         0, Part("images", ("/a.png",))
     )
@@ -144,7 +144,7 @@ def test_weights_that_cannot_be_had_are_hopeless(settings: Settings, tmp_path: P
     assert "no such weights file" in done.failed
 
 
-def test_a_disk_that_is_full_fails_the_part(settings: Settings, tmp_path: Path) -> None:
+def test_unwritable_output_fails_part(settings: Settings, tmp_path: Path) -> None:
     (path,) = write_images(tmp_path, 1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "people").write_text("a file where the folder should be")

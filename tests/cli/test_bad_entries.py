@@ -1,4 +1,4 @@
-"""Evaluation and submission of files with bad entries: the rest is done, and what is left out is counted."""
+"""Evaluation and submission with invalid entries: valid ones are used, invalid ones are counted."""
 
 import json
 from pathlib import Path
@@ -31,9 +31,7 @@ def given(folder: Path, boxes: str = "boxes.json") -> list[object]:
     return [*files, "--boxes", folder / boxes]
 
 
-def test_evaluate_does_the_others_and_counts_bad_boxes(
-    folder: Path, random_weights: Path, tmp_path: Path
-) -> None:
+def test_evaluate_skips_and_counts_bad_boxes(folder: Path, random_weights: Path, tmp_path: Path) -> None:
     files = ["--json", tmp_path / "metrics.json", "--results", tmp_path / "results.json"]
     done = rsn("evaluate", random_weights, *given(folder), *files)
     assert done.returncode == 0, done.stderr
@@ -46,9 +44,7 @@ def test_evaluate_does_the_others_and_counts_bad_boxes(
     assert len(json.loads((tmp_path / "results.json").read_text())) == 4
 
 
-def test_submit_does_the_others_and_counts_bad_boxes(
-    folder: Path, random_weights: Path, tmp_path: Path
-) -> None:
+def test_submit_skips_and_counts_bad_boxes(folder: Path, random_weights: Path, tmp_path: Path) -> None:
     done = rsn("submit", "coco-testdev", random_weights, *given(folder), "--output", tmp_path / "out.zip")
     assert done.returncode == 0, done.stderr
     assert "is valid: 4 people in 2 images" in done.stderr
@@ -63,7 +59,7 @@ def write(folder: Path, name: str, document: Any) -> str:
 @pytest.mark.parametrize(
     "boxes", [[], {}, [{"image_id": 1, "category_id": 1, "bbox": [900, 1, 9, 9], "score": 1}]]
 )
-def test_no_boxes_are_a_sentence_and_a_failure(
+def test_file_without_usable_boxes_is_rejected(
     folder: Path, random_weights: Path, tmp_path: Path, boxes: Any
 ) -> None:
     name = write(folder, "none.json", boxes)
@@ -95,7 +91,7 @@ def test_no_boxes_are_a_sentence_and_a_failure(
         ),
     ],
 )
-def test_boxes_of_another_size_or_in_shares_of_the_image_are_told_before_the_network_runs(
+def test_boxes_of_another_image_size_are_reported(
     folder: Path, random_weights: Path, boxes: Any, says: str
 ) -> None:
     document = json.loads((folder / "people.json").read_text())
@@ -108,7 +104,7 @@ def test_boxes_of_another_size_or_in_shares_of_the_image_are_told_before_the_net
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda document: document.update(annotations=[]), "lists nobody"),
+        (lambda document: document.update(annotations=[]), "has no annotations"),
         (
             lambda document: [one.update(iscrowd=1) for one in document["annotations"]],
             "no person with keypoints",
@@ -119,7 +115,7 @@ def test_boxes_of_another_size_or_in_shares_of_the_image_are_told_before_the_net
         ),
     ],
 )
-def test_nobody_annotated_is_a_sentence_before_the_network_runs(
+def test_annotations_without_people_are_rejected_before_prediction(
     folder: Path, random_weights: Path, tmp_path: Path, change: Any, says: str
 ) -> None:
     document = json.loads((folder / "people.json").read_text())
@@ -150,7 +146,7 @@ def test_nobody_annotated_is_a_sentence_before_the_network_runs(
         ({}, "expected a list of COCO keypoint results"),
     ],
 )
-def test_no_results_are_a_sentence_and_a_failure(folder: Path, results: Any, says: str) -> None:
+def test_score_rejects_invalid_results(folder: Path, results: Any, says: str) -> None:
     done = rsn(
         "score", folder / write(folder, "results.json", results), "--annotations", folder / "people.json"
     )
@@ -159,7 +155,7 @@ def test_no_results_are_a_sentence_and_a_failure(folder: Path, results: Any, say
     assert done.stdout == ""
 
 
-def test_score_leaves_bad_results_out_and_counts_them(folder: Path, tmp_path: Path) -> None:
+def test_score_skips_and_counts_bad_results(folder: Path, tmp_path: Path) -> None:
     document = json.loads((folder / "people.json").read_text())
     results = [one | {"score": 1.0} for one in document["annotations"]]
     bad = [
@@ -177,7 +173,7 @@ def test_score_leaves_bad_results_out_and_counts_them(folder: Path, tmp_path: Pa
     assert sum(metrics["skipped_results"].values()) == 3
 
 
-def test_an_empty_submission_is_not_in_order(tmp_path: Path) -> None:
+def test_check_rejects_empty_submission(tmp_path: Path) -> None:
     from rsn.evaluation.coco_submission import write_testdev
 
     write_testdev([], tmp_path / "out.zip", algorithm="rsn")

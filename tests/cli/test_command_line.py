@@ -1,4 +1,4 @@
-"""The command as a user meets it: its files, its exit status, and one sentence for each mistake."""
+"""The command line: output files, exit status, and one-sentence errors."""
 
 import json
 import os
@@ -27,12 +27,12 @@ def test_help_lists_the_subcommands() -> None:
     assert all(subcommand in done.stdout for subcommand in ("predict", "evaluate", "train", "models", "data"))
 
 
-def test_the_command_line_starts_without_what_only_its_subcommands_need() -> None:
+def test_command_line_imports_only_what_it_needs() -> None:
     """What keeps `rsn --help` fast."""
     assert not imported_by("rsn.cli") & {"torch", "numpy", "cv2", "lightning", "pydantic"}
 
 
-def test_importing_the_package_imports_nothing_else() -> None:
+def test_import_rsn_imports_neither_torch_nor_numpy() -> None:
     assert not imported_by("rsn") & {"torch", "numpy", "cv2", "tyro", "lightning"}
 
 
@@ -62,7 +62,7 @@ def test_predict_writes_images_and_results(image: Path, random_weights: Path, tm
     assert "people: 2, images: 1" in done.stderr
 
 
-def test_a_folder_and_images_of_one_name(image: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_predict_numbers_images_with_equal_names(image: Path, random_weights: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "same.png").write_bytes(image.read_bytes())
@@ -180,7 +180,7 @@ def _empty(folder: Path) -> Path:
         (_empty, "empty file"),
     ],
 )
-def test_a_bad_image_is_one_sentence_and_the_others_are_done(
+def test_predict_reports_bad_image_and_continues(
     image: Path, random_weights: Path, tmp_path: Path, bad: Callable[[Path], Path], says: str
 ) -> None:
     out = tmp_path / "out"
@@ -243,7 +243,7 @@ def _turned(folder: Path) -> Path:
         (_turned, (60, 50)),
     ],
 )
-def test_unusual_images_are_done(
+def test_predict_reads_unusual_images(
     random_weights: Path, tmp_path: Path, unusual: Callable[[Path], Path], shape: tuple[int, int]
 ) -> None:
     done = rsn("predict", unusual(tmp_path), *WHOLE, "--model", random_weights, "--output", tmp_path)
@@ -290,7 +290,7 @@ def _no_sources(folder: Path) -> list[object]:
         (lambda folder: ["--device", "cuda:9"], "device 'cuda:9' cannot be used here"),
     ],
 )
-def test_a_mistake_is_one_sentence(
+def test_predict_rejects_invalid_arguments(
     image: Path, random_weights: Path, tmp_path: Path, arguments: Callable[[Path], list[object]], says: str
 ) -> None:
     out = tmp_path / "out"
@@ -312,7 +312,7 @@ def test_a_mistake_is_one_sentence(
         (lambda text: text.replace("000000000001.png", "gone.png"), "gone.png: named by the annotations"),
     ],
 )
-def test_bad_annotations_are_one_sentence(
+def test_evaluate_rejects_bad_annotations(
     people_json: Path, random_weights: Path, tmp_path: Path, damage: Callable[[str], str], says: str
 ) -> None:
     text = people_json.read_text()
@@ -325,7 +325,7 @@ def test_bad_annotations_are_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_weights_of_another_skeleton_are_one_sentence(people_json: Path, tmp_path: Path) -> None:
+def test_evaluate_rejects_weights_of_another_skeleton(people_json: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     metadata = ModelMetadata("res18", skeleton=MPII_16, input_size=(64, 64))
     save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_keypoints=16), metadata, half=True)
@@ -337,7 +337,7 @@ def test_weights_of_another_skeleton_are_one_sentence(people_json: Path, tmp_pat
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_full_disk_leaves_nothing_half_written(image: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_full_disk_leaves_no_partial_files(image: Path, random_weights: Path, tmp_path: Path) -> None:
     def no_room() -> None:
         import signal
 
@@ -355,7 +355,7 @@ def test_a_full_disk_leaves_nothing_half_written(image: Path, random_weights: Pa
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_to(image: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_predict_rejects_read_only_folder(image: Path, random_weights: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     done = rsn("predict", image, "--model", random_weights, "--output", tmp_path / "out")
     assert done.returncode == 1

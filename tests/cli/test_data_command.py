@@ -63,7 +63,7 @@ def test_data_commands_reject_invalid_arguments(
 
 
 class Page(HTMLParser):
-    """What a page loads, its images, and its text."""
+    """The images, the text and the external files of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ def test_preview_shows_the_issues(broken: Path, tmp_path: Path) -> None:
     assert len(page.images) in (
         3,
         4,
-    )  # one of those with findings is absent, and may be among the three at random
+    )  # one image with issues is missing, and may also be in the sample
     assert {image.shape for image in page.images} == {(360, 480, 3)}
     again = rsn("data", "preview", broken, *given[:-1], tmp_path / "again.html")
     assert again.returncode == 0
@@ -113,7 +113,7 @@ def test_preview_of_a_recipe_shows_crops_and_datasets(
     done = rsn("data", "preview", recipe_file, "--output", tmp_path / "page.html", "--people", 2)
     assert done.returncode == 0, done.stderr
     page = Page(tmp_path / "page.html")
-    assert page.text.count("people.json: 8 people") == 1  # trained on and validated with: one set
+    assert page.text.count("people.json: 8 people") == 1  # training and validation use one dataset
     assert page.images[0].shape == (64, 6 * 2 * 64, 3)
     assert len(page.images) == 3
     stops = ("--set", f"train=[{{annotations: {broken}, images: {broken.parent / 'images'}}}]")
@@ -134,7 +134,7 @@ limbs: [[Head, LWrist], [Head, RWrist], [Left Ankle, Right Ankle]]
 
 @pytest.fixture
 def climbers(tmp_path: Path) -> Path:
-    """People of a skeleton of their own: nothing but numbers in the annotations, the names in climber.yaml beside them."""
+    """A dataset with a custom skeleton, whose keypoints only climber.yaml names."""
     keypoints = ["head", "left_wrist", "right_wrist", "left_ankle", "right_ankle"]
     skeleton = Skeleton.from_names("climber", keypoints, [(0, 1), (0, 2), (3, 4)])
     path = write_people(tmp_path / "climbers", skeleton=skeleton, seed=1)
@@ -173,7 +173,7 @@ def test_two_skeletons_are_trained_and_evaluated_together(
     files = ("--json", tmp_path / "a.json", "--results", tmp_path / "results.json")
     measured = rsn("evaluate", weights, *given, "--images", climbers.parent / "images", "--parts", *files)
     assert measured.returncode == 0, measured.stderr
-    assert measured.stderr.count("without an area") == 1  # said once, not once for each part
+    assert measured.stderr.count("without an area") == 1  # not once for each part
     assert {entry["category_id"] for entry in json.loads((tmp_path / "results.json").read_text())} == {7}
     scored = rsn("score", tmp_path / "results.json", *given, "--parts", "--json", tmp_path / "b.json")
     assert scored.returncode == 0, scored.stderr

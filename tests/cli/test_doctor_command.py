@@ -15,7 +15,7 @@ from rsn.doctor import EXTRAS, examine, libraries_of
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-def test_it_tells_versions_devices_backends_and_extras() -> None:
+def test_doctor_reports_versions_devices_and_backends() -> None:
     done = rsn("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -25,14 +25,14 @@ def test_it_tells_versions_devices_backends_and_extras() -> None:
     assert "auto takes" in next(line for line in lines if "backends" in line)
 
 
-def test_extras_are_those_of_the_package() -> None:
+def test_extras_match_pyproject_and_documentation() -> None:
     optional = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
     assert set(EXTRAS) == set(optional) - {"dev", "docs"}
     page = (PYPROJECT.parent / "docs" / "install.md").read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(EXTRAS)
 
 
-def test_what_an_extra_would_add_is_named(tmp_path: Path) -> None:
+def test_doctor_names_missing_libraries_of_extra(tmp_path: Path) -> None:
     """In a process whose packages are those of an installed rsn without its extras."""
     about = tmp_path / "rsn_pose-1.0.dist-info"
     about.mkdir()
@@ -47,7 +47,7 @@ def test_what_an_extra_would_add_is_named(tmp_path: Path) -> None:
     assert line.endswith("pip install 'rsn-pose[train]' adds surely-missing")
 
 
-def test_nothing_is_known_of_extras_of_what_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_without_installed_package_reports_unknown_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rsn.doctor.DISTRIBUTION", "surely-not-installed")
     checks = {check.topic: check for check in examine()}
     assert not checks["extras"].ok

@@ -1,4 +1,4 @@
-"""rsn evaluate and rsn score: boxes, doubles, parts, several processes, and mistakes, through the real command."""
+"""rsn evaluate and rsn score: boxes, duplicates, parts, several processes, and errors."""
 
 import json
 import subprocess
@@ -49,7 +49,7 @@ def given(crowd: Path) -> list[object]:
     ]
 
 
-def test_what_is_left_out_is_told(crowd: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_evaluate_reports_skipped_boxes(crowd: Path, random_weights: Path, tmp_path: Path) -> None:
     files = ["--json", tmp_path / "metrics.json", "--results", tmp_path / "results.json"]
     options = ["--box-threshold", 0.1, "--parts", "--nms", "oks"]
     done = rsn("evaluate", random_weights, *given(crowd), *options, *files)
@@ -69,7 +69,7 @@ def test_what_is_left_out_is_told(crowd: Path, random_weights: Path, tmp_path: P
     assert scored.stdout == done.stdout
 
 
-def test_a_double_is_left_out(crowd: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_oks_nms_removes_duplicate_boxes(crowd: Path, random_weights: Path, tmp_path: Path) -> None:
     boxes = json.loads((crowd.parent / "boxes.json").read_text())[:8]
     (tmp_path / "twice.json").write_text(json.dumps([*boxes, *boxes]))
     counts = []
@@ -83,7 +83,7 @@ def test_a_double_is_left_out(crowd: Path, random_weights: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_several_processes_find_what_one_finds(
+def test_several_processes_give_results_of_one(
     crowd: Path, random_weights: Path, tmp_path: Path, processes: int
 ) -> None:
     alone = rsn("evaluate", random_weights, *given(crowd), "--results", tmp_path / "alone.json")
@@ -101,7 +101,7 @@ def test_several_processes_find_what_one_finds(
     assert done.stderr.count("rsn: boxes:") == 1
 
 
-def test_a_category_by_another_number_and_images_by_their_other_name(
+def test_other_category_id_and_image_names_are_read(
     crowd: Path, random_weights: Path, tmp_path: Path
 ) -> None:
     document = json.loads(crowd.read_text())
@@ -138,7 +138,7 @@ def _three_numbers(folder: Path) -> list[object]:
         (lambda folder: ["--results", "/proc/none/results.json"], "cannot make the folder /proc/none"),
     ],
 )
-def test_a_mistake_is_one_sentence(
+def test_evaluate_rejects_invalid_options(
     crowd: Path, random_weights: Path, tmp_path: Path, arguments: Callable[[Path], list[object]], says: str
 ) -> None:
     done = rsn("evaluate", random_weights, *given(crowd)[:4], *arguments(tmp_path))
@@ -170,7 +170,7 @@ def _another_set(document: dict[str, Any]) -> None:
         (_another_set, "no results to evaluate; skipped: 10 of images that the annotations do not list"),
     ],
 )
-def test_annotations_that_do_not_fit_results_are_one_sentence(
+def test_score_rejects_annotations_that_do_not_fit(
     crowd: Path, tmp_path: Path, damage: Callable[[dict[str, Any]], None], says: str
 ) -> None:
     document = json.loads(crowd.read_text())

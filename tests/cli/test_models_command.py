@@ -1,4 +1,4 @@
-"""rsn models, and commands that take what it makes."""
+"""rsn models, and subcommands that take converted weights."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from command import WHOLE, rsn
 from rsn import create_model
 
 
-def test_models_are_listed_with_their_sizes_and_weights() -> None:
+def test_models_list_shows_sizes_and_weights() -> None:
     done = rsn("models", "list")
     assert done.returncode == 0
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("rsn50 "))
@@ -32,7 +32,7 @@ def test_models_are_listed_with_their_sizes_and_weights() -> None:
         ("4xmspn50.openmmlab", ["SHA-256     begins with 7b837afb", "not downloaded yet"]),
     ],
 )
-def test_a_model_is_described(name: str, says: list[str], tmp_path: Path) -> None:
+def test_models_show_describes_model(name: str, says: list[str], tmp_path: Path) -> None:
     done = rsn("models", "show", name, env={**os.environ, "RSN_CACHE": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     assert [text for text in says if text not in done.stdout] == []
@@ -52,7 +52,7 @@ def test_convert_then_predict(image: Path, tmp_path: Path) -> None:
         assert "Warning" not in done.stderr
 
 
-def test_an_ensemble_is_evaluated(people_json: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_evaluate_takes_ensemble(people_json: Path, random_weights: Path, tmp_path: Path) -> None:
     arguments = ["--annotations", people_json, "--images", people_json.parent / "images", "--json"]
     options = ["--weights", 2, 1, "--low-memory"]
     alone = rsn("evaluate", random_weights, *arguments, tmp_path / "alone.json")
@@ -71,19 +71,17 @@ def test_an_ensemble_is_evaluated(people_json: Path, random_weights: Path, tmp_p
         (["pull", "rsn51.openmmlab"], "did you mean rsn50.openmmlab"),
         (["pull"], "expected at least one"),
         (["convert", "rsn18.starter", "out.pth"], "named OUT.safetensors"),
-        (["convert", "rsn18.openmmlab", "out.safetensors"], "put the file into"),
+        (["convert", "rsn18.openmmlab", "out.safetensors"], "copy the file into"),
         (["convert", "w.pth", "out.safetensors", "--input-size", "250", "190"], "multiples of 32"),
         (["convert", "w.pth", "out.safetensors", "--skeleton", "mpii_16"], "mpii_16 has 16"),
         (["convert", "w.pth", "out.safetensors", "--skeleton", "mpi"], "did you mean mpii_16"),
         (["convert", "page.pth", "out.safetensors"], "page.pth: is a web page"),
         (["convert", "cut.pth", "out.safetensors"], "cut.pth: holds no weights that can be read"),
-        (["convert", "hostile.pth", "out.safetensors"], "hostile.pth: holds more than tensors"),
+        (["convert", "hostile.pth", "out.safetensors"], "hostile.pth: contains more than tensors"),
         (["convert", "resnet.pth", "out.safetensors"], "alone finds no keypoints"),
     ],
 )
-def test_a_mistake_about_models_is_one_sentence(
-    damaged_weights: Path, arguments: list[str], says: str
-) -> None:
+def test_models_rejects_invalid_arguments(damaged_weights: Path, arguments: list[str], says: str) -> None:
     offline = {**os.environ, "RSN_CACHE": str(damaged_weights), "RSN_MIRROR": "http://127.0.0.1:9"}
     done = rsn("models", *arguments, cwd=damaged_weights, env=offline)
     assert done.returncode == 1

@@ -84,8 +84,8 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(images: Path, tmp_path: Pa
     done = rsn("predict", images, *given, env=offline)
     assert done.returncode == 1
     fetched, failed = done.stderr.splitlines()
-    assert "ustc-community/dfine-small-coco: is fetched from the Hugging Face hub, once" in fetched
-    assert "no detector that can be used on the Hugging Face hub or in its cache" in failed
+    assert "ustc-community/dfine-small-coco: is downloaded from the Hugging Face hub, once" in fetched
+    assert "no usable detector of that name on the Hugging Face hub or in its cache" in failed
 
 
 @pytest.mark.parametrize("option", ["--person-threshold", "--box-threshold"])

@@ -1,4 +1,4 @@
-"""What a user sees while it takes long."""
+"""The progress bar."""
 
 import os
 import pty
@@ -11,7 +11,7 @@ import pytest
 from rsn.cli.progress import track
 
 
-def test_a_terminal_is_told_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_shows_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     outer, inner = pty.openpty()
     monkeypatch.setenv("TERM", "xterm")
     with open(inner, "w") as terminal:
@@ -23,6 +23,6 @@ def test_a_terminal_is_told_how_long_it_will_take(monkeypatch: pytest.MonkeyPatc
     assert re.search(rb"frames[^\r\n]*\d:\d\d:\d\d", said)
 
 
-def test_a_file_is_told_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_redirected_output_has_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track(range(3), total=None, unit="image")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""rsn score: results whose scores are raw, and those of `poses.json` in [0, 1]."""
+"""rsn score with raw scores and with those of `poses.json` in [0, 1]."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from command import rsn
 from rsn.results import Person
 
 
-def test_score_reads_scores_between_0_and_1_as_it_reads_raw_ones(people_json: Path, tmp_path: Path) -> None:
+def test_score_gives_same_metrics_for_raw_and_normalized_scores(people_json: Path, tmp_path: Path) -> None:
     pytest.importorskip("hotcoco")
     random = np.random.default_rng(0)
     people = []

@@ -1,4 +1,4 @@
-"""rsn serve as a user meets it: a real process on a real port."""
+"""rsn serve as a process with a port."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from rsn.errors import RsnError
 from rsn.serving.limits import Limits
 
 
-def test_it_serves_until_it_is_stopped(random_weights: Path, image: Path, tmp_path: Path) -> None:
+def test_serve_runs_until_interrupted(random_weights: Path, image: Path, tmp_path: Path) -> None:
     """The uploads leave no file behind, the working and temporary folders stay empty."""
     code = "from rsn.cli import main; main()"
     places = os.environ | {"TMPDIR": str(tmp_path)}
@@ -57,7 +57,7 @@ def test_it_serves_until_it_is_stopped(random_weights: Path, image: Path, tmp_pa
     assert lines[1] == "rsn: stopped"
 
 
-def test_a_detector_finds_the_people(random_weights: Path, tmp_path: Path) -> None:
+def test_serve_detects_people(random_weights: Path, tmp_path: Path) -> None:
     """Each once, though the detector gives each two boxes that are almost the same; nobody where nobody is."""
     detector = yolox(tmp_path / "yolox.onnx")
     command = [sys.executable, "-m", "rsn", "serve", random_weights, "--detector", detector]
@@ -79,7 +79,7 @@ def png_of(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
 
 
-def test_a_port_in_use(random_weights: Path) -> None:
+def test_serve_rejects_port_in_use(random_weights: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = rsn("serve", random_weights, "--port", port)
@@ -105,6 +105,6 @@ def test_a_port_in_use(random_weights: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_served(command: Serve, sentence: str) -> None:
+def test_serve_rejects_invalid_options(command: Serve, sentence: str) -> None:
     with pytest.raises(RsnError, match=re.escape(sentence)):
         command.run()

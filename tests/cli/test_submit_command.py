@@ -1,4 +1,4 @@
-"""rsn submit: the zip for COCO's test-dev, written and checked."""
+"""rsn submit: the zip for COCO test-dev and its check."""
 
 import json
 from collections.abc import Callable
@@ -38,9 +38,7 @@ def testdev(people_json: Path, tmp_path: Path) -> list[object]:
     ]  # fmt: skip
 
 
-def test_the_zip_is_what_the_server_wants(
-    testdev: list[object], random_weights: Path, tmp_path: Path
-) -> None:
+def test_submit_writes_zip_for_server(testdev: list[object], random_weights: Path, tmp_path: Path) -> None:
     options = ["--algorithm", "my-rsn", "--output", tmp_path / "out"]
     done = rsn("submit", "coco-testdev", random_weights, *testdev, *options)
     assert done.returncode == 0, done.stderr
@@ -57,7 +55,7 @@ def test_the_zip_is_what_the_server_wants(
     assert "6 people in 3 images" in checked.stderr
 
 
-def test_a_zip_by_another_name_is_written_and_told(
+def test_other_zip_name_is_written_with_notice(
     testdev: list[object], random_weights: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine.zip"
@@ -81,7 +79,7 @@ def _of_another_skeleton(folder: Path) -> Path:
         (["--output", "/proc/none/out.zip"], "cannot make the folder"),
     ],
 )
-def test_a_mistake_is_one_sentence(
+def test_submit_rejects_invalid_options(
     testdev: list[object], random_weights: Path, tmp_path: Path, options: list[str], says: str
 ) -> None:
     done = rsn("submit", "coco-testdev", random_weights, *testdev, *options, cwd=tmp_path)
@@ -90,7 +88,7 @@ def test_a_mistake_is_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_model_of_another_skeleton_is_one_sentence(testdev: list[object], tmp_path: Path) -> None:
+def test_submit_rejects_model_of_another_skeleton(testdev: list[object], tmp_path: Path) -> None:
     done = rsn("submit", "coco-testdev", _of_another_skeleton(tmp_path), *testdev, cwd=tmp_path)
     assert done.returncode == 1
     assert "the model predicts the 16 keypoints of mpii_16" in done.stderr
@@ -109,9 +107,7 @@ def test_a_model_of_another_skeleton_is_one_sentence(testdev: list[object], tmp_
         ([PERSON | {"category_id": 2}], "expected category 1 .person., got 2"),
     ],
 )
-def test_what_the_server_would_refuse_is_found(
-    tmp_path: Path, results: list[dict[str, Any]], says: str
-) -> None:
+def test_check_rejects_invalid_entries(tmp_path: Path, results: list[dict[str, Any]], says: str) -> None:
     write_testdev(results, tmp_path / "out.zip", algorithm="rsn")
     with pytest.raises(AnnotationError, match=says):
         check_testdev(tmp_path / "out.zip", {7})
@@ -160,7 +156,7 @@ def _not_a_list(path: Path) -> None:
         (Path.unlink, "No such file"),
     ],
 )
-def test_a_damaged_zip_is_one_sentence(tmp_path: Path, damage: Callable[[Path], None], says: str) -> None:
+def test_check_rejects_damaged_zip(tmp_path: Path, damage: Callable[[Path], None], says: str) -> None:
     path = tmp_path / f"{NAME}.zip"
     write_testdev([PERSON], path, algorithm="my-rsn")
     assert check_testdev(path, {7}).images == 1

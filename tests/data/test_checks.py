@@ -218,7 +218,7 @@ def test_swaps_are_found_in_real_datasets(shared_dir: Path, skeleton: Skeleton, 
         exchanged(visibility, skeleton, skeleton.flip_pairs),
     )
     sentences = find_swapped_names(skeleton, *everything)
-    assert bool(sentences) == (skeleton is COCO_17)  # only a face tells
+    assert bool(sentences) == (skeleton is COCO_17)  # LSP has no face
     if skeleton is COCO_17:
         assert "the viewer's" in sentences[0]
         face = judged & (visibility[:, :3] == 2).all(1)

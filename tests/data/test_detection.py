@@ -83,7 +83,7 @@ def test_boxes_move_with_their_pixels(annotations: Path) -> None:
 
 
 def test_boxes_move_with_their_pixels_in_a_mosaic(annotations: Path) -> None:
-    """Red persons lie in every quarter, each in a box."""
+    """Every quadrant has red persons, each in a box."""
     images = [
         image for image in read_detection_samples(annotations, annotations.parent) if not image.complete
     ]
@@ -176,7 +176,7 @@ def test_sample_crop_stays_in_the_image() -> None:
 
 
 def test_warp_antialiased_averages_pixels() -> None:
-    """Every second column is white: on average gray, whatever the sampling hits."""
+    """Every second column is white: the average is gray."""
     image = np.zeros((512, 512, 3), np.uint8)
     image[:, ::2] = 255
     crop = Crop.from_box([0, 0, 512, 512], (64, 64), (1.0, 1.0))

@@ -44,7 +44,7 @@ def samples(people: PoseDataset) -> list[SampleIndex]:
 
 
 def measured(keypoints: Tensor, visibility: Tensor, images: Tensor) -> Tensor:
-    """(N, M) numbers of each crop: places and visibility of keypoints, colors of the crop and of squares in it."""
+    """(N, M) numbers of each crop: positions and visibility of keypoints, colors of the crop and of squares in it."""
     image = images.double()
     parts = (
         keypoints,

@@ -47,7 +47,7 @@ def read_list(folder: Path, *entries: Any) -> PoseDataset:
 
 
 def reference_matrix(center: list[float], scale: float, side: int) -> np.ndarray:
-    """The reference's: from the center, a point straight above it, and a third at a right angle."""
+    """The matrix of the reference: from the center, a point above it, and a third at a right angle."""
     shifted = np.add(center, (0, 15 * scale)) - 1
     width = scale * 1.25 * 200
     above = shifted - (0, width / 2)
@@ -242,7 +242,7 @@ def test_read_mpii_rejects_truncated_and_corrupt_files(mat: Path, tmp_path: Path
         path.write_bytes(whole[:length])
         with pytest.raises(AnnotationError, match=r"other\.mat"):
             read_mpii(path, tmp_path)
-    for _ in range(200):  # scipy's reader alone ends the process on some of these
+    for _ in range(200):  # scipy's reader alone would crash on some of these
         damaged = bytearray(whole)
         damaged[random.integers(136, len(whole))] ^= int(random.integers(1, 256))
         path.write_bytes(damaged)
@@ -273,7 +273,7 @@ def test_read_mpii_names_missing_images(mat: Path, tmp_path: Path) -> None:
 
 
 def ground_truth(people: int, **changes: Any) -> dict[str, Any]:
-    """A gt_valid.mat of so many times LISTED, its keypoints more precise by a fraction of a pixel."""
+    """Write a gt_valid.mat with `people` copies of LISTED, moved by a fraction of a pixel."""
     keypoints = np.repeat(np.array(LISTED["joints"])[:, :, None], people, 2) + 0.4
     missing = np.zeros((16, people))
     missing[3] = 1

@@ -107,7 +107,7 @@ def test_references_find_nothing_for_invalid_names() -> None:
     ("ids", "found"),
     [
         ([2, 3], [None, 0, 1]),  # as ids, though 2.jpg and 3.jpg are there
-        ([3, 4], [None, 0, 1]),  # as file names, of which there are more
+        ([3, 4], [None, 0, 1]),  # as file names, which find more images
         ([2, 3, 4], [0, 1, 2]),
         ([1, 2, 3], [0, 1, 2]),
         (["1", 2.0], [0, 1, None]),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rsn.detection.postprocessing import box_nms, filter_detections
+from rsn.detection.postprocessing import filter_detections, nms
 
 
 def test_boxes_are_cut_at_the_border_and_come_best_first() -> None:
@@ -22,12 +22,12 @@ def test_boxes_that_cannot_be_are_left_out() -> None:
 def test_of_overlapping_boxes_the_better_stays() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [100, 0, 10, 10], [1, 0, 10, 10], [5, 0, 10, 10]])
     scores = np.array([0.9, 0.8, 0.7, 0.6])
-    kept, kept_scores = box_nms((boxes, scores), 0.5)
+    kept, kept_scores = nms((boxes, scores), 0.5)
     np.testing.assert_array_equal(kept, boxes[[0, 1, 3]])
     np.testing.assert_array_equal(kept_scores, scores[[0, 1, 3]])
 
 
 def test_nobody_overlaps_nobody() -> None:
-    boxes, scores = box_nms((np.zeros((0, 4)), np.zeros(0)), 0.5)
+    boxes, scores = nms((np.zeros((0, 4)), np.zeros(0)), 0.5)
     assert boxes.shape == (0, 4)
     assert scores.shape == (0,)

@@ -124,13 +124,13 @@ def test_a_model_without_people_is_refused(folder: Path, tmp_path: Path) -> None
 
 def test_other_models_and_broken_folders_get_one_sentence(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(WeightsError, match="a model of kind bert; detectors are rt_detr"):
+    with pytest.raises(WeightsError, match="expected a model of type rt_detr, rt_detr_v2, d_fine, got bert"):
         open_detector(tmp_path)
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
-    with pytest.raises(WeightsError, match="no detector that can be used in that folder"):
+    with pytest.raises(WeightsError, match="no usable detector of that name in that folder"):
         open_detector(tmp_path)
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
-    with pytest.raises(WeightsError, match="no detector that can be used in that folder") as caught:
+    with pytest.raises(WeightsError, match="no usable detector of that name in that folder") as caught:
         open_detector(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -140,7 +140,7 @@ def test_weights_that_could_run_code_are_not_opened(folder: Path, tmp_path: Path
         shutil.copy(folder / name, tmp_path)
     model = transformers.AutoModelForObjectDetection.from_pretrained(folder)
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match="no detector that can be used"):
+    with pytest.raises(WeightsError, match="no usable detector of that name"):
         open_detector(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""AP of boxes, against pycocotools."""
+"""AP of boxes, compared with pycocotools."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ def _pycocotools(document: dict, results: list[dict]) -> tuple[float, float]:
     return evaluation.stats[0], evaluation.stats[1]
 
 
-def test_metrics_are_those_of_pycocotools(people_json: Path) -> None:
+def test_box_metrics_equal_pycocotools(people_json: Path) -> None:
     document = json.loads(people_json.read_text()) | {"info": {}}
     random = np.random.default_rng(0)
     results = []
@@ -42,12 +42,12 @@ def test_metrics_are_those_of_pycocotools(people_json: Path) -> None:
     assert 0.1 < ours.ap < 0.9
 
 
-def test_nobody_found_is_zero(people_json: Path) -> None:
+def test_no_detections_give_ap_zero(people_json: Path) -> None:
     assert evaluate_boxes(json.loads(people_json.read_text()), []).ap50 == 0
 
 
 @pytest.mark.parametrize("area", [None, 0, -500, 0.2, "large"])
-def test_areas_that_cannot_be_right_do_not_change_the_metrics(people_json: Path, area: object) -> None:
+def test_impossible_areas_do_not_change_metrics(people_json: Path, area: object) -> None:
     document = json.loads(people_json.read_text())
     results = [
         {"image_id": one["image_id"], "category_id": 1, "bbox": one["bbox"], "score": 0.9}
@@ -59,7 +59,7 @@ def test_areas_that_cannot_be_right_do_not_change_the_metrics(people_json: Path,
     assert evaluate_boxes(document, results).ap == pytest.approx(1)
 
 
-def test_crowds_alone_are_nobody_to_compare_boxes_with(people_json: Path) -> None:
+def test_annotations_with_only_crowds_are_rejected(people_json: Path) -> None:
     document = json.loads(people_json.read_text())
     for one in document["annotations"]:
         one["iscrowd"] = 1
@@ -67,7 +67,7 @@ def test_crowds_alone_are_nobody_to_compare_boxes_with(people_json: Path) -> Non
         evaluate_boxes(document, [])
 
 
-def test_annotations_without_boxes_are_one_sentence() -> None:
+def test_annotations_without_boxes_are_rejected() -> None:
     document = {
         "images": [{"id": 1}],
         "categories": [{"id": 1, "name": "person"}],
@@ -77,7 +77,7 @@ def test_annotations_without_boxes_are_one_sentence() -> None:
         evaluate_boxes(document, [])
 
 
-def test_measuring_a_detector_that_knows_everybody(people_json: Path) -> None:
+def test_measure_detector_uses_complete_images_only(people_json: Path) -> None:
     document = json.loads(people_json.read_text())
     with pytest.raises(AnnotationError, match="no image has annotations_complete"):
         measure_detector(_finds_nobody, document, people_json.parent / "images")
@@ -99,7 +99,7 @@ def _finds_nobody(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((0, 4)), np.zeros(0)
 
 
-def test_precision_and_recall_above_a_score() -> None:
+def test_precision_and_recall_above_threshold() -> None:
     """Two people and a crowd; one person is found well, one badly, a box is nobody's, one is the crowd's."""
     boxes = {1: [0, 0, 50, 50], 2: [200, 0, 50, 50], 3: [100, 0, 50, 50]}
     document = {

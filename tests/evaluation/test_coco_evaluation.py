@@ -1,4 +1,4 @@
-"""The ten COCO metrics: equal to pycocotools', and an error where they would silently be 0."""
+"""The ten COCO metrics equal pycocotools', and invalid input is rejected instead of scored as 0."""
 
 import copy
 import dataclasses
@@ -71,12 +71,12 @@ def test_perfect_results_score_one(annotations: Entry) -> None:
     assert metrics(evaluate_keypoints(annotations, found, COCO_17)) == pytest.approx([1.0] * 10)
 
 
-def test_no_results_are_an_error_and_no_figure(annotations: Entry) -> None:
+def test_empty_results_are_rejected(annotations: Entry) -> None:
     with pytest.raises(AnnotationError, match="no results to evaluate: the list is empty"):
         evaluate_keypoints(annotations, [], COCO_17)
 
 
-def test_image_ids_may_be_texts(annotations: Entry, results: list[Entry]) -> None:
+def test_image_ids_may_be_strings(annotations: Entry, results: list[Entry]) -> None:
     expected = evaluate_keypoints(annotations, results, COCO_17)
     for image in annotations["images"]:
         image["id"] = f"image {image['id']:02}"
@@ -85,14 +85,14 @@ def test_image_ids_may_be_texts(annotations: Entry, results: list[Entry]) -> Non
     assert evaluate_keypoints(annotations, results, COCO_17) == expected
 
 
-def test_annotation_id_zero_counts_like_any_other(annotations: Entry, results: list[Entry]) -> None:
+def test_annotation_id_zero_counts(annotations: Entry, results: list[Entry]) -> None:
     expected = evaluate_keypoints(annotations, results, COCO_17)
     for person in annotations["annotations"]:
         person["id"] -= 1
     assert evaluate_keypoints(annotations, results, COCO_17) == expected
 
 
-def test_nothing_given_is_changed(annotations: Entry, results: list[Entry]) -> None:
+def test_inputs_are_not_modified(annotations: Entry, results: list[Entry]) -> None:
     before = copy.deepcopy((annotations, results))
     evaluate_keypoints(annotations, results, COCO_17)
     assert (annotations, results) == before
@@ -136,7 +136,7 @@ CANNOT_BE_EVALUATED: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("change", "reason"), CANNOT_BE_EVALUATED)
-def test_result_that_cannot_be_evaluated_is_left_out_and_counted(
+def test_invalid_result_is_skipped_and_counted(
     annotations: Entry, results: list[Entry], change: object, reason: str
 ) -> None:
     expected = evaluate_keypoints(annotations, results, COCO_17)
@@ -145,9 +145,7 @@ def test_result_that_cannot_be_evaluated_is_left_out_and_counted(
         assert evaluate_keypoints(annotations, [bad, *results, bad], COCO_17) == expected  # type: ignore[list-item]
 
 
-def test_nothing_but_results_that_cannot_be_evaluated_is_an_error(
-    annotations: Entry, results: list[Entry]
-) -> None:
+def test_only_invalid_results_are_rejected(annotations: Entry, results: list[Entry]) -> None:
     for result in results:
         result["image_id"] += 1000
     says = f"no results to evaluate; skipped: {len(results)} of images that the annotations do not list"
@@ -155,9 +153,7 @@ def test_nothing_but_results_that_cannot_be_evaluated_is_an_error(
         evaluate_keypoints(annotations, results, COCO_17)
 
 
-def test_results_whose_numbers_are_written_otherwise_count_alike(
-    annotations: Entry, results: list[Entry]
-) -> None:
+def test_numbers_as_strings_and_nested_keypoints_are_read(annotations: Entry, results: list[Entry]) -> None:
     expected = evaluate_keypoints(annotations, results, COCO_17)
     for result in results:
         keypoints = result["keypoints"]
@@ -171,7 +167,7 @@ def test_results_whose_numbers_are_written_otherwise_count_alike(
 
 
 @pytest.mark.parametrize("change", [{"id": "person-2"}, {"id": -2}, {"id": None}, {"id": [2]}, {"id": 2.5}])
-def test_annotation_ids_are_of_no_concern(annotations: Entry, results: list[Entry], change: Entry) -> None:
+def test_annotation_ids_do_not_matter(annotations: Entry, results: list[Entry], change: Entry) -> None:
     expected = evaluate_keypoints(annotations, results, COCO_17)
     annotations["annotations"][1] |= change
     assert evaluate_keypoints(annotations, results, COCO_17) == expected
@@ -179,16 +175,14 @@ def test_annotation_ids_are_of_no_concern(annotations: Entry, results: list[Entr
     assert evaluate_keypoints(annotations, results, COCO_17) == expected
 
 
-def test_crowds_alone_are_nobody_to_compare_with(annotations: Entry, results: list[Entry]) -> None:
+def test_annotations_with_only_crowds_are_rejected(annotations: Entry, results: list[Entry]) -> None:
     for person in annotations["annotations"]:
         person["iscrowd"] = 1
     with pytest.raises(AnnotationError, match="the annotations: no person with keypoints"):
         evaluate_keypoints(annotations, results, COCO_17)
 
 
-def test_somebody_of_one_keypoint_without_box_and_area_is_left_aside(
-    annotations: Entry, results: list[Entry]
-) -> None:
+def test_person_without_box_and_area_is_ignored(annotations: Entry, results: list[Entry]) -> None:
     unmarked, unmeasured = copy.deepcopy(annotations), annotations
     unmarked["annotations"][1] |= {"keypoints": [0] * 51, "num_keypoints": 0}
     unmeasured["annotations"][1] |= {"keypoints": [5, 5, 2] + [0] * 48, "num_keypoints": 1}
@@ -199,7 +193,7 @@ def test_somebody_of_one_keypoint_without_box_and_area_is_left_aside(
 
 
 @pytest.mark.parametrize("wrong", [None, [], {}, True, float("nan")])
-def test_image_id_that_is_no_plain_value_is_a_sentence(annotations: Entry, wrong: object) -> None:
+def test_invalid_image_id_is_rejected(annotations: Entry, wrong: object) -> None:
     annotations["images"][0]["id"] = wrong
     with pytest.raises(AnnotationError, match="1 images without id or file_name"):
         evaluate_keypoints(annotations, [], COCO_17)
@@ -218,49 +212,49 @@ def test_image_id_that_is_no_plain_value_is_a_sentence(annotations: Entry, wrong
         ({"image_id": [1]}, r"people in images that the file does not list .*annotation 2 \(image \[1\]\)"),
     ],
 )
-def test_annotation_that_cannot_be_used_is_refused(annotations: Entry, change: Entry, sentence: str) -> None:
+def test_invalid_annotation_is_rejected(annotations: Entry, change: Entry, sentence: str) -> None:
     annotations["annotations"][1] |= change
     with pytest.raises(AnnotationError, match=sentence):
         evaluate_keypoints(annotations, [], COCO_17)
 
 
 @pytest.mark.parametrize("field", ["images", "annotations", "categories"])
-def test_what_is_no_annotation_file_is_refused(annotations: Entry, field: str) -> None:
+def test_document_with_missing_section_is_rejected(annotations: Entry, field: str) -> None:
     del annotations[field]
     with pytest.raises(AnnotationError, match=field):
         evaluate_keypoints(annotations, [], COCO_17)
 
 
-def test_annotations_without_keypoints_are_refused(annotations: Entry) -> None:
+def test_annotations_without_keypoints_are_rejected(annotations: Entry) -> None:
     for person in annotations["annotations"]:
         person |= {"keypoints": [0] * 51, "num_keypoints": 0}
     with pytest.raises(AnnotationError, match="no person with keypoints"):
         evaluate_keypoints(annotations, [], COCO_17)
 
 
-def test_image_listed_twice_is_refused(annotations: Entry) -> None:
+def test_repeated_image_is_rejected(annotations: Entry) -> None:
     annotations["images"].append({"id": 3})
     with pytest.raises(AnnotationError, match=r"1 repeated image ids .*: image 3"):
         evaluate_keypoints(annotations, [], COCO_17)
 
 
-def test_missing_file_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="no such file"):
         evaluate_keypoints(tmp_path / "none.json", [], COCO_17)
 
 
-def test_list_instead_of_annotations_is_refused(tmp_path: Path) -> None:
+def test_list_instead_of_annotations_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("[]")
     with pytest.raises(AnnotationError, match="not a COCO keypoints file"):
         evaluate_keypoints(tmp_path / "results.json", [], COCO_17)
 
 
-def test_skeleton_without_sigmas_is_refused() -> None:
+def test_skeleton_without_sigmas_is_rejected() -> None:
     with pytest.raises(AnnotationError, match="OKS needs sigmas, and 'mpii_16' has none"):
         evaluate_keypoints(crowd_of_people(MPII_16), [], MPII_16)
 
 
-def test_missing_hotcoco_is_told(
+def test_missing_hotcoco_is_reported(
     annotations: Entry, results: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "hotcoco", None)

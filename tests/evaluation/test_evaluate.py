@@ -55,6 +55,6 @@ def test_messages_and_progress_are_passed_on(random_weights: Path, people_json: 
     assert totals == [4]
 
 
-def test_a_model_without_images_is_refused(random_weights: Path, people_json: Path) -> None:
+def test_model_without_images_is_rejected(random_weights: Path, people_json: Path) -> None:
     with pytest.raises(RsnError, match="Invalid images: expected the folder"):
         rsn.evaluate(random_weights, people_json)

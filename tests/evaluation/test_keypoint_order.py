@@ -34,7 +34,7 @@ def backwards(path: Path) -> Path:
     return other
 
 
-def test_results_have_the_order_of_the_annotations(estimator: PoseEstimator, people_json: Path) -> None:
+def test_results_have_keypoint_order_of_annotations(estimator: PoseEstimator, people_json: Path) -> None:
     boxes = labeled_boxes(read_coco(people_json, people_json.parent / "images"))[:1]
     ((first, *_),) = predict_poses(estimator, boxes)
     ((turned, *_),) = predict_poses(estimator, boxes, skeleton=BACKWARDS)
@@ -44,7 +44,7 @@ def test_results_have_the_order_of_the_annotations(estimator: PoseEstimator, peo
     assert first["score"] == turned["score"]
 
 
-def test_evaluation_gives_the_same_metrics_in_any_order(
+def test_keypoint_order_does_not_change_metrics(
     tmp_path: Path, estimator: PoseEstimator, random_weights: Path
 ) -> None:
     path = write_people(tmp_path, images=2)
@@ -87,7 +87,7 @@ def test_differences_between_model_and_annotations_are_named() -> None:
         check_same_skeleton(COCO_17, LSP_14)
 
 
-def test_sigmas_of_another_order_are_put_in_order() -> None:
+def test_sigmas_are_copied_in_keypoint_order() -> None:
     assert COCO_17.sigmas is not None
     assert copy_sigmas(BACKWARDS, COCO_17).sigmas == COCO_17.sigmas[::-1]
     assert copy_sigmas(LSP_14, COCO_17) is LSP_14

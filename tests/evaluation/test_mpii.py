@@ -1,4 +1,4 @@
-"""PCKh: the reference's metrics; and the file for MPII's test, read back as MATLAB's evaluation would."""
+"""PCKh equals the reference, and the submission file has the structure of MPII's release."""
 
 import json
 import math
@@ -57,7 +57,7 @@ def mpii_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("whose", ["ours", "example"])
-def test_metrics_of_the_reference(oracles: Path, whose: str) -> None:
+def test_pckh_equals_reference(oracles: Path, whose: str) -> None:
     given = np.load(oracles / "pckh.npz")
     expected = json.loads((oracles / "pckh.json").read_text())[f"valid-{whose}"]
     arrays = (given[f"preds_{whose}"], given["part"], given["present"], given["normalize"])
@@ -75,7 +75,7 @@ def some_people(count: int = 4) -> tuple[Any, ...]:
     return labeled.copy(), labeled, np.ones((count, 16), bool), np.full(count, 10.0)
 
 
-def test_half_a_head_is_still_a_hit() -> None:
+def test_distance_of_half_head_size_is_a_hit() -> None:
     found, labeled, marked, sizes = some_people()
     labeled = np.round(labeled)
     found = np.add(labeled, (0, 5.0))
@@ -84,7 +84,7 @@ def test_half_a_head_is_still_a_hit() -> None:
     assert pckh(found, labeled, marked, sizes).mean == 0
 
 
-def test_columns_are_the_mean_of_both_sides_however_often_each_is_marked() -> None:
+def test_columns_average_left_and_right() -> None:
     found, labeled, marked, sizes = some_people()
     marked[1:, LEFT_KNEE] = False
     found[0, LEFT_KNEE] += 50
@@ -133,7 +133,7 @@ def test_table() -> None:
         (3, [10, 10], "of 2 people, got"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(place: int, value: Any, says: str) -> None:
+def test_invalid_arrays_are_rejected(place: int, value: Any, says: str) -> None:
     arrays = list(some_people())
     arrays[place] = value
     with pytest.raises(AnnotationError, match=says):
@@ -149,13 +149,13 @@ def found_at(people: Iterable[PersonAnnotation], shift: float) -> list[dict[str,
     ]
 
 
-def test_somebody_without_a_result_counts_as_missed_aloud(mat: Path) -> None:
+def test_person_without_result_counts_as_missed_with_warning(mat: Path) -> None:
     people = read_mpii(mat, mat.parent / "images").filter_valid().people
     with pytest.warns(RsnWarning, match="1 of 4 people have no result and count as missed"):
         assert 0 < evaluate_pckh(people, found_at(people, 1)[1:]).mean < 1
 
 
-def test_results_are_recognized_by_image_and_box(mat: Path) -> None:
+def test_results_are_matched_by_image_and_box(mat: Path) -> None:
     people = read_mpii(mat, mat.parent / "images").filter_valid().people
     results = found_at(people, 1)
     assert evaluate_pckh(people, reversed(results)).mean == 1
@@ -171,7 +171,7 @@ def test_results_are_recognized_by_image_and_box(mat: Path) -> None:
         evaluate_pckh(people, [{"image_id": 1, "keypoints": [1] * 48}])
 
 
-def test_people_whose_head_is_unknown_are_told(mat: Path) -> None:
+def test_people_without_head_size_are_rejected(mat: Path) -> None:
     people = read_mpii(mat, mat.parent / "images").filter_valid().people
     headless = [replace(people[0], head_size=None), *people[1:]]
     with pytest.raises(AnnotationError, match="1 of 4 people have no head size"):
@@ -182,7 +182,7 @@ def test_people_whose_head_is_unknown_are_told(mat: Path) -> None:
         check_head_sizes([])
 
 
-def test_everyone_gets_what_was_found_in_their_box(mat: Path, mpii_weights: Path) -> None:
+def test_predictions_are_matched_to_their_boxes(mat: Path, mpii_weights: Path) -> None:
     people = read_mpii(mat, mat.parent / "images").people
     mixed = [people[2], people[0], people[3], people[1]]  # two of one image, apart
     estimator = PoseEstimator(mpii_weights)
@@ -205,7 +205,7 @@ def keypoints_in(path: Path) -> dict[tuple[int, int], np.ndarray]:
     return found
 
 
-def test_the_submission_is_what_the_evaluation_reads(mat: Path, tmp_path: Path) -> None:
+def test_submission_has_structure_of_release(mat: Path, tmp_path: Path) -> None:
     test = SinglePersonTest.read(mat, mat.parent / "images")
     assert set(test.indices.values()) == {(0, 1), (2, 0)}
     keypoints = np.arange(32.0).reshape(16, 2)
@@ -237,7 +237,7 @@ def test_the_submission_is_what_the_evaluation_reads(mat: Path, tmp_path: Path) 
     np.testing.assert_array_equal(keypoints_in(path)[2, 0], keypoints + 3)
 
 
-def test_an_incomplete_submission_is_not_written(mat: Path, tmp_path: Path) -> None:
+def test_incomplete_submission_is_not_written(mat: Path, tmp_path: Path) -> None:
     test = SinglePersonTest.read(mat, mat.parent / "images")
     path = tmp_path / "pred.mat"
     found = [
@@ -253,7 +253,7 @@ def test_an_incomplete_submission_is_not_written(mat: Path, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-def test_submission_refuses_a_box_outside_the_image_before_any_work(tmp_path: Path) -> None:
+def test_submission_rejects_box_outside_image(tmp_path: Path) -> None:
     release = write_release(tmp_path)
     cv2.imwrite(str(tmp_path / "images" / "000000007.jpg"), np.zeros((20, 20, 3), np.uint8))
     with pytest.raises(
@@ -317,7 +317,7 @@ def test_submit_command(mat: Path, mpii_weights: Path, tmp_path: Path) -> None:
         (("--head-sizes", "gt_valid.mat"), "add --dataset mpii"),
     ],
 )
-def test_options_that_do_not_go_together(mpii_weights: Path, option: tuple[str, ...], said: str) -> None:
+def test_conflicting_options_are_rejected(mpii_weights: Path, option: tuple[str, ...], said: str) -> None:
     done = rsn("evaluate", mpii_weights, "--annotations", "a", "--images", "b", *option)
     assert done.returncode == 1
     assert said in done.stderr

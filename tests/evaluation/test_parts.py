@@ -1,4 +1,4 @@
-"""COCO metrics by part of the body: those of pycocotools on annotations that know no other keypoints."""
+"""COCO metrics per body part equal pycocotools' on annotations with these keypoints only."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ def test_metrics_of_a_part_equal_pycocotools(part: str) -> None:
     assert 0.05 < scores.ap < 0.95
 
 
-def test_only_the_part_that_is_wrong_scores_low() -> None:
+def test_only_wrong_part_scores_low() -> None:
     annotations = crowd_of_people()
     for person in annotations["annotations"]:
         person |= {
@@ -60,7 +60,7 @@ def test_only_the_part_that_is_wrong_scores_low() -> None:
     assert min(part.ap for part in scores.values()) == pytest.approx(1)
 
 
-def test_a_part_that_nobody_has() -> None:
+def test_part_without_labels_is_undefined() -> None:
     annotations = crowd_of_people()
     for person in annotations["annotations"]:
         person["keypoints"][3 * 15 :] = [0] * 6
@@ -75,7 +75,7 @@ def test_a_part_that_nobody_has() -> None:
     assert parts_table(scores).splitlines()[-1].split() == ["ankles", *"------"]
 
 
-def test_annotations_of_another_skeleton_are_refused() -> None:
+def test_annotations_of_another_skeleton_are_rejected() -> None:
     with pytest.raises(AnnotationError, match="48 numbers, not 51"):
         evaluate_parts(crowd_of_people(MPII_16), [], COCO_17)
 

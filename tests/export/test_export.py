@@ -234,9 +234,13 @@ def test_eight_bits_quarter_the_file_and_run_as_any_export(
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("m.onnx", ["--format", "onnx", "--precision", "int8"], "int8 is written for OpenVINO alone"),
-        ("m.xml", ["--format", "openvino", "--precision", "int8", "--no-people"], "go together"),
-        ("m.xml", ["--format", "openvino"], "go together"),
+        ("m.onnx", ["--format", "onnx", "--precision", "int8"], "int8 is available for OpenVINO only"),
+        (
+            "m.xml",
+            ["--format", "openvino", "--precision", "int8", "--no-people"],
+            "needs people to calibrate with",
+        ),
+        ("m.xml", ["--format", "openvino"], "no other precision does"),
         ("m.xml", ["--format", "openvino", "--precision", "int4"], "did you mean int8"),
     ],
 )
@@ -273,7 +277,7 @@ def test_what_differs_is_not_kept_and_what_was_there_stays(
     output = tmp_path / "m.pt2"
     output.write_text("what was there")
     monkeypatch.setitem(run.TOLERANCE, "fp32", 1e-12)
-    with pytest.raises(RsnError, match=r"m\.pt2 is not kept.*largest difference from PyTorch on 16 crops"):
+    with pytest.raises(RsnError, match=r"m\.pt2 is not written.*largest difference from PyTorch on 16 crops"):
         export_model(weights.path, output, format="torch-export")
     assert output.read_text() == "what was there"
     assert os.listdir(tmp_path) == ["m.pt2"]
@@ -375,7 +379,7 @@ def test_files_that_cannot_be_opened_are_told_in_a_sentence(files: dict[str, Pat
         assert "\n" not in str(caught.value)
     with pytest.raises(DeviceError, match=r"backend torch does not run .*model\.onnx; choose onnxruntime"):
         PoseEstimator(files["onnx"], backend="torch")
-    with pytest.raises(WeightsError, match="is an export already"):
+    with pytest.raises(WeightsError, match="is an exported file"):
         export_model(files["onnx"], tmp_path / "again.onnx", format="onnx")
 
 

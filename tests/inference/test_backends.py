@@ -83,7 +83,9 @@ def test_a_compiler_that_is_not_there_is_an_error(
     trained: tuple[PoseNetwork, ModelMetadata], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda graph, mode: no_compiler)
-    with pytest.raises(DeviceError, match=r"torch.compile does not work here \(no working C\+\+ compiler\)"):
+    with pytest.raises(
+        DeviceError, match=r"torch.compile does not work on this machine \(no working C\+\+ compiler\)"
+    ):
         build_backend("torch-compile", *trained, CPU)
 
 
@@ -166,7 +168,9 @@ def test_a_graph_in_a_cache_that_cannot_be_written_to_is_used(
     for folder in (tmp_path / "cache/graphs").iterdir():
         shutil.rmtree(folder)
         folder.touch()  # keeps even root from writing a folder of that name
-    with pytest.raises(RsnError, match=r"^cannot write .*; let RSN_CACHE name a folder.* or choose backend"):
+    with pytest.raises(
+        RsnError, match=r"^cannot write .*; set RSN_CACHE to a writable folder.* or choose backend"
+    ):
         build_backend("openvino", *trained, CPU)
 
 
@@ -174,7 +178,9 @@ def test_a_cache_that_is_a_file_is_one_sentence(
     trained: tuple[PoseNetwork, ModelMetadata], image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSN_CACHE", str(image))
-    with pytest.raises(RsnError, match=r"^cannot write .*: Not a directory; let RSN_CACHE name a folder"):
+    with pytest.raises(
+        RsnError, match=r"^cannot write .*: Not a directory; set RSN_CACHE to a writable folder"
+    ):
         build_backend("openvino", *trained, CPU)
 
 

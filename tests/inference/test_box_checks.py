@@ -9,9 +9,8 @@ import pytest
 
 from command import rsn
 from rsn.errors import AnnotationError
-from rsn.inference.box_categories import chosen_categories
 from rsn.inference.box_checks import BoxNotes, check_boxes, filter_boxes, usable_boxes
-from rsn.inference.box_sources import BoxFile
+from rsn.inference.box_sources import BoxFile, choose_categories
 from rsn.inference.estimator import PoseEstimator
 
 IMAGE = np.zeros((90, 70, 3), np.uint8)
@@ -87,9 +86,9 @@ def entry(**changes: Any) -> dict[str, Any]:
         (entry(bbox=[1, 2, 3, "wide"]), "that are not x, y, width, height"),
         (entry(bbox=None), "that are not x, y, width, height"),
         (entry(bbox=[5, 5, float("nan"), 60]), "that are not x, y, width, height"),
-        (entry(score=float("nan")), "with a score that is no finite number"),
-        (entry(score=float("-inf")), "with a score that is no finite number"),
-        (entry(score="high"), "with a score that is no finite number"),
+        (entry(score=float("nan")), "with a score that is not a finite number"),
+        (entry(score=float("-inf")), "with a score that is not a finite number"),
+        (entry(score="high"), "with a score that is not a finite number"),
         (entry(category_id=3), "of another category"),
         (entry(category_id="3"), "of another category"),
         (entry(category_id=[1]), None),
@@ -116,7 +115,7 @@ def test_bad_row_and_bad_annotation_are_left_out_and_counted(tmp_path: Path) -> 
     assert found[1].tolist() == [1, 0.3]
     assert rows.skipped == {
         "that are not x, y, width, height": 2,
-        "with a score that is no finite number": 1,
+        "with a score that is not a finite number": 1,
     }
     image = {"id": 7, "file_name": "a.jpg"}
     people = [{"image_id": 7, "bbox": GOOD}, {"image_id": 8, "bbox": GOOD}, {"image_id": 7, "bbox": [1, 2]}]
@@ -188,19 +187,19 @@ def test_people_alone_are_looked_at_unless_another_category_is_asked_for(
             [0, 1, 2],
             {},
             {},
-            r"counted from 0 \(0, 1, 2\), so 1 may not be people; say which are with --box-category",
+            r"counted from 0 \(0, 1, 2\), so 1 may not be persons; name their category with --box-category",
         ),
         ([0, 1], {}, {"expected": [1]}, "counted from 0"),
         ([3, 4], {3: "cat", 4: "dog"}, {}, r"none of its categories is a person \(3 cat, 4 dog\)"),
-        ([1, 2], {}, {"asked": "person"}, "no box is of category 'person'; there are 1, 2"),
-        ([1, 2], {}, {"asked": "3"}, "no box is of category '3'"),
+        ([1, 2], {}, {"category": "person"}, "no box is of category 'person'; there are 1, 2"),
+        ([1, 2], {}, {"category": "3"}, "no box is of category '3'"),
     ],
 )
 def test_categories_of_which_people_cannot_be_told_are_a_sentence(
     used: list[int], names: dict[int | str, str], options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(AnnotationError, match=f"file: .*{says}"):
-        chosen_categories(used, names, "file", **options)
+        choose_categories(used, names, "file", **options)
 
 
 def predict(folder: Path, weights: Path, image: Path, boxes: Any, *options: object) -> tuple[int, int, str]:

@@ -1,4 +1,4 @@
-"""Videos by RTSP, from GStreamer's server, which the system's Python runs."""
+"""Videos by RTSP from GStreamer's server, which runs in the system's Python."""
 
 import subprocess
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_every_frame_comes_once_at_its_time_though_the_machine_is_slow(address: str) -> None:
+def test_rtsp_frames_arrive_once_in_order(address: str) -> None:
     source = open_frames(address, VideoSettings())
     seconds = []
     for frame in source.frames():

@@ -1,4 +1,4 @@
-"""The one-euro filter: calm at rest, close behind in motion, no memory of what was not found."""
+"""The one-euro filter: jitter, lag, scale, and reset."""
 
 from dataclasses import replace
 
@@ -21,24 +21,24 @@ def smoothed(walker: Walker, settings: Smoothing) -> tuple[np.ndarray, np.ndarra
     return tuple(np.array(column)[25:] for column in zip(*rows, strict=True))
 
 
-def test_at_rest_most_of_the_trembling_is_gone() -> None:
+def test_smoothing_reduces_jitter_at_rest() -> None:
     _, found, after = smoothed(Walker(300, 100, speed=0, steps=0), Smoothing())
     assert np.diff(after, axis=0).std() < 0.35 * np.diff(found, axis=0).std()
 
 
-def test_a_walker_is_followed_as_closely_as_without_a_filter() -> None:
+def test_smoothing_follows_walker() -> None:
     truth, _, after = smoothed(Walker(0, 100, speed=150), Smoothing())
     assert np.sqrt(np.mean((after - truth) ** 2)) < 0.012 * HEIGHT
     _, _, slow = smoothed(Walker(0, 100, speed=150), Smoothing(beta=0))
     assert np.sqrt(np.mean((slow - truth) ** 2)) > 0.05 * HEIGHT
 
 
-def test_an_infinite_cutoff_changes_nothing() -> None:
+def test_infinite_cutoff_changes_nothing() -> None:
     _, found, after = smoothed(Walker(0, 100), Smoothing(min_cutoff=np.inf))
     np.testing.assert_allclose(after, found, atol=1e-9)
 
 
-def test_the_settings_fit_near_and_far_people_alike() -> None:
+def test_smoothing_is_scale_invariant() -> None:
     def last(scale: float) -> np.ndarray:
         one = OneEuroFilter(Smoothing(), 1)
         for step in range(20):
@@ -49,7 +49,7 @@ def test_the_settings_fit_near_and_far_people_alike() -> None:
     np.testing.assert_allclose(last(1.0), last(7.0), rtol=1e-9)
 
 
-def test_equal_to_the_formula_of_the_paper() -> None:
+def test_filter_equals_formula_of_paper() -> None:
     """Second sample of a keypoint at rest that jumps by 10 pixels in 1/25 s, for a skeleton of 100 pixels."""
     one = OneEuroFilter(Smoothing(min_cutoff=1.0, beta=2.0, speed_cutoff=1.0), 1)
     here = np.array([True])
@@ -61,7 +61,7 @@ def test_equal_to_the_formula_of_the_paper() -> None:
     assert after[0, 0] == pytest.approx(10 / (1 + 1 / (2 * np.pi * cutoff * 0.04)))
 
 
-def test_a_keypoint_that_was_not_found_leaves_no_trace() -> None:
+def test_invisible_keypoint_is_not_remembered() -> None:
     one = OneEuroFilter(Smoothing(), 1)
     still, astray = np.array([[50.0, 50.0]]), np.array([[400.0, 0.0]])
     one(still, np.array([True]), 0.0, 100.0)
@@ -69,13 +69,13 @@ def test_a_keypoint_that_was_not_found_leaves_no_trace() -> None:
     assert one(still, np.array([True]), 0.08, 100.0).tolist() == still.tolist()
 
 
-def test_after_half_a_second_a_keypoint_begins_anew() -> None:
+def test_filter_restarts_after_half_a_second() -> None:
     one = OneEuroFilter(Smoothing(), 1)
     one(np.array([[0.0, 0.0]]), np.array([True]), 0.0, 100.0)
     assert one(np.array([[90.0, 0.0]]), np.array([True]), 0.6, 100.0).tolist() == [[90.0, 0.0]]
 
 
-def test_people_do_not_share_their_past() -> None:
+def test_filters_of_people_are_separate() -> None:
     smoother = Smoother()
     first, second = (person(Walker(x, 0).keypoints(0)) for x in (0, 500))
     smoother(result([replace(first, track_id=1)]), 0.0)

@@ -1,4 +1,4 @@
-"""Ids over time: people who pass, meet, vanish and come back keep theirs."""
+"""Track ids of people who pass, meet, disappear and return."""
 
 import numpy as np
 import pytest
@@ -21,17 +21,17 @@ def ids(walkers: list[Walker], camera: Camera, seconds: float, **settings: float
     return given
 
 
-def test_people_who_pass_each_other_keep_their_ids() -> None:
+def test_passing_people_keep_ids() -> None:
     walkers = [Walker(0, 100, speed=150), Walker(500, 110, speed=-150)]
     assert ids(walkers, Camera(), 3.0) == [{1}, {2}] or ids(walkers, Camera(), 3.0) == [{2}, {1}]
 
 
-def test_people_who_meet_and_turn_back_keep_their_ids() -> None:
+def test_people_who_turn_back_keep_ids() -> None:
     walkers = [Walker(0, 100, speed=120, turns=1.5), Walker(440, 110, speed=-120, turns=1.5)]
     assert [len(given) for given in ids(walkers, Camera(hidden=0.6), 3.0)] == [1, 1]
 
 
-def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
+def test_id_survives_short_gap_only() -> None:
     walker = Walker(0, 100, speed=150)
 
     def id_after(gap: float) -> int:
@@ -44,13 +44,13 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
     assert id_after(0.7) == 2
 
 
-def test_frames_that_lie_far_apart_are_no_gap() -> None:
+def test_distant_frames_are_no_gap() -> None:
     tracker = Tracker(COCO_17, Tracking(max_gap=0.5))
     still = person(Walker(0, 100, speed=0, steps=0).keypoints(0))
     assert [tracker(result([still]), now)[0].track_id for now in (0.0, 2.0, 4.0)] == [1, 1, 1]
 
 
-def test_poses_tell_apart_people_in_one_box() -> None:
+def test_oks_separates_people_in_same_box() -> None:
     standing, walking = (Walker(0, 0, speed=0, steps=steps).keypoints(0.25) for steps in (0, 1))
     walking[:, 0] += standing[:, 0].mean() - walking[:, 0].mean()
     box = [0, 0, 120, 210]
@@ -63,7 +63,7 @@ def test_poses_tell_apart_people_in_one_box() -> None:
     np.testing.assert_allclose(similarity_matrix(people, people, BOXES_ONLY), 1)
 
 
-def test_keypoints_that_were_not_found_do_not_count() -> None:
+def test_low_scoring_keypoints_are_ignored() -> None:
     keypoints = Walker(0, 0).keypoints(0)
     scores = np.ones(17)
     scores[9] = 0.5
@@ -74,7 +74,7 @@ def test_keypoints_that_were_not_found_do_not_count() -> None:
     assert similarity_matrix([person(keypoints)], [boxed], COCO_17)[0, 0] > 0.999
 
 
-def test_nobody_is_no_trouble_and_ids_are_never_given_twice() -> None:
+def test_empty_frames_and_unique_ids() -> None:
     tracker = Tracker(COCO_17)
     assert len(tracker(result([]), 0.0)) == 0
     here, there = (person(Walker(x, 0).keypoints(0)) for x in (0, 900))
@@ -84,7 +84,7 @@ def test_nobody_is_no_trouble_and_ids_are_never_given_twice() -> None:
 
 
 @pytest.mark.parametrize("skeleton", [COCO_17, BOXES_ONLY])
-def test_a_crowd_with_misses_is_followed(skeleton: Skeleton) -> None:
+def test_crowd_with_missed_detections_keeps_ids(skeleton: Skeleton) -> None:
     walkers = [Walker(150.0 * i, 80.0 + 17 * (i % 3), speed=(-1) ** i * 40.0) for i in range(8)]
     tracker, last, switches = Tracker(skeleton), dict[int, int](), 0
     for now, seen, people in Camera(misses=0.1).watch(walkers, 2.0):
@@ -94,7 +94,7 @@ def test_a_crowd_with_misses_is_followed(skeleton: Skeleton) -> None:
     assert switches == 0
 
 
-def test_a_skeleton_of_other_keypoints_is_followed_by_its_boxes() -> None:
+def test_skeleton_without_sigmas_is_tracked_by_boxes() -> None:
     assert MPII_16.sigmas is None
     tracker = Tracker(MPII_16)
     for step in range(5):

@@ -195,7 +195,7 @@ def test_the_log_of_a_training_run_of_mmpose_is_passed_over(
 NO_WEIGHTS = {
     "is empty": b"",
     "is a web page": b"\n<!DOCTYPE html><html>not found</html>",
-    "damaged, cut short, or something else": b"\x00" * 100,
+    "damaged, truncated, or something else": b"\x00" * 100,
 }
 
 

@@ -11,9 +11,9 @@ import torch
 from rsn import create_model, load_weights
 from rsn.errors import RsnWarning, WeightsError
 from rsn.models.network import PoseNetwork
-from rsn.weights.checkpoints import read_tensors, unwrapped
+from rsn.weights.checkpoints import read_tensors, select_network
 from rsn.weights.loading import load_network
-from rsn.weights.wrappers import networks_in
+from rsn.weights.wrappers import find_networks
 
 State = dict[str, Any]
 
@@ -60,7 +60,7 @@ SMALL = {"stem.reduce.conv.weight": torch.ones(2, 3, 7, 7), "stages.0.up.0.later
     ],
 )
 def test_a_network_is_found_in_any_nesting_and_under_any_prefix(wrap: Any, prefix: str) -> None:
-    (found,) = networks_in(wrap({prefix + key: value for key, value in SMALL.items()})).values()
+    (found,) = find_networks(wrap({prefix + key: value for key, value in SMALL.items()})).values()
     assert found == SMALL
 
 
@@ -86,7 +86,7 @@ def test_names_that_a_compiled_or_wrapped_part_has_within_are_removed() -> None:
     ],
 )
 def test_averaged_weights_come_before_others(averaged: str, other: str) -> None:
-    first, second = networks_in(
+    first, second = find_networks(
         {other: SMALL, averaged: {"module." + key: value for key, value in SMALL.items()}}
     )
     assert first.startswith(f"{averaged}.")
@@ -95,13 +95,13 @@ def test_averaged_weights_come_before_others(averaged: str, other: str) -> None:
 
 def test_averaged_weights_come_before_others_of_the_same_dictionary() -> None:
     both = {name + key: value for name in ("model.", "ema.module.") for key, value in SMALL.items()}
-    assert list(networks_in({"state_dict": both})) == ["state_dict.ema.", "state_dict.model."]
+    assert list(find_networks({"state_dict": both})) == ["state_dict.ema.", "state_dict.model."]
 
 
 def test_it_is_told_which_of_two_networks_is_used(tmp_path: Path) -> None:
     torch.save({"model": state(1), "model_ema": state(0, "module.")}, tmp_path / "w.pth")
     with pytest.warns(
-        RsnWarning, match=r"w\.pth holds several networks: the one in 'model_ema.' is used, not 'model.'"
+        RsnWarning, match=r"w\.pth contains several networks: 'model_ema\.' is used, not 'model\.'"
     ):
         found = loaded(tmp_path / "w.pth")
     assert same(found, state(0))
@@ -115,7 +115,7 @@ def test_the_network_that_fits_is_used() -> None:
 
 
 def test_equal_weights_under_two_names_are_no_matter(recwarn: pytest.WarningsRecorder) -> None:
-    assert unwrapped({"model": SMALL, "state_dict": dict(SMALL)}, "w.pth") == SMALL
+    assert select_network({"model": SMALL, "state_dict": dict(SMALL)}, "w.pth") == SMALL
     assert not recwarn.list
 
 

@@ -80,7 +80,7 @@ def test_a_file_that_changed_is_refused(entry: PretrainedWeights, checkpoint: by
     entry.cached.write_bytes(checkpoint)
     fetch(entry)
     entry.cached.write_bytes(checkpoint + b"x")
-    with pytest.raises(WeightsError, match=r"has changed.*delete it"):
+    with pytest.raises(WeightsError, match=r"is not the published file: .*delete it"):
         fetch(entry)
 
 
@@ -92,13 +92,17 @@ def test_a_cache_that_cannot_be_is_one_sentence(
     monkeypatch.setenv(pretrained.CACHE, str(tmp_path / cache))
     monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
     assert "rsn18.test [remote]" in all_networks()
-    with pytest.raises(DownloadError, match=r"cannot make the folder .*\(RSN_CACHE names another cache\)$"):
+    with pytest.raises(
+        DownloadError, match=r"cannot make the folder .*\(RSN_CACHE sets another cache folder\)$"
+    ):
         fetch(entry)
 
 
 def test_a_home_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(pretrained.CACHE, "~nobody-of-that-name/rsn")
-    with pytest.raises(RsnError, match=r"RSN_CACHE is ~nobody.*no such home; give a full path"):
+    with pytest.raises(
+        RsnError, match=r"Invalid RSN_CACHE: expected a folder, got ~nobody.*; write the path in full"
+    ):
         cache_folder()
 
 
@@ -116,7 +120,7 @@ def test_no_network_says_where_the_file_may_be_put(
     entry: PretrainedWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(pretrained.MIRROR, "http://127.0.0.1:9")
-    with pytest.raises(DownloadError, match=f"cannot fetch.*put the file into {entry.cached.parent}"):
+    with pytest.raises(DownloadError, match=f"cannot fetch.*copy the file into {entry.cached.parent}"):
         fetch(entry)
 
 

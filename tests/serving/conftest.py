@@ -1,4 +1,4 @@
-"""A service whose network is random and small, with two models."""
+"""A service with two small random models."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the service answers to those who ask properly."""
+"""Valid requests to the service."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def estimator(random_weights: Path) -> PoseEstimator:
     return estimator_of(random_weights)
 
 
-def test_people_are_those_of_the_estimator(service: Client, image: Path, estimator: PoseEstimator) -> None:
+def test_people_equal_those_of_estimator(service: Client, image: Path, estimator: PoseEstimator) -> None:
     boxes = [[5, 5, 40, 60], [20, 10, 45, 70, 0.5]]
     answer = service.people(image.read_bytes(), boxes)
     assert answer.status == 200, answer.body
@@ -43,20 +43,20 @@ def test_people_are_those_of_the_estimator(service: Client, image: Path, estimat
         assert person["score"] == pytest.approx(own.score, abs=1e-3)
 
 
-def test_a_service_for_its_own_machine_answers_to_no_other_name(estimator: PoseEstimator) -> None:
+def test_local_service_rejects_other_host_names(estimator: PoseEstimator) -> None:
     with running(create_app({"random": estimator}, hosts=allowed_hosts("127.0.0.1"))) as client:
         assert client.get("/health").status == 200
         assert client.ask("GET", "/health", headers={"Host": f"localhost:{client.port}"}).status == 200
         assert client.ask("GET", "/health", headers={"Host": "elsewhere.example"}).status == 400
 
 
-def test_without_boxes_the_image_is_one_person(service: Client, image: Path) -> None:
+def test_image_without_boxes_is_one_person(service: Client, image: Path) -> None:
     (person,) = service.people(image.read_bytes()).json["people"]
     assert person["bbox"] == [0, 0, 70, 90]
     assert service.people(image.read_bytes(), []).json["people"] == []
 
 
-def test_a_detector_finds_the_people(random_weights: Path, image: Path) -> None:
+def test_detector_finds_people(random_weights: Path, image: Path) -> None:
     def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         height, width = image.shape[:2]
         return np.array([[1.0, 2.0, width - 10, height - 20]]), np.array([0.25])
@@ -74,7 +74,7 @@ def test_a_detector_finds_the_people(random_weights: Path, image: Path) -> None:
         ]
 
 
-def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, image: Path) -> None:
+def test_duplicate_detections_are_removed(random_weights: Path, image: Path) -> None:
     """The better one; boxes of the request all stay. No more people than a request may have."""
     twice = np.array([[1.0, 2.0, 60, 70], [1.0, 2.0, 60, 70], [30.0, 40, 30, 40]])
 
@@ -91,7 +91,7 @@ def test_whom_a_detector_finds_twice_is_there_once(random_weights: Path, image: 
         assert person["bbox"] == twice[0].tolist()
 
 
-def test_a_model_by_name(service: Client, image: Path) -> None:
+def test_model_is_selected_by_name(service: Client, image: Path) -> None:
     listed = service.get("/api/models").json
     assert [model["name"] for model in listed["models"]] == ["random", "flipped"]
     assert listed["limits"]["bytes"] == 25_000_000
@@ -105,7 +105,7 @@ def test_a_model_by_name(service: Client, image: Path) -> None:
     )
 
 
-def test_heatmaps_lie_where_their_keypoints_are(service: Client, image: Path, random_weights: Path) -> None:
+def test_heatmap_matrix_maps_cells_to_image(service: Client, image: Path, random_weights: Path) -> None:
     box = [20.0, 10.0, 45.0, 70.0]
     answer = service.post("/api/heatmaps", image.read_bytes(), boxes=json.dumps([box])).json
     maps = np.array(answer["maps"])
@@ -123,7 +123,7 @@ def test_heatmaps_lie_where_their_keypoints_are(service: Client, image: Path, ra
     assert whole["bbox"] == [0, 0, 70, 90]
 
 
-def test_a_image_that_lies_on_its_side(service: Client, image: Path) -> None:
+def test_exif_rotated_image_is_turned_upright(service: Client, image: Path) -> None:
     """Boxes and keypoints are of the image as people see it."""
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     data = cv2.imencode(".jpg", cv2.imread(str(image)))[1].tobytes()
@@ -134,7 +134,7 @@ def test_a_image_that_lies_on_its_side(service: Client, image: Path) -> None:
     assert service.post("/api/heatmaps", turned).json["bbox"] == [0, 0, 90, 70]
 
 
-def test_the_document_tells_what_there_is(service: Client) -> None:
+def test_openapi_document_describes_routes(service: Client) -> None:
     document = service.get("/openapi.json").json
     assert set(document["paths"]) == {
         "/api/people", "/api/heatmaps", "/api/models", "/health", "/metrics",
@@ -144,7 +144,7 @@ def test_the_document_tells_what_there_is(service: Client) -> None:
     assert {"200", "404", "408", "413", "415", "422", "429", "503"} <= set(post["responses"])
 
 
-def test_metrics_count(service: Client, image: Path) -> None:
+def test_metrics_count_requests_and_people(service: Client, image: Path) -> None:
     def count(name: str) -> float:
         lines = service.get("/metrics").body.decode().splitlines()
         return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)), 0.0)
@@ -163,7 +163,7 @@ def test_metrics_count(service: Client, image: Path) -> None:
     assert count("process_resident_memory_bytes") > 1e6
 
 
-def test_every_answer_carries_a_strict_policy(service: Client) -> None:
+def test_every_response_has_security_headers(service: Client) -> None:
     for path in ("/", "/health", "/api/people", "/nothing"):
         headers = service.get(path).headers
         policy = headers["content-security-policy"]
@@ -174,7 +174,7 @@ def test_every_answer_carries_a_strict_policy(service: Client) -> None:
         assert "server" not in headers
 
 
-def test_paths_that_are_not_there(service: Client) -> None:
+def test_unknown_paths_are_status_404(service: Client) -> None:
     assert service.get("/nothing").status == 404
     assert service.get("/../../../../etc/passwd").status == 404
     assert service.get("/%2e%2e/app.py").status == 404

@@ -1,4 +1,4 @@
-"""One sentence and the right status for everything that can be wrong; the service goes on after each."""
+"""Invalid requests: one sentence, the right status, and a service that continues."""
 
 import io
 import re
@@ -72,22 +72,24 @@ def png(width: int, height: int) -> bytes:
     ],
     ids=["nothing", "svg", "html", "program", "png bomb", "long png", "gif bomb", "tiny"],
 )
-def test_what_is_no_image_or_too_large(service: Client, image: bytes, status: int, sentence: str) -> None:
+def test_invalid_or_large_image_is_rejected(
+    service: Client, image: bytes, status: int, sentence: str
+) -> None:
     for path in ("/api/people", "/api/heatmaps"):
         assert re.search(sentence, refused(service.post(path, image), status))
 
 
-def test_a_image_as_long_as_may_be(service: Client) -> None:
+def test_image_with_maximum_side_is_accepted(service: Client) -> None:
     """Not to be refused, nor to be a crop that cannot be cut."""
     assert service.people(png(32_000, 10)).status == 200
 
 
-def test_a_gif_of_very_many_frames(service: Client) -> None:
+def test_gif_with_many_frames_is_accepted(service: Client) -> None:
     data = gif(16, 16, frames=5000)
     assert service.people(data).status == 200
 
 
-def test_a_image_cut_short(service: Client, image: Path) -> None:
+def test_truncated_image_is_rejected(service: Client, image: Path) -> None:
     jpeg = cv2.imencode(".jpg", cv2.imread(str(image)))[1].tobytes()
     assert refused(service.people(jpeg[: len(jpeg) // 2]), 422) == (
         "the image is truncated or damaged; copy it again"
@@ -99,7 +101,7 @@ def test_a_image_cut_short(service: Client, image: Path) -> None:
 @pytest.mark.parametrize(
     "kind", ["multipart/form-data; boundary=x", "text/html", "application/json", "", "image"]
 )
-def test_another_content_type(service: Client, kind: str) -> None:
+def test_other_content_type_is_rejected(service: Client, kind: str) -> None:
     sentence = refused(service.post("/api/people", MULTIPART, kind), 415)
     assert "must be one image file" in sentence
     bare = service.ask("POST", "/api/people", b"x")
@@ -115,17 +117,17 @@ def test_another_content_type(service: Client, kind: str) -> None:
         "[[0, 0, 9, 9]" + ", [0, 0, 9, 9]" * 100 + "]",
     ],
 )  # fmt: skip
-def test_boxes_that_cannot_be(service: Client, image: Path, boxes: str) -> None:
+def test_invalid_boxes_are_rejected(service: Client, image: Path, boxes: str) -> None:
     for path in ("/api/people", "/api/heatmaps"):
         assert "box" in refused(service.post(path, image.read_bytes(), boxes=boxes), 422)
 
 
-def test_heatmaps_of_several_boxes(service: Client, image: Path) -> None:
+def test_heatmaps_reject_several_boxes(service: Client, image: Path) -> None:
     answer = service.post("/api/heatmaps", image.read_bytes(), boxes="[[0, 0, 9, 9], [0, 0, 9, 9]]")
     assert refused(answer, 422) == "Invalid boxes: expected one box for heatmaps, got 2"
 
 
-def test_too_many_bytes(random_weights: Path, image: Path) -> None:
+def test_large_upload_is_rejected(random_weights: Path, image: Path) -> None:
     with serving({"random": estimator_of(random_weights)}, Limits(megabytes=0.05)) as client:
         assert "0.05 megabytes" in refused(client.people(image.read_bytes() + bytes(50_000)), 413)
         for declared in (b"Content-Length: 99999999\r\n", b"Transfer-Encoding: chunked\r\n"):
@@ -138,7 +140,7 @@ def test_too_many_bytes(random_weights: Path, image: Path) -> None:
         assert client.people(image.read_bytes()).status == 200
 
 
-def test_a_client_that_sends_slowly_or_less_than_it_said(random_weights: Path, image: Path) -> None:
+def test_slow_upload_times_out(random_weights: Path, image: Path) -> None:
     with serving({"random": estimator_of(random_weights)}, Limits(seconds=0.5)) as client:
         client.people(image.read_bytes())
         with socket.create_connection(("127.0.0.1", client.port), timeout=20) as raw:
@@ -159,7 +161,7 @@ def test_a_client_that_sends_slowly_or_less_than_it_said(random_weights: Path, i
         (b"0", 415),
     ],
 )
-def test_a_content_length_that_cannot_be(service: Client, length: bytes, status: int) -> None:
+def test_invalid_content_length_is_rejected(service: Client, length: bytes, status: int) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
         raw.sendall(
             b"POST /api/people HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: "
@@ -170,14 +172,14 @@ def test_a_content_length_that_cannot_be(service: Client, length: bytes, status:
 
 
 @pytest.mark.parametrize("data", [b"\0" * 500, b"GET\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc"])
-def test_what_is_no_http(service: Client, data: bytes) -> None:
+def test_malformed_http_is_rejected(service: Client, data: bytes) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
         raw.sendall(data)
         raw.shutdown(socket.SHUT_WR)
         assert raw.recv(100)[:12] in (b"HTTP/1.1 400", b"")
 
 
-def test_clients_that_hang_up_in_the_middle(service: Client) -> None:
+def test_disconnected_clients_are_released(service: Client) -> None:
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
             raw.sendall(
@@ -206,7 +208,7 @@ def behind(gate: Gate, weights: Path) -> dict[str, PoseEstimator]:
     return {"random": estimator_of(weights, detector=gate)}
 
 
-def test_no_answer_in_time(random_weights: Path, image: Path) -> None:
+def test_late_result_is_status_503(random_weights: Path, image: Path) -> None:
     gate = Gate()
     with serving(behind(gate, random_weights), Limits(seconds=1)) as client:
         late = client.people(image.read_bytes())
@@ -216,7 +218,7 @@ def test_no_answer_in_time(random_weights: Path, image: Path) -> None:
         assert client.people(image.read_bytes()).status == 200
 
 
-def test_more_requests_than_there_is_room_for(random_weights: Path, image: Path) -> None:
+def test_requests_beyond_limit_are_status_429(random_weights: Path, image: Path) -> None:
     gate = Gate()
     with serving(behind(gate, random_weights), Limits(requests=3)) as client, ThreadPoolExecutor(3) as pool:
         inside = [pool.submit(client.people, image.read_bytes()) for _ in range(3)]
@@ -230,7 +232,7 @@ def test_more_requests_than_there_is_room_for(random_weights: Path, image: Path)
         assert client.people(image.read_bytes()).status == 200
 
 
-def test_a_network_that_fails(random_weights: Path, image: Path) -> None:
+def test_network_error_fails_one_batch_only(random_weights: Path, image: Path) -> None:
     """Memory that is not there, say: those of this batch are told, and the next one goes on."""
     estimator = estimator_of(random_weights)
     working = estimator.model

@@ -1,4 +1,4 @@
-"""Damaged images, boxes and queries at the doors: always an answer of a known kind, and the service goes on."""
+"""Random damage to images, boxes and queries: every request gets a valid response."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def check(answer: Answer, allowed: set[int]) -> None:
 
 
 @amounts(150, 4000)
-def test_damaged_images(service: Client, amount: Amount) -> None:
+def test_damaged_images_get_a_response(service: Client, amount: Amount) -> None:
     sound = images()
 
     def trial(random: Random) -> None:
@@ -53,7 +53,7 @@ def test_damaged_images(service: Client, amount: Amount) -> None:
 
 
 @amounts(150, 4000)
-def test_damaged_boxes(service: Client, image: Path, amount: Amount) -> None:
+def test_damaged_boxes_get_a_response(service: Client, image: Path, amount: Amount) -> None:
     data = image.read_bytes()
 
     def trial(random: Random) -> None:
@@ -75,7 +75,7 @@ def test_damaged_boxes(service: Client, image: Path, amount: Amount) -> None:
 
 
 @amounts(150, 4000)
-def test_odd_queries_and_content_types(service: Client, image: Path, amount: Amount) -> None:
+def test_unusual_queries_get_a_response(service: Client, image: Path, amount: Amount) -> None:
     data = image.read_bytes()
 
     def trial(random: Random) -> None:

@@ -1,4 +1,4 @@
-"""Many clients at once: nothing lost, nothing swapped, memory that does not grow with the requests."""
+"""Many clients at a time: no lost or mixed-up responses, and constant memory."""
 
 import csv
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_sixty_four_clients(tmp_path: Path) -> None:
+def test_64_clients_lose_no_request(tmp_path: Path) -> None:
     output = tmp_path / "load.csv"
     command = [sys.executable, ROOT / "benchmarks" / "serve.py", "--output", output]
     numbers = ["--clients", "64", "8", "64", "--requests", "1000", "--warm-up", "1500"]
@@ -34,7 +34,7 @@ def batches_of(service: Client) -> tuple[float, float]:
     return numbers["rsn_batch_people_count"], numbers['rsn_batch_people_bucket{le="1.0"}']
 
 
-def test_answers_belong_to_their_requests(service: Client, image: Path) -> None:
+def test_responses_belong_to_their_requests(service: Client, image: Path) -> None:
     """The short form of it: requests of many threads, each with a box that no other has."""
     pixels = image.read_bytes()
     boxes = [[number / 10, 1.0, 40.0, 50.0 + number / 10] for number in range(200)]

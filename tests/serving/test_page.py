@@ -1,4 +1,4 @@
-"""The page in a real browser, clicked through as people do. Skipped where there is no Chromium."""
+"""The web page in a real browser; skipped without Chromium."""
 
 import json
 import shutil
@@ -75,7 +75,7 @@ def people(page: Page) -> Any:
     return page.locator("#people button")
 
 
-def test_a_image_gets_its_skeleton(page: Page, images: list[Path], service: Client) -> None:
+def test_opened_image_gets_skeleton(page: Page, images: list[Path], service: Client) -> None:
     open_files(page, images[0])
     show_all(page)
     api.expect(page.locator("#status")).to_have_text("wide.png: 1 person, 400 x 300 pixels")
@@ -93,7 +93,7 @@ def test_a_image_gets_its_skeleton(page: Page, images: list[Path], service: Clie
     api.expect(page.locator("#status")).to_have_text("wide.png: no people, 400 x 300 pixels")
 
 
-def test_a_keypoint_tells_its_name(page: Page, images: list[Path], service: Client) -> None:
+def test_hovered_keypoint_shows_name_and_score(page: Page, images: list[Path], service: Client) -> None:
     open_files(page, images[0])
     show_all(page)
     scores = service.people(images[0].read_bytes()).json["people"][0]["keypoints"][2::3]
@@ -106,7 +106,7 @@ def test_a_keypoint_tells_its_name(page: Page, images: list[Path], service: Clie
     api.expect(tip).to_have_text(f"nose · {scores[0]:.2f}")
 
 
-def test_images_are_chosen_from_a_strip(page: Page, images: list[Path]) -> None:
+def test_images_are_selected_from_strip(page: Page, images: list[Path]) -> None:
     open_files(page, *images)
     api.expect(page.locator("#status")).to_contain_text("wide.png")
     page.get_by_role("button", name="high.jpg").click()
@@ -119,7 +119,7 @@ def test_images_are_chosen_from_a_strip(page: Page, images: list[Path]) -> None:
     api.expect(page.locator("#status")).to_contain_text("wide.png: 1 person")
 
 
-def test_boxes_are_drawn_with_the_pointer(page: Page, images: list[Path]) -> None:
+def test_boxes_are_drawn_with_pointer(page: Page, images: list[Path]) -> None:
     open_files(page, images[0])
     page.get_by_role("button", name="Draw").click()
     frame = page.locator("#image").bounding_box()
@@ -145,7 +145,7 @@ def box_of(page: Page, number: int) -> list[float]:
     return [float(shape.get_attribute(name)) for name in ("x", "y", "width", "height")]
 
 
-def test_the_keyboard_suffices(page: Page, images: list[Path]) -> None:
+def test_page_works_with_keyboard_alone(page: Page, images: list[Path]) -> None:
     open_files(page, images[0])
     api.expect(people(page)).to_have_count(1)
     page.locator("#add-box").focus()
@@ -172,7 +172,7 @@ def test_the_keyboard_suffices(page: Page, images: list[Path]) -> None:
     api.expect(page.locator("#tip")).to_contain_text("nose")
 
 
-def test_heatmaps_on_demand(page: Page, images: list[Path], service: Client) -> None:
+def test_selected_heatmap_is_shown(page: Page, images: list[Path], service: Client) -> None:
     open_files(page, images[0])
     page.select_option("#heatmap", label="left wrist")
     overlay = page.locator("#overlay image.heatmap")
@@ -205,7 +205,7 @@ def test_json_and_image_are_saved(page: Page, images: list[Path], service: Clien
     assert 0.001 < changed < 0.5, "skeletons are on it, and the image is beneath them"
 
 
-def test_what_cannot_be_opened_is_said(page: Page, images: list[Path], tmp_path: Path) -> None:
+def test_invalid_files_show_an_error(page: Page, images: list[Path], tmp_path: Path) -> None:
     (tmp_path / "notes.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (tmp_path / "cut.jpg").write_bytes(images[1].read_bytes()[:5000])
     status = page.locator("#status.bad")
@@ -223,7 +223,7 @@ def test_what_cannot_be_opened_is_said(page: Page, images: list[Path], tmp_path:
     api.expect(page.locator("#status")).to_have_text("wide.png: 1 person, 400 x 300 pixels")
 
 
-def test_the_camera_frame_by_frame(page: Page) -> None:
+def test_camera_frames_are_predicted(page: Page) -> None:
     page.get_by_role("button", name="Use the camera").click()
     show_all(page)
     api.expect(page.locator("#status")).to_contain_text("camera: 1 person")
@@ -238,7 +238,7 @@ def test_the_camera_frame_by_frame(page: Page) -> None:
     api.expect(page.locator("#video")).to_be_hidden()
 
 
-def test_a_camera_that_is_refused_leaves_the_image(browser: Any, service: Client, images: list[Path]) -> None:
+def test_denied_camera_shows_error_and_keeps_image(browser: Any, service: Client, images: list[Path]) -> None:
     refused = browser.new_page(permissions=[])
     refused.goto(service.url)
     refused.evaluate(
@@ -255,7 +255,7 @@ def test_a_camera_that_is_refused_leaves_the_image(browser: Any, service: Client
     refused.close()
 
 
-def test_a_video_frame_by_frame(page: Page, tmp_path: Path) -> None:
+def test_video_frames_are_predicted(page: Page, tmp_path: Path) -> None:
     film = tmp_path / "film.webm"
     writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"VP80"), 10, (160, 120))
     for number in range(20):
@@ -275,7 +275,7 @@ def test_a_video_frame_by_frame(page: Page, tmp_path: Path) -> None:
     api.expect(page.locator("#box-tools")).to_be_hidden()
 
 
-def test_the_page_says_whether_people_are_found(
+def test_page_shows_whether_people_are_detected(
     page: Page, browser: Any, random_weights: Path, images: list[Path]
 ) -> None:
     api.expect(page.locator("#detection")).to_contain_text("Each image is treated as one person")
@@ -297,7 +297,7 @@ def test_the_page_says_whether_people_are_found(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_every_width_and_light(
+def test_layout_fits_width_and_color_scheme(
     browser: Any, service: Client, images: list[Path], scheme: str, width: int
 ) -> None:
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
@@ -313,7 +313,7 @@ def test_every_width_and_light(
     page.close()
 
 
-def test_a_service_that_went_away_is_said(browser: Any, random_weights: Path, images: list[Path]) -> None:
+def test_stopped_service_shows_error(browser: Any, random_weights: Path, images: list[Path]) -> None:
     with running(create_app({"random": estimator_of(random_weights)})) as client:
         page = browser.new_page()
         page.goto(client.url)

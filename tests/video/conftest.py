@@ -1,4 +1,4 @@
-"""What the tests of videos may ask for."""
+"""Fixtures for the tests of videos."""
 
 from pathlib import Path
 

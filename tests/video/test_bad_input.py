@@ -1,4 +1,4 @@
-"""Videos and settings that cannot be: one sentence each, and nothing left behind."""
+"""Invalid videos and settings: one sentence each, and no files."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ def one_sentence(done: subprocess.CompletedProcess[str], *parts: str) -> bool:
     return len(lines) == 1 and all(part in lines[0] for part in parts)
 
 
-def test_each_of_those_that_are_no_videos_is_one_sentence(random_weights: Path, tmp_path: Path) -> None:
+def test_predict_rejects_invalid_videos(random_weights: Path, tmp_path: Path) -> None:
     whole = write_clip(tmp_path / "whole.mp4", times=SECOND)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("not a video")
@@ -59,7 +59,7 @@ def test_each_of_those_that_are_no_videos_is_one_sentence(random_weights: Path, 
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing(random_weights: Path, tmp_path: Path) -> None:
+def test_full_disk_leaves_no_files(random_weights: Path, tmp_path: Path) -> None:
     import resource
 
     def noise(second: float) -> np.ndarray:
@@ -98,12 +98,12 @@ def test_a_full_disk_leaves_nothing(random_weights: Path, tmp_path: Path) -> Non
         (VideoSettings(smoothing=Smoothing(min_cutoff=0)), "Invalid smoothing"),
     ],
 )
-def test_settings_that_cannot_be(settings: VideoSettings, says: str) -> None:
+def test_invalid_settings_are_rejected(settings: VideoSettings, says: str) -> None:
     with pytest.raises(RsnError, match=says):
         settings.check()
 
 
-def test_an_impossible_box_ends_a_video_and_its_threads(estimator: PoseEstimator, tmp_path: Path) -> None:
+def test_invalid_box_ends_video_and_threads(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND)
     before = threading.active_count()
     with pytest.raises(AnnotationError, match="none of its boxes can be used"):

@@ -1,4 +1,4 @@
-"""Videos that end before the end: stopped, broken, cut, broken off. What is done is kept, and whole."""
+"""Videos that end early: interrupted, corrupt, truncated. Processed frames are kept."""
 
 import signal
 import subprocess
@@ -48,7 +48,7 @@ def test_ctrl_c_leaves_valid_files(random_weights: Path, tmp_path: Path) -> None
     assert heard(out / "long_poses.mp4")[-1] <= times[-1] + 0.05
 
 
-def test_whoever_stops_taking_keeps_what_is_done(estimator: PoseEstimator, tmp_path: Path) -> None:
+def test_closed_generator_keeps_written_frames(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND)
     settings = VideoSettings()
     before = threading.active_count()
@@ -62,9 +62,7 @@ def test_whoever_stops_taking_keeps_what_is_done(estimator: PoseEstimator, tmp_p
     assert threading.active_count() == before
 
 
-def test_a_broken_frame_is_left_out_and_a_cut_file_done_as_far_as_it_goes(
-    random_weights: Path, tmp_path: Path
-) -> None:
+def test_corrupt_frame_is_skipped_and_truncated_file_kept(random_weights: Path, tmp_path: Path) -> None:
     broken = write_clip(tmp_path / "broken.mp4", times=SECOND)
     break_packet(broken, 12)
     cut = write_clip(tmp_path / "cut.mp4", times=[i / 25 for i in range(100)], movflags="faststart")
@@ -81,7 +79,7 @@ def test_a_broken_frame_is_left_out_and_a_cut_file_done_as_far_as_it_goes(
     assert 20 < len(records(tmp_path / "out/cut_poses.jsonl")) < 90
 
 
-def test_a_stream_that_breaks_off_is_written_until_there(random_weights: Path, tmp_path: Path) -> None:
+def test_interrupted_stream_keeps_written_frames(random_weights: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.ts", times=[i / 25 for i in range(100)])
     data = clip.read_bytes()
 

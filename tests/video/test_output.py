@@ -1,4 +1,4 @@
-"""What comes out of a video: times, turns, colors, sound, cuts; and of several sources together."""
+"""Output of videos: times, rotation, colors, audio, selection; several sources at once."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ from video_runs import SECOND, follow, predict, records
 UNEVEN = [0.0, 0.04, 0.05, 0.3, 0.32, 1.0, 1.01, 1.5]
 
 
-def test_a_video_becomes_a_video_and_two_tables(random_weights: Path, tmp_path: Path) -> None:
+def test_predict_writes_video_jsonl_and_csv(random_weights: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "walk.mp4", times=SECOND, sound="aac")
     done = predict(clip, random_weights, tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
@@ -44,14 +44,14 @@ def test_a_video_becomes_a_video_and_two_tables(random_weights: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
-def test_a_variable_rate_stays_one(estimator: PoseEstimator, tmp_path: Path, kind: str) -> None:
+def test_variable_frame_rate_is_kept(estimator: PoseEstimator, tmp_path: Path, kind: str) -> None:
     clip = write_clip(tmp_path / f"uneven.{kind}", times=UNEVEN)
     moments = follow(estimator, clip, tmp_path)
     assert [moment.frame.seconds for moment in moments] == pytest.approx(UNEVEN, abs=1e-3)
     assert shown(tmp_path / "out.mp4")[0] == pytest.approx(UNEVEN, abs=1e-3)
 
 
-def test_a_turned_video_is_seen_upright(estimator: PoseEstimator, tmp_path: Path) -> None:
+def test_rotated_video_is_turned_upright(estimator: PoseEstimator, tmp_path: Path) -> None:
     def corner(second: float) -> np.ndarray:
         image = np.full((120, 160, 3), 60, np.uint8)
         image[:30, :40] = (250, 30, 30)
@@ -67,7 +67,7 @@ def test_a_turned_video_is_seen_upright(estimator: PoseEstimator, tmp_path: Path
         assert np.abs(upright[140, 20].astype(int) - 60).max() < 30
 
 
-def test_colors_survive(estimator: PoseEstimator, tmp_path: Path) -> None:
+def test_colors_are_kept(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(
         tmp_path / "a.mp4", times=SECOND[:2], pixels=lambda _: np.full((64, 64, 3), (200, 90, 40), np.uint8)
     )
@@ -80,13 +80,13 @@ def test_colors_survive(estimator: PoseEstimator, tmp_path: Path) -> None:
     assert np.abs(after - before).max() < 6
 
 
-def test_odd_sides_are_cut_by_a_pixel(estimator: PoseEstimator, tmp_path: Path) -> None:
+def test_odd_sides_are_cropped_by_one_pixel(estimator: PoseEstimator, tmp_path: Path) -> None:
     folder = frames_in(tmp_path / "odd", size=(61, 75))
     follow(estimator, folder, tmp_path, VideoSettings(fps=10))
     assert shown(tmp_path / "out.mp4")[1][0].shape == (60, 74, 3)
 
 
-def test_every_start_and_end(estimator: PoseEstimator, tmp_path: Path) -> None:
+def test_every_start_and_end_select_frames_and_audio(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=[i / 25 for i in range(75)], sound="aac")
     moments = follow(estimator, clip, tmp_path, VideoSettings(every=5, start=1.0, end=2.0))
     assert [moment.frame.number for moment in moments] == [25, 30, 35, 40, 45]
@@ -97,7 +97,7 @@ def test_every_start_and_end(estimator: PoseEstimator, tmp_path: Path) -> None:
     assert 0.9 < sound[-1] < 1.0
 
 
-def test_sound_that_mp4_cannot_hold_is_left_out_and_told(estimator: PoseEstimator, tmp_path: Path) -> None:
+def test_unsupported_audio_is_left_out_with_warning(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.avi", times=SECOND[:5], codec="mpeg4", sound="adpcm_ms")
     settings = VideoSettings()
     source = open_frames(str(clip), settings)
@@ -118,7 +118,7 @@ def frames_in(folder: Path, size: tuple[int, int] = (64, 64)) -> Path:
     return folder
 
 
-def test_videos_images_and_a_folder_of_frames_together(
+def test_predict_takes_videos_images_and_folder_of_frames(
     image: Path, random_weights: Path, tmp_path: Path
 ) -> None:
     clips = []

@@ -1,4 +1,4 @@
-"""Who is found in the frames of a video: boxes of files and detectors, carried from frame to frame."""
+"""People in videos: boxes of files and detectors, and boxes that follow poses."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ from rsn.video.settings import VideoSettings
 from video_runs import SECOND, follow, predict, records
 
 
-def test_boxes_of_a_file_go_by_frame_number(random_weights: Path, tmp_path: Path) -> None:
+def test_boxes_of_file_are_found_by_frame_number(random_weights: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND[:4])
     boxes = tmp_path / "boxes.json"
     listed = {
@@ -40,7 +40,7 @@ def test_boxes_of_a_file_go_by_frame_number(random_weights: Path, tmp_path: Path
     assert [len(people) for people in found] == [2, 1, 0, 1]
 
 
-def test_a_detector_finds_the_people_of_each_frame(random_weights: Path, tmp_path: Path) -> None:
+def test_detector_finds_people_of_each_frame(random_weights: Path, tmp_path: Path) -> None:
     (tmp_path / "shots").mkdir()
     for number in range(4):
         cv2.imwrite(str(tmp_path / f"shots/{number}.png"), drawn_detectors.image(2)[..., ::-1])
@@ -54,7 +54,7 @@ def test_a_detector_finds_the_people_of_each_frame(random_weights: Path, tmp_pat
         assert {number for _, number in found} == {1, 2}
 
 
-def test_a_frame_without_boxes_in_the_file_is_an_error(estimator: PoseEstimator, tmp_path: Path) -> None:
+def test_frame_missing_in_box_file_is_rejected(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND[:4])
     (tmp_path / "boxes.json").write_text(json.dumps({"0": [], "1": []}))
     boxes = BoxFile.read(tmp_path / "boxes.json")
@@ -64,7 +64,7 @@ def test_a_frame_without_boxes_in_the_file_is_an_error(estimator: PoseEstimator,
 
 
 @pytest.mark.parametrize("every", [1, 2])
-def test_boxes_outside_a_frame_are_left_out_and_counted(
+def test_boxes_outside_frame_are_skipped_and_counted(
     estimator: PoseEstimator, tmp_path: Path, every: int
 ) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND[:4])
@@ -79,9 +79,7 @@ def test_boxes_outside_a_frame_are_left_out_and_counted(
     ]
 
 
-def test_video_of_whose_boxes_not_one_can_be_looked_at_is_an_error(
-    estimator: PoseEstimator, tmp_path: Path
-) -> None:
+def test_video_without_usable_box_is_rejected(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND[:4])
     (tmp_path / "boxes.json").write_text(
         json.dumps({str(frame): [[0.1, 0.2, 0.5, 0.5]] for frame in range(4)})
@@ -120,7 +118,7 @@ class Truth(PoseEstimator):
         return PoseResult(tuple(people), self.metadata.skeleton, image.image_size)
 
 
-def test_boxes_are_carried_between_detections(random_weights: Path, tmp_path: Path) -> None:
+def test_boxes_follow_poses_between_detections(random_weights: Path, tmp_path: Path) -> None:
     walker = Walker(10, 10, height=100, speed=20)
     clip, asked = write_clip(tmp_path / "a.mp4", times=SECOND), []
 
@@ -143,7 +141,7 @@ def test_boxes_are_carried_between_detections(random_weights: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("gone", ["out of the image", "not to be seen"])
-def test_nobody_is_carried_who_is_gone(random_weights: Path, tmp_path: Path, gone: str) -> None:
+def test_lost_person_is_not_followed(random_weights: Path, tmp_path: Path, gone: str) -> None:
     walker = Walker(60, 10, height=100, speed=400 if gone == "out of the image" else 0)
     clip = write_clip(tmp_path / "a.mp4", times=SECOND)
     settings = VideoSettings(detect_every=100)
@@ -162,16 +160,15 @@ def test_nobody_is_carried_who_is_gone(random_weights: Path, tmp_path: Path, gon
     assert counts[16:] == [0] * 9
 
 
-def test_boxes_of_later_frames_are_found_while_the_network_runs(random_weights: Path, tmp_path: Path) -> None:
+def test_next_frames_are_prepared_while_network_runs(random_weights: Path, tmp_path: Path) -> None:
     looked_ahead = threading.Event()
 
     class Waiting(PoseEstimator):
-        """A network that is not ready with the first frame before somebody looked at the third."""
+        """A network that is not ready with the first frame before the boxes of the third are known."""
 
-        def predict_crops(self, crops_of_images):
-            for _ in crops_of_images:
-                assert looked_ahead.wait(60)
-                yield []
+        def predict(self, images: Sequence[ImageCrops]) -> list[PoseResult]:
+            assert looked_ahead.wait(60)
+            return super().predict(images)
 
     def boxes(path: Path, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if int(path.name) == 2:
@@ -183,7 +180,7 @@ def test_boxes_of_later_frames_are_found_while_the_network_runs(random_weights: 
     assert len(list(video_people(estimator, open_frames(str(clip), settings), boxes, settings))) == 8
 
 
-def test_batches_across_frames_do_not_change_the_answers(random_weights: Path, tmp_path: Path) -> None:
+def test_batch_size_does_not_change_results(random_weights: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND[:7])
 
     def keypoints(batch: int) -> np.ndarray:

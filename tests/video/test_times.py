@@ -1,4 +1,4 @@
-"""Which frame of a video is which: times, numbers, lengths and the shape of pixels, whatever the file's clock says."""
+"""Numbers and times of frames, lengths and pixel aspect ratios, for all kinds of timestamps."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -68,33 +68,31 @@ def test_frames_have_the_same_numbers_and_times_in_every_container(tmp_path: Pat
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".flv"])
 @pytest.mark.parametrize("begin", [5.0, 0.4])
-def test_a_clock_that_does_not_begin_at_0_changes_nothing(tmp_path: Path, suffix: str, begin: float) -> None:
+def test_start_time_of_file_does_not_matter(tmp_path: Path, suffix: str, begin: float) -> None:
     clip = write(tmp_path / f"later{suffix}", times=[begin + k / 25 for k in range(30)])
     assert seen(clip) == ORDINARY
     assert seen(clip, start=0.8) == ORDINARY[20:]
 
 
-def test_frames_before_the_start_are_decoded_where_their_group_is_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_group_before_start_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rsn.video.reading.MAX_GROUP", 4)
     assert seen(write(tmp_path / "a.mp4"), start=0.8) == ORDINARY[20:]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".webm", ".ts"])
 @pytest.mark.parametrize("interval", [5, 60])
-def test_a_time_lapse_is_whole(tmp_path: Path, suffix: str, interval: int) -> None:
+def test_time_lapse_is_complete(tmp_path: Path, suffix: str, interval: int) -> None:
     clip = write(tmp_path / f"lapse{suffix}", count=4, rate=Fraction(1, interval))
     assert seen(clip) == [(k, interval * k, k) for k in range(4)]
     assert seen(clip, start=2 * interval) == [(k, interval * k, k) for k in (2, 3)]
 
 
-def test_a_single_frame_that_is_shown_long_is_whole(tmp_path: Path) -> None:
+def test_single_long_frame_is_complete(tmp_path: Path) -> None:
     assert seen(write(tmp_path / "one.mp4", count=1, rate=Fraction(1, 30))) == [(0, 0, 0)]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
-def test_a_variable_rate_keeps_numbers_and_times(tmp_path: Path, suffix: str) -> None:
+def test_variable_frame_rate_keeps_numbers_and_times(tmp_path: Path, suffix: str) -> None:
     times = [0, 0.04, 0.5, 0.52, 3.0, 3.04, 6.0]
     clip = write(tmp_path / f"variable{suffix}", times=times)
     everything = [(k, second, k) for k, second in enumerate(times)]
@@ -102,7 +100,7 @@ def test_a_variable_rate_keeps_numbers_and_times(tmp_path: Path, suffix: str) ->
     assert seen(clip, start=0.51) == everything[3:]
 
 
-def test_a_file_that_is_cut_short_is_told_where_its_clock_begins_late(tmp_path: Path) -> None:
+def test_truncated_file_with_late_start_time_is_reported(tmp_path: Path) -> None:
     clip = write(tmp_path / "cut.mkv", times=[0.2 + k / 5 for k in range(30)])
     with av.open(str(clip)) as file:
         places = [packet.pos for packet in file.demux(video=0) if packet.size]
@@ -113,7 +111,7 @@ def test_a_file_that_is_cut_short_is_told_where_its_clock_begins_late(tmp_path: 
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
-def test_a_second_sound_that_lasts_longer_does_not_make_a_file_cut_short(tmp_path: Path, suffix: str) -> None:
+def test_longer_second_audio_stream_is_no_truncation(tmp_path: Path, suffix: str) -> None:
     clip = tmp_path / f"clip{suffix}"
     with av.open(str(clip), "w") as file:
         video = file.add_stream("libx264", rate=25)
@@ -135,13 +133,13 @@ def test_a_second_sound_that_lasts_longer_does_not_make_a_file_cut_short(tmp_pat
 
 
 @pytest.mark.parametrize("begin", [0, 5])
-def test_the_number_of_frames_to_come_does_not_depend_on_the_clock(tmp_path: Path, begin: int) -> None:
+def test_expected_frames_do_not_depend_on_start_time(tmp_path: Path, begin: int) -> None:
     clip = write(tmp_path / "clip.mkv", times=[begin + k / 25 for k in range(30)])
     assert open_frames(str(clip), VideoSettings()).expected == 30
     assert open_frames(str(clip), VideoSettings(start=0.4, every=2)).expected == 10
 
 
-def test_boxes_by_frame_number_go_with_the_frames_of_the_whole_video(tmp_path: Path) -> None:
+def test_boxes_use_frame_numbers_of_whole_video(tmp_path: Path) -> None:
     clip = write(tmp_path / "clip.mp4")
     boxes = BoxFile(tmp_path / "b.json", {str(k): [[1.0 + k, 1, 20, 20, 1]] for k in range(30)})
     source = open_frames(str(clip), VideoSettings(start=0.8, every=3))
@@ -149,7 +147,7 @@ def test_boxes_by_frame_number_go_with_the_frames_of_the_whole_video(tmp_path: P
     assert found == [21, 24, 27, 30]
 
 
-def test_the_frames_of_a_folder_are_numbered_as_a_whole(tmp_path: Path) -> None:
+def test_folder_frames_are_numbered_before_selection(tmp_path: Path) -> None:
     from rsn.io.images import write_image
 
     for number in range(6):
@@ -173,25 +171,25 @@ def written(source: Path, out: Path, **settings: float) -> tuple[float, float, t
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-def test_the_copy_of_a_time_lapse_is_as_long_as_the_original(tmp_path: Path, suffix: str) -> None:
+def test_written_time_lapse_keeps_length(tmp_path: Path, suffix: str) -> None:
     clip = write(tmp_path / f"lapse{suffix}", count=4, rate=Fraction(1, 5))
     length, last, *_ = written(clip, tmp_path / "out.mp4")
     assert (length, last) == pytest.approx((20, 15), abs=0.01)
 
 
-def test_the_copy_of_a_part_is_as_long_as_the_part(tmp_path: Path) -> None:
+def test_written_part_has_length_of_part(tmp_path: Path) -> None:
     length, last, *_ = written(write(tmp_path / "a.mkv"), tmp_path / "out.mp4", start=0.4, every=5)
     assert (length, last) == pytest.approx((0.8, 0.6), abs=0.01)
 
 
 @pytest.mark.parametrize("shape", [Fraction(16, 9), Fraction(64, 45), Fraction(8, 9), None])
-def test_the_copy_keeps_the_shape_of_the_pixels(tmp_path: Path, shape: Fraction | None) -> None:
+def test_written_video_keeps_pixel_aspect_ratio(tmp_path: Path, shape: Fraction | None) -> None:
     *_, size, aspect = written(write(tmp_path / "a.mp4", count=3, shape=shape), tmp_path / "out.mp4")
     assert size == (64, 48)
     assert aspect == pytest.approx(64 / 48 * float(shape or 1), rel=0.01)
 
 
-def test_the_copy_of_a_turned_video_keeps_the_shape_of_the_turned_pixels(tmp_path: Path) -> None:
+def test_written_rotated_video_keeps_pixel_aspect_ratio(tmp_path: Path) -> None:
     clip = write(tmp_path / "a.mp4", count=3, shape=Fraction(16, 9))
     turn(clip)
     *_, size, aspect = written(clip, tmp_path / "out.mp4")

@@ -46,15 +46,6 @@ class SkeletonCategories:
         return keypoints if order == tuple(range(len(order))) else keypoints[list(order)]
 
 
-@dataclass
-class _Group:
-    """Categories with the same keypoints, in any order."""
-
-    skeleton: Skeleton
-    orders: dict[Id, Order] = field(default_factory=dict)
-    ids: list[Id] = field(default_factory=list)
-
-
 def resolve_skeleton(document: Any, where: str, given: Skeleton | None = None) -> SkeletonCategories:
     """Find the one skeleton of a COCO-keypoints document.
 
@@ -65,36 +56,43 @@ def resolve_skeleton(document: Any, where: str, given: Skeleton | None = None) -
         AnnotationError: not a COCO-keypoints document, several skeletons, or another skeleton than `given`.
     """
     categories = _categories(document)
-    described = [category for category in categories if category.get("keypoints")]
+    shown = [_id_of(category, where) for category in categories]
+    ids = [one for one in map(normalize_id, shown) if one is not None]
+    remarks: list[str] = []
+    described = {
+        index: Skeleton.from_category(category, where, remarks)
+        for index, category in enumerate(categories)
+        if category.get("keypoints")
+    }
     if not categories or (given is None and not described):
         raise AnnotationError(
             f"{where}: not a COCO keypoints file (needs images, annotations, and categories, one of them with"
             " keypoints unless a skeleton file names the keypoints)"
         )
-    ids = [_id_of(category, where) for category in categories]
-    everyone = {one for shown in ids if (one := normalize_id(shown)) is not None}
     if given is not None and not described:
-        return SkeletonCategories(given, tuple(ids), dict.fromkeys(everyone, tuple(range(len(given)))))
-    remarks: list[str] = []
-    groups: list[_Group] = []
-    for category, shown in zip(categories, ids, strict=True):
-        if category.get("keypoints"):
-            _add(groups, Skeleton.from_category(category, where, remarks), shown)
-    if given is not None:
-        groups = [group for group in groups if group.skeleton.permutation_to(given) is not None] or groups
-    if len(groups) > 1:
-        names = ", ".join(group.skeleton.name for group in groups)
+        return SkeletonCategories(given, tuple(shown), dict.fromkeys(ids, tuple(range(len(given)))))
+    first = next(iter(described.values()))
+    matches_given = given is not None and any(one.permutation_to(given) for one in described.values())
+    target = given if given is not None and matches_given else first
+    permutations = {index: one.permutation_to(target) for index, one in described.items()}
+    if None in permutations.values() and not matches_given:
+        names = ", ".join(dict.fromkeys(one.name for one in described.values()))
         raise AnnotationError(
             f"{where}: has skeletons with different keypoints ({names}); name the keypoints of one in a skeleton file"
         )
-    group = groups[0]
-    skeleton, orders = group.skeleton, group.orders
-    others = frozenset(everyone - orders.keys())
-    if given is not None:
-        permutation = skeleton.permutation_to(given) or _rename(skeleton, given, where)
-        skeleton = given
-        orders = {one: tuple(order[index] for index in permutation) for one, order in orders.items()}
-    return SkeletonCategories(skeleton, tuple(group.ids), orders, others, tuple(remarks))
+    if given is not None and not matches_given:
+        _check_renaming(first, given, where)
+    orders: dict[Id, Order] = {}
+    for index, order in permutations.items():
+        if order is not None:
+            orders.setdefault(ids[index], order)
+    return SkeletonCategories(
+        first if given is None else given,
+        tuple(shown[index] for index, order in permutations.items() if order is not None),
+        orders,
+        frozenset(ids) - orders.keys(),
+        tuple(remarks),
+    )
 
 
 def _categories(document: Any) -> list[dict[str, Any]]:
@@ -116,21 +114,8 @@ def _id_of(category: dict[str, Any], where: str) -> Id:
     return shown
 
 
-def _add(groups: list[_Group], skeleton: Skeleton, shown: Id) -> None:
-    """Add a category to the group with the same keypoints, or as a new group."""
-    group = next((group for group in groups if skeleton.permutation_to(group.skeleton) is not None), None)
-    if group is None:
-        group = _Group(skeleton)
-        groups.append(group)
-    order, one = skeleton.permutation_to(group.skeleton), normalize_id(shown)
-    assert order is not None
-    assert one is not None
-    group.orders.setdefault(one, order)
-    group.ids.append(shown)
-
-
-def _rename(found: Skeleton, given: Skeleton, where: str) -> Order:
-    """Use the names of the given skeleton for the keypoints of the file, in order, if no name is in both."""
+def _check_renaming(found: Skeleton, given: Skeleton, where: str) -> None:
+    """Raise an AnnotationError unless the given names can replace all names of the file; otherwise warn."""
     names = ", ".join(found.keypoint_names)
     if len(found) != len(given) or found.common_keypoints(given):
         raise AnnotationError(
@@ -142,4 +127,3 @@ def _rename(found: Skeleton, given: Skeleton, where: str) -> Order:
         RsnWarning,
         stacklevel=3,
     )
-    return tuple(range(len(given)))

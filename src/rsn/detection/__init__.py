@@ -1,7 +1,7 @@
-"""Image -> boxes of the people in it.
+"""Person detectors: image -> boxes.
 
-A detector is a callable: (H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best
-first (`detection.boxes.Detector`). Any function of that kind will do; those here are opened with `open_detector`.
+A detector is a function: (H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best
+first (`Detector`). `open_detector` opens those included here; any other function of this kind works as well.
 """
 
 from rsn.detection.loading import open_detector

@@ -1,4 +1,4 @@
-"""A detector by its name or file."""
+"""Open a detector by its name or file."""
 
 from os.path import isdir, isfile
 from pathlib import Path
@@ -7,7 +7,7 @@ from rsn.detection.postprocessing import BOX_THRESHOLD, Detector
 from rsn.errors import UnknownNameError, WeightsError
 from rsn.results import check_threshold
 
-STARTER = "starter"  # ours, in the package
+STARTER = "starter"  # included in the package
 STARTER_WEIGHTS = "rsn18.people"
 
 # Short names of models on the Hugging Face hub, both Apache-2.0 and trained on COCO.
@@ -25,21 +25,21 @@ def open_detector(
     """A people detector, ready to be called.
 
     Args:
-        source: `starter`, ours, which is in the package; `rtdetr` or `dfine`, or a model of these families as
-            OWNER/NAME on the Hugging Face hub (fetched once by transformers) or in a folder; an ONNX file of the
-            YOLOX, RTMDet or RT-DETR families; or a weights file of ours (.safetensors) that was trained on boxes.
-        device: "auto" (CUDA, else MPS, else the CPU) or a PyTorch device.
-        box_threshold: boxes with lower scores are left out; by default `default_box_threshold`.
+        source: `starter`, included in the package; `rtdetr` or `dfine`, or another model of these families as
+            OWNER/NAME on the Hugging Face hub (downloaded once by transformers) or in a folder; an ONNX file of the
+            YOLOX, RTMDet or RT-DETR families; or weights of a detector trained by rsn (.safetensors).
+        device: a PyTorch device; "auto" is CUDA if available, else MPS, else the CPU.
+        box_threshold: boxes with lower scores are left out; `default_box_threshold` by default.
 
     Raises:
         RsnError: a threshold outside [0, 1]. UnknownNameError: neither a name nor a file.
-        WeightsError: a model that cannot be fetched or read, or of another kind. DeviceError: a device or library that
-            is not there.
+        WeightsError: a model that cannot be downloaded or read, or of another kind. DeviceError: the device is not
+            available. MissingDependencyError: a library is not installed.
     """
     if box_threshold is not None:
         check_threshold("box_threshold", box_threshold)
     name, path = str(source), Path(source)
-    if _is_ours(source):
+    if _is_rsn_detector(source):
         from rsn.detection.starter import StarterDetector
         from rsn.weights.loading import load_network
 
@@ -62,8 +62,8 @@ def open_detector(
 
 
 def default_box_threshold(source: str | Path) -> float:
-    """The score below which boxes of a detector are left out unless something else is asked for."""
-    if not _is_ours(source):
+    """The score below which boxes of a detector are left out by default."""
+    if not _is_rsn_detector(source):
         return BOX_THRESHOLD
     from rsn.weights.loading import load_metadata
     from rsn.weights.metadata import DetectorMetadata
@@ -72,11 +72,11 @@ def default_box_threshold(source: str | Path) -> float:
     return metadata.detector.box_threshold if isinstance(metadata, DetectorMetadata) else BOX_THRESHOLD
 
 
-def _is_ours(source: str | Path) -> bool:
+def _is_rsn_detector(source: str | Path) -> bool:
     return str(source) == STARTER or (Path(source).suffix == ".safetensors" and isfile(source))
 
 
 def _may_be_on_hub(name: str) -> bool:
-    """OWNER/NAME, unless it looks like a path or a file."""
+    """Whether a name has the form OWNER/NAME, and not that of a path or a file."""
     owner, slash, model = name.partition("/")
     return bool(slash and owner.strip(".~") and model) and "/" not in model and not model.endswith(FILES)

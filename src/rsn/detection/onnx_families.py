@@ -1,14 +1,14 @@
-"""Which family of detectors an ONNX file is of, told by what it answers; and what follows from the family.
+"""The formats of detectors in ONNX files, recognized by their outputs.
 
-A file does not say what pixels it wants, but its outputs say who wrote it:
+A file does not describe its input, but its outputs show which exporter wrote it:
 
-- one output (1, cells, 5 + classes), a row for every cell of strides 8, 16, 32 (and 64): YOLOX, by its own exporter,
-  boxes still relative to their cells or not
-- `dets` (1, N, 5) and `labels` (1, N): mmdeploy, which writes RTMDet and YOLOX alike
-- `labels`, `boxes`, `scores`, and a second input for the image's size: RT-DETR and D-FINE, by their own exporters
-- `logits` (1, N, classes) and `pred_boxes` (1, N, 4): RT-DETR and D-FINE, from transformers
+- one output (1, cells, 5 + classes), a row per cell of strides 8, 16, 32 (and 64): YOLOX's own exporter; boxes may be
+  relative to their cells or absolute
+- `dets` (1, N, 5) and `labels` (1, N): mmdeploy, for RTMDet and for YOLOX
+- `labels`, `boxes`, `scores`, and a second input for the image's size: the exporters of RT-DETR and D-FINE
+- `logits` (1, N, classes) and `pred_boxes` (1, N, 4): RT-DETR and D-FINE of transformers
 
-In all of them people are class 0, as in COCO.
+In all of them persons are class 0, as in COCO.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.detection.postprocessing import Floats
+from rsn.detection.postprocessing import to_corners
 from rsn.errors import WeightsError
+from rsn.geometry import FloatArray
 
 Outputs = Mapping[str, NDArray[Any]]
 # Outputs and the input's (height, width) -> left, top, right, bottom (N, 4) in input pixels, and scores (N,).
-Reader = Callable[[Outputs, tuple[int, int]], tuple[Floats, Floats]]
+Reader = Callable[[Outputs, tuple[int, int]], tuple[FloatArray, FloatArray]]
 
 PERSON = 0
 STRIDES = (8, 16, 32, 64)  # of YOLOX; the last for its largest models only
@@ -31,11 +32,10 @@ STRIDES = (8, 16, 32, 64)  # of YOLOX; the last for its largest models only
 
 @dataclass(frozen=True)
 class OnnxDetectorFormat:
-    """What a family's networks take and answer.
+    """The inputs and outputs of one kind of detector.
 
-    letterboxed: the image keeps its aspect and lies top left on gray; otherwise it is stretched. bgr: order of the
-    channels. mean, std: in that order, of pixels in [0, 255]. nms_iou_threshold: where the network leaves overlapping
-    boxes for others to remove, from which overlap.
+    letterboxed: the image keeps its aspect ratio, in the top left corner on gray; otherwise it is stretched. bgr: order
+    of the channels. mean, std: in that order, of pixels in [0, 255]. nms_iou_threshold: for networks without NMS.
     """
 
     read: Reader
@@ -47,10 +47,10 @@ class OnnxDetectorFormat:
 
 
 def detect_output_format(name: str, outputs: Outputs, size: tuple[int, int]) -> OnnxDetectorFormat:
-    """The family of a file by its name and by what it answers to an image of one color.
+    """The format of a file, by its outputs for an image of one color.
 
     Raises:
-        WeightsError: outputs of none of them; or mmdeploy's, and the file's name does not say which.
+        WeightsError: other outputs; or those of mmdeploy, and a file name without rtmdet or yolox.
     """
     shapes = {output: value.shape for output, value in outputs.items()}
     if set(shapes) == {"dets", "labels"} and shapes["dets"][2:] == (5,):
@@ -78,46 +78,42 @@ def _by_mmdeploy(name: str) -> OnnxDetectorFormat:
     return families[0]
 
 
-def _read_yolox(outputs: Outputs, size: tuple[int, int]) -> tuple[Floats, Floats]:
+def _read_yolox(outputs: Outputs, size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     (rows,) = (np.asarray(output[0], np.float64) for output in outputs.values())
     centers, extents = rows[:, :2], rows[:, 2:4]
-    if centers.max() < max(size) / 2:  # relative to the cells: nothing reaches the image's far half
+    if centers.max() < max(size) / 2:  # relative to the cells: no center lies in the far half of the image
         corners, strides = _cells(size, len(rows))
         centers = (centers + corners) * strides
         extents = np.exp(extents) * strides
-    return _corners(centers, extents), rows[:, 4] * rows[:, 5 + PERSON]
+    return to_corners(centers, extents), rows[:, 4] * rows[:, 5 + PERSON]
 
 
-def _read_mmdeploy(outputs: Outputs, size: tuple[int, int]) -> tuple[Floats, Floats]:
+def _read_mmdeploy(outputs: Outputs, size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     rows = np.asarray(outputs["dets"][0], np.float64)[outputs["labels"][0] == PERSON]
     return rows[:, :4], rows[:, 4]
 
 
-def _read_deployed(outputs: Outputs, size: tuple[int, int]) -> tuple[Floats, Floats]:
+def _read_deployed(outputs: Outputs, size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     people = outputs["labels"][0] == PERSON
     boxes, scores = (np.asarray(outputs[name][0], np.float64)[people] for name in ("boxes", "scores"))
     return boxes, scores
 
 
-def _read_queries(outputs: Outputs, size: tuple[int, int]) -> tuple[Floats, Floats]:
+def _read_queries(outputs: Outputs, size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     height, width = size
     boxes = np.asarray(outputs["pred_boxes"][0], np.float64) * (width, height, width, height)
     logits = np.asarray(outputs["logits"][0], np.float64)[:, PERSON]
-    return _corners(boxes[:, :2], boxes[:, 2:]), 1 / (1 + np.exp(-logits))
-
-
-def _corners(centers: Floats, extents: Floats) -> Floats:
-    return np.hstack([centers - extents / 2, centers + extents / 2])
+    return to_corners(boxes[:, :2], boxes[:, 2:]), 1 / (1 + np.exp(-logits))
 
 
 def _cell_counts(size: tuple[int, int]) -> list[int]:
-    """How many rows YOLOX answers with, for each number of strides that it may have."""
+    """The number of rows of YOLOX's output, with three and with four strides."""
     counts = np.cumsum([(size[0] // stride) * (size[1] // stride) for stride in STRIDES])
     return [int(count) for count in counts[2:]]
 
 
-def _cells(size: tuple[int, int], rows: int) -> tuple[Floats, Floats]:
-    """Each row's cell (x, y) in units of its stride, (rows, 2), and the stride, (rows, 1)."""
+def _cells(size: tuple[int, int], rows: int) -> tuple[FloatArray, FloatArray]:
+    """The cell (x, y) of each row in units of its stride, (rows, 2), and the stride, (rows, 1)."""
     places, strides = [], []
     for stride in STRIDES:
         y, x = np.mgrid[: size[0] // stride, : size[1] // stride].reshape(2, -1)

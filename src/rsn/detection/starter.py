@@ -1,4 +1,4 @@
-"""Our own detector: the pose network with other outputs, see `heatmaps.boxes`."""
+"""The person detector included in rsn: the pose network with the outputs of `rsn.codecs.box`."""
 
 from collections.abc import Sequence
 
@@ -6,23 +6,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from rsn.detection.postprocessing import Detections, box_nms, filter_detections
+from rsn.detection.postprocessing import Detections, filter_detections, nms
 from rsn.errors import WeightsError
 from rsn.geometry import Crop, Image, box_iou
 from rsn.inference.backends import build_backend
 from rsn.inference.devices import pick_device
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings, Metadata
 
-MATCH_IOU = 0.5  # overlap from which two boxes are of one person
+MATCH_IOU = 0.5  # IoU from which two boxes are taken as those of one person
 
 
 class StarterDetector:
-    """People, by a network of ours that was trained on boxes.
+    """Detects persons with a network that was trained by rsn on boxes.
 
     Args:
-        network, metadata: as `load_network` gives them; a copy of the network as it is now is used.
+        network, metadata: as `load_network` returns them; a copy of the network is used.
         device, box_threshold: as in `open_detector`.
-        settings: image sizes, flip test and box threshold; by default those of the metadata.
+        settings: image sizes, flip test and box threshold; those of the metadata by default.
 
     Raises:
         WeightsError: weights that find keypoints, not people.
@@ -49,12 +49,12 @@ class StarterDetector:
     @torch.inference_mode()
     def __call__(self, image: Image) -> Detections:
         """(H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best first."""
-        boxes, scores = fuse_detections([self._look(image, side) for side in self.settings.image_sizes])
+        boxes, scores = fuse_detections([self._detect(image, side) for side in self.settings.image_sizes])
         sure = scores >= self.box_threshold
-        return box_nms((boxes[sure], scores[sure]), MATCH_IOU)
+        return nms((boxes[sure], scores[sure]), MATCH_IOU)
 
-    def _look(self, image: Image, side: int) -> Detections:
-        """All boxes from the image, and with the flip test from the flipped one too, resized into a square."""
+    def _detect(self, image: Image, side: int) -> Detections:
+        """All boxes of the image, resized into a square of this side; with the flip test averaged over both flips."""
         height, width = image.shape[:2]
         crop = Crop.from_box([0, 0, width, height], (side, side), (1.0, 1.0))
         crops = [crop, crop.flipped()] if self.settings.flip_test else [crop]
@@ -67,17 +67,18 @@ class StarterDetector:
         return filter_detections(ends, scores[0].double().cpu().numpy(), (height, width), 0.0)
 
 
-def fuse_detections(looks: Sequence[Detections]) -> Detections:
-    """Boxes of several looks at one image, each with the mean of the best scores that the looks have there.
+def fuse_detections(per_scale: Sequence[Detections]) -> Detections:
+    """The boxes of one image at several scales, fused.
 
-    A look that has nobody there says 0. The box is the mean of those boxes, weighted by their scores.
+    The score of a box is the mean, over all scales, of the best score among the boxes that match it; a scale without
+    such a box counts 0. The box is the mean of these boxes, weighted by their scores.
     """
-    places = np.concatenate([boxes for boxes, _ in looks])
-    scores, sums = np.zeros(len(places)), np.zeros((len(places), 4))
-    for boxes, certainty in looks:
-        votes = np.where(box_iou(places, boxes) >= MATCH_IOU, certainty, 0.0)
-        best = votes.max(1, initial=0.0)
+    all_boxes = np.concatenate([boxes for boxes, _ in per_scale])
+    scores, sums = np.zeros(len(all_boxes)), np.zeros((len(all_boxes), 4))
+    for boxes, confidence in per_scale:
+        matching = np.where(box_iou(all_boxes, boxes) >= MATCH_IOU, confidence, 0.0)
+        best = matching.max(1, initial=0.0)
         scores += best
-        for place in np.flatnonzero(best):
-            sums[place] += best[place] * boxes[votes[place].argmax()]
-    return sums / np.maximum(scores, 1e-12)[:, None], scores / len(looks)
+        for index in np.flatnonzero(best):
+            sums[index] += best[index] * boxes[matching[index].argmax()]
+    return sums / np.maximum(scores, 1e-12)[:, None], scores / len(per_scale)

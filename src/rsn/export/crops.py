@@ -1,4 +1,4 @@
-"""Crops that an export is compared with its network on, and those whose feature maps give 8 bits their ranges."""
+"""Crops for checking an export against PyTorch, and for calibrating 8-bit numbers."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,15 +14,14 @@ from rsn.geometry import Crop, Image
 from rsn.io.images import read_image
 from rsn.weights.metadata import Metadata, ModelMetadata
 
-_MOST = 100  # people whose crops are calibrated with; three times as many take three times as long
-_DRAWN = 4  # images
-_SIZE = 320  # of them, in pixels
-# Boxes in an image, as fractions of its width and height: all of it, its middle, its left and its right half.
+MAX_CALIBRATION = 100  # people; three times as many take three times as long
+NUM_DRAWN, DRAWN_SIZE = 4, 320  # drawn images, and their side in pixels
+# Boxes in an image, as fractions of its width and height: all of it, the middle, the left and the right half.
 _BOXES = ((0.0, 0.0, 1.0, 1.0), (0.25, 0.1, 0.5, 0.8), (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 0.5, 1.0))
 
 
 def crops_to_check(metadata: Metadata, image_files: Sequence[Path]) -> Tensor:
-    """Four crops of every image, or of every drawn image where there are no images; always the same ones.
+    """Four crops of every image, or of drawn people if there are no images; always the same ones.
 
     Returns:
         (N, 3, H, W) uint8 RGB, of the metadata's input size.
@@ -30,56 +29,48 @@ def crops_to_check(metadata: Metadata, image_files: Sequence[Path]) -> Tensor:
     Raises:
         ImageError: an image cannot be read.
     """
-    stored_images = map(read_image, image_files) if image_files else _drawn_images()
-    crops = [crop for image in stored_images for crop in _crops_of(image, metadata)]
-    return _stacked(crops)
+    images = map(read_image, image_files) if image_files else _drawn_people()
+    return _stack([crop for image in images for crop in _crops_of(image, metadata)])
 
 
 def crops_to_calibrate(metadata: Metadata, people: PoseDataset) -> Tensor:
-    """Crops of up to 100 labeled people, spread evenly over a dataset, as prediction cuts them.
+    """Crops of up to 100 labeled people, spread evenly over a dataset, as in prediction.
 
     Returns:
         (N, 3, H, W) uint8 RGB, of the metadata's input size.
 
     Raises:
-        AnnotationError: nobody in it has keypoints and a box. ImageError: an image cannot be read.
+        AnnotationError: no person has keypoints and a box. ImageError: an image cannot be read.
     """
-    known = people.filter_valid()
-    if not len(known):
-        raise AnnotationError(f"nobody to calibrate with is left: {known.summary()}")
-    places = np.linspace(0, len(known) - 1, min(len(known), _MOST)).astype(int)
-    chosen = [known.people[place] for place in places]
-    return _stacked(
-        [
-            Crop.from_box(person.box, metadata.input_size, _bbox_padding(metadata)).warp(
-                read_image(person.image.path)
-            )
-            for person in chosen
-        ]
-    )
+    valid = people.filter_valid()
+    if not len(valid):
+        raise AnnotationError(f"no person is left to calibrate with: {valid.summary()}")
+    indices = np.linspace(0, len(valid) - 1, min(len(valid), MAX_CALIBRATION)).astype(int)
+    chosen = [valid.people[index] for index in indices]
+    return _stack([_crop(person.box, metadata).warp(read_image(person.image.path)) for person in chosen])
 
 
-def _stacked(crops: Sequence[Image]) -> Tensor:
+def _stack(crops: Sequence[Image]) -> Tensor:
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
 
 
 def _crops_of(image: Image, metadata: Metadata) -> Iterator[Image]:
     height, width = image.shape[:2]
     for box in _BOXES:
-        pixels = np.multiply(box, (width, height, width, height))
-        yield Crop.from_box(pixels, metadata.input_size, _bbox_padding(metadata)).warp(image)
+        yield _crop(np.multiply(box, (width, height, width, height)), metadata).warp(image)
 
 
-def _bbox_padding(metadata: Metadata) -> tuple[float, float]:
-    return metadata.bbox_padding if isinstance(metadata, ModelMetadata) else (1.0, 1.0)
+def _crop(box: np.ndarray, metadata: Metadata) -> Crop:
+    padding = metadata.bbox_padding if isinstance(metadata, ModelMetadata) else (1.0, 1.0)
+    return Crop.from_box(box, metadata.input_size, padding)
 
 
-def _drawn_images() -> Iterator[Image]:
-    """Metrics of a head, a trunk and four limbs, standing in different ways before noise."""
+def _drawn_people() -> Iterator[Image]:
+    """Images of a head, a trunk and four limbs in random positions on noise."""
     random = np.random.default_rng(0)
-    for _ in range(_DRAWN):
-        noise = random.integers(0, 256, (_SIZE // 8, _SIZE // 8, 3)).astype(np.uint8)
-        image = cv2.resize(noise, (_SIZE, _SIZE), interpolation=cv2.INTER_CUBIC)
+    for _ in range(NUM_DRAWN):
+        noise = random.integers(0, 256, (DRAWN_SIZE // 8, DRAWN_SIZE // 8, 3)).astype(np.uint8)
+        image = cv2.resize(noise, (DRAWN_SIZE, DRAWN_SIZE), interpolation=cv2.INTER_CUBIC)
         skin, cloth = random.integers(0, 256, (2, 3)).tolist()
         cv2.ellipse(image, (160, 140), (32, 60), 0, 0, 360, cloth, -1)
         cv2.circle(image, (160, 55), 24, skin, -1)

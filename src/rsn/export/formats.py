@@ -1,4 +1,4 @@
-"""The graph that is exported, and the formats that it is written in."""
+"""The graph that is exported, and the formats in which it is written."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ _LIBRARIES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openv
 
 
 class ExportGraph(InferenceGraph):
-    """The deployment graph, whose input and outputs are those that the export asks for.
+    """The inference graph with the input and outputs of an export.
 
     Input: uint8 RGB crops, (N, 3, H, W), or (N, H, W, 3) with `preprocess`. Output: heatmaps (N, K, H/4, W/4) float32;
-    with `decode` keypoints (N, K, 2) in pixels of the crop, scores (N, K), and the heatmaps, which flip tests and
+    with `decode` keypoints (N, K, 2) in pixels of the crop, raw scores (N, K), and the heatmaps, which flip tests and
     ensembles need.
     """
 
@@ -31,7 +31,7 @@ class ExportGraph(InferenceGraph):
             self.outputs = ("keypoints", "scores", "heatmaps")
 
     def arranged(self, crops: Tensor) -> Tensor:
-        """Crops (N, 3, H, W) as the graph takes them."""
+        """Crops (N, 3, H, W) in the layout that the graph takes."""
         return crops.permute(0, 2, 3, 1).contiguous() if self.preprocess else crops
 
     def example(self) -> Tensor:
@@ -45,11 +45,11 @@ class ExportGraph(InferenceGraph):
 
 
 def check_format(name: str, output: Path, export: Export) -> None:
-    """Refuse what cannot be written, before any work is done.
+    """Check that a file can be written, before any work is done.
 
     Raises:
-        UnknownNameError: no such format. WeightsError: a file name or a precision that does not go with it.
-        MissingDependencyError: what writes or runs it is not installed.
+        UnknownNameError: no such format. WeightsError: a suffix or precision that the format does not have.
+        MissingDependencyError: a library that writes or runs it is not installed.
     """
     if name not in SUFFIXES:
         raise UnknownNameError("export format", name, list(SUFFIXES))
@@ -58,16 +58,16 @@ def check_format(name: str, output: Path, export: Export) -> None:
     require(*_LIBRARIES.get(name, ()), extra="backends", feature=f"export to {name}")
     if export.precision == "int8":
         if name != "openvino":
-            raise WeightsError(f"{output}: int8 is written for OpenVINO alone; choose --format openvino")
+            raise WeightsError(f"{output}: int8 is available for OpenVINO only; choose --format openvino")
         require("nncf", extra="int8", feature="precision int8")
 
 
 def write_graph(
     name: str, graph: ExportGraph, path: Path, export: Export, calibration: Tensor | None = None
 ) -> None:
-    """Write a graph in a format; OpenVINO's numbers go to a .bin beside the file.
+    """Write a graph in a format; the weights of OpenVINO are in a .bin beside the file.
 
-    calibration: (N, 3, H, W) uint8 RGB crops of people, which precision int8 needs.
+    calibration: (N, 3, H, W) uint8 RGB crops of people, for precision int8.
     """
     metadata = export.to_metadata()
     if name == "openvino":
@@ -91,7 +91,7 @@ def write_graph(
 
 
 def open_graph(name: str, path: Path) -> Graph:
-    """Open on the CPU a file that `write_graph` has just written; for files of unknown origin see `exported`."""
+    """Open a file that `write_graph` wrote, on the CPU; for files of unknown origin see `inference.exported`."""
     if name == "onnx":
         from rsn.inference.backends.onnxruntime import open_onnx
 

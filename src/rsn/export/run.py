@@ -1,4 +1,4 @@
-"""Weights -> a file that other programs run, checked against the network before it is kept."""
+"""Write weights as a file for other runtimes, and compare its results with the network before it is kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,21 +19,19 @@ from rsn.io.files import check_writable
 from rsn.weights.loading import load_network, weights_path
 from rsn.weights.metadata import Metadata, ModelMetadata
 
-# How far heatmaps may be from the network's, in units of its largest value.
-# int8 moves them by a tenth; what it costs is told by `rsn evaluate`, and this refuses only what is broken.
+# Largest allowed difference of heatmaps from the network's, relative to their largest value. int8 differs by a tenth;
+# `rsn evaluate` measures its accuracy, and this limit finds broken files only.
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.5}
-_PIXELS, _SCORE = (
-    0.01,
-    1e-4,
-)  # how far keypoints in the file may be from those that we read off its own heatmaps
+# Largest allowed difference of keypoints (pixels) and scores from those that PyTorch decodes from the same heatmaps.
+_PIXELS, _SCORE = 0.01, 1e-4
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How an export's answers differ from the network's, on some crops.
+    """The largest differences between an export and the network, on some crops.
 
-    heatmaps: in units of the network's largest value. pixels, scores: of keypoints that the file reads off its heatmaps,
-    from those that we read off the same heatmaps; 0 where it does not.
+    heatmaps: relative to the network's largest value. pixels, scores: of decoded keypoints, from those that PyTorch
+    decodes from the same heatmaps; 0 if the file does not decode.
     """
 
     crops: int
@@ -42,7 +40,7 @@ class Comparison:
     scores: float = 0.0
 
     def summary(self, precision: Precision, *, decoded: bool) -> str:
-        """One line, with what is allowed."""
+        """One line, with the limits."""
         keypoints = f"; keypoints {self.pixels:.1g} pixels (allowed: {_PIXELS:g})" if decoded else ""
         return (
             f"largest difference from PyTorch on {self.crops} crops: heatmaps {self.heatmaps:.1e} of their peak"
@@ -50,16 +48,13 @@ class Comparison:
         )
 
     def check(self, precision: Precision, output: Path) -> None:
-        """Refuse what is too far off.
-
-        Raises:
-            RsnError: it is.
-        """
-        if not (
-            self.heatmaps <= TOLERANCE[precision] and self.pixels <= _PIXELS and self.scores <= _SCORE
-        ):  # so that not-a-number is refused too
-            told = self.summary(precision, decoded=True)
-            raise RsnError(f"{output} is not kept, its answers are not the network's: {told}")
+        """Raise an RsnError if a difference is above its limit."""
+        within = self.heatmaps <= TOLERANCE[precision] and self.pixels <= _PIXELS and self.scores <= _SCORE
+        if not within:  # also if a difference is not a number
+            raise RsnError(
+                f"{output} is not written, since its results differ from the network's:"
+                f" {self.summary(precision, decoded=True)}"
+            )
 
 
 def export_model(
@@ -73,30 +68,32 @@ def export_model(
     images: Sequence[Path] = (),
     calibration: PoseDataset | None = None,
 ) -> tuple[Export, Comparison]:
-    """Write weights as a file that a runtime runs without rsn, and a JSON beside it, which says what it is.
+    """Write weights as a file that runs without rsn, and a JSON file beside it that describes it.
 
-    Both appear when the file, opened in its runtime, has given the network's answers, and replace what was there.
+    Both are written (and replace older ones) after the file was opened in its runtime and gave the network's results.
 
     Args:
         source: a weight's name or a file.
-        output: its suffix goes with the format, see `formats.SUFFIXES`.
+        output: its suffix belongs to the format, see `formats.SUFFIXES`.
         format: one of them. preprocess, decode, precision: see `inference.exported.Export`.
-        images: to compare the answers on; without them on drawn metrics.
-        calibration: people whose crops show the ranges of feature maps; precision int8 needs them, others do not.
+        images: to compare the results on; by default drawn people.
+        calibration: people whose crops show the ranges of feature maps; for precision int8, and only for it.
 
     Raises:
-        UnknownNameError: no such format, precision or weights. WeightsError: weights or a name that will not do,
-            people to calibrate with where the precision needs none, or the other way round.
-        MissingDependencyError: what writes the format is not installed.
+        UnknownNameError: no such format, precision or weights. WeightsError: weights that cannot be exported, a wrong
+            suffix, calibration without int8 or the other way round.
+        MissingDependencyError: a library for the format is not installed.
         ImageError: an image cannot be read.
-        RsnError: the file cannot be written, or its answers are too far from the network's.
+        RsnError: the file cannot be written, or its results differ too much from the network's.
     """
     if precision not in get_args(Precision):
         raise UnknownNameError("precision", precision, get_args(Precision))
     if is_exported(source):
-        raise WeightsError(f"{source}: is an export already; export the weights that it was made of")
+        raise WeightsError(f"{source}: is an exported file; export its weights instead")
     if (precision == "int8") != (calibration is not None):
-        raise WeightsError("precision int8 and people to calibrate with (--calibration) go together")
+        raise WeightsError(
+            "precision int8 needs people to calibrate with (--calibration), and no other precision does"
+        )
     network, metadata = load_network(source)
     if decode and not isinstance(metadata, ModelMetadata):
         raise WeightsError(f"{source}: finds person boxes, which --decode does not support; leave it out")
@@ -113,7 +110,7 @@ def export_model(
             comparison = _compare(format, graph, written, network, metadata, crops)
             comparison.check(export.precision, output)
             described(written).write_text(export.to_json())
-            # The file that is opened is moved last, when those beside it are there.
+            # The file itself is moved last, after those beside it.
             for file in sorted(written.parent.iterdir(), key=lambda file: file == written):
                 file.replace(output.with_name(file.name))
     except OSError as error:
@@ -122,7 +119,7 @@ def export_model(
 
 
 def described(file: Path) -> Path:
-    """Where the JSON beside an exported file lies: FILE.onnx.json."""
+    """The path of the JSON file beside an exported file: FILE.onnx.json."""
     return file.with_name(f"{file.name}.json")
 
 
@@ -135,7 +132,7 @@ def _compare(
     metadata: Metadata,
     crops: Tensor,
 ) -> Comparison:
-    """Of all crops as one batch, and of the first alone, since the batch is dynamic."""
+    """Compare all crops as one batch, and the first one alone, since the batch size is dynamic."""
     expected = network(metadata.normalize(crops))
     opened = open_graph(format, written)
     *keypoints, heatmaps = opened.run(graph.arranged(crops))
@@ -144,6 +141,6 @@ def _compare(
     difference = max((heatmaps - expected).abs().max(), (alone - expected[:1]).abs().max()) / peak
     if not keypoints:
         return Comparison(len(crops), float(difference))
-    ours = metadata.codec.decode(heatmaps)
-    pixels, scores = ((found - own).abs().max() for found, own in zip(keypoints, ours, strict=True))
+    decoded = metadata.codec.decode(heatmaps)
+    pixels, scores = ((a - b).abs().max() for a, b in zip(keypoints, decoded, strict=True))
     return Comparison(len(crops), float(difference), float(pixels), float(scores))

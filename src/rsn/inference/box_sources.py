@@ -1,10 +1,10 @@
-"""Where the people of an image are: in a file of boxes, where a detector finds them, or the image as a whole."""
+"""Where the boxes of an image come from: a file of boxes, or the image as a whole."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,24 @@ import numpy as np
 
 from rsn.data.annotations import ImageFile
 from rsn.data.references import References
-from rsn.data.values import image_size, is_crowd, normalize_id, parse_number, parse_numbers
+from rsn.data.values import Id, image_size, is_crowd, normalize_id, parse_number, parse_numbers
 from rsn.errors import AnnotationError
 from rsn.geometry import Image
-from rsn.inference.box_categories import chosen_categories
 from rsn.inference.box_checks import Boxes, reasons
 from rsn.io.image_formats import is_image_name
 from rsn.io.validation import read_json
 
-FORMS = 'write {"image.jpg": [[x, y, width, height], ...]} or COCO detections'
-NO_BOX = "that are not x, y, width, height"
-NO_SCORE = "with a score that is no finite number"
+FORMATS = 'write {"image.jpg": [[x, y, width, height], ...]} or COCO detections'
+INVALID_BOX = "that are not x, y, width, height"
+INVALID_SCORE = "with a score that is not a finite number"
 UNLISTED_IMAGE = "of images that are not listed"
+OTHER_CATEGORY = "of another category"
+CROWD = "of a crowd"
+RESULT_KEYS = ("annotations", "predictions", "detections", "results")  # lists of results in a document
+
+PERSON_NAMES = ("person", "people", "human", "pedestrian")
+PERSON_ID = 1  # category of persons in COCO, for files that do not name their categories
+ANY = "any"
 
 # The boxes and scores of an image: called with its path and its pixels.
 BoxSource = Callable[[Path, Image], Boxes]
@@ -48,60 +54,58 @@ def whole_image_boxes(path: Path, image: Image) -> Boxes:
 
 @dataclass(frozen=True)
 class BoxFile:
-    """Boxes by image, as a file has them. Called with an image's path it looks the boxes up by file name.
+    """The boxes of a file, by image. Called with the path and the pixels of an image, it returns that image's boxes.
 
-    An image that has no file name in the file goes by its id: the name of the image's file, with or without its folders
-    and suffix, or the number that it is, as in COCO (000000000139.jpg is image 139). See `rsn.data.references`.
+    Images are found by file name, with or without folders and suffix. An image without a file name in the file is found
+    by its id: the name of the image's file, or the number that this name is, as in COCO (000000000139.jpg is image
+    139). See `rsn.data.references`.
 
-    by_image: rows of x, y, width, height, score, by file name or id. skipped: how many boxes are not looked at, by
-    reason. sizes: (width, height) of the images that the file tells them of. named: keys that are file names, besides
-    those that look so.
+    by_image: rows of x, y, width, height, score, by file name or id. skipped: number of boxes that are left out, by
+    reason. sizes: (width, height) of images, where the file has them. file_names: the keys that are file names.
     """
 
     path: Path
     by_image: dict[str, list[list[float]]]
     skipped: Counter[str] = field(default_factory=Counter)
     sizes: dict[str, tuple[float, float]] = field(default_factory=dict)
-    named: frozenset[str] = frozenset()
+    file_names: frozenset[str] = frozenset()
 
     @classmethod
     def read(
         cls, path: Path, *, category: str | None = None, category_ids: Collection[int | str] | None = None
     ) -> "BoxFile":
-        """Read boxes in any of three forms, all JSON.
+        """Read a JSON file of boxes in one of three formats.
 
         - {"image.jpg": [[x, y, width, height], [x, y, width, height, score], ...], ...}
-        - COCO results: [{"image_id": ..., "bbox": [...], "score": ...}, ...]; with a file_name beside the image goes by
-          that, as Ultralytics and `rsn predict` write it
-        - COCO annotations: {"images": [...], "annotations": [...]}, crowds left out
+        - COCO results: [{"image_id": ..., "bbox": [...], "score": ...}, ...]; with a file_name, as Ultralytics and `rsn
+          predict` write it, the image is found by that
+        - COCO annotations: {"images": [...], "annotations": [...]}; crowds are left out
 
-        Boxes of other categories are left out, as are those that are no boxes or have a score that is no finite number;
-        those that name no category stay. Where no box of a file of results has a score, all have 1.
+        Boxes of other categories, invalid boxes and boxes with an invalid score are left out. Boxes without a category
+        stay; boxes without a score have 1.
 
-        category: the category to look at, by name or id, or "any". category_ids: those of the annotations that the
-        boxes go with. Without both it is the people, see `box_categories.chosen_categories`.
+        category: name or id of the category to use, or "any". category_ids: those of the annotations that the boxes
+        belong to. By default persons, see `choose_categories`.
 
         Raises:
-            AnnotationError: a file that is missing, in none of the forms, or without a single box that is one; a
-                category that is not in it.
+            AnnotationError: no such file, another format, no valid box, or no such category.
         """
-        reading = _Reading(str(path), category, category_ids)
+        reader = _Reader(str(path), category, category_ids)
         document = read_json(path)
         try:
-            boxes = reading.boxes_in(document)
+            reader.read(document)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise AnnotationError(f"{path}: not a file of boxes ({error!r}); {FORMS}") from error
-        if reading.skipped[NO_BOX] + reading.skipped[NO_SCORE] and not any(boxes.values()):
-            raise AnnotationError(
-                f"{path}: not a file of boxes (left out: {reasons(+reading.skipped)}); {FORMS}"
-            )
-        return cls(path, boxes, +reading.skipped, reading.sizes, frozenset(reading.named))
+            raise AnnotationError(f"{path}: not a file of boxes ({error!r}); {FORMATS}") from error
+        skipped = +reader.skipped
+        if skipped[INVALID_BOX] + skipped[INVALID_SCORE] and not any(reader.boxes.values()):
+            raise AnnotationError(f"{path}: not a file of boxes (left out: {reasons(skipped)}); {FORMATS}")
+        return cls(path, reader.boxes, skipped, reader.sizes, frozenset(reader.file_names))
 
     def __len__(self) -> int:
         return sum(map(len, self.by_image.values()))
 
     def summary(self) -> str:
-        """One line: how many boxes and images, and what was left out."""
+        """One line: the number of boxes and images, and what was left out."""
         text = f"{len(self)} boxes of {len(self.by_image)} images"
         return f"{text}; left out: {reasons(self.skipped)}" if self.skipped else text
 
@@ -109,66 +113,59 @@ class BoxFile:
         """The boxes of one image.
 
         Raises:
-            AnnotationError: the file does not name the image, names several like it, or tells another size of it.
+            AnnotationError: the file has no such image, several that match, or one of another size.
         """
         key = self._key_of(path)
         if key is None:
             raise AnnotationError(
-                f"{path}: {self.path} has no boxes for it; an empty list says nobody is there"
+                f"{path}: {self.path} has no boxes for it; add the image with an empty list if it has no persons"
             )
         size = self.sizes.get(key)
         height, width = image.shape[:2]
-        if size is not None and differs(size, (width, height)):
+        if size is not None and _differ(size, (width, height)):
             raise AnnotationError(
                 f"{path}: it has {width} x {height} pixels, and {self.path} has the boxes of an image of"
-                f" {size[0]:g} x {size[1]:g}; scale them, or take the image that they were made of"
+                f" {size[0]:g} x {size[1]:g}; scale the boxes, or use the image that they belong to"
             )
-        return _as_arrays(self.by_image[key])
+        return self._boxes_of(key)
 
-    def of_files(self, files: Sequence[ImageFile]) -> list[Boxes | None]:
-        """The boxes of the images of a dataset, by their files or ids; None for each that is not listed.
+    def of_image(self, name: str | int) -> Boxes | None:
+        """The boxes of the image with a file name or an id; None if it is not listed.
 
         Raises:
-            AnnotationError: several images are named like one of them.
+            AnnotationError: several images match.
         """
-        return [None if key is None else _as_arrays(self.by_image[key]) for key in self._keys_of(files)]
+        index = self._images.by_path(name) if isinstance(name, str) else self._images.by_id(name)
+        return None if index is None else self._boxes_of(self._keys[index])
+
+    def of_files(self, files: Sequence[ImageFile]) -> list[Boxes | None]:
+        """The boxes of the images of a dataset, found by their files or ids; None for each that is not listed.
+
+        Raises:
+            AnnotationError: several images match one of them.
+        """
+        return [None if key is None else self._boxes_of(key) for key in self._keys_of(files)]
 
     def of_other_size(self, files: Sequence[ImageFile]) -> list[bool]:
-        """Whether the file tells another size of an image than the dataset does, for each image.
+        """Whether the file and the dataset have different sizes of an image, for each image.
 
         Raises:
             AnnotationError: as `of_files`.
         """
-        told = (
+        pairs = [
             (self.sizes.get(key or ""), file.size)
             for key, file in zip(self._keys_of(files), files, strict=True)
-        )
-        return [here is not None and there is not None and differs(here, there) for here, there in told]
-
-    def _keys_of(self, files: Sequence[ImageFile]) -> list[str | None]:
-        try:
-            places = self._images.by_files([file.id for file in files], [str(file.path) for file in files])
-        except AnnotationError as error:
-            raise AnnotationError(f"{self.path}: {error}") from None
-        return [self._at(place) for place in places]
-
-    def of_image(self, name: str | int) -> Boxes | None:
-        """The boxes of the image that goes by a file name or an id; None where it is not listed.
-
-        Raises:
-            AnnotationError: several images are named so.
-        """
-        key = self._at(self._images.by_path(name) if isinstance(name, str) else self._images.by_id(name))
-        return None if key is None else _as_arrays(self.by_image[key])
+        ]
+        return [one is not None and other is not None and _differ(one, other) for one, other in pairs]
 
     def check_apart(self, paths: Iterable[Path]) -> None:
-        """Refuse (AnnotationError) images of which two would get the boxes of one image, as 1.jpg of two folders."""
+        """Refuse (AnnotationError) images of which two would get the boxes of one, such as 1.jpg in two folders."""
         seen: dict[str, Path] = {}
         for path in paths:
             try:
                 key = self._key_of(path)
             except AnnotationError:
-                continue  # reported when it is that image's turn
+                continue  # reported when this image is processed
             if key is not None and seen.setdefault(key, path) != path:
                 raise AnnotationError(
                     f"{self.path}: the boxes of {key} could be those of {seen[key]} and of {path}; name the images"
@@ -181,140 +178,205 @@ class BoxFile:
 
     @cached_property
     def _images(self) -> References:
-        names = [key if key in self.named or is_image_name(key) else None for key in self._keys]
+        names = [key if key in self.file_names or is_image_name(key) else None for key in self._keys]
         ids = [key if name is None else None for key, name in zip(self._keys, names, strict=True)]
         return References(ids, names)
 
-    def _at(self, place: int | None) -> str | None:
-        return None if place is None else self._keys[place]
-
     def _key_of(self, path: Path) -> str | None:
         try:
-            return self._at(self._images.by_path(str(path)))
+            index = self._images.by_path(str(path))
         except AnnotationError as error:
             raise AnnotationError(f"{self.path}: {error}") from None
+        return None if index is None else self._keys[index]
+
+    def _keys_of(self, files: Sequence[ImageFile]) -> list[str | None]:
+        try:
+            found = self._images.by_files([file.id for file in files], [str(file.path) for file in files])
+        except AnnotationError as error:
+            raise AnnotationError(f"{self.path}: {error}") from None
+        return [None if index is None else self._keys[index] for index in found]
+
+    def _boxes_of(self, key: str) -> Boxes:
+        table = np.asarray(self.by_image[key], np.float64).reshape(-1, 5)
+        return table[:, :4], table[:, 4]
 
 
-class _Reading:
-    """Boxes by image id or file name; what is left out is counted."""
+class _Reader:
+    """Reads the boxes of a document by file name or image id, and counts what is left out."""
 
-    def __init__(self, where: str, category: str | None, category_ids: Collection[int | str] | None) -> None:
-        self.where = where
+    def __init__(self, name: str, category: str | None, category_ids: Collection[Id] | None) -> None:
+        self.name = name
         self.category = category
-        self.category_ids = None if category_ids is None else _plain(category_ids)
+        self.category_ids = category_ids
+        self.boxes: dict[str, list[list[float]]] = {}
         self.skipped: Counter[str] = Counter()
         self.sizes: dict[str, tuple[float, float]] = {}
-        self.named: set[str] = set()
+        self.file_names: set[str] = set()
 
-    def boxes_in(self, document: Any) -> dict[str, list[list[float]]]:
-        """The boxes of a document in any of the forms."""
+    def read(self, document: Any) -> None:
+        """Read a document in any of the formats."""
         if isinstance(document, list):
-            return self._results(document)
-        for name in ("annotations", "predictions", "detections", "results"):
+            return self._read_results(document)
+        for name in RESULT_KEYS:
             if "images" not in document and _are_results(document.get(name)):
-                return self._results(document[name])
+                return self._read_results(document[name])
         if "annotations" in document:
-            return self._annotations(document)
-        lists = {name: listed for name, listed in document.items() if isinstance(listed, list)}
-        self.skipped[NO_BOX] += len(document) - len(lists)
-        return {
-            name: [row for box in listed if (row := self._row(box)) is not None]
-            for name, listed in lists.items()
-        }
+            return self._read_annotations(document)
+        for name, rows in document.items():
+            if isinstance(rows, list):
+                self.boxes[name] = []
+                for row in rows:
+                    self._add(name, row)
+            else:
+                self.skipped[INVALID_BOX] += 1
+        return None
 
-    def _results(self, entries: list[Any]) -> dict[str, list[list[float]]]:
-        known = [entry for entry in entries if self._key_of(entry) is not None]
-        self.skipped[UNLISTED_IMAGE] += len(entries) - len(known)
-        if entries and not known:
+    def _read_results(self, entries: list[Any]) -> None:
+        keys = [self._key_of(entry) for entry in entries]
+        if entries and not any(key is not None for key in keys):
             raise ValueError("no entry has an image_id")
-        boxes: dict[str, list[list[float]]] = {self._key_of(entry) or "": [] for entry in known}
-        scored = any("score" in entry for entry in known)
-        for entry in self._of_category(known, {}):
-            row = self._row(entry.get("bbox"), entry.get("score") if scored else 1.0)
-            if row is not None:
-                boxes[self._key_of(entry) or ""].append(row)
-        return boxes
+        self.boxes = {key: [] for key in keys if key is not None}
+        self._add_entries(zip(keys, entries, strict=True), [])
 
-    def _key_of(self, entry: Any) -> str | None:
-        """What the image of a result goes by: its file name, or else its id; None where it has neither."""
-        if not isinstance(entry, dict):
-            return None
-        name, plain = entry.get("file_name"), normalize_id(entry.get("image_id"))
-        if isinstance(name, str) and name:
-            self.named.add(name)
-            return name
-        return None if plain is None else str(plain)
-
-    def _annotations(self, document: dict[str, Any]) -> dict[str, list[list[float]]]:
-        keys = [self._key_of({"image_id": image["id"], **image}) for image in document["images"]]
-        images = References([image["id"] for image in document["images"]], keys)
-        boxes: dict[str, list[list[float]]] = {key: [] for key in keys if key is not None}
-        for key, image in zip(keys, document["images"], strict=True):
+    def _read_annotations(self, document: dict[str, Any]) -> None:
+        listed = document["images"]
+        keys = [self._key_of({"image_id": image["id"], **image}) for image in listed]
+        self.boxes = {key: [] for key in keys if key is not None}
+        for key, image in zip(keys, listed, strict=True):
             size = image_size(image)
             if size is not None and key is not None:
                 self.sizes[key] = size
-        for entry in self._of_category(document["annotations"], document):
-            place = _image_of(entry, images)
-            key = None if place is None else keys[place]
-            if key is None:
-                self.skipped[UNLISTED_IMAGE] += 1
-            elif is_crowd(entry.get("iscrowd")):
-                self.skipped["of a crowd"] += 1
-            elif (row := self._row(entry.get("bbox"))) is not None:
-                boxes[key].append(row)
-        return boxes
+        images = References([image["id"] for image in listed], keys)
+        found = [_index_of(entry, images) for entry in document["annotations"]]
+        entry_keys = [None if index is None else keys[index] for index in found]
+        self._add_entries(
+            zip(entry_keys, document["annotations"], strict=True), document.get("categories") or []
+        )
 
-    def _of_category(self, entries: list[Any], document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        listed = document.get("categories") or []
-        categories = {normalize_id(one["id"]): one for one in listed if isinstance(one, dict) and "id" in one}
-        self.skipped[UNLISTED_IMAGE] += sum(not isinstance(entry, dict) for entry in entries)
-        entries = [entry for entry in entries if isinstance(entry, dict)]
-        named = {normalize_id(entry.get("category_id")): entry.get("category_name") for entry in entries}
-        names = {one: name for one, name in named.items() if one is not None and isinstance(name, str)}
-        names |= {
-            one: str(category.get("name", "")) for one, category in categories.items() if one is not None
+    def _key_of(self, entry: Any) -> str | None:
+        """The file name of an entry's image, or else its id; None if it has neither."""
+        if not isinstance(entry, dict):
+            return None
+        name, image_id = entry.get("file_name"), normalize_id(entry.get("image_id"))
+        if isinstance(name, str) and name:
+            self.file_names.add(name)
+            return name
+        return None if image_id is None else str(image_id)
+
+    def _add_entries(self, entries: Iterable[tuple[str | None, Any]], listed: list[Any]) -> None:
+        """Add the entries of persons, or of the category that was asked for; `listed` are the file's categories."""
+        all_entries = list(entries)
+        known = [(key, entry) for key, entry in all_entries if key is not None]
+        self.skipped[UNLISTED_IMAGE] += len(all_entries) - len(known)
+        chosen = self._categories([entry for _, entry in known], listed)
+        for key, entry in known:
+            category = entry.get("category_id")
+            if chosen is not None and category is not None and normalize_id(category) not in chosen:
+                self.skipped[OTHER_CATEGORY] += 1
+            elif is_crowd(entry.get("iscrowd")):
+                self.skipped[CROWD] += 1
+            else:
+                self._add(key, entry.get("bbox"), entry.get("score"))
+
+    def _categories(self, entries: list[dict[str, Any]], listed: list[Any]) -> frozenset[Id] | None:
+        used = {normalize_id(entry.get("category_id")): entry.get("category_name") for entry in entries}
+        names = {one: name for one, name in used.items() if one is not None and isinstance(name, str)}
+        categories = {
+            one: category
+            for category in listed
+            if isinstance(category, dict) and (one := normalize_id(category.get("id"))) is not None
         }
-        used = {normalize_id(entry.get("category_id")) for entry in entries} - {None}
-        chosen = chosen_categories(
+        names |= {one: str(category.get("name", "")) for one, category in categories.items()}
+        return choose_categories(
             {one for one in used if one is not None},
             names,
-            self.where,
-            asked=self.category,
-            expected=self.category_ids,
-            with_keypoints=[one for one in names if categories.get(one, {}).get("keypoints")],
+            self.name,
+            category=self.category,
+            expected=None if self.category_ids is None else _normalized(self.category_ids),
+            with_keypoints=[one for one, category in categories.items() if category.get("keypoints")],
         )
-        for entry in entries:
-            category = entry.get("category_id")
-            if chosen is None or category is None or normalize_id(category) in chosen:
-                yield entry
-            else:
-                self.skipped["of another category"] += 1
 
-    def _row(self, box: Any, score: Any = None) -> list[float] | None:
-        """x, y, width, height, score; None, and counted, for what is no box."""
+    def _add(self, key: str, box: Any, score: Any = None) -> None:
+        """Add a box of 4 numbers, or of 5 with the score; an invalid one is counted."""
         values = parse_numbers(box[:4]) if isinstance(box, list) and len(box) in (4, 5) else None
         if values is None or len(values) != 4:
-            self.skipped[NO_BOX] += 1
-            return None
+            self.skipped[INVALID_BOX] += 1
+            return
         confidence = parse_number(score if score is not None else box[4] if len(box) == 5 else 1.0)
-        if not math.isfinite(confidence):
-            self.skipped[NO_SCORE] += 1
-            return None
-        return [*map(float, values), confidence]
+        if not isfinite(confidence):
+            self.skipped[INVALID_SCORE] += 1
+            return
+        self.boxes[key].append([*map(float, values), confidence])
 
 
-def differs(told: tuple[float, float], real: tuple[float, float]) -> bool:
-    """Whether (width, height) that a file tells is another than an image's own, by more than rounding."""
-    return any(abs(a - b) > max(2, 0.01 * b) for a, b in zip(told, real, strict=True))
+def choose_categories(
+    used: Collection[Id],
+    names: Mapping[Id, str],
+    file: str,
+    *,
+    category: str | None = None,
+    expected: Collection[Id] | None = None,
+    with_keypoints: Collection[Id] = (),
+) -> frozenset[Id] | None:
+    """The categories of a file of boxes to use, as normalized ids; None for all.
+
+    Args:
+        used: categories that boxes of the file have.
+        names: names of categories, as far as the file has them.
+        file: for messages.
+        category: a name or an id, or "any"; by default `expected`, and without these persons.
+        expected: categories of the annotations to compare with.
+        with_keypoints: categories with keypoints, used if none is named as a person.
+
+    Raises:
+        AnnotationError: there is no such category, or it is not known which one is persons.
+    """
+    if category is not None:
+        return None if category == ANY else _by_name(category, used, names, file)
+    if not names and 0 in used and len(used) > 1 and 0 not in (expected or ()):
+        raise AnnotationError(
+            f"{file}: its categories are counted from 0 ({_listed(used, names)}), so {PERSON_ID} may not be persons;"
+            " name their category with --box-category, perhaps 0"
+        )
+    if expected is not None:
+        return frozenset(expected)
+    persons = frozenset(one for one, name in names.items() if name.strip().casefold() in PERSON_NAMES)
+    if persons or with_keypoints:
+        return persons or frozenset(with_keypoints)
+    if not names and set(used) == {0}:  # the only category of a detector that counts from 0
+        return frozenset(used)
+    if names and used:
+        raise AnnotationError(
+            f"{file}: none of its categories is a person ({_listed(used, names)}); choose one with --box-category, or"
+            " any"
+        )
+    return frozenset({PERSON_ID})
 
 
-def _as_arrays(rows: list[list[float]]) -> Boxes:
-    table = np.asarray(rows, np.float64).reshape(-1, 5)
-    return table[:, :4], table[:, 4]
+def _by_name(category: str, used: Collection[Id], names: Mapping[Id, str], file: str) -> frozenset[Id]:
+    normalized = normalize_id(category)
+    found = {one for one, name in names.items() if name.strip().casefold() == category.strip().casefold()}
+    if normalized is not None and (normalized in used or normalized in names):
+        found.add(normalized)
+    if not found:
+        raise AnnotationError(
+            f"{file}: no box is of category {category!r}; there are {_listed(used, names) or 'none'}"
+        )
+    return frozenset(found)
 
 
-def _plain(ids: Collection[int | str]) -> frozenset[int | str]:
-    return frozenset(plain for one in ids if (plain := normalize_id(one)) is not None)
+def _listed(used: Collection[Id], names: Mapping[Id, str]) -> str:
+    shown = [f"{one} {names[one]}" if one in names else str(one) for one in sorted(used, key=str)[:10]]
+    return ", ".join(shown) + (" and more" if len(used) > len(shown) else "")
+
+
+def _differ(size: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether two sizes (width, height) differ by more than rounding."""
+    return any(abs(a - b) > max(2, 0.01 * b) for a, b in zip(size, other, strict=True))
+
+
+def _normalized(ids: Collection[Id]) -> frozenset[Id]:
+    return frozenset(one for value in ids if (one := normalize_id(value)) is not None)
 
 
 def _are_results(entries: Any) -> bool:
@@ -323,8 +385,8 @@ def _are_results(entries: Any) -> bool:
     )
 
 
-def _image_of(entry: dict[str, Any], images: References) -> int | None:
+def _index_of(entry: Any, images: References) -> int | None:
     try:
-        return images.by_id(entry.get("image_id"))
-    except AnnotationError:  # it could be several
+        return images.by_id(entry.get("image_id")) if isinstance(entry, dict) else None
+    except AnnotationError:  # several images match
         return None

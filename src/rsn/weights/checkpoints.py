@@ -1,4 +1,4 @@
-"""Tensors and metadata in files, read without running any code that a file may hold."""
+"""Read the tensors and the metadata of a weights file without running code that a file may contain."""
 
 import pickle
 import re
@@ -14,12 +14,12 @@ from torch import Tensor
 
 from rsn.errors import RsnWarning, WeightsError
 from rsn.weights.metadata import METADATA_KEY, Metadata, parse_metadata
-from rsn.weights.wrappers import networks_in, same_tensors
+from rsn.weights.wrappers import find_networks, same_tensors
 
 Fits = Callable[[Mapping[str, Tensor]], bool]
 
-# MMPose's checkpoints describe their dataset with small arrays of numbers, so those may be in a pickle besides
-# tensors. Files written before numpy 2 know the functions that make them by their older names.
+# Checkpoints of MMPose describe their dataset with small arrays, so a pickle may contain arrays besides tensors.
+# Files written with numpy 1 name the functions that create them differently.
 _reconstruct, _scalar = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
 _ARRAYS: list[Any] = [
     np.ndarray,
@@ -31,14 +31,13 @@ _ARRAYS: list[Any] = [
 
 
 class _Ignored:
-    """Stands in for what training programs keep beside their weights: it takes anything and does nothing."""
+    """Replaces objects that training programs store beside their weights: takes any arguments and does nothing."""
 
     def __init__(self, *_: Any) -> None:
         pass
 
 
-# Its log: MMBackend's buffers, which name their methods by way of getattr. Neither is called under these names. And the
-# command line's options, which many training programs keep.
+# The log of MMEngine, whose buffers name their methods by getattr (neither is called), and command line options.
 _IGNORED: list[Any] = [
     (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
     (_Ignored, "builtins.getattr"),
@@ -47,102 +46,102 @@ _IGNORED: list[Any] = [
 
 
 def read_tensors(path: Path, fits: Fits = lambda tensors: True) -> dict[str, Tensor]:
-    """The tensors of the network in a weights file by key, on the CPU: all of a file with a metadata, else as `unwrapped`.
+    """The tensors of the network in a file, on the CPU; of a file without metadata, those that `select_network` finds.
 
-    A pickle may hold tensors, plain Python values and arrays of numbers; the log of a training run of MMPose is passed
-    over. One that asks for anything else is refused.
+    A pickle may contain tensors, plain Python values, arrays of numbers, and the log of a training run of MMPose, which
+    is ignored. Anything else is refused.
 
     Raises:
-        WeightsError: the file cannot be read, is cut short, or holds more than that.
+        WeightsError: the file cannot be read, is truncated, or contains more than that.
     """
     try:
         if _is_safetensors(path):
             with safe_open(path, framework="pt") as tensors:
                 checkpoint: Any = {key: tensors.get_tensor(key) for key in tensors.keys()}
         else:
-            checkpoint = _unpickled(path)
+            checkpoint = _unpickle(path)
     # Bytes that are no checkpoint can fail in PyTorch's reader in any way.
     except (
         pickle.UnpicklingError, SafetensorError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError,
         AttributeError,
     ) as error:  # fmt: skip
-        raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
-    return checkpoint if has_metadata(path) else unwrapped(checkpoint, str(path), fits)
+        raise WeightsError(f"{path}: {_explain(path, error)}") from error
+    return checkpoint if has_metadata(path) else select_network(checkpoint, str(path), fits)
 
 
-def _unpickled(path: Path) -> Any:
+def _unpickle(path: Path) -> Any:
     with torch.serialization.safe_globals(_ARRAYS + _IGNORED), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what PyTorch warns of, it then refuses
-        with open(path, "rb") as file:  # of a path PyTorch would look at the name
+        warnings.simplefilter("ignore")  # PyTorch refuses what it warns of
+        with open(path, "rb") as file:  # given a path, PyTorch would look at its suffix
             return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def unwrapped(checkpoint: Any, name: str, fits: Fits = lambda tensors: True) -> dict[str, Tensor]:
-    """The tensors of the network in a checkpoint by key, without what they are wrapped in, see `wrappers`.
+def select_network(checkpoint: Any, name: str, fits: Fits = lambda tensors: True) -> dict[str, Tensor]:
+    """The tensors of one network in a checkpoint, without prefixes, see `wrappers`.
 
     Of several networks it is the first that fits, averaged weights (EMA) before others; an `RsnWarning` says which.
 
     Args:
-        checkpoint: what a file holds. name: of it, for messages.
-        fits: says of a network's tensors whether they are the ones that are looked for.
+        checkpoint: the content of a file. name: of the file, for messages.
+        fits: whether tensors belong to the wanted network.
 
     Raises:
-        WeightsError: it is not a dictionary, or there is no tensor in it.
+        WeightsError: it is no dictionary, or contains no tensors.
     """
     try:
-        networks = networks_in(checkpoint)
+        networks = find_networks(checkpoint)
     except WeightsError as error:
         raise WeightsError(f"{name}: {error}") from error
-    place = next(iter(networks))
+    selected = next(iter(networks))
     if len(networks) > 1:
-        place = next((place for place, tensors in networks.items() if fits(tensors)), place)
-        others = [other for other in networks if not same_tensors(networks[other], networks[place])]
+        selected = next((key for key, tensors in networks.items() if fits(tensors)), selected)
+        others = [key for key in networks if not same_tensors(networks[key], networks[selected])]
         if others:
-            used, left = (" and ".join(f"'{one}'" for one in places) for places in ([place], others))
             warnings.warn(
-                f"{name} holds several networks: the one in {used} is used, not {left}; to use another, save it alone",
+                f"{name} contains several networks: '{selected}' is used, not"
+                f" {' and '.join(map(repr, others))}; to use another one, save it alone",
                 RsnWarning,
                 stacklevel=2,
             )
-    return networks[place]
+    return networks[selected]
 
 
 def has_metadata(path: Path) -> bool:
-    """Whether a file is one of ours that says what it is.
+    """Whether a file has metadata of this package.
 
     Raises:
         WeightsError: it cannot be read.
     """
-    return _is_safetensors(path) and METADATA_KEY in _metadata(path)
+    return _is_safetensors(path) and METADATA_KEY in _read_fields(path)
 
 
 def read_metadata(path: Path) -> Metadata:
     """The metadata in a weights file of this package.
 
     Raises:
-        WeightsError: not a safetensors file, or one without valid metadata.
+        WeightsError: no safetensors file, or one without valid metadata.
     """
-    metadata = _metadata(path)
+    fields = _read_fields(path)
     try:
-        return parse_metadata(metadata)
+        return parse_metadata(fields)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def _read_fields(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: {_what_is_wrong(path, error)}") from error
+        raise WeightsError(f"{path}: {_explain(path, error)}") from error
 
 
 def _is_safetensors(path: Path) -> bool:
-    """By how it begins, whatever it is called: eight bytes, then a JSON object."""
-    return _beginning(path)[8:9] == b"{"
+    """Whether a file begins like one, whatever its name: eight bytes, then a JSON object."""
+    return _first_bytes(path)[8:9] == b"{"
 
 
-def _beginning(path: Path) -> bytes:
+def _first_bytes(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(64)
@@ -150,19 +149,19 @@ def _beginning(path: Path) -> bytes:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _what_is_wrong(path: Path, error: Exception) -> str:
-    """Why a file could not be read; what PyTorch says of it is long, and advises to run what is in the file."""
-    beginning = _beginning(path).lstrip()
-    if not beginning:
+def _explain(path: Path, error: Exception) -> str:
+    """Why a file cannot be read. PyTorch's own message is long, and recommends running the code in the file."""
+    start = _first_bytes(path).lstrip()
+    if not start:
         return "is empty; copy or download it again"
-    if beginning.startswith(b"<"):
-        return "is a web page and no weights; see what it says, and download the file itself"
+    if start.startswith(b"<"):
+        return "is a web page, not weights; download the file itself"
     refused = re.search(r"GLOBAL (\S+)", str(error))
     if refused:
         return (
-            f"holds more than tensors: it asks for {refused[1]}, and that could run code; if you trust it, save its"
+            f"contains more than tensors: it asks for {refused[1]}, which could run code; if you trust it, save its"
             " state dict alone"
         )
     if "TorchScript" in str(error):
-        return "is a program (TorchScript) and could do anything; save its state dict alone"
-    return "holds no weights that can be read: it is damaged, cut short, or something else; download it again"
+        return "is a program (TorchScript), which could run any code; save its state dict alone"
+    return "holds no weights that can be read: it is damaged, truncated, or something else; download it again"

@@ -1,8 +1,8 @@
-"""State dicts of the reference implementations in our layout.
+"""Convert state dicts of other implementations into the format of this package.
 
-The authors' repositories and MMPose name the same tensors differently; the rows below turn either name into ours, in
-the order in which they stand. Only the blocks of RSN and MSPN need rows of their own. torchvision's ResNet-50, which
-MSPN starts from, has the tensors of a stem and of one stage's way down.
+The authors' repositories and MMPose name the same tensors differently; the rules below rename both, in their order.
+Only the blocks of RSN and MSPN need separate rules. torchvision's ResNet-50, the pretrained weights of MSPN, has the
+tensors of a stem and of one stage's downsampling path.
 """
 
 import re
@@ -14,18 +14,18 @@ from torch import Tensor
 
 from rsn.models.stages import NUM_LEVELS
 
-# Whose names the tensors of a file have.
-CheckpointFormat = Literal["ours", "authors", "mmpose", "torchvision"]
+# Which implementation named the tensors of a file.
+CheckpointFormat = Literal["rsn", "authors", "mmpose", "torchvision"]
 Rewrite = str | Callable[[re.Match[str]], str]
 
 
 def _below(pattern: str) -> Callable[[re.Match[str]], str]:
-    """Rewrite to `pattern`, with the match's numbers counted from 0 instead of 1."""
+    """Replace by `pattern`, with the numbers of the match counted from 0 instead of 1."""
     return lambda match: pattern.format(*(int(number) - 1 for number in match.groups()))
 
 
 def _bottleneck_part(ending: str) -> Callable[[re.Match[str]], str]:
-    """Rewrite to the bottleneck's first, second or third layer, as the match's number says."""
+    """Replace by the first, second or third layer of a bottleneck, according to the number of the match."""
     return lambda match: f".{('reduce', 'middle', 'expand')[int(match[1]) - 1]}.{ending}"
 
 
@@ -35,16 +35,16 @@ def _mmpose_head(match: re.Match[str]) -> str:
 
 
 _RULES: tuple[tuple[str, Rewrite], ...] = (
-    # around everything
+    # prefixes of all names
     (r"^(?:module|network)\.", ""),
     (r"^keypoint_head\.", "head."),
     # the stem and the stages
     (r"^(?:backbone\.top\.top\.0|top\.conv)\.", "stem.reduce."),
     (r"^(?:backbone\.multi_stage_\w+?\.|stage)(\d)\.", r"stages.\1."),
-    # the way down
+    # the downsampling path
     (r"\.downsample\.layer(\d)\.", _below(".down.layers.{}.")),
     (r"\.downsample\.(conv|bn)\.", r".shortcut.\1."),
-    # the way up, what is handed to the next stage, the heads
+    # the upsampling path, the cross-stage features, the heads
     (r"\.upsample\.up4\.cross_conv\.", ".start_next."),
     (r"\.upsample\.up(\d)\.(?:u_skip|in_skip)\.", _below(".up.{}.lateral.")),
     (r"\.upsample\.up(\d)\.up_conv\.", _below(".up.{}.from_coarser.")),
@@ -87,41 +87,42 @@ _TORCHVISION_RULES: tuple[tuple[str, Rewrite], ...] = (
     (r"\.downsample\.0\.", ".shortcut.conv."),
     (r"\.downsample\.1\.", ".shortcut.norm."),
 )
-# The ending of a key that only this layout has; what stands before it is a prefix of all keys.
-SIGNS: tuple[tuple[CheckpointFormat, str], ...] = (
-    ("ours", "stem.reduce.conv.weight"),
+# The ending of a key that only this format has; what precedes it is a prefix of all keys.
+FORMAT_SIGNS: tuple[tuple[CheckpointFormat, str], ...] = (
+    ("rsn", "stem.reduce.conv.weight"),
     ("authors", "top.conv.conv.weight"),
     ("mmpose", "backbone.top.top.0.conv.weight"),
     ("torchvision", "layer1.0.conv1.weight"),
 )
 _STEP = re.compile(r"\.conv_bn_relu2_\d_\d\.")  # only residual-steps blocks have such keys
-# Batch counts, normalization, a classifier, and what averaging leaves: MMCV's copies and PyTorch's count.
+# Batch counts, normalization, a classifier, and leftovers of averaging: MMCV's copies and PyTorch's count.
 _NOT_WEIGHTS = re.compile(
     r"^data_preprocessor\.|\.num_batches_tracked$|^(?:module\.)?fc\.|^ema_\w+$|^n_averaged$"
 )
 
 
 def detect_format(tensors: Mapping[str, Tensor]) -> CheckpointFormat | None:
-    """Whose layout a state dict has; None where it is no network that we know."""
-    return next((layout for layout, sign in SIGNS if any(ends_in(key, sign) for key in tensors)), None)
+    """The format of a state dict; None if it is unknown."""
+    return next((name for name, sign in FORMAT_SIGNS if any(has_ending(key, sign) for key in tensors)), None)
 
 
-def ends_in(key: str, sign: str) -> bool:
-    """Whether a tensor's key ends in a sign of a layout, behind whatever prefix."""
+def has_ending(key: str, sign: str) -> bool:
+    """Whether a key ends with the sign of a format, with any prefix."""
     return key == sign or key.endswith(f".{sign}")
 
 
 def convert_state_dict(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename, fold convolution biases into the batch norms, and bring the stem to RGB; ours pass unchanged.
+    """Rename the tensors, fold convolution biases into the batch norms, and convert the stem to RGB.
 
-    The authors' networks take BGR, all others RGB. A ResNet-50 becomes a stem and the first stage's way down.
+    Tensors of this package are returned unchanged. The authors' networks take BGR, all others RGB. A ResNet-50 becomes
+    a stem and the downsampling path of the first stage.
     """
-    layout = detect_format(tensors)
+    source = detect_format(tensors)
     rules = _RULES + (_RESIDUAL_STEPS_RULES if any(map(_STEP.search, tensors)) else _BOTTLENECK_RULES)
-    if layout == "torchvision":
+    if source == "torchvision":
         rules = (_RULES[0], *_TORCHVISION_RULES, *_BOTTLENECK_RULES)
-    state = {_renamed(key, rules): value for key, value in tensors.items() if not _NOT_WEIGHTS.search(key)}
-    if layout == "authors":
+    state = {_rename(key, rules): value for key, value in tensors.items() if not _NOT_WEIGHTS.search(key)}
+    if source == "authors":
         state["stem.reduce.conv.weight"] = state["stem.reduce.conv.weight"].flip(1)
     for key in [key for key in state if key.endswith(".conv.bias")]:
         _fold_bias(state, key)
@@ -129,7 +130,7 @@ def convert_state_dict(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def copy_to_all_stages(state: Mapping[str, Tensor], num_stages: int) -> dict[str, Tensor]:
-    """The first stage's tensors for all of them, as MMPose starts its MSPN from one ResNet-50."""
+    """The tensors of the first stage for all stages, as MMPose initializes its MSPN from one ResNet-50."""
     copies = dict(state)
     for number in range(1, num_stages):
         copies |= {
@@ -145,14 +146,14 @@ def _as_convolution(key: str, value: Tensor) -> Tensor:
     return value[..., None, None] if key.endswith("conv.weight") and value.ndim == 2 else value
 
 
-def _renamed(key: str, rules: tuple[tuple[str, Rewrite], ...]) -> str:
+def _rename(key: str, rules: tuple[tuple[str, Rewrite], ...]) -> str:
     for pattern, rewrite in rules:
         key = re.sub(pattern, rewrite, key)
     return key
 
 
 def _fold_bias(state: dict[str, Tensor], key: str) -> None:
-    """A bias before a batch norm only shifts the mean that the norm subtracts."""
+    """Subtract a bias from the running mean of the batch norm that follows it."""
     mean = key.removesuffix("conv.bias") + "norm.running_mean"
     if mean in state:
         state[mean] = state[mean] - state.pop(key)

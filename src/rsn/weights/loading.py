@@ -17,7 +17,7 @@ from rsn.io.files import atomic_write
 from rsn.models.catalog import build_model, list_models
 from rsn.models.prm import PoseRefineMachine, Refine
 from rsn.skeletons import Skeleton
-from rsn.weights.checkpoints import has_metadata, read_metadata, read_tensors, unwrapped
+from rsn.weights.checkpoints import has_metadata, read_metadata, read_tensors, select_network
 from rsn.weights.conversion import convert_state_dict, copy_to_all_stages, detect_format
 from rsn.weights.metadata import METADATA_KEY, Metadata, ModelMetadata, WeightsMetadata, parse_metadata
 from rsn.weights.pretrained import PRETRAINED, fetch
@@ -101,15 +101,15 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> No
         source: a weight's name, a file (.safetensors, or a PyTorch checkpoint of plain tensors) or a state dict.
 
     Raises:
-        WeightsError: the file cannot be read, contains code, does not fit, or has numbers that are not finite; the first
-            keys are named. The network is unchanged then.
+        WeightsError: the file cannot be read, contains code, does not fit, or has numbers that are not finite. The
+            network is unchanged then.
     """
 
     def fits(tensors: Mapping[str, Tensor]) -> bool:
         return not _misfits(model, _state_for(model, tensors))
 
     if isinstance(source, Mapping):
-        _fill(model, unwrapped(source, "the weights", fits), "the weights")
+        _fill(model, select_network(source, "the weights", fits), "the weights")
     else:
         _fill(model, read_tensors(weights_path(source), fits), str(source))
 
@@ -170,7 +170,7 @@ def convert_weights(
 ) -> Metadata:
     """Write weights in any format that `load_weights` knows as safetensors with metadata, which is returned.
 
-    skeleton, input_size: what the tensors of a checkpoint without metadata do not say, see `recognition.infer_metadata`.
+    skeleton, input_size: of a checkpoint without metadata, see `recognition.infer_metadata`.
     half: store float16.
 
     Raises:
@@ -228,8 +228,8 @@ def _metadata_of(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) 
     inferred = _inferred_metadata(source, tensors)
     if str(source) not in PRETRAINED:
         warnings.warn(
-            f"{source}: has no model metadata; assumed are {inferred.notes}: {inferred.summary()}; to correct that, write a"
-            " file with metadata by rsn models convert",
+            f"{source}: has no model metadata; assumed are {inferred.notes}: {inferred.summary()}; to correct that,"
+            " write a file with metadata by rsn models convert",
             RsnWarning,
             stacklevel=3,
         )

@@ -36,9 +36,9 @@ def all_networks() -> str:
             )
         )
     notes = (
-        "Any input whose sides are multiples of 32, any number of keypoints. params, GMACs: measured by us with 17 keypoints.",
-        "val AP: published by the authors, on COCO val with boxes of a detector; rsn models show NAME has all published",
-        "rows and their sources. [here]: on this machine; [remote]: downloaded at the first use.",
+        "Inputs: sides that are multiples of 32; any number of keypoints. params, GMACs: measured by us with 17 keypoints.",
+        "val AP: published by the authors, on COCO val with boxes of a detector; rsn models show NAME lists all published",
+        "rows and sources. [here]: on this machine; [remote]: downloaded at the first use.",
     )
     return "\n".join([*_aligned(rows), "", *notes])
 

@@ -1,4 +1,4 @@
-"""Weights that others have published: fetched when they are asked for, checked, kept in the user's cache."""
+"""Published third-party weights: downloaded at the first use, checked, and cached."""
 
 import os
 from dataclasses import dataclass, replace
@@ -15,10 +15,10 @@ _OPENMMLAB = "https://download.openmmlab.com/mmpose/"
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights on a server of others.
+    """Weights on a third-party server.
 
-    model: name in the catalog. path: below the server's address; the file's name tells the first digits of its
-    SHA-256. metrics: the publisher's, as fractions. Codec and bbox_padding follow from the tensors' layout.
+    model: name in the catalog. path: on the server. sha256_prefix: first digits of the file's SHA-256, from its name.
+    metrics: published ones, as fractions. Codec and bbox_padding follow from the format of the tensors.
     """
 
     model: str
@@ -33,21 +33,21 @@ class PretrainedWeights:
 
     @property
     def url(self) -> str:
-        """Where it is: below RSN_MIRROR where that is set, else on the server that published it."""
+        """The address of the file: on RSN_MIRROR if that is set, else on the server that published it."""
         return (os.environ.get(MIRROR) or self.server).rstrip("/") + "/" + self.path
 
     @property
     def cached(self) -> Path:
-        """Where it lies once it was fetched."""
+        """The path of the file in the cache."""
         return cache_folder() / "weights" / Path(self.path).name
 
     @property
     def is_cached(self) -> bool:
-        """Whether it was fetched, or put there; not so where nobody can tell."""
-        return os.path.isfile(self.cached)  # Path.is_file raises what it is not prepared for
+        """Whether the file is in the cache."""
+        return os.path.isfile(self.cached)  # unlike Path.is_file, it raises nothing for an unusable path
 
     def complete(self, metadata: ModelMetadata) -> ModelMetadata:
-        """What the tensors told, and what they could not."""
+        """The metadata inferred from the tensors, completed with what is known about the file."""
         return replace(
             metadata,
             input_size=self.input_size,
@@ -67,28 +67,28 @@ PRETRAINED: dict[str, PretrainedWeights] = {
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: RSN_CACHE, else rsn/ in XDG_CACHE_HOME, else ~/.cache/rsn.
+    """The folder for downloads and converted models: RSN_CACHE, else rsn/ in XDG_CACHE_HOME, else ~/.cache/rsn.
 
     Raises:
-        RsnError: RSN_CACHE begins with the home of a user that there is not.
+        RsnError: RSN_CACHE begins with the home folder of an unknown user.
     """
-    named = os.environ.get(CACHE)
-    if not named:
+    folder = os.environ.get(CACHE)
+    if not folder:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsn"
     try:
-        return Path(named).expanduser()
+        return Path(folder).expanduser()
     except RuntimeError as error:
-        raise RsnError(f"{CACHE} is {named}, and there is no such home; give a full path") from error
+        raise RsnError(f"Invalid {CACHE}: expected a folder, got {folder}; write the path in full") from error
 
 
 def fetch(weights: PretrainedWeights) -> Path:
-    """The file of published weights in the cache, downloaded if it is not there; its SHA-256 is checked every time.
+    """The file of published weights in the cache, downloaded if it is missing; its SHA-256 is always checked.
 
-    A file that was put there by hand is used too.
+    A file that was copied there by hand is used, too.
 
     Raises:
-        DownloadError: it cannot be downloaded, or not be kept. WeightsError: the file in the cache is not the one it
-            should be, or cannot be read.
+        DownloadError: it cannot be downloaded or stored. WeightsError: the file in the cache has another SHA-256 or
+            cannot be read.
     """
     path = weights.cached
     if not weights.is_cached:
@@ -96,7 +96,7 @@ def fetch(weights: PretrainedWeights) -> Path:
             download(weights.url, path, sha256_prefix=weights.sha256_prefix)
         except RsnError as error:
             raise DownloadError(
-                f"{error}; or put the file into {path.parent} yourself ({CACHE} names another cache)"
+                f"{error}; or copy the file into {path.parent} yourself ({CACHE} sets another cache folder)"
             ) from error
     try:
         found = sha256_of(path)
@@ -104,7 +104,7 @@ def fetch(weights: PretrainedWeights) -> Path:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not found.startswith(weights.sha256_prefix):
         raise WeightsError(
-            f"{path}: is not the file that was published, or has changed: its SHA-256 is {found}, and should begin"
-            f" with {weights.sha256_prefix}; delete it, and it will be downloaded again"
+            f"{path}: is not the published file: expected a SHA-256 that begins with {weights.sha256_prefix}, got"
+            f" {found}; delete it to download it again"
         )
     return path

@@ -14,9 +14,9 @@ _FIRST_METRIC = 5  # columns from here to the last but one are metrics
 class PublishedResult:
     """One row of a published table.
 
-    dataset: which part of which set; COCO with boxes of a detector. input_size: (height, width).
-    metrics: in percent, by the tables' names (COCO: average precision and recall; MPII: PCKh@0.5).
-    gflops: complexity as published, None where the table has none.
+    dataset: dataset and split; COCO with boxes of a detector. input_size: (height, width).
+    metrics: in percent, by the names in the tables (COCO: average precision and recall; MPII: PCKh@0.5).
+    gflops: published complexity, None if the table has none.
     """
 
     dataset: str

@@ -28,8 +28,8 @@ _USES: dict[tuple[CheckpointFormat, bool], ModelMetadata] = {
     ("authors", True): _MPII,
     ("mmpose", False): _MMPOSE,
     ("mmpose", True): replace(_MMPOSE, input_size=(256, 256)),
-    ("ours", False): replace(_COCO, notes="weights of rsn"),
-    ("ours", True): replace(_MPII, notes="weights of rsn"),
+    ("rsn", False): replace(_COCO, notes="weights of rsn"),
+    ("rsn", True): replace(_MPII, notes="weights of rsn"),
 }
 
 
@@ -45,19 +45,19 @@ def infer_metadata(
     skeleton their 17 or 16 keypoints belong to nor for which input size they were trained.
 
     Args:
-        tensors: in any layout that `rsn.load_weights` knows.
+        tensors: in any source_format that `rsn.load_weights` knows.
         skeleton: the skeleton; by default COCO's for 17 keypoints and MPII's for 16.
         input_size: (height, width); by default 256x192, for MPII's skeleton 256x256.
 
     Raises:
         WeightsError: no network of the catalog, or a skeleton that is missing or has another number of keypoints.
     """
-    layout = detect_format(tensors)
-    if layout is None:
+    source_format = detect_format(tensors)
+    if source_format is None:
         raise WeightsError(
             f"the format of these weights is unknown; the first tensor is {next(iter(tensors))}"
         )
-    if layout == "torchvision":
+    if source_format == "torchvision":
         raise WeightsError(
             "a ResNet-50 alone finds no keypoints; train an MSPN with it as pretrained weights"
         )
@@ -65,15 +65,17 @@ def infer_metadata(
     skeleton = skeleton or _SKELETONS.get(num_keypoints)
     if skeleton is None:
         raise WeightsError(
-            f"these weights have heatmaps of {num_keypoints} keypoints, which is neither COCO's nor MPII's skeleton; name"
-            " the skeleton"
+            f"these weights have heatmaps of {num_keypoints} keypoints, which is neither COCO's nor MPII's skeleton;"
+            " name the skeleton"
         )
     if len(skeleton) != num_keypoints:
         raise WeightsError(
             f"these weights have heatmaps of {num_keypoints} keypoints, {skeleton.name} has {len(skeleton)}"
         )
     options = {} if refine == "none" else {"refine": refine}
-    metadata = replace(_USES[layout, skeleton == MPII_16], model=model, options=options, skeleton=skeleton)
+    metadata = replace(
+        _USES[source_format, skeleton == MPII_16], model=model, options=options, skeleton=skeleton
+    )
     return replace(metadata, input_size=input_size) if input_size else metadata
 
 

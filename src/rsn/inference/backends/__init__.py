@@ -1,10 +1,10 @@
-"""What runs a network: backends turn crops into heatmaps by different means, and agree.
+"""Backends run a network in different libraries, with the same results.
 
-A backend is a function: crops (N, 3, H, W) uint8 RGB on any device -> heatmaps (N, K, H/4, W/4) float32. It is built
-of a trained network and its metadata, takes any N, and may be called by any number of threads. All of them run the same
-graph, `networks.graph.InferenceGraph`, so normalization is part of it.
+A backend is a function: crops (N, 3, H, W) uint8 RGB on any device -> outputs of the network, float32, for heatmaps
+(N, K, H/4, W/4). It is built from a trained network and its metadata, takes any N, and can be called from any number of
+threads. All backends run the same graph, `rsn.models.inference_graph.InferenceGraph`, which includes normalization.
 
-Importing this imports no backend.
+Importing this module imports no library of a backend.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Backend = Callable[["torch.Tensor"], "torch.Tensor"]
 
-# -bf16, -fp16: convolutions in these, sums in float32; answers differ by about a hundredth of a peak, or a thousandth.
+# -bf16, -fp16: convolutions in these, sums in float32; results differ by about 1/100 or 1/1000 of a peak.
 # -compile: operations fused by torch.compile, on CUDA into CUDA graphs.
 BackendName = Literal[
     "torch",
@@ -36,68 +36,63 @@ BackendName = Literal[
 BackendChoice = Literal["auto", BackendName]
 BACKENDS: tuple[str, ...] = get_args(BackendName)
 
-# What "auto" looks for, fastest first, among the backends that give the network's own answers (docs/speed.md). CUDA gets
-# PyTorch, which starts at once; what is faster there rounds more or compiles for minutes.
+# "auto" takes the first one installed; all have PyTorch's results, and the fastest comes first (docs/speed.md). On CUDA
+# it takes PyTorch, which starts at once; faster backends round more or compile for minutes.
 _PREFERRED_ON_CPU: tuple[BackendName, ...] = ("openvino", "torch")
-_USABLE = {
+_DEVICES = {
     "onnxruntime": ("cuda", "cpu"),
     "openvino": ("cpu",),
-}  # the devices of libraries that cannot use all
+}  # of libraries that do not run on all devices
 
 
 def choose(backend: str, device: str) -> "tuple[str, torch.device]":
-    """The backend and the device that are meant by names, of which "auto" leaves the choice to us.
+    """Resolve the names of a backend and a device, both of which may be "auto".
 
-    "auto" is the fastest backend that is installed and as exact as PyTorch, and the first of CUDA, MPS (Apple's GPUs)
-    and the CPU that is here and that the backend can use. Whatever else is named is taken exactly.
+    "auto" is the fastest installed backend with the results of PyTorch, and the first of CUDA, MPS (Apple's GPUs) and
+    the CPU that is available and that the backend supports.
 
     Raises:
         UnknownNameError: no backend of that name.
-        DeviceError: no such device here, or the backend cannot use it.
+        DeviceError: no such device, or the backend does not support it.
     """
     from rsn.inference.devices import PREFERRED, pick_device
 
     if backend not in ("auto", *BACKENDS):
         raise UnknownNameError("backend", backend, ["auto", *BACKENDS])
-    place = pick_device(device, usable=_USABLE.get(backend.partition("-")[0], PREFERRED))
-    if backend.startswith("openvino") and place.type != "cpu":
+    chosen = pick_device(device, usable=_DEVICES.get(backend.partition("-")[0], PREFERRED))
+    if backend.startswith("openvino") and chosen.type != "cpu":
         raise DeviceError(
-            f"backend {backend} runs on the CPU; leave out device {device}, or choose backend torch"
+            f"backend {backend} runs on the CPU only; leave out device {device}, or choose backend torch"
         )
     if backend != "auto":
-        return backend, place
-    if place.type != "cpu":
-        return "torch", place
-    return next(name for name in _PREFERRED_ON_CPU if find_spec(name)), place
+        return backend, chosen
+    if chosen.type != "cpu":
+        return "torch", chosen
+    return next(name for name in _PREFERRED_ON_CPU if find_spec(name)), chosen
 
 
 def build_backend(
     name: str, network: "torch.nn.Module", metadata: "Metadata", device: "torch.device"
 ) -> "Backend":
-    """A network ready to run by the backend `name` (one of `BACKENDS`) on a device; the network stays as it is.
+    """Prepare a network to run in the backend `name` (one of `BACKENDS`); the network is not changed.
 
     Raises:
-        MissingDependencyError: the backend is not installed. DeviceError: it cannot do here what its name says.
-        RsnError: this process was forked, see `sharing.check_process`.
+        MissingDependencyError: the backend is not installed. DeviceError: this machine does not support it.
+        RsnError: this process was forked, see `processes.check_process`.
     """
     from rsn.inference.processes import check_process, shared
-
-    check_process()
-    return shared(_build(name, network, metadata, device))
-
-
-def _build(name: str, network: "torch.nn.Module", metadata: "Metadata", device: "torch.device") -> "Backend":
     from rsn.models.inference_graph import InferenceGraph
 
+    check_process()
     graph = InferenceGraph(network, metadata)
     if name.startswith("torch"):
         from rsn.inference.backends.pytorch import torch_backend
 
-        return torch_backend(graph, device, name)
+        return shared(torch_backend(graph, device, name))
     if name == "onnxruntime":
         from rsn.inference.backends.onnxruntime import onnxruntime_backend
 
-        return onnxruntime_backend(graph, device)
+        return shared(onnxruntime_backend(graph, device))
     from rsn.inference.backends.openvino import openvino_backend
 
-    return openvino_backend(graph, bf16=name == "openvino-bf16")
+    return shared(openvino_backend(graph, bf16=name == "openvino-bf16"))

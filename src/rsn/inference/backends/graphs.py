@@ -1,6 +1,7 @@
-"""Graphs in files: read back by what runs them, and kept in the user's cache, since converting takes seconds."""
+"""Graphs in files: opened by their library, and cached after conversion, which takes seconds."""
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,19 +12,18 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-import rsn.models
 from rsn.errors import RsnError
 from rsn.models.inference_graph import InferenceGraph
 from rsn.weights.pretrained import CACHE, cache_folder
 
-MAX_BATCH = 4096  # crops at once that a converted graph takes
+MAX_BATCH = 4096  # crops per run of a converted graph
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A graph read from a file, ready to run.
+    """A graph from a file, ready to run.
 
-    run: crops as the graph takes them -> all that it answers, heatmaps last. metadata: what the file says of itself.
+    run: crops as the graph takes them -> all its outputs, heatmaps last. metadata: of the file.
     """
 
     run: Callable[[Tensor], tuple[Tensor, ...]]
@@ -35,11 +35,10 @@ class Graph:
 
 
 def converted(graph: InferenceGraph, convert: Callable[[Path], None], *, libraries: tuple[str, ...]) -> Path:
-    """The folder of a converted graph; `convert` fills it where it is not in the cache yet.
+    """The folder of a converted graph; `convert` fills it if it is not in the cache.
 
-    A graph is known by its weights, its metadata's numbers, the code of our networks and the versions of torch and of
-    the libraries that convert it; when one changes it is converted anew. Where two processes convert the same graph at
-    once, the first that is done counts.
+    The key in the cache is made of the weights, the normalization, the code of the network and the versions of torch
+    and of the libraries that convert. If two processes convert the same graph at once, the first result is used.
 
     Raises:
         RsnError: the cache cannot be written to.
@@ -54,11 +53,11 @@ def converted(graph: InferenceGraph, convert: Callable[[Path], None], *, librari
             convert(Path(unfinished))
             Path(unfinished).rename(folder)
     except OSError as error:
-        if isdir(folder):  # by another process meanwhile
+        if isdir(folder):  # created by another process meanwhile
             return folder
         raise RsnError(
-            f"cannot write {folder}: {error.strerror or error}; let {CACHE} name a folder that can be written to, or"
-            " choose backend torch"
+            f"cannot write {folder}: {error.strerror or error}; set {CACHE} to a writable folder, or choose backend"
+            " torch"
         ) from error
     return folder
 
@@ -67,11 +66,18 @@ def _key(graph: InferenceGraph, libraries: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     for library in ("torch", *libraries):
         digest.update(f"{library} {version(library)}\n".encode())
-    for folder in rsn.models.__path__:
-        for source in sorted(Path(folder).glob("*.py")):
-            digest.update(source.read_bytes())
+    for source in sorted({_source_of(type(module)) for module in graph.modules()}):
+        digest.update(source)
     given = graph.preprocessing
     digest.update(repr((graph, given.input_size, given.mean, given.std)).encode())
     for tensor in graph.state_dict().values():
         digest.update(tensor.contiguous().cpu().view(torch.uint8).numpy())
     return digest.hexdigest()[:32]
+
+
+def _source_of(kind: type) -> bytes:
+    """The file that defines a class; its name where there is no file, as in a notebook."""
+    try:
+        return Path(inspect.getfile(kind)).read_bytes()
+    except (OSError, TypeError):
+        return kind.__qualname__.encode()

@@ -19,7 +19,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 def onnxruntime_backend(graph: InferenceGraph, device: torch.device) -> Backend:
-    """Run the graph in ONNX Runtime, on the CPU or (which we could not test) by its CUDA provider.
+    """Run the graph in ONNX Runtime, on the CPU or (not tested) with its CUDA provider.
 
     Raises:
         MissingDependencyError: onnxruntime, onnx or onnxscript is not installed.
@@ -32,11 +32,11 @@ def onnxruntime_backend(graph: InferenceGraph, device: torch.device) -> Backend:
 
 
 def open_onnx(path: Path, device: torch.device) -> Graph:
-    """An ONNX file, ready to run in ONNX Runtime.
+    """Open an ONNX file in ONNX Runtime.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed. DeviceError: it has no provider for the device.
-        WeightsError: it cannot read the file.
+        WeightsError: the file cannot be read.
     """
     require("onnxruntime", extra="backends", feature="backend onnxruntime")
     import onnxruntime  # type: ignore[import-untyped]
@@ -44,31 +44,31 @@ def open_onnx(path: Path, device: torch.device) -> Graph:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = torch.get_num_threads()
-    place = {"device_id": device.index or 0} if device.type == "cuda" else {}
+    options_of_provider = {"device_id": device.index or 0} if device.type == "cuda" else {}
     provider = _provider(device)
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=[(provider, place)])
-    except Exception as error:  # it has a dozen kinds, none of which it documents
+        session = onnxruntime.InferenceSession(path, options, providers=[(provider, options_of_provider)])
+    except Exception as error:  # of many undocumented types
         raise WeightsError(
             f"{path}: cannot be read by ONNX Runtime ({str(error).splitlines()[0]})"
         ) from error
 
     def run(crops: Tensor) -> tuple[Tensor, ...]:
-        answers = session.run(None, {"crops": crops.cpu().contiguous().numpy()})
-        return tuple(map(torch.from_numpy, answers))
+        outputs = session.run(None, {"crops": crops.cpu().contiguous().numpy()})
+        return tuple(map(torch.from_numpy, outputs))
 
     return Graph(run, dict(session.get_modelmeta().custom_metadata_map))
 
 
 def write_onnx(graph: InferenceGraph, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write the graph as ONNX, in one file: `crops` (batch, ...) as the graph takes them -> its outputs by name."""
+    """Write the graph as one ONNX file: input `crops` (batch, ...), the outputs by their names in the graph."""
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     logger = logging.getLogger("torch.onnx")
     level = logger.level
-    logger.setLevel(logging.ERROR)  # it tells that torchvision is not there, which nobody needs
+    logger.setLevel(logging.ERROR)  # it reports that torchvision is missing
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # about its own ways
+            warnings.simplefilter("ignore", FutureWarning)  # about torch's own code
             program = torch.onnx.export(
                 graph.cpu(),
                 (graph.example(),),
@@ -80,7 +80,7 @@ def write_onnx(graph: InferenceGraph, path: Path, metadata: Mapping[str, str] | 
             )
     finally:
         logger.setLevel(level)
-    assert program is not None  # with dynamo=True it never is
+    assert program is not None  # never with dynamo=True
     program.model.metadata_props.update(metadata or {})
     program.save(path, external_data=False)
 

@@ -1,4 +1,4 @@
-"""OpenVINO as a backend: the fastest that we measured on CPUs."""
+"""OpenVINO as a backend, the fastest of those measured on CPUs."""
 
 import sys
 import warnings
@@ -20,16 +20,16 @@ from rsn.models.inference_graph import InferenceGraph
 
 FILE = "graph.xml"
 _TELEMETRY = "openvino_telemetry"
-# By the names that OpenVINO gives them: all that is not of the network, which is normalizing and decoding.
+# Names in OpenVINO of everything outside the network: normalization and decoding.
 _IN_FLOAT = [r"^(?!__module\.network\.).*"]
 
 
 def openvino_backend(graph: InferenceGraph, *, bf16: bool) -> Backend:
-    """Run the graph in OpenVINO on the CPU, by as many threads as PyTorch would.
+    """Run the graph in OpenVINO on the CPU, with as many threads as PyTorch has.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
-        DeviceError: bfloat16 was asked for and the processor has none.
+        DeviceError: the processor does not compute in bfloat16.
     """
     _check(bf16)
     folder = converted(
@@ -39,12 +39,12 @@ def openvino_backend(graph: InferenceGraph, *, bf16: bool) -> Backend:
 
 
 def open_openvino(path: Path, *, bf16: bool) -> Graph:
-    """An OpenVINO file (.xml, its .bin beside it) or an ONNX file, ready to run in OpenVINO on the CPU.
+    """Open an OpenVINO file (.xml with its .bin beside it) or an ONNX file in OpenVINO on the CPU.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
-        DeviceError: bfloat16 was asked for and the processor has none.
-        WeightsError: it cannot read the file.
+        DeviceError: the processor does not compute in bfloat16.
+        WeightsError: the file cannot be read.
     """
     _check(bf16)
     try:
@@ -64,23 +64,22 @@ def open_openvino(path: Path, *, bf16: bool) -> Graph:
             for request, part in zip(requests, parts, strict=True):
                 request.start_async([part], share_inputs=True)
                 started.append(request)
-        finally:  # an interrupted run, as by Ctrl-C in a notebook, leaves none of them busy
+        finally:  # no request stays busy after Ctrl-C in a notebook
             for request in started:
                 request.wait()
-        answers = (
+        outputs = (
             [torch.from_numpy(output.data) for output in request.output_tensors] for request in requests
         )
-        return tuple(map(torch.cat, zip(*answers, strict=True)))
+        return tuple(map(torch.cat, zip(*outputs, strict=True)))
 
     return Graph(run, _metadata(model))
 
 
 def _requests(model: Any, precision: str, streams: int) -> list[Any]:
-    """The graph ready to run on all threads, in streams of as many threads each.
+    """The graph, compiled for a number of streams, which share all threads.
 
-    Threads of one stream wait for each other after every operation, which is lost time, and much of it where they
-    share the cores with threads that read and draw. So a batch is cut into a piece a thread; a crop that comes alone
-    is done soonest by all of them.
+    The threads of one stream wait for each other after every operation, which takes long if other threads use the same
+    cores. So a batch is divided among streams of one thread each; a single crop is fastest in one stream.
     """
     settings = {
         "INFERENCE_PRECISION_HINT": precision,  # its own choice would depend on the processor
@@ -92,19 +91,19 @@ def _requests(model: Any, precision: str, streams: int) -> list[Any]:
 
 
 def save_openvino(model: Any, path: Path, *, fp16: bool = False) -> None:
-    """Write an `openvino.Model` as .xml and .bin; fp16: with its weights in float16."""
+    """Write an `openvino.Model` as .xml and .bin; fp16: store the weights in float16."""
     import openvino  # type: ignore[import-untyped]
 
     openvino.save_model(model, path, compress_to_fp16=fp16)
 
 
 def as_openvino(graph: InferenceGraph, metadata: Mapping[str, str] | None = None) -> Any:
-    """The graph as an `openvino.Model`: `crops` (batch, ...) as the graph takes them -> its outputs by name."""
+    """The graph as an `openvino.Model`: input `crops` (batch, ...), the outputs by their names in the graph."""
     example = graph.example()
     with _without_telemetry(), warnings.catch_warnings():
         import openvino
 
-        warnings.simplefilter("ignore")  # about shapes that become constants, which they are
+        warnings.simplefilter("ignore")  # about shapes, which are constants here
         model = openvino.convert_model(graph.cpu(), example_input=example)
     model.reshape([-1, *example.shape[1:]])
     model.inputs[0].get_tensor().set_names({"crops"})
@@ -116,15 +115,15 @@ def as_openvino(graph: InferenceGraph, metadata: Mapping[str, str] | None = None
 
 
 def quantized(model: Any, crops: Tensor) -> Any:
-    """An `openvino.Model` with the network's weights and feature maps in 8 bits, by NNCF.
+    """Quantize the network's weights and feature maps to 8 bits, with NNCF.
 
-    Each output channel of a weight has a scale of its own. A feature map has one, whose range is measured on `crops`;
-    it starts at zero where nothing is negative ("mixed"), and the mean error that rounding leaves in a layer is
-    taken off its bias. What is before and after the network stays in float32.
+    Each output channel of a weight has its own scale. A feature map has one scale; its range is measured on `crops` and
+    starts at zero if no value is negative ("mixed"). The mean rounding error of a layer is subtracted from its bias.
+    Normalization and decoding stay in float32.
 
     Args:
-        model: of a `InferenceGraph`.
-        crops: (N, ...) uint8, as the graph takes them; of people that are not used to evaluate it.
+        model: an `openvino.Model` of an `InferenceGraph`.
+        crops: (N, ...) uint8, as the graph takes them, of people that are not in the evaluation set.
     """
     with _without_telemetry():
         import nncf
@@ -141,7 +140,7 @@ def quantized(model: Any, crops: Tensor) -> Any:
 
 @contextmanager
 def _without_telemetry() -> Iterator[None]:
-    """Hide the library by which OpenVINO and NNCF report conversions to their makers, without having asked.
+    """Hide the library with which OpenVINO and NNCF report conversions to their makers without asking.
 
     They look for it when they are imported.
     """
@@ -157,7 +156,7 @@ def _without_telemetry() -> Iterator[None]:
 
 
 def _metadata(model: Any) -> dict[str, str]:
-    """What an OpenVINO file has in its rt_info, or an ONNX file in its metadata, which OpenVINO calls framework."""
+    """The rt_info of an OpenVINO file, or the metadata of an ONNX file, which OpenVINO calls framework."""
     info = dict(model.rt_info)
     framework = info.get("framework", {})
     info |= framework if isinstance(framework, dict) else {}
@@ -167,11 +166,10 @@ def _metadata(model: Any) -> dict[str, str]:
 
 @cache
 def _core() -> Any:
-    """The one of this process, which is never given up.
+    """The `openvino.Core` of this process, which is never destroyed.
 
-    OpenVINO's CPU plugin gives the thread that loads it another stack for signals, and unmaps that stack when it is
-    destroyed, be it by another thread; the first thread's next signal, a child that ended say, would then kill the
-    process.
+    OpenVINO's CPU plugin sets a signal stack for the thread that loads it, and unmaps it when it is destroyed, even by
+    another thread; the next signal of the first thread, such as SIGCHLD, would then kill the process.
     """
     with _without_telemetry():
         import openvino
@@ -181,6 +179,6 @@ def _core() -> Any:
 
 def _check(bf16: bool) -> None:
     require("openvino", extra="backends", feature="backend openvino")
-    # Without this OpenVINO would quietly take float32.
+    # Otherwise OpenVINO would use float32 without a message.
     if bf16 and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise DeviceError("this processor does not compute in bfloat16; choose backend openvino")

@@ -1,4 +1,4 @@
-"""PyTorch as a backend: what is always there."""
+"""PyTorch as a backend, which is always installed."""
 
 import torch
 from torch import Tensor
@@ -14,27 +14,26 @@ def torch_backend(inference_graph: InferenceGraph, device: torch.device, name: s
     """Run the graph in PyTorch, channels last.
 
     Args:
-        deployment: which is taken over and changed.
-        device: any that PyTorch has; tests run on CPUs, and CUDA was tried (docs/speed.md).
-        name: "torch" runs one operation after the other; "torch-compile" lets torch.compile fuse them, on CUDA into
-            CUDA graphs, which takes a minute or more, here and again for the first crop that comes alone. With "-bf16"
-            or "-fp16" behind it weights and feature maps are in bfloat16 or float16.
+        inference_graph: is moved to the device and changed.
+        device: any device of PyTorch.
+        name: "torch" runs one operation after the other; "torch-compile" fuses them by torch.compile, on CUDA into CUDA
+            graphs, which takes a minute or more, now and again for the first single crop. With the ending "-bf16" or
+            "-fp16", weights and feature maps are in bfloat16 or float16.
 
     Raises:
-        DeviceError: torch.compile does not work here; on a CPU it needs a C++ compiler.
+        DeviceError: torch.compile does not work on this machine; on a CPU it needs a C++ compiler.
     """
-    # torch offers no overload that takes a device and a memory format.
     graph = inference_graph.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     graph.set_precision(_DTYPES.get(name.rpartition("-")[2], torch.float32))
     run = _compiled(graph, device) if "compile" in name else graph
 
     @torch.inference_mode()
     def backend(crops: Tensor) -> Tensor:
-        maps: Tensor = run(crops.to(device).contiguous(memory_format=torch.channels_last))
-        return maps
+        outputs: Tensor = run(crops.to(device).contiguous(memory_format=torch.channels_last))
+        return outputs
 
     if run is not graph:
-        _try(backend, inference_graph.example())
+        _compile_now(backend, inference_graph.example())
     return backend
 
 
@@ -43,16 +42,18 @@ def _compiled(graph: InferenceGraph, device: torch.device) -> Backend:
 
     def run(crops: Tensor) -> Tensor:
         torch._dynamo.maybe_mark_dynamic(crops, 0)  # one program for batches of any size above one
-        maps: Tensor = compiled(crops)
-        return maps.clone()  # CUDA graphs write the next answer over this one
+        outputs: Tensor = compiled(crops)
+        return outputs.clone()  # the next run of a CUDA graph overwrites them
 
     return run
 
 
-def _try(backend: Backend, example: Tensor) -> None:
-    """Compile now, so that what does not work is told before it is used."""
+def _compile_now(backend: Backend, example: Tensor) -> None:
+    """Compile before the first use, so that errors are reported early."""
     try:
         backend(example)
-    except Exception as error:  # of many kinds; a compiler that is not there is the usual one
+    except Exception as error:  # of many types; most often there is no compiler
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DeviceError(f"torch.compile does not work here ({reason}); choose backend torch") from error
+        raise DeviceError(
+            f"torch.compile does not work on this machine ({reason}); choose backend torch"
+        ) from error
