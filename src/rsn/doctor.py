@@ -24,6 +24,7 @@ EXTRAS = {
     "video": "videos and tracking",
     "serve": "the web page and the HTTP service",
     "bulk": "batch processing on one machine or a Ray cluster",
+    "labels": "labels of SLEAP, and of DeepLabCut in H5 files",
     "demo": "the images of `make demo`",
 }
 _REQUIREMENT = re.compile(r"(?P<library>[\w.-]+).*extra == ['\"](?P<extra>[\w-]+)['\"]")
