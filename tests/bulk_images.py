@@ -43,7 +43,7 @@ def write_parquet(path: Path, columns: dict[str, Sequence[Any]], *, group: int =
 
 
 def rows_in(output: Path) -> list[dict[str, Any]]:
-    """All rows of a run, part by part."""
+    """All rows of a run in the order of its parts."""
     import pyarrow.parquet as parquet
 
     files = sorted((output / "people").glob("*.parquet"))

@@ -23,7 +23,7 @@ def write_clip(
     images: bool = True,
     **options: str,
 ) -> Path:
-    """A walker of 100 pixels, or `pixels`, shown at the times (seconds); sound: the codec of a hum beside it."""
+    """A video of a walking figure, or of `pixels`, with frames at these times (seconds); sound: codec of a tone."""
     walker = Walker(10, 10, height=100, speed=20)
     with av.open(str(path), "w", options=options) as file:
         video = audio = None
@@ -57,7 +57,7 @@ def _hum(file: av.container.OutputContainer, stream: av.AudioStream, seconds: fl
 
 
 def break_packet(path: Path, number: int) -> None:
-    """Overwrite what the frame of that number is made of."""
+    """Overwrite the data of a frame."""
     with av.open(str(path)) as file:
         place, size = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size][number]
     data = bytearray(path.read_bytes())
@@ -66,7 +66,7 @@ def break_packet(path: Path, number: int) -> None:
 
 
 def turn(path: Path) -> None:
-    """Say in an MP4 that its images are to be shown turned by a quarter, clockwise, as telephones do."""
+    """Mark an MP4 as rotated by 90 degrees clockwise, as phones do."""
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44
     quarter = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4")
@@ -75,13 +75,13 @@ def turn(path: Path) -> None:
 
 
 def shown(path: Path) -> tuple[list[float], list[np.ndarray]]:
-    """The times and images of a video, as a player has them."""
+    """The times and images of a video as a player shows them."""
     with av.open(str(path)) as file:
         frames = list(file.decode(video=0))
     return [frame.time for frame in frames], [frame.to_ndarray(format="rgb24") for frame in frames]
 
 
 def heard(path: Path) -> list[float]:
-    """The times of the sound's packets."""
+    """The times of the audio packets."""
     with av.open(str(path)) as file:
         return [float(packet.pts * packet.time_base) for packet in file.demux(audio=0) if packet.size]

@@ -14,7 +14,7 @@ Entry = dict[str, Any]
 
 
 def crowd_of_people(skeleton: Skeleton = COCO_17, seed: int = 0) -> Entry:
-    """Twelve images with up to four people each: of all sizes, some keypoints absent, some people without."""
+    """Twelve images with up to four people of all sizes; some keypoints, and all of some people, are unlabeled."""
     rng = np.random.default_rng(seed)
     people: list[Entry] = []
     for image in range(1, 13):
@@ -42,7 +42,7 @@ def crowd_of_people(skeleton: Skeleton = COCO_17, seed: int = 0) -> Entry:
 
 
 def noisy_results(annotations: Entry, seed: int = 0, *, with_boxes: bool = False) -> list[Entry]:
-    """Each person missed, found or detected twice, off by more or less, with scores that often tie."""
+    """Results: each person is missed, found or found twice, with errors of various sizes and many equal scores."""
     rng = np.random.default_rng(seed)
     results: list[Entry] = []
     for person in annotations["annotations"]:
@@ -79,7 +79,7 @@ def by_pycocotools(annotations: Entry, results: list[Entry], skeleton: Skeleton)
 
 
 def val2017(labels: Any) -> Entry:
-    """Everybody in COCO val2017 as annotations, from the normalized labels; images are taken as 640 x 480."""
+    """All people of COCO val2017 as annotations, from normalized labels; all images are taken as 640 x 480."""
     size = np.array([640, 480])
     images = labels["val2017_image_id"]
     people: list[Entry] = []

@@ -13,7 +13,7 @@ from unittest import mock
 
 from rsn import cli
 
-WHOLE = ("--boxes", "whole")  # an image is one person: for what has nothing to do with finding people
+WHOLE = ("--boxes", "whole")  # each image is one person: for tests without detection
 RSN = (sys.executable, "-c", "from rsn.cli import main; main()")  # the command as a process
 
 

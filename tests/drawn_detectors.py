@@ -1,4 +1,4 @@
-"""Detectors as ONNX files: small graphs that know nothing but two people, of whom they find what shows.
+"""Detectors as ONNX files: small graphs that detect two drawn people.
 
 Each looks at one pixel in each of two places of its input and scores a person by the color there; the boxes are
 fixed. So a score of 1 says that the pixels arrived in the right place, channel order and normalization.
@@ -16,7 +16,7 @@ BOXES = np.array([[4.0, 8, 20, 40], [34, 10, 24, 50]])  # x, y, width, height in
 
 
 def image(scale: int = 1) -> np.ndarray:
-    """Both people, drawn at their boxes, `scale` times as large as the input has them."""
+    """An image of both people at their boxes, `scale` times the input size."""
     image = np.zeros((*SIZE, 3), np.uint8)
     for x, y, box_width, box_height in BOXES.astype(int):
         image[y : y + box_height, x : x + box_width] = COLOR
@@ -24,7 +24,7 @@ def image(scale: int = 1) -> np.ndarray:
 
 
 class Graph:
-    """An ONNX graph in the making; every method adds a node and gives its output's name."""
+    """Builds an ONNX graph; each method adds a node and returns the name of its output."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -41,7 +41,7 @@ class Graph:
         return name
 
     def seen(self, image: str, color: np.ndarray, tolerance: float) -> str:
-        """(1, 2): 1 for each person in whose middle the input has this color in its channels, else 0."""
+        """(1, 2): 1 for each person whose center has this color in the input, else 0."""
         centers = (BOXES[:, :2] + BOXES[:, 2:] / 2).astype(np.int64)
         indices = np.array([[0, c, y, x] for x, y in centers for c in range(3)])
         pixels = self.node("GatherND", image, self.constant(indices))
@@ -77,7 +77,7 @@ def _corners() -> np.ndarray:
 
 
 def yolox(path: Path, *, decoded: bool = False, classes: int = 80) -> Path:
-    """Rows of every cell; each person stands in two neighbouring rows, so one of them is a double."""
+    """Rows of every cell; each person is in two adjacent rows, so that one is a duplicate."""
     height, width = SIZE
     cells = [(s, x, y) for s in (8, 16, 32) for y in range(height // s) for x in range(width // s)]
     grid = np.array(cells, np.float32)
@@ -117,7 +117,7 @@ def mmdeploy(path: Path, color: np.ndarray, tolerance: float) -> Path:
 
 
 def deployed_detr(path: Path) -> Path:
-    """Boxes in the pixels of the size that is asked for, as the exporters of RT-DETR and D-FINE have it."""
+    """Boxes in pixels of the requested size, as RT-DETR and D-FINE export them."""
     graph = Graph()
     parts = graph.constant((_corners() / np.tile(SIZE[::-1], 2))[None].astype(np.float32))
     size = graph.node("Cast", "orig_target_sizes", to=TensorProto.FLOAT)

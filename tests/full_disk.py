@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def nothing_can_be_written() -> Iterator[None]:
-    """Let every write to a file fail, as on a disk that is full."""
+    """Make every write to a file fail, as on a full disk."""
     limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:

@@ -10,7 +10,12 @@ from people_on_disk import STANDING
 from rsn.results import Person, PoseResult
 from rsn.skeletons import COCO_17, Skeleton
 
-_LEGS = {"knee": 0.5, "ankle": 1.0, "elbow": 0.4, "wrist": 0.8}  # how far each swings, of the step's length
+_LEGS = {
+    "knee": 0.5,
+    "ankle": 1.0,
+    "elbow": 0.4,
+    "wrist": 0.8,
+}  # how far each swings, relative to the step length
 _SKELETON = np.array([STANDING[keypoint] for keypoint in COCO_17.keypoint_names])
 _SWING = np.array(
     [
@@ -52,13 +57,13 @@ def person(keypoints: np.ndarray, scores: np.ndarray | None = None) -> Person:
 
 
 def result(people: Sequence[Person], skeleton: Skeleton = COCO_17) -> PoseResult:
-    """These persons in an image."""
+    """A result with these persons."""
     return PoseResult(tuple(people), skeleton, (480, 640))
 
 
 @dataclass(frozen=True)
 class Camera:
-    """What a detector and a pose network would say about walkers.
+    """Simulated detections and poses of walkers.
 
     noise: of each keypoint, as a fraction of the walker's height. misses: share of the sightings that are left out.
     flips: share of the sightings in which left and right are exchanged, as pose networks do.
@@ -74,7 +79,7 @@ class Camera:
     def watch(
         self, walkers: Sequence[Walker], seconds: float, seed: int = 0
     ) -> Iterator[tuple[float, list[int], PoseResult]]:
-        """Frame after frame: the time, who is seen, in random order, and as what."""
+        """For each frame: its time, the indices of visible walkers in random order, and their poses."""
         random = np.random.default_rng(seed)
         for frame in range(round(seconds * self.fps)):
             now = frame / self.fps
@@ -93,7 +98,7 @@ class Camera:
         return person(keypoints)
 
     def _is_hidden(self, i: int, people: Sequence[Person]) -> bool:
-        """Behind somebody who is listed before."""
+        """Whether a walker is hidden by one earlier in the list."""
         return any(_common(people[i].bbox, other.bbox) > self.hidden for other in people[:i])
 
 
@@ -103,7 +108,7 @@ def _common(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def draw(walkers: Sequence[Walker], seconds: float, size: tuple[int, int]) -> np.ndarray:
-    """An image of the walkers at a time: white stick metrics on gray; size is (height, width)."""
+    """An image of the walkers at a time: white stick figures on gray; size is (height, width)."""
     canvas = np.full((*size, 3), 90, np.uint8)
     for walker in walkers:
         keypoints = walker.keypoints(seconds)

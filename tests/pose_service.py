@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Client(NamedTuple):
-    """Asks one service."""
+    """A client of one service."""
 
     port: int
 
@@ -53,7 +53,7 @@ class Client(NamedTuple):
         return self.ask("GET", path)
 
     def post(self, path: str, image: bytes, kind: str = "image/jpeg", **query: str) -> Answer:
-        """An image to /api/people or /api/heatmaps."""
+        """Send an image to /api/people or /api/heatmaps."""
         return self.ask("POST", f"{path}?{urlencode(query)}", image, {"Content-Type": kind})
 
     def people(self, image: bytes, boxes: Any = None, **query: str) -> Answer:
@@ -63,7 +63,7 @@ class Client(NamedTuple):
 
 @contextmanager
 def serving(estimators: Mapping[str, PoseEstimator], limits: Limits | None = None) -> Iterator[Client]:
-    """A service in a thread, until the block is left."""
+    """Run a service in a thread until the block ends."""
     with running(create_app(estimators, limits)) as client:
         yield client
 

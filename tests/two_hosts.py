@@ -11,7 +11,7 @@ HOSTS = {"rsn-one": "10.77.0.1", "rsn-two": "10.77.0.2"}
 
 
 def lacking() -> str | None:
-    """Why this machine cannot play two hosts; None where it can."""
+    """The reason why this machine cannot simulate two hosts, or None."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "needs root, for network namespaces"
     missing = [tool for tool in ("ip", "unshare", "mount") if shutil.which(tool) is None]
@@ -23,7 +23,7 @@ def lacking() -> str | None:
 
 @contextmanager
 def two_hosts(folder: Path) -> Iterator[dict[str, list[str]]]:
-    """Set them up and take them down; what to put before a command to run it on a host, by the host's name."""
+    """Set up two hosts for the block; returns command prefixes by host name."""
     names = folder / "hosts"
     names.write_text(
         "127.0.0.1 localhost\n" + "".join(f"{address} {host}\n" for host, address in HOSTS.items())

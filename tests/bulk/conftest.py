@@ -11,7 +11,7 @@ from command import WHOLE, rsn_process
 
 @pytest.fixture
 def bulk(random_weights: Path) -> Callable[..., CompletedProcess[str]]:
-    """The command, with a network that is quick and one worker."""
+    """The command with a small network and one worker."""
 
     def run(*arguments: object, workers: int = 1, **options: object) -> CompletedProcess[str]:
         given = ["--model", random_weights, "--device", "cpu", "--backend", "torch", "--workers", workers]

@@ -27,7 +27,7 @@ Command = Callable[..., CompletedProcess[str]]
 
 
 def without_ray(*inputs: object, output: object, weights: Path, **options: Any) -> int:
-    """The command in this process, for what ends before Ray would start."""
+    """The command in this process, for runs that end before Ray starts."""
     given = {"model": str(weights), "boxes": "whole", "device": "cpu", "backend": "torch", "workers": 1}
     settings = given | options
     return Bulk(tuple(map(str, inputs)), str(output), **settings).run()
@@ -89,7 +89,7 @@ def test_bulk_rejects_file_as_output_folder(tmp_path: Path, random_weights: Path
 
 
 def test_bulk_reports_that_ray_does_not_start(tmp_path: Path, random_weights: Path) -> None:
-    """In a process of its own: Ray's libraries stay out of this one."""
+    """In a separate process, because Ray's libraries affect the process that loads them."""
     write_images(tmp_path / "in", 1)
     a_byte = "from rsn.bulk import cluster; cluster.OBJECT_STORE = 1"  # Ray wants megabytes
     command = [
@@ -105,7 +105,7 @@ def test_bulk_reports_that_ray_does_not_start(tmp_path: Path, random_weights: Pa
 
 
 def descendants(process: int) -> dict[int, str]:
-    """Command lines of the processes below one (Linux)."""
+    """Command lines of all descendants of a process (Linux)."""
     parents, commands = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -123,7 +123,7 @@ def descendants(process: int) -> dict[int, str]:
 
 @pytest.fixture
 def begun(tmp_path: Path, random_weights: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run of two workers over 160 images in parts of 16, of which the first is done."""
+    """A run of two workers over 160 images in parts of 16, after the first part."""
     write_images(tmp_path / "in", 160)
     command = [
         sys.executable, "-m", "rsn", "bulk", tmp_path / "in", *WHOLE, "--output", tmp_path / "out",

@@ -20,7 +20,7 @@ def sources_of(*inputs: object, outside: str = "/nowhere", columns: Columns = Co
 
 
 def read(part: Part, columns: Columns = Columns()) -> dict[str, bytes | str]:  # noqa: B008
-    """Names and bytes of images, or what was wrong with one."""
+    """Names of images with their bytes or error message."""
     found: dict[str, bytes | str] = {}
     for stored in images_of(part, columns):
         try:
@@ -150,7 +150,7 @@ def test_unsupported_url_schemes_are_rejected(url: str, text: str) -> None:
 
 
 def test_stores_are_read_and_written_by_url() -> None:
-    """fsspec's memory, which is a store that knows folders and globs as S3 does."""
+    """With fsspec's memory store, which has folders and globs like S3."""
     store = fsspec.filesystem("memory")
     for name, data in IMAGES.items():
         store.pipe_file(f"/bucket/images/{name}", data)

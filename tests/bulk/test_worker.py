@@ -27,7 +27,7 @@ HERE = ("cpu", 4, 1)  # device, batch size, threads
 
 @pytest.fixture(autouse=True)
 def _threads() -> Iterator[None]:
-    """A worker has its process for itself and sets its threads; here the tests go on after it."""
+    """Restore the number of threads, which a worker sets."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -84,16 +84,16 @@ def test_worker_counts_skipped_boxes(settings: Settings, tmp_path: Path) -> None
 
 def test_image_without_people_has_one_row(settings: Settings, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "two.png"), image(2)[..., ::-1])
-    cv2.imwrite(str(tmp_path / "nobody.png"), np.zeros((50, 60, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((50, 60, 3), np.uint8))
     detecting = replace(settings, boxes="detect", detector=str(yolox(tmp_path / "yolox.onnx")))
-    urls = (str(tmp_path / "two.png"), str(tmp_path / "nobody.png"))
+    urls = (str(tmp_path / "two.png"), str(tmp_path / "empty.png"))
     done = Worker(detecting, str(tmp_path / "out"), "run", *HERE).process(0, Part("images", urls))
     assert (done.failed, done.images, done.people) == ("", 2, 2)
     rows = rows_in(tmp_path / "out")
     assert [(Path(row["image"]).name, row["person"]) for row in rows] == [
         ("two.png", 0),
         ("two.png", 1),
-        ("nobody.png", None),
+        ("empty.png", None),
     ]
     np.testing.assert_allclose(sorted(row["bbox"] for row in rows[:2]), 2 * BOXES, atol=0.01)
     assert rows[2]["keypoints"] is None

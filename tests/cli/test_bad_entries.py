@@ -14,7 +14,7 @@ pytest.importorskip("hotcoco")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two images, and in boxes.json everybody once, a box outside and one with a score that is no number."""
+    """Two images; boxes.json has all people, a box outside the image and one with an invalid score."""
     path = write_people(tmp_path_factory.mktemp("bad"), images=2)
     people = json.loads(path.read_text())
     boxes = [

@@ -28,7 +28,7 @@ def test_help_lists_the_subcommands() -> None:
 
 
 def test_command_line_imports_only_what_it_needs() -> None:
-    """What keeps `rsn --help` fast."""
+    """This keeps `rsn --help` fast."""
     assert not imported_by("rsn.cli") & {"torch", "numpy", "cv2", "lightning", "pydantic"}
 
 
@@ -188,7 +188,7 @@ def test_predict_reports_bad_image_and_continues(
     assert done.returncode == 1
     about = [line for line in done.stderr.splitlines() if says in line]
     assert len(about) == 1
-    assert len(done.stderr.splitlines()) == 3  # the sentence, what was done, how many were not
+    assert len(done.stderr.splitlines()) == 3  # the error, the summary, the number of failed images
     assert "Traceback" not in done.stderr
     assert [entry["file_name"] for entry in json.loads((out / "poses.json").read_text())] == [str(image)]
     assert [path.name for path in out.iterdir() if path.suffix != ".json"] == ["good_poses.jpg"]
@@ -226,7 +226,7 @@ def _wide(folder: Path) -> Path:
 
 def _turned(folder: Path) -> Path:
     exif = Pillow.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     Pillow.new("RGB", (60, 50)).save(folder / "p.jpg", exif=exif)
     return folder / "p.jpg"
 

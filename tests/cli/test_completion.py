@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 INSTALL = Path(__file__).parents[2] / "docs" / "install.md"
-# What each shell does with a line that ends in the word before the cursor.
+# How each shell completes a line at the cursor.
 BASH = """
 source ~/.local/share/bash-completion/completions/rsn
 complete -p rsn
@@ -41,7 +41,7 @@ end
 
 
 def ask(folder: Path, shell: str, question: str) -> list[str]:
-    """The lines that a shell answers, in a home of its own with the completion that is documented for it."""
+    """The output of a shell in a new home folder with the documented completion."""
     if shutil.which(shell) is None:
         pytest.skip(f"needs {shell}")
     (install,) = re.findall(rf"```\n(mkdir [^`]*completion {shell} .*?)```", INSTALL.read_text(), re.DOTALL)
@@ -67,7 +67,7 @@ def ask(folder: Path, shell: str, question: str) -> list[str]:
 
 def test_bash_completes_subcommands_options_and_choices_and_leaves_files_to_itself(tmp_path: Path) -> None:
     assert ask(tmp_path, "bash", BASH) == [
-        "complete -o default -F _tyro_rsn rsn",  # default: where it has no answer, names of files
+        "complete -o default -F _tyro_rsn rsn",  # default: file names if there is no completion
         "1 export",
         "1 --format",
         "2 openvino openvino-bf16",

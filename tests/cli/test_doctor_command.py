@@ -33,7 +33,7 @@ def test_extras_match_pyproject_and_documentation() -> None:
 
 
 def test_doctor_names_missing_libraries_of_extra(tmp_path: Path) -> None:
-    """In a process whose packages are those of an installed rsn without its extras."""
+    """In a process that sees an installed rsn without its extras."""
     about = tmp_path / "rsn_pose-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(

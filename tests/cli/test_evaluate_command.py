@@ -16,7 +16,7 @@ pytest.importorskip("hotcoco")
 
 
 def detections(people: dict[str, Any]) -> list[dict[str, Any]]:
-    """A detector's file: everybody once, a weak box, a dog, and a box in an image of another set."""
+    """Detections: all people, a low-scoring box, a dog, a box of another dataset, and an empty box."""
     found = [
         {"image_id": person["image_id"], "category_id": 1, "bbox": person["bbox"], "score": 0.9}
         for person in people["annotations"]
@@ -30,7 +30,7 @@ def detections(people: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five images, an odd number; detections in four of them lie beside the annotations."""
+    """Five images (an odd number) and a file of detections in four of them."""
     path = write_people(tmp_path_factory.mktemp("crowd"), images=5)
     people = json.loads(path.read_text())
     people["annotations"] = people["annotations"][:8]

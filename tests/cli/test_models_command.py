@@ -92,7 +92,7 @@ def test_models_rejects_invalid_arguments(damaged_weights: Path, arguments: list
 
 @pytest.fixture(scope="module")
 def damaged_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the weights `w.pth`, and with files that look like weights and cannot be used as them."""
+    """A folder with the weights `w.pth` and files that only look like weights."""
     folder = tmp_path_factory.mktemp("damaged")
     torch.save(create_model("res18").state_dict(), folder / "w.pth")
     torch.save({"layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}, folder / "resnet.pth")

@@ -14,15 +14,15 @@ from rsn.io.images import write_image
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two people, and nobody."""
+    """Images of two people and of none."""
     folder = tmp_path / "images"
     folder.mkdir()
     write_image(folder / "two.png", image(2))
-    write_image(folder / "nobody.png", np.zeros((50, 60, 3), np.uint8))
+    write_image(folder / "empty.png", np.zeros((50, 60, 3), np.uint8))
     return folder
 
 
-def test_people_are_found_and_nobody_is_nobody(images: Path, random_weights: Path, tmp_path: Path) -> None:
+def test_predict_detects_people(images: Path, random_weights: Path, tmp_path: Path) -> None:
     out, detector = tmp_path / "out", yolox(tmp_path / "yolox.onnx")
     given = [
         "--boxes",
@@ -47,7 +47,7 @@ def test_people_are_found_and_nobody_is_nobody(images: Path, random_weights: Pat
         keypoints = np.mean(entry["keypoints"][2::3])
         box_score = 0.9 if entry["bbox"][0] < 20 else 0.7
         assert entry["score"] == pytest.approx(box_score * keypoints, abs=5e-4)
-    assert {path.name for path in out.glob("*.jpg")} == {"two_poses.jpg", "nobody_poses.jpg"}
+    assert {path.name for path in out.glob("*.jpg")} == {"two_poses.jpg", "empty_poses.jpg"}
 
 
 def test_boxes_below_the_least_score_are_left_out(images: Path, random_weights: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_person_threshold_applies_to_given_boxes(
     images: Path, random_weights: Path, tmp_path: Path, boxes: str
 ) -> None:
     given = tmp_path / "boxes.json"
-    given.write_text('{"two.png": [[0, 0, 40, 40]], "nobody.png": []}')
+    given.write_text('{"two.png": [[0, 0, 40, 40]], "empty.png": []}')
     options = ["--boxes", boxes if boxes == "whole" else given, "--model", random_weights, "--device", "cpu"]
     for threshold, people in ((0, 1), (1, 0)):
         out = tmp_path / f"out-{threshold}"

@@ -24,7 +24,7 @@ from rsn.serving.limits import Limits
 
 
 def test_serve_runs_until_interrupted(random_weights: Path, image: Path, tmp_path: Path) -> None:
-    """The uploads leave no file behind, the working and temporary folders stay empty."""
+    """Uploads leave no files in the working and temporary folders."""
     code = "from rsn.cli import main; main()"
     places = os.environ | {"TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
@@ -58,7 +58,7 @@ def test_serve_runs_until_interrupted(random_weights: Path, image: Path, tmp_pat
 
 
 def test_serve_detects_people(random_weights: Path, tmp_path: Path) -> None:
-    """Each once, though the detector gives each two boxes that are almost the same; nobody where nobody is."""
+    """Duplicate detections are removed; an empty image has no people."""
     detector = yolox(tmp_path / "yolox.onnx")
     command = [sys.executable, "-m", "rsn", "serve", random_weights, "--detector", detector]
     with subprocess.Popen([*command, "--port", "0", "--device", "cpu"], stderr=subprocess.PIPE) as process:
@@ -94,7 +94,7 @@ def test_serve_rejects_port_in_use(random_weights: Path) -> None:
     [
         (Serve(port=99_999), "Invalid port: expected 1 to 65535, got 99999"),
         (Serve(host="203.0.113.1", port=0), "cannot listen on 203.0.113.1 port 0: "),
-        (Serve(("nobody.safetensors",), port=0), "there is no such weights file"),
+        (Serve(("missing.safetensors",), port=0), "there is no such weights file"),
         (Serve(("rsn18.starter", "rsn18.starter"), port=0), "have the same name"),
         (Serve(port=0, detector="dfin"), "there is no detector named 'dfin'; did you mean dfine?"),
         (Serve(port=0, detector="none.onnx"), "none.onnx: there is no such detector"),

@@ -23,7 +23,7 @@ PERSON = {"image_id": 7, "category_id": 1, "keypoints": [1.5] * 51, "score": 0.5
 
 @pytest.fixture
 def testdev(people_json: Path, tmp_path: Path) -> list[object]:
-    """Images without annotations, and boxes in three of the four."""
+    """Four images without annotations, and boxes in three of them."""
     document = json.loads(people_json.read_text())
     boxes = [
         {field: person[field] for field in ("image_id", "category_id", "bbox")} | {"score": 0.5}

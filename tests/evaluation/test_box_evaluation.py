@@ -80,7 +80,7 @@ def test_annotations_without_boxes_are_rejected() -> None:
 def test_measure_detector_uses_complete_images_only(people_json: Path) -> None:
     document = json.loads(people_json.read_text())
     with pytest.raises(AnnotationError, match="no image has annotations_complete"):
-        measure_detector(_finds_nobody, document, people_json.parent / "images")
+        measure_detector(_detects_nothing, document, people_json.parent / "images")
     document["images"][0]["annotations_complete"] = document["images"][2]["annotations_complete"] = True
     boxes = {1: [], 3: []}
     for person in document["annotations"]:
@@ -92,15 +92,15 @@ def test_measure_detector_uses_complete_images_only(people_json: Path) -> None:
         return found, np.ones(len(found))
 
     assert measure_detector(finds_all, document, people_json.parent / "images").ap == pytest.approx(1.0)
-    assert measure_detector(_finds_nobody, document, people_json.parent / "images").ap50 == 0
+    assert measure_detector(_detects_nothing, document, people_json.parent / "images").ap50 == 0
 
 
-def _finds_nobody(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _detects_nothing(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((0, 4)), np.zeros(0)
 
 
 def test_precision_and_recall_above_threshold() -> None:
-    """Two people and a crowd; one person is found well, one badly, a box is nobody's, one is the crowd's."""
+    """Two people and a crowd: a good box, a bad box, a false positive, and a box on the crowd."""
     boxes = {1: [0, 0, 50, 50], 2: [200, 0, 50, 50], 3: [100, 0, 50, 50]}
     document = {
         "images": [{"id": 1}],

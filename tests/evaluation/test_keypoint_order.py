@@ -51,7 +51,7 @@ def test_keypoint_order_does_not_change_metrics(
     document = json.loads(path.read_text())
     people = read_coco(path, tmp_path / "images")
     found = [entry for entries in predict_poses(estimator, labeled_boxes(people)) for entry in entries]
-    for person, entry in zip(document["annotations"], found, strict=True):  # labeled as the model finds them
+    for person, entry in zip(document["annotations"], found, strict=True):  # annotated as predicted
         person["keypoints"] = [
             2 if place % 3 == 2 else value for place, value in enumerate(entry["keypoints"])
         ]
@@ -74,7 +74,7 @@ def test_keypoint_order_does_not_change_metrics(
         assert "AP     100.0" in done.stdout
         assert (
             rsn("score", results, "--annotations", name).stdout == done.stdout
-        )  # they go with the annotations
+        )  # results and annotations have the same order
     assert "AP     100.0" not in rsn("score", results, "--annotations", path).stdout
 
 

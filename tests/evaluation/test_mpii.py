@@ -43,7 +43,7 @@ def mat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mpii_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network that finds MPII's keypoints."""
+    """An untrained network with MPII's keypoints."""
     path = tmp_path_factory.mktemp("weights") / "mpii.safetensors"
     metadata = ModelMetadata(
         "res18",
@@ -56,11 +56,11 @@ def mpii_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("whose", ["ours", "example"])
-def test_pckh_equals_reference(oracles: Path, whose: str) -> None:
+@pytest.mark.parametrize("kind", ["ours", "example"])
+def test_pckh_equals_reference(oracles: Path, kind: str) -> None:
     given = np.load(oracles / "pckh.npz")
-    expected = json.loads((oracles / "pckh.json").read_text())[f"valid-{whose}"]
-    arrays = (given[f"preds_{whose}"], given["part"], given["present"], given["normalize"])
+    expected = json.loads((oracles / "pckh.json").read_text())[f"valid-{kind}"]
+    arrays = (given[f"preds_{kind}"], given["part"], given["present"], given["normalize"])
     metrics = pckh(*arrays).as_dict()
     true = metrics.pop("Mean@0.1")
     assert metrics.pop("Mean@0.11") * 100 == pytest.approx(expected.pop("Mean@0.1"), abs=1e-9)
@@ -184,7 +184,7 @@ def test_people_without_head_size_are_rejected(mat: Path) -> None:
 
 def test_predictions_are_matched_to_their_boxes(mat: Path, mpii_weights: Path) -> None:
     people = read_mpii(mat, mat.parent / "images").people
-    mixed = [people[2], people[0], people[3], people[1]]  # two of one image, apart
+    mixed = [people[2], people[0], people[3], people[1]]  # two people of one image, not adjacent
     estimator = PoseEstimator(mpii_weights)
     boxes = labeled_boxes(PoseDataset(MPII_16, tuple(mixed)))
     found = match_results(mixed, chain.from_iterable(predict_poses(estimator, boxes)))
@@ -194,7 +194,7 @@ def test_predictions_are_matched_to_their_boxes(mat: Path, mpii_weights: Path) -
 
 
 def keypoints_in(path: Path) -> dict[tuple[int, int], np.ndarray]:
-    """Keypoints in a submission by image and person, as MATLAB's evaluation finds them: by their id."""
+    """Keypoints in a submission by image and person, found by their id as in MATLAB's evaluation."""
     found = {}
     for number, image in enumerate(scipy.io.loadmat(path)["pred"][0]):
         for rect, person in enumerate(image["annorect"].reshape(-1)):
@@ -216,15 +216,15 @@ def test_submission_has_structure_of_release(mat: Path, tmp_path: Path) -> None:
     path = tmp_path / "pred_keypoints_mpii.mat"
     write_mpii_submission(path, test, found)
     written = scipy.io.loadmat(path)["pred"]
-    assert written.shape == (1, 3)  # as many as test images, those without people too
+    assert written.shape == (1, 3)  # all test images, also those without people
     assert written["image"][0, 2]["name"][0, 0].item() == "000000007.jpg"
     people = written["annorect"][0, 0]
-    assert people.shape == (1, 3)  # everyone keeps their place ...
+    assert people.shape == (1, 3)  # people keep their index ...
     assert [rect["objpos"].size for rect in people[0]] == [
         1,
         1,
         0,
-    ]  # ... and what tells the evaluation that they count
+    ]  # ... and their objpos, by which they count
     assert people["objpos"][0, 1]["y"][0, 0].item() == 100
     assert [rect["annopoints"].size for rect in people[0]] == [0, 1, 0]
     points = people["annopoints"][0, 1]["point"][0, 0]

@@ -35,7 +35,7 @@ GLib.MainLoop().run()
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """Where fifty frames at 25 a second are sent from."""
+    """The URL of a stream of fifty frames at 25 per second."""
     if not Path(PYTHON).exists() or subprocess.run([PYTHON, "-c", LIBRARIES], capture_output=True).returncode:
         pytest.skip("needs GStreamer's RTSP server (Debian: python3-gi gir1.2-gst-rtsp-server-1.0)")
     clip = write_clip(tmp_path / "clip.mp4", times=[number / 25 for number in range(50)])

@@ -13,7 +13,7 @@ HEIGHT = 200.0
 
 
 def smoothed(walker: Walker, settings: Smoothing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(T, 17, 2): the truth, what was found, what was made of it; the first second left out."""
+    """(T, 17, 2) each: true, detected and smoothed keypoints, without the first second."""
     smoother, rows = Smoother(settings), []
     for now, _, people in Camera(noise=0.01).watch([walker], 4.0):
         after = smoother(result([replace(people[0], track_id=1)]), now)[0].keypoints

@@ -12,7 +12,7 @@ BOXES_ONLY = Skeleton("boxes", COCO_17.keypoint_names, COCO_17.limbs, COCO_17.up
 
 
 def ids(walkers: list[Walker], camera: Camera, seconds: float, **settings: float) -> list[set[int]]:
-    """All ids that each walker was given."""
+    """All ids of each walker."""
     tracker = Tracker(COCO_17, Tracking(**settings))
     given: list[set[int]] = [set() for _ in walkers]
     for now, seen, people in camera.watch(walkers, seconds):
@@ -57,9 +57,9 @@ def test_oks_separates_people_in_same_box() -> None:
     people = [person(keypoints) for keypoints in (standing, walking)]
     for one in people:
         one.bbox[:] = box
-    alike = similarity_matrix(people, people, COCO_17)
-    np.testing.assert_allclose(np.diag(alike), 1, atol=1e-6)
-    assert alike[0, 1] < 0.96
+    similarities = similarity_matrix(people, people, COCO_17)
+    np.testing.assert_allclose(np.diag(similarities), 1, atol=1e-6)
+    assert similarities[0, 1] < 0.96
     np.testing.assert_allclose(similarity_matrix(people, people, BOXES_ONLY), 1)
 
 

@@ -12,7 +12,7 @@ from rsn.weights.loading import load_network, save_weights
 
 @pytest.fixture(scope="session")
 def random_weights(random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with heatmaps that are high enough to be seen on the page."""
+    """The same with heatmaps that are high enough to be visible on the page."""
     network, metadata = load_network(random_weights)
     set_head_gain(network, 100)
     path = tmp_path_factory.mktemp("serving") / "random.safetensors"
@@ -22,7 +22,7 @@ def random_weights(random_weights: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def service(random_weights: Path) -> Iterator[Client]:
-    """Usual limits; each test leaves it serving."""
+    """A service with default limits, shared by all tests."""
     models = {
         "random": estimator_of(random_weights),
         "flipped": estimator_of(random_weights, flip_test=True),
@@ -33,7 +33,7 @@ def service(random_weights: Path) -> Iterator[Client]:
 
 @pytest.fixture(autouse=True)
 def still_serving(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whatever a test sends, afterwards the service answers."""
+    """After every test the service still responds."""
     yield
     if "service" in request.fixturenames:
         client: Client = request.getfixturevalue("service")

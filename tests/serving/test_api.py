@@ -75,7 +75,7 @@ def test_detector_finds_people(random_weights: Path, image: Path) -> None:
 
 
 def test_duplicate_detections_are_removed(random_weights: Path, image: Path) -> None:
-    """The better one; boxes of the request all stay. No more people than a request may have."""
+    """The better one stays; boxes in the request all stay; the limit of people holds for detections, too."""
     twice = np.array([[1.0, 2.0, 60, 70], [1.0, 2.0, 60, 70], [30.0, 40, 30, 40]])
 
     def detector(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +124,7 @@ def test_heatmap_matrix_maps_cells_to_image(service: Client, image: Path, random
 
 
 def test_exif_rotated_image_is_turned_upright(service: Client, image: Path) -> None:
-    """Boxes and keypoints are of the image as people see it."""
+    """Boxes and keypoints refer to the upright image."""
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     data = cv2.imencode(".jpg", cv2.imread(str(image)))[1].tobytes()
     turned = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]

@@ -25,7 +25,7 @@ MULTIPART = (
 
 
 def refused(answer: Answer, status: int) -> str:
-    """The sentence, after a check that it is one."""
+    """The error message, after a check that it is one sentence."""
     assert answer.status == status, answer.body
     assert set(answer.json) == {"detail"}
     sentence: str = answer.json["detail"]
@@ -80,7 +80,7 @@ def test_invalid_or_large_image_is_rejected(
 
 
 def test_image_with_maximum_side_is_accepted(service: Client) -> None:
-    """Not to be refused, nor to be a crop that cannot be cut."""
+    """It is neither rejected nor too large for OpenCV."""
     assert service.people(png(32_000, 10)).status == 200
 
 
@@ -192,7 +192,7 @@ def test_disconnected_clients_are_released(service: Client) -> None:
 
 
 class Gate:
-    """A detector that is busy until it is let go."""
+    """A detector that blocks until it is released."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -233,7 +233,7 @@ def test_requests_beyond_limit_are_status_429(random_weights: Path, image: Path)
 
 
 def test_network_error_fails_one_batch_only(random_weights: Path, image: Path) -> None:
-    """Memory that is not there, say: those of this batch are told, and the next one goes on."""
+    """An error such as missing memory fails the requests of one batch; the next batch succeeds."""
     estimator = estimator_of(random_weights)
     working = estimator.model
     with serving({"random": estimator}) as client:

@@ -28,14 +28,14 @@ def test_64_clients_lose_no_request(tmp_path: Path) -> None:
 
 
 def batches_of(service: Client) -> tuple[float, float]:
-    """How many batches there were, and how many of at most one person."""
+    """The number of batches, and of batches with at most one person."""
     lines = [line.split() for line in service.get("/metrics").body.decode().splitlines()]
     numbers = {line[0]: float(line[1]) for line in lines if line[0] != "#"}
     return numbers["rsn_batch_people_count"], numbers['rsn_batch_people_bucket{le="1.0"}']
 
 
 def test_responses_belong_to_their_requests(service: Client, image: Path) -> None:
-    """The short form of it: requests of many threads, each with a box that no other has."""
+    """Requests from many threads, each with a different box."""
     pixels = image.read_bytes()
     boxes = [[number / 10, 1.0, 40.0, 50.0 + number / 10] for number in range(200)]
     counted = batches_of(service)

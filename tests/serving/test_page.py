@@ -34,7 +34,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, service: Client) -> Iterator[Page]:
-    """A fresh page; whatever the browser complains about fails the test, as does a request to elsewhere."""
+    """A new page; errors in the browser and requests to other hosts fail the test."""
     opened = browser.new_page(permissions=["camera"])
     complaints: list[str] = []
     elsewhere: list[str] = []
@@ -67,7 +67,7 @@ def open_files(page: Page, *paths: Path) -> None:
 
 
 def show_all(page: Page) -> None:
-    """Keypoints of an untrained network score little."""
+    """Show low-scoring keypoints, because the network is untrained."""
     page.locator("#keypoint-score").fill("0")
 
 

@@ -62,7 +62,7 @@ def test_rotated_video_is_turned_upright(estimator: PoseEstimator, tmp_path: Pat
     frame = follow(estimator, clip, tmp_path)[0].frame
     assert frame.image.shape == (160, 120, 3)
     written = shown(tmp_path / "out.mp4")[1][0]
-    for upright in (frame.image, written):  # clockwise: what was top left is top right
+    for upright in (frame.image, written):  # rotated clockwise: the top left corner is now top right
         assert np.abs(upright[20, 105].astype(int) - (250, 30, 30)).max() < 30
         assert np.abs(upright[140, 20].astype(int) - 60).max() < 30
 

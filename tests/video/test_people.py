@@ -92,7 +92,7 @@ def test_video_without_usable_box_is_rejected(estimator: PoseEstimator, tmp_path
 
 
 class Truth(PoseEstimator):
-    """An estimator that knows where the walker is, and moves those keypoints into a crop that lie outside of it.
+    """An estimator that returns the walker's true keypoints, moved into the crop if they are outside.
 
     From the second `seen` on it finds none of them.
     """
@@ -164,7 +164,7 @@ def test_next_frames_are_prepared_while_network_runs(random_weights: Path, tmp_p
     looked_ahead = threading.Event()
 
     class Waiting(PoseEstimator):
-        """A network that is not ready with the first frame before the boxes of the third are known."""
+        """A network that finishes the first frame only after the boxes of the third were requested."""
 
         def predict(self, images: Sequence[ImageCrops]) -> list[PoseResult]:
             assert looked_ahead.wait(60)

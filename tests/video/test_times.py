@@ -25,7 +25,7 @@ def write(
     times: Sequence[float] | None = None,
     shape: Fraction | None = None,
 ) -> Path:
-    """A clip whose k-th frame is as bright as 8k says, at a rate or at times of its own."""
+    """A clip whose k-th frame has brightness 8k, at a rate or at given times."""
     with av.open(str(path), "w") as file:
         video = file.add_stream(CODECS.get(path.suffix, "libx264"), rate=rate, options={"g": "6"})
         video.width, video.height = 64, 48
@@ -44,7 +44,7 @@ def write(
 
 
 def seen(path: Path, **settings: float) -> list[tuple[int, float, int]]:
-    """(number, seconds, the number that the brightness says) of the frames, of a file that is whole."""
+    """(number, seconds, number encoded in the brightness) of the frames of a complete file."""
     source = open_frames(str(path), VideoSettings(**settings))
     frames = list(source.frames())
     source.close()
@@ -156,7 +156,7 @@ def test_folder_frames_are_numbered_before_selection(tmp_path: Path) -> None:
 
 
 def written(source: Path, out: Path, **settings: float) -> tuple[float, float, tuple[int, int], float]:
-    """Seconds that a copy by `VideoWriter` lasts, its last frame's time, its size, and width to height as shown."""
+    """Length, time of the last frame, size and displayed aspect ratio of a copy by `VideoWriter`."""
     frames = open_frames(str(source), VideoSettings(**settings))
     with VideoWriter(out, frames) as writer:
         for frame in frames.frames():
