@@ -145,15 +145,15 @@ def test_crops_do_not_depend_on_the_number_of_workers(crops: CropDataset) -> Non
 
 
 def test_intervals_continue_the_sequence_of_epochs() -> None:
-    whole = ShuffledBatches(people=7, batch_size=3, steps_per_interval=14)
-    intervals = ShuffledBatches(people=7, batch_size=3, steps_per_interval=2)
+    whole = ShuffledBatches(7, batch_size=3, steps_per_interval=14)
+    intervals = ShuffledBatches(7, batch_size=3, steps_per_interval=2)
     pieces = []
     for number in range(7):
         intervals.set_epoch(number)
         pieces += list(intervals)
     assert pieces == list(whole)
     samples = [sample for batch in pieces for sample in batch]
-    assert sorted(sample.person for sample in samples[:7]) == list(range(7))
+    assert sorted(sample.index for sample in samples[:7]) == list(range(7))
     assert len(set(samples)) == len(samples)
 
 

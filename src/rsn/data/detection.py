@@ -147,8 +147,8 @@ class DetectionCropDataset(Dataset[Batch]):
         return len(self.images)
 
     def __getitem__(self, sample: SampleIndex) -> Batch:
-        image = self.images[sample.person]
-        random = np.random.default_rng((self.seed, sample.epoch, sample.person))
+        image = self.images[sample.index]
+        random = np.random.default_rng((self.seed, sample.epoch, sample.index))
         if random.random() >= self.augmentation.mosaic_probability:
             return self._batch([self._view(image, self.size, random)])
         others = self.by_complete[image.complete]

@@ -23,10 +23,10 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class SampleIndex:
-    """The person with index `person` in pass `epoch` over the dataset."""
+    """The sample with an index (of a person, or an image for detectors) in pass `epoch` over the dataset."""
 
     epoch: int
-    person: int
+    index: int
 
 
 class CropDataset(Dataset[Batch]):
@@ -41,25 +41,25 @@ class CropDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        people: PoseDataset,
+        dataset: PoseDataset,
         size: tuple[int, int],
         augmentation: Augmentation,
         image_indices: Mapping[Path, int] | None = None,
         *,
         seed: int = 0,
     ) -> None:
-        self.people = people
+        self.dataset = dataset
         self.size = size
         self.augmentation = augmentation
         self.seed = seed
         self.image_indices = image_indices
 
     def __len__(self) -> int:
-        return len(self.people)
+        return len(self.dataset)
 
     def __getitem__(self, sample: SampleIndex) -> Batch:
-        for index in range(sample.person, sample.person + len(self)):
-            unreadable = NO_SUBSTITUTE if index == sample.person else sample.person
+        for index in range(sample.index, sample.index + len(self)):
+            unreadable = NO_SUBSTITUTE if index == sample.index else sample.index
             try:
                 crop = self._crop(SampleIndex(sample.epoch, index % len(self)))
             except ImageError:
@@ -69,7 +69,7 @@ class CropDataset(Dataset[Batch]):
 
     def _crop(self, sample: SampleIndex) -> Batch:
         augmented, colors = self._augment(sample)
-        path = self.people.people[sample.person].image.path
+        path = self.dataset.people[sample.index].image.path
         if self.image_indices is None:
             image, crop = read_for_crop(augmented.crop, path)
             pixels = {"image": to_tensor(crop.warp(image), colors)}
@@ -82,8 +82,8 @@ class CropDataset(Dataset[Batch]):
         return pixels | labels
 
     def _augment(self, sample: SampleIndex) -> tuple[AugmentedCrop, NDArray[np.float32]]:
-        random = np.random.default_rng((self.seed, sample.epoch, sample.person))
-        person, skeleton = self.people.people[sample.person], self.people.skeleton
+        random = np.random.default_rng((self.seed, sample.epoch, sample.index))
+        person, skeleton = self.dataset.people[sample.index], self.dataset.skeleton
         augmented = augment(person, skeleton, self.size, self.augmentation, random)
         return augmented, sample_color_factors(self.augmentation.color_jitter, random)
 
@@ -156,7 +156,7 @@ class ShuffledBatches(Sampler[list[SampleIndex]]):
 
     def __init__(
         self,
-        people: int,
+        samples: int,
         batch_size: int,
         steps_per_interval: int,
         *,
@@ -164,7 +164,7 @@ class ShuffledBatches(Sampler[list[SampleIndex]]):
         shard: Shard | None = None,
     ) -> None:
         self.shard = shard or Shard()
-        self.people = people
+        self.samples = samples
         self.batch_size = batch_size
         self.steps_per_interval = steps_per_interval
         self.seed = seed
@@ -183,8 +183,8 @@ class ShuffledBatches(Sampler[list[SampleIndex]]):
             yield from self.shard.split(list(islice(samples, self.batch_size)))
 
     def _samples(self, position: int) -> Iterator[SampleIndex]:
-        epoch, start = divmod(position, self.people)
+        epoch, start = divmod(position, self.samples)
         while True:
-            order = np.random.default_rng((self.seed, epoch)).permutation(self.people)
-            yield from (SampleIndex(epoch, int(person)) for person in order[start:])
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
+            yield from (SampleIndex(epoch, int(index)) for index in order[start:])
             epoch, start = epoch + 1, 0
