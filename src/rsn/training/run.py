@@ -162,7 +162,7 @@ class _OwnDataset(Dataset[Batch]):
         return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, index: SampleIndex) -> Batch:
-        return self.dataset[index.person]
+        return self.dataset[index.index]
 
 
 def encode_keypoints(codec: Codec, input_size: tuple[int, int], batch: Batch) -> tuple[Any, Tensor]:
