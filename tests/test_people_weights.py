@@ -37,7 +37,7 @@ def portraits() -> Image:
     return runpy.run_path(str(SCRIPTS / "demo_images.py"))["portraits"]()
 
 
-def test_the_metadata_says_what_it_is() -> None:
+def test_metadata_describes_the_weights() -> None:
     metadata = load_metadata("rsn18.people")
     assert metadata.model == "rsn18"
     assert isinstance(metadata, DetectorMetadata)
@@ -47,18 +47,18 @@ def test_the_metadata_says_what_it_is() -> None:
     assert 0 < metadata.metrics["AP"] < metadata.metrics["AP50"] < 1
 
 
-def test_it_is_small_enough_to_ship() -> None:
+def test_file_is_small() -> None:
     assert weights_path("rsn18.people").stat().st_size < 25_000_000
 
 
-def test_it_is_no_pose_network(tmp_path: Path) -> None:
+def test_detector_weights_are_rejected_as_pose_model(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="finds person boxes, not keypoints"):
         PoseEstimator("rsn18.people", backend="torch")
     with pytest.raises(WeightsError, match="--decode does not support"):
         export_model("rsn18.people", tmp_path / "p.pt2", format="torch-export", decode=True)
 
 
-def test_both_of_the_portraits_are_found(detector: Detector, portraits: Image) -> None:
+def test_detector_finds_both_portraits(detector: Detector, portraits: Image) -> None:
     boxes, scores = detector(portraits)
     boxes = boxes[:2]  # the third, on the flag, is left out by its keypoints
     assert (scores >= default_box_threshold("starter")).all()
@@ -69,7 +69,7 @@ def test_both_of_the_portraits_are_found(detector: Detector, portraits: Image) -
 
 
 @pytest.mark.parametrize("kind", ["black", "white", "noise", "soft noise", "stripes", "gradient"])
-def test_nobody_is_invented(detector: Detector, kind: str) -> None:
+def test_detector_finds_no_person_without_persons(detector: Detector, kind: str) -> None:
     random = np.random.default_rng(0)
     ramp = np.linspace(0, 255, 320).astype(np.uint8)
     images = {
@@ -84,7 +84,7 @@ def test_nobody_is_invented(detector: Detector, kind: str) -> None:
     assert (boxes.shape, scores.shape) == ((0, 4), (0,))
 
 
-def test_the_estimator_asks_it_unless_told_otherwise(portraits: Image) -> None:
+def test_estimator_uses_the_starter_detector_by_default(portraits: Image) -> None:
     people = PoseEstimator()(portraits)
     noses = sorted(person.keypoints[0, 0] for person in people)
     assert len(noses) == 2
@@ -92,7 +92,7 @@ def test_the_estimator_asks_it_unless_told_otherwise(portraits: Image) -> None:
     assert len(PoseEstimator()(np.zeros((90, 120, 3), np.uint8))) == 0
 
 
-def test_predict_needs_no_boxes_and_says_once_who_looks(portraits: Image, tmp_path: Path) -> None:
+def test_predict_detects_and_names_the_detector_once(portraits: Image, tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", portraits)
     write_image(tmp_path / "b.png", np.zeros((90, 120, 3), np.uint8))
     done = rsn("predict", tmp_path / "a.png", tmp_path / "b.png", "--output", tmp_path / "out")
@@ -106,7 +106,7 @@ def test_predict_needs_no_boxes_and_says_once_who_looks(portraits: Image, tmp_pa
 
 
 @pytest.mark.slow
-def test_its_metrics_are_those_of_its_metadata(shared_dir: Path) -> None:
+def test_metrics_equal_those_of_the_metadata(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "coco"
     document = read_json(folder / "person_keypoints_val2017.json")
     detector = open_detector("starter", device="cpu", box_threshold=0.02)

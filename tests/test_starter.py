@@ -17,7 +17,7 @@ def estimator() -> PoseEstimator:
     return PoseEstimator(flip_test=True)
 
 
-def test_the_metadata_says_what_it_is(estimator: PoseEstimator) -> None:
+def test_metadata_describes_the_weights(estimator: PoseEstimator) -> None:
     metadata = estimator.metadata
     assert metadata.model == "rsn18"
     assert metadata.skeleton == COCO_17
@@ -27,11 +27,11 @@ def test_the_metadata_says_what_it_is(estimator: PoseEstimator) -> None:
     assert 0 < metadata.metrics["AP"] < 1
 
 
-def test_it_is_small_enough_to_ship() -> None:
+def test_file_is_small() -> None:
     assert weights_path("rsn18.starter").stat().st_size < 25_000_000
 
 
-def test_it_finds_a_face_and_shoulders(estimator: PoseEstimator) -> None:
+def test_starter_finds_face_and_shoulders(estimator: PoseEstimator) -> None:
     astronaut = pytest.importorskip("skimage.data").astronaut()
     person = estimator(astronaut, [[30, 0, 420, 512]], box_format="xywh")[0]
     keypoints = dict(zip(COCO_17.keypoint_names, person.keypoints, strict=True))
@@ -42,7 +42,7 @@ def test_it_finds_a_face_and_shoulders(estimator: PoseEstimator) -> None:
 
 
 @pytest.mark.slow
-def test_its_metrics_are_those_of_its_metadata(estimator: PoseEstimator, shared_dir: Path) -> None:
+def test_metrics_equal_those_of_the_metadata(estimator: PoseEstimator, shared_dir: Path) -> None:
     folder = shared_dir / "data" / "coco"
     annotations = folder / "person_keypoints_val2017.json"
     boxes = labeled_boxes(read_coco(annotations, folder / "val2017").filter_valid())

@@ -282,11 +282,11 @@ def _no_sources(folder: Path) -> list[object]:
         (lambda folder: ["--boxes", folder / "gone.json"], "there is no such file"),
         (lambda folder: ["--detector", "rtdeter"], "did you mean rtdetr"),
         (lambda folder: ["--detector", "gone.onnx"], "there is no such detector"),
-        (lambda folder: ["--boxes", "whole", "--detector", "dfine"], "of no use with --boxes whole"),
+        (lambda folder: ["--boxes", "whole", "--detector", "dfine"], "has no effect with --boxes whole"),
         (_no_sources, "no image directly in"),
         (lambda folder: ["--model", "rsn18.startr"], "did you mean rsn18.starter"),
         (lambda folder: ["--model", "gone.safetensors"], "no such weights file"),
-        (lambda folder: ["--batch-size", 0], "at least 1 crop"),
+        (lambda folder: ["--batch-size", 0], "Invalid batch_size: expected a whole number from 1, got 0"),
         (lambda folder: ["--device", "cuda:9"], "device 'cuda:9' cannot be used here"),
     ],
 )

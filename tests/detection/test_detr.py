@@ -74,7 +74,7 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (96, 64, 3)).astype(np.uint8)
 
 
-def test_people_are_those_that_transformers_finds(folder: Path, image: np.ndarray) -> None:
+def test_detr_detector_equals_transformers(folder: Path, image: np.ndarray) -> None:
     processor = Processor.from_pretrained(folder)
     model = transformers.AutoModelForObjectDetection.from_pretrained(folder).eval()
     with torch.inference_mode():
@@ -94,7 +94,7 @@ def test_people_are_those_that_transformers_finds(folder: Path, image: np.ndarra
     assert (np.diff(scores) <= 0).all()
 
 
-def test_a_image_of_another_size_is_brought_to_the_networks(folder: Path) -> None:
+def test_detr_detector_resizes_the_image(folder: Path) -> None:
     """Enlarged without loss, an image gives the same boxes, enlarged."""
     detector = open_detector(folder, device="cpu", box_threshold=0.0)
     small = np.zeros((96, 64, 3), np.uint8)
@@ -107,13 +107,13 @@ def test_a_image_of_another_size_is_brought_to_the_networks(folder: Path) -> Non
     np.testing.assert_allclose(enlarged, boxes * 3, atol=0.05)
 
 
-def test_nobody_found_is_nobody(folder: Path, image: np.ndarray) -> None:
+def test_detr_detector_without_detections(folder: Path, image: np.ndarray) -> None:
     boxes, scores = open_detector(folder, device="cpu", box_threshold=1.0)(image)
     assert boxes.shape == (0, 4)
     assert scores.shape == (0,)
 
 
-def test_a_model_without_people_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_detr_detector_rejects_a_model_without_person_class(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = {"0": "cat", "1": "horse", "2": "dog"}
@@ -122,7 +122,7 @@ def test_a_model_without_people_is_refused(folder: Path, tmp_path: Path) -> None
         open_detector(tmp_path / "model", device="cpu")
 
 
-def test_other_models_and_broken_folders_get_one_sentence(folder: Path, tmp_path: Path) -> None:
+def test_detr_detector_rejects_other_models_and_damaged_folders(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(WeightsError, match="expected a model of type rt_detr, rt_detr_v2, d_fine, got bert"):
         open_detector(tmp_path)
@@ -135,7 +135,7 @@ def test_other_models_and_broken_folders_get_one_sentence(folder: Path, tmp_path
     assert "\n" not in str(caught.value)
 
 
-def test_weights_that_could_run_code_are_not_opened(folder: Path, tmp_path: Path) -> None:
+def test_detr_detector_rejects_pickled_weights(folder: Path, tmp_path: Path) -> None:
     for name in ("config.json", "preprocessor_config.json"):
         shutil.copy(folder / name, tmp_path)
     model = transformers.AutoModelForObjectDetection.from_pretrained(folder)
@@ -144,7 +144,7 @@ def test_weights_that_could_run_code_are_not_opened(folder: Path, tmp_path: Path
         open_detector(tmp_path)
 
 
-def test_names_and_devices_that_do_not_exist(folder: Path) -> None:
+def test_open_detector_rejects_unknown_names_and_devices(folder: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean rtdetr"):
         open_detector("rtdeter")
     with pytest.raises(DeviceError, match="warp"):

@@ -190,7 +190,7 @@ def test_auto_is_the_fastest_that_is_installed(monkeypatch: pytest.MonkeyPatch) 
     assert choose("auto", "cpu") == ("torch", CPU)
 
 
-def test_a_network_that_was_passed_in_runs_in_torch(trained: tuple[PoseNetwork, ModelMetadata]) -> None:
+def test_model_in_memory_runs_in_torch(trained: tuple[PoseNetwork, ModelMetadata]) -> None:
     network, metadata = trained
     assert PoseEstimator(PoseModel(network, metadata)).backend == "torch"
 

@@ -31,7 +31,7 @@ BAD: list[tuple[list[float], float, str]] = [
 
 
 @pytest.mark.parametrize(("box", "score", "reason"), BAD)
-def test_box_that_cannot_be_looked_at_is_left_out_and_counted(
+def test_filter_boxes_leaves_out_and_counts_invalid_boxes(
     box: list[float], score: float, reason: str
 ) -> None:
     boxes, scores, notes = filter_boxes([GOOD, box, GOOD, box], [0.5, score, 0.4, score], SIZE)
@@ -42,12 +42,12 @@ def test_box_that_cannot_be_looked_at_is_left_out_and_counted(
 
 
 @pytest.mark.parametrize(("box", "score", "reason"), BAD)
-def test_box_that_a_caller_gives_is_refused(box: list[float], score: float, reason: str) -> None:
+def test_check_boxes_rejects_invalid_boxes(box: list[float], score: float, reason: str) -> None:
     with pytest.raises(AnnotationError, match=r"outside|less than a pixel|finite|0 to 1"):
         check_boxes([GOOD, box], [0.5, score], "xywh", SIZE)
 
 
-def test_box_over_the_edge_is_looked_at_and_one_that_reaches_far_beyond_it_is_told() -> None:
+def test_box_over_the_edge_is_used_and_one_far_outside_is_reported() -> None:
     boxes, _, notes = filter_boxes([[-2, -2, 60, 80], [10, 20, 60, 60], [10, 20, 80, 120]], np.ones(3), SIZE)
     assert len(boxes) == 3
     assert notes.sentence().startswith(
@@ -55,14 +55,14 @@ def test_box_over_the_edge_is_looked_at_and_one_that_reaches_far_beyond_it_is_to
     )
 
 
-def test_no_boxes_are_nothing_to_say() -> None:
+def test_empty_boxes_give_empty_notes() -> None:
     usable, notes = usable_boxes(np.empty((0, 4)), np.empty(0), (90, 70))
     assert usable.shape == (0,)
     assert notes == BoxNotes()
     assert notes.sentence() == ""
 
 
-def test_detector_with_a_box_outside_loses_that_box_alone(random_weights: Path) -> None:
+def test_estimator_ignores_detections_outside_the_image(random_weights: Path) -> None:
     found = np.array([GOOD, [500, 10, 20, 20]], float), np.array([0.9, 0.8])
     people = PoseEstimator(random_weights, detector=lambda image: found)(IMAGE)
     assert [person.bbox.tolist() for person in people] == [GOOD]
@@ -97,7 +97,7 @@ def entry(**changes: Any) -> dict[str, Any]:
         ("nothing", "of images that are not listed"),
     ],
 )
-def test_bad_entry_of_results_is_left_out_and_counted(tmp_path: Path, bad: Any, reason: str | None) -> None:
+def test_box_file_counts_invalid_results(tmp_path: Path, bad: Any, reason: str | None) -> None:
     boxes = read(tmp_path, [entry(), bad, entry(category_id="1", bbox=["5", "5", "40", "60"]), bad])
     found = boxes.of_image(7)
     assert found is not None
@@ -108,7 +108,7 @@ def test_bad_entry_of_results_is_left_out_and_counted(tmp_path: Path, bad: Any, 
         assert boxes.summary() == f"2 boxes of 1 images; left out: 2 {reason}"
 
 
-def test_bad_row_and_bad_annotation_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_box_file_counts_invalid_rows_and_annotations(tmp_path: Path) -> None:
     rows = read(tmp_path, {"a.jpg": [GOOD, [1, 2], "box", [*GOOD, 0.3], [*GOOD, float("nan")]], "b.jpg": []})
     found = rows.of_image("a.jpg")
     assert found is not None
@@ -124,7 +124,7 @@ def test_bad_row_and_bad_annotation_are_left_out_and_counted(tmp_path: Path) -> 
     assert listed.skipped == {"of images that are not listed": 1, "that are not x, y, width, height": 1}
 
 
-def test_results_without_any_score_count_fully(tmp_path: Path) -> None:
+def test_results_without_score_have_score_1(tmp_path: Path) -> None:
     unscored = [{key: value for key, value in entry().items() if key != "score"}] * 2
     found = read(tmp_path, unscored).of_image(7)
     assert found is not None
@@ -132,7 +132,7 @@ def test_results_without_any_score_count_fully(tmp_path: Path) -> None:
     assert read(tmp_path, [entry(), *unscored]).skipped == {}
 
 
-def test_entry_that_is_none_does_not_keep_others_from_being_read(tmp_path: Path) -> None:
+def test_box_file_skips_entries_of_another_type(tmp_path: Path) -> None:
     image = {"id": 7, "file_name": "a.jpg"}
     listed = read(tmp_path, {"images": [image], "annotations": [None, 3, {"image_id": 7, "bbox": GOOD}]})
     assert (len(listed), listed.skipped) == (1, {"of images that are not listed": 2})
@@ -141,7 +141,7 @@ def test_entry_that_is_none_does_not_keep_others_from_being_read(tmp_path: Path)
     assert rows.of_image("b.jpg") is None
 
 
-def test_categories_that_entries_name_are_known_by_name(tmp_path: Path) -> None:
+def test_category_names_of_entries_are_used(tmp_path: Path) -> None:
     named = [entry(category_id=one, category_name=name) for one, name in ((0, "person"), (1, "bicycle"))]
     assert read(tmp_path, named).skipped == {"of another category": 1}
     assert len(read(tmp_path, named, category="bicycle")) == 1
@@ -168,7 +168,7 @@ NAMED = [{"id": 1, "name": "cat"}, {"id": 5, "name": "Person"}, {"id": 9, "name"
         ([0, 1, 2], [], {"category_ids": (0, 2)}, [0, 2]),
     ],
 )
-def test_people_alone_are_looked_at_unless_another_category_is_asked_for(
+def test_box_file_uses_persons_by_default(
     tmp_path: Path, used: list[Any], listed: list[Any], options: dict[str, Any], chosen: list[int]
 ) -> None:
     document = {
@@ -195,7 +195,7 @@ def test_people_alone_are_looked_at_unless_another_category_is_asked_for(
         ([1, 2], {}, {"category": "3"}, "no box is of category '3'"),
     ],
 )
-def test_categories_of_which_people_cannot_be_told_are_a_sentence(
+def test_choose_categories_rejects_files_without_known_persons(
     used: list[int], names: dict[int | str, str], options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(AnnotationError, match=f"file: .*{says}"):
@@ -213,16 +213,14 @@ def predict(folder: Path, weights: Path, image: Path, boxes: Any, *options: obje
     return done.returncode, len(people), done.stderr
 
 
-def test_predict_does_the_other_boxes_and_tells_how_many_it_left_out(
-    tmp_path: Path, random_weights: Path, image: Path
-) -> None:
+def test_predict_reports_boxes_that_it_left_out(tmp_path: Path, random_weights: Path, image: Path) -> None:
     boxes = {"good.png": [GOOD, *(box for box, _, _ in BAD[:4])]}
     status, people, said = predict(tmp_path, random_weights, image, boxes)
     assert (status, people) == (0, 1)
     assert "boxes left out: 1 less than a pixel wide or high, 3 outside the image" in said
 
 
-def test_predict_looks_at_people_alone_unless_told(tmp_path: Path, random_weights: Path, image: Path) -> None:
+def test_predict_uses_boxes_of_persons_by_default(tmp_path: Path, random_weights: Path, image: Path) -> None:
     boxes = [entry(image_id="good.png"), entry(image_id="good.png", category_id=48)]
     status, people, said = predict(tmp_path, random_weights, image, boxes)
     assert (status, people) == (0, 1)
@@ -231,7 +229,7 @@ def test_predict_looks_at_people_alone_unless_told(tmp_path: Path, random_weight
     assert (status, people) == (0, 2)
 
 
-def test_predict_refuses_boxes_in_shares_of_the_image(
+def test_predict_rejects_boxes_in_fractions_of_the_image(
     tmp_path: Path, random_weights: Path, image: Path
 ) -> None:
     status, people, said = predict(tmp_path, random_weights, image, {"good.png": [[0.1, 0.1, 0.5, 0.6]] * 2})
@@ -240,7 +238,7 @@ def test_predict_refuses_boxes_in_shares_of_the_image(
     assert "in pixels of the image" in said
 
 
-def test_predict_refuses_boxes_of_an_image_of_another_size(
+def test_predict_rejects_boxes_of_an_image_of_another_size(
     tmp_path: Path, random_weights: Path, image: Path
 ) -> None:
     document = {
@@ -255,7 +253,7 @@ def test_predict_refuses_boxes_of_an_image_of_another_size(
     assert predict(tmp_path, random_weights, image, document)[:2] == (0, 1)
 
 
-def test_box_category_without_a_file_of_boxes_is_a_sentence(image: Path) -> None:
+def test_predict_rejects_box_category_without_a_file_of_boxes(image: Path) -> None:
     done = rsn("predict", image, "--boxes", "whole", "--box-category", "any")
     assert done.returncode == 1
     assert "--box-category needs a file of boxes" in done.stderr

@@ -1,4 +1,4 @@
-"""Whose boxes they are: images in a file of boxes go by ids, file names, stems and paths of many forms."""
+"""Which image the boxes of a file belong to: ids, file names, stems and paths."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def result(image_id: object, **others: object) -> dict[str, object]:
         {"images": [{"id": 1490}], "annotations": [result("1490")]},
     ],
 )  # fmt: skip
-def test_boxes_of_an_image_are_found_in_every_form(tmp_path: Path, document: Any) -> None:
+def test_image_is_found_by_id_name_stem_and_path(tmp_path: Path, document: Any) -> None:
     boxes, _ = read(tmp_path, document)(Path("val/000000001490.jpg"), IMAGE)
     assert boxes.tolist() == [BOX]
 
@@ -55,24 +55,24 @@ def test_boxes_of_an_image_are_found_in_every_form(tmp_path: Path, document: Any
         {"000000001490.png": [BOX]}, {"images": [{"id": 1490, "file_name": "a.jpg"}], "annotations": [result(1490)]},
     ],
 )  # fmt: skip
-def test_boxes_of_another_image_are_not_taken(tmp_path: Path, document: Any) -> None:
+def test_boxes_of_another_image_are_not_used(tmp_path: Path, document: Any) -> None:
     with pytest.raises(AnnotationError, match="has no boxes for it"):
         read(tmp_path, document)(Path("val/000000001490.jpg"), IMAGE)
 
 
-def test_accents_of_file_names_may_be_composed_or_not(tmp_path: Path) -> None:
+def test_file_names_match_in_any_unicode_composition(tmp_path: Path) -> None:
     boxes = read(tmp_path, {unicodedata.normalize("NFC", "été.jpg"): [BOX]})
     assert boxes.of_image(unicodedata.normalize("NFD", "été.jpg")) is not None
 
 
-def test_crowds_are_left_out_in_every_form(tmp_path: Path) -> None:
+def test_crowds_are_recognized_in_every_notation(tmp_path: Path) -> None:
     entries = [result(1), *(result(1) | {"iscrowd": crowd} for crowd in (1, "1", "true", True))]
     boxes = read(tmp_path, {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": entries})
     assert boxes.skipped == {"of a crowd": 4}
     assert len(boxes) == 1
 
 
-def test_images_of_one_name_in_two_folders_have_their_own_boxes_or_are_refused(tmp_path: Path) -> None:
+def test_images_with_the_same_name_need_folders(tmp_path: Path) -> None:
     other = [5.0, 6.0, 7.0, 8.0]
     paths = [Path("a/cam0/1.jpg"), Path("a/cam1/1.jpg")]
     boxes = read(tmp_path, {"cam0/1.jpg": [BOX], "cam1/1.jpg": [other]})
@@ -89,7 +89,7 @@ def test_images_of_one_name_in_two_folders_have_their_own_boxes_or_are_refused(t
             read(tmp_path, document).check_apart(paths)
 
 
-def test_images_of_a_dataset_go_by_id_unless_the_boxes_have_file_names(tmp_path: Path) -> None:
+def test_images_of_a_dataset_match_by_id_unless_boxes_have_file_names(tmp_path: Path) -> None:
     images = [ImageFile(number, tmp_path / f"{number + 1}.jpg") for number in (1, 2)]
     (tmp_path / "ids.json").write_text(json.dumps([result(2)]))
     assert read_boxes(tmp_path / "ids.json", images).images[0].image.id == 2  # and not that of 2.jpg
@@ -99,7 +99,7 @@ def test_images_of_a_dataset_go_by_id_unless_the_boxes_have_file_names(tmp_path:
     assert read_boxes(tmp_path / "keys.json", images).images[0].image.id == 1
 
 
-def test_categories_of_one_skeleton_all_count(tmp_path: Path) -> None:
+def test_all_given_category_ids_are_used(tmp_path: Path) -> None:
     images = [ImageFile("7", tmp_path / "a.jpg")]
     found = [result(7, category_id=one) for one in (1, "2", 3.0, 9)]
     (tmp_path / "boxes.json").write_text(json.dumps(found))
@@ -108,7 +108,7 @@ def test_categories_of_one_skeleton_all_count(tmp_path: Path) -> None:
     assert boxes.skipped == {"of another category": 1}
 
 
-def test_poses_of_rsn_predict_are_boxes_for_another_run(tmp_path: Path, random_weights: Path) -> None:
+def test_predict_accepts_its_own_results_as_boxes(tmp_path: Path, random_weights: Path) -> None:
     write_people(tmp_path, images=2)
     options = ("--model", random_weights, "--backend", "torch", "--output")
     first = rsn("predict", tmp_path / "images", *WHOLE, *options, tmp_path / "one")
@@ -120,7 +120,7 @@ def test_poses_of_rsn_predict_are_boxes_for_another_run(tmp_path: Path, random_w
     assert [entry["keypoints"] for entry in one] == [entry["keypoints"] for entry in two]
 
 
-def test_predict_refuses_boxes_of_one_name_for_two_images_before_it_starts(
+def test_predict_rejects_boxes_that_match_two_images(
     tmp_path: Path, image: Path, random_weights: Path
 ) -> None:
     for folder in ("cam0", "cam1"):

@@ -42,7 +42,7 @@ def keypoints(estimator: PoseEstimator, image: np.ndarray) -> np.ndarray:
     return np.array([np.column_stack([person.keypoints, person.raw_scores]) for person in people])
 
 
-def test_a_model_with_itself_is_that_model(models: list[Path], image: np.ndarray) -> None:
+def test_ensemble_of_a_model_with_itself_equals_the_model(models: list[Path], image: np.ndarray) -> None:
     alone, twice = estimate(models[0]), estimate([models[0], models[0]])
     np.testing.assert_allclose(keypoints(twice, image), keypoints(alone, image), atol=1e-6)
 
@@ -59,7 +59,7 @@ def test_heatmaps_are_averaged_by_weight(models: list[Path], image: np.ndarray) 
         np.testing.assert_allclose(person[:, 2], values.numpy(), atol=1e-4)
 
 
-def test_one_at_a_time_gives_the_same_answers_and_holds_one(
+def test_low_memory_gives_the_same_results_and_holds_one_model(
     models: list[Path], image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = models[:2]
@@ -79,7 +79,7 @@ def test_one_at_a_time_gives_the_same_answers_and_holds_one(
     assert len(alive) > len(models)
 
 
-def test_models_of_other_inputs_see_the_same_boxes() -> None:
+def test_heatmaps_of_other_input_sizes_are_aligned() -> None:
     """Keypoints drawn on each model's own crops lie on each other on the crops of the first."""
     all_metadata = [
         ModelMetadata("rsn18", input_size=(256, 192)),
@@ -110,13 +110,13 @@ def test_models_of_other_inputs_see_the_same_boxes() -> None:
         assert (found - first).abs().max() < 0.5  # input pixels
 
 
-def test_equal_crops_are_passed_through_untouched() -> None:
+def test_resample_returns_heatmaps_of_equal_crops_unchanged() -> None:
     crops = [Crop.from_box(box, (64, 64), (1.0, 1.0)) for box in BOXES]
     maps = torch.randn(3, 17, 16, 16)
     assert MegviiCodec().resample(maps, crops, MMPoseCodec(), list(crops)) is maps
 
 
-def test_maps_of_another_codec_move_by_what_their_cells_lie_apart() -> None:
+def test_resample_moves_heatmaps_of_another_codec() -> None:
     """A keypoint encoded without rounding is read by the reference's decoder where it is."""
     metadata = ModelMetadata("rsn18", input_size=(256, 192))
     crops = [Crop.from_box(box, metadata.input_size, metadata.bbox_padding) for box in BOXES]
@@ -128,7 +128,7 @@ def test_maps_of_another_codec_move_by_what_their_cells_lie_apart() -> None:
     assert torch.allclose(read + 0.5, points, atol=0.05)
 
 
-def test_ensembles_of_different_inputs_run(models: list[Path], image: np.ndarray, tmp_path: Path) -> None:
+def test_ensemble_of_different_inputs_runs(models: list[Path], image: np.ndarray, tmp_path: Path) -> None:
     wide = ModelMetadata("res18", input_size=(96, 64), bbox_padding=(1.25, 1.25), codec=MMPoseCodec())
     save_weights(tmp_path / "wide.safetensors", create_model("res18"), wide)
     estimator = estimate([tmp_path / "wide.safetensors", models[0]], flip_test=True)
@@ -144,12 +144,12 @@ def test_models_in_memory_form_an_ensemble(image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("odd", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("inf")]])
-def test_weights_that_cannot_be(models: list[Path], odd: list[float]) -> None:
+def test_ensemble_rejects_invalid_weights(models: list[Path], odd: list[float]) -> None:
     with pytest.raises(RsnError, match="Invalid ensemble_weights: expected 2 numbers, none below 0"):
         estimate(models[:2], ensemble_weights=odd)
 
 
-def test_models_of_other_skeletons_are_refused(models: list[Path], tmp_path: Path) -> None:
+def test_ensemble_rejects_models_of_other_skeletons(models: list[Path], tmp_path: Path) -> None:
     mpii = ModelMetadata("res18", skeleton=MPII_16, input_size=(64, 64))
     save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_keypoints=16), mpii)
     with pytest.raises(
@@ -158,12 +158,12 @@ def test_models_of_other_skeletons_are_refused(models: list[Path], tmp_path: Pat
         estimate([models[0], tmp_path / "mpii.safetensors"])
 
 
-def test_nobody_is_no_estimator() -> None:
+def test_estimator_rejects_an_empty_list_of_models() -> None:
     with pytest.raises(RsnError, match="at least one model"):
         estimate([])
 
 
-def test_an_ensemble_has_the_three_steps_of_a_single_model(models: list[Path], image: np.ndarray) -> None:
+def test_ensemble_has_the_three_steps_of_a_single_model(models: list[Path], image: np.ndarray) -> None:
     for sources in (models[:1], models):
         estimator = estimate(sources, batch_size=2)
         crops = estimator.preprocess(image, np.array(BOXES), np.ones(3))

@@ -38,7 +38,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-def test_images_come_in_order_and_one_that_fails_stops_nobody(
+def test_predict_files_yields_results_and_errors_in_order(
     estimator: PoseEstimator, images: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "5_poses.jpg").mkdir()  # where the image of 5.png cannot be written
@@ -58,7 +58,7 @@ def test_images_come_in_order_and_one_that_fails_stops_nobody(
         assert result.image is None
 
 
-def test_few_images_are_read_before_they_are_asked_for(
+def test_predict_files_reads_few_images_ahead(
     estimator: PoseEstimator, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
@@ -70,7 +70,7 @@ def test_few_images_are_read_before_they_are_asked_for(
     found.close()
 
 
-def test_answers_keep_the_order_of_items_whatever_takes_longer() -> None:
+def test_ordered_map_keeps_the_order() -> None:
     def slow_first(number: int) -> int:
         time.sleep(0.05 if number == 0 else 0)
         return number
@@ -78,7 +78,7 @@ def test_answers_keep_the_order_of_items_whatever_takes_longer() -> None:
     assert list(ordered_map(slow_first, range(20), threads=4, ahead=6)) == list(range(20))
 
 
-def test_threads_work_while_the_caller_does() -> None:
+def test_ordered_map_works_ahead_of_the_caller() -> None:
     begun: list[int] = []
     answers = ordered_map(lambda number: begun.append(number) or number, range(100), threads=2, ahead=5)
     assert next(answers) == 0
@@ -86,7 +86,7 @@ def test_threads_work_while_the_caller_does() -> None:
     assert sorted(begun) == [0, 1, 2, 3, 4]  # ahead of the caller, and no further
 
 
-def test_who_stops_leaves_no_thread_and_no_work_behind() -> None:
+def test_ordered_map_stops_with_the_caller() -> None:
     done: list[int] = []
 
     def work(number: int) -> int:
@@ -102,7 +102,7 @@ def test_who_stops_leaves_no_thread_and_no_work_behind() -> None:
     assert len(done) <= 5
 
 
-def test_errors_arise_where_the_answer_would_come() -> None:
+def test_ordered_map_raises_errors_in_place() -> None:
     def odd(number: int) -> int:
         if number == 3:
             raise ImageError("three")
@@ -114,7 +114,7 @@ def test_errors_arise_where_the_answer_would_come() -> None:
         next(answers)
 
 
-def test_ctrl_c_stops_at_once_without_a_traceback(
+def test_ctrl_c_stops_predict_without_a_traceback(
     images: list[Path], random_weights: Path, tmp_path: Path
 ) -> None:
     for number in range(400):
@@ -141,7 +141,7 @@ def test_ctrl_c_stops_at_once_without_a_traceback(
     assert len(list(tmp_path.glob("out/*.jpg"))) < 400
 
 
-def test_heat_lies_where_the_keypoints_are(estimator: PoseEstimator) -> None:
+def test_image_heatmap_is_high_at_the_keypoints(estimator: PoseEstimator) -> None:
     image = np.random.default_rng(1).integers(0, 255, (120, 160, 3)).astype(np.uint8)
     people = estimator(image, [[90, 20, 50, 80]], box_format="xywh")
     heat = image_heatmap(estimator, people)
@@ -152,7 +152,7 @@ def test_heat_lies_where_the_keypoints_are(estimator: PoseEstimator) -> None:
     assert image_heatmap(estimator, people[[]]).max() == 0
 
 
-def test_images_in_the_format_that_is_asked_for(
+def test_predict_files_writes_the_requested_format(
     estimator: PoseEstimator, images: list[Path], tmp_path: Path
 ) -> None:
     for suffix, begins in (("png", b"\x89PNG"), ("webp", b"RIFF")):

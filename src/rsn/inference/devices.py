@@ -6,14 +6,14 @@ import torch
 
 from rsn.errors import DeviceError
 
-PREFERRED = ("cuda", "mps", "cpu")  # what "auto" looks for, fastest first
+PREFERRED = ("cuda", "mps", "cpu")  # "auto" is the first of these that is available
 
 
 def pick_device(name: str, *, usable: Sequence[str] = PREFERRED) -> torch.device:
-    """A device by name: "auto" is the first of the usable ones that is here; anything else is taken exactly.
+    """A device by name; "auto" is the first of the usable ones that is available.
 
     Raises:
-        DeviceError: no such device here. It is never replaced by another.
+        DeviceError: the device is not available. It is never replaced by another one.
     """
     if name == "auto":
         return torch.device(choose_device(_available(), usable))
@@ -31,5 +31,5 @@ def choose_device(available: Collection[str], usable: Sequence[str] = PREFERRED)
 
 
 def _available() -> set[str]:
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    return {kind for kind, is_there in there.items() if is_there}
+    states = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return {kind for kind, is_available in states.items() if is_available}

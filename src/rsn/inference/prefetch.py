@@ -1,4 +1,4 @@
-"""Work done ahead by threads, handed out in order."""
+"""Work done ahead by threads, and returned in order."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -12,11 +12,11 @@ R = TypeVar("R")
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int) -> Generator[R]:
-    """What `function` answers for every item, in the items' order, computed by threads.
+    """Yield the results of `function` for all items, in their order, computed by threads.
 
-    Items are taken by the caller's thread, and no more than `ahead` answers are under way or wait to be fetched, so
-    memory does not grow with the number of items. What `function` raises is raised where its answer would come.
-    When the caller stops, what has not begun is dropped.
+    Items are taken in the caller's thread. At most `ahead` results are being computed or wait, so memory does not grow
+    with the number of items. An error of `function` is raised in place of its result. When the caller stops, work that
+    has not started is dropped.
     """
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -32,17 +32,17 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], *, threads: int,
 
 
 def prefetch(items: Generator[T], *, ahead: int) -> Generator[T]:
-    """The same items, made in a thread, up to `ahead` of them before they are asked for.
+    """Yield the same items, computed in a thread, up to `ahead` of them before they are needed.
 
-    What `items` raises is raised after the items before it. When the caller stops, `items` is closed once the item at
-    hand is made.
+    An error of `items` is raised after the items before it. When the caller stops, `items` is closed after its current
+    item.
     """
     end = object()
     with (
         closing(items),
-        closing(ordered_map(lambda _: next(items, end), repeat(None), threads=1, ahead=ahead)) as made,
+        closing(ordered_map(lambda _: next(items, end), repeat(None), threads=1, ahead=ahead)) as computed,
     ):
-        for item in made:
+        for item in computed:
             if item is end:
                 return
             yield item  # type: ignore[misc]

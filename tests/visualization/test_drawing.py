@@ -34,7 +34,7 @@ def person(skeleton: Skeleton, size: float = 300, *, seed: int = 0, score: float
     return Person.from_keypoints((50, 50, size, size), keypoints, np.full(len(skeleton), score))
 
 
-def filter_valid(places: dict[str, tuple[float, float]], skeleton: Skeleton = COCO_17) -> Person:
+def person_at(places: dict[str, tuple[float, float]], skeleton: Skeleton = COCO_17) -> Person:
     """The named keypoints found, all others not."""
     keypoints = np.array(
         [places.get(keypoint, (200, 200)) for keypoint in skeleton.keypoint_names], np.float64
@@ -55,7 +55,7 @@ def resembles(pixel: Image, color: tuple[int, int, int]) -> bool:
 
 
 @pytest.mark.parametrize("skeleton", [COCO_17, MPII_16, LSP_14], ids=lambda skeleton: skeleton.name)
-def test_every_skeleton(skeleton: Skeleton) -> None:
+def test_draw_people_of_every_skeleton(skeleton: Skeleton) -> None:
     image, someone = canvas(), person(skeleton)
     drawn = draw_people(image, [someone], skeleton)
     assert (drawn.shape, drawn.dtype) == (image.shape, image.dtype)
@@ -65,7 +65,7 @@ def test_every_skeleton(skeleton: Skeleton) -> None:
     assert np.array_equal(drawn, draw_people(image, [someone], skeleton)), "the same image every time"
 
 
-def test_nobody_and_nothing_found() -> None:
+def test_nothing_is_drawn_without_keypoints_above_the_threshold() -> None:
     image = canvas()
     for people in ([], [person(COCO_17, score=0.75)]):
         drawn = draw_people(image, people, COCO_17)
@@ -79,7 +79,7 @@ def test_sides_have_their_colors() -> None:
         "left_elbow": (300.0, 100.0), "left_wrist": (300.0, 300.0), "right_elbow": (100.0, 100.0),
         "right_wrist": (100.0, 300.0), "left_hip": (250.0, 200.0), "right_hip": (150.0, 200.0),
     }  # fmt: skip
-    drawn = draw_people(canvas(), [filter_valid(places)], COCO_17)
+    drawn = draw_people(canvas(), [person_at(places)], COCO_17)
     for name, (x, y) in places.items():
         assert resembles(drawn[int(y), int(x)], LEFT if name.startswith("left") else RIGHT), name
     assert resembles(drawn[200, 300], LEFT), "left forearm"
@@ -87,19 +87,19 @@ def test_sides_have_their_colors() -> None:
     assert resembles(drawn[200, 200], CENTER), "from hip to hip"
 
 
-def test_limb_from_the_middle_has_the_color_of_its_side() -> None:
+def test_limb_from_the_center_has_the_color_of_its_side() -> None:
     places = {"thorax": (200.0, 100.0), "left_shoulder": (300.0, 100.0), "upper_neck": (200.0, 50.0)}
-    drawn = draw_people(canvas(), [filter_valid(places, MPII_16)], MPII_16)
+    drawn = draw_people(canvas(), [person_at(places, MPII_16)], MPII_16)
     assert resembles(drawn[100, 250], LEFT)
     assert resembles(drawn[75, 200], CENTER)
 
 
-def test_missing_keypoint_takes_its_limbs_along() -> None:
-    shoulder_and_wrist = filter_valid({"left_shoulder": (100, 100), "left_wrist": (300, 300)})
+def test_limbs_of_a_missing_keypoint_are_not_drawn() -> None:
+    shoulder_and_wrist = person_at({"left_shoulder": (100, 100), "left_wrist": (300, 300)})
     places = changed(draw_people(canvas(), [shoulder_and_wrist], COCO_17))
     near_a_keypoint = [np.abs(places - corner).max(1) < 20 for corner in (100, 300)]
     assert (near_a_keypoint[0] | near_a_keypoint[1]).all(), "nothing may be drawn between them"
-    with_elbow = filter_valid(
+    with_elbow = person_at(
         {"left_shoulder": (100, 100), "left_elbow": (200, 200), "left_wrist": (300, 300)}
     )
     assert (draw_people(canvas(), [with_elbow], COCO_17)[150, 150] != GRAY).any()
@@ -107,7 +107,7 @@ def test_missing_keypoint_takes_its_limbs_along() -> None:
 
 def thickness_of_forearm(size: float, height: int, width: int) -> int:
     """In pixels, with the outline, across its middle."""
-    forearm = filter_valid({"left_elbow": (100, 20), "left_wrist": (100, 20 + size)})
+    forearm = person_at({"left_elbow": (100, 20), "left_wrist": (100, 20 + size)})
     drawn = draw_people(canvas(height, width), [forearm], COCO_17)
     across = drawn[20 + int(size) // 2].astype(int)
     return int((np.abs(across - GRAY).max(1) > 40).sum())
@@ -121,48 +121,48 @@ def test_thickness_follows_the_person_within_bounds() -> None:
     assert thickness_of_forearm(360, 2000, 2000) > thickness_of_forearm(360, 400, 400)
 
 
-def test_placed_to_a_fraction_of_a_pixel() -> None:
+def test_keypoints_are_drawn_at_fractions_of_a_pixel() -> None:
     """The middle of what is drawn moves with the keypoint."""
     centers = []
     for offset in (0.0, 0.25, 0.5):
-        drawn = draw_people(canvas(), [filter_valid({"nose": (200 + offset, 200)})], COCO_17)
+        drawn = draw_people(canvas(), [person_at({"nose": (200 + offset, 200)})], COCO_17)
         weight = np.abs(drawn.astype(float) - GRAY).sum(2)
         centers.append((weight.sum(0) * np.arange(400)).sum() / weight.sum())
     np.testing.assert_allclose(centers, [200, 200.25, 200.5], atol=0.12)
 
 
-def test_keypoints_outside_the_image() -> None:
-    half_out = filter_valid({"left_elbow": (200, 200), "left_wrist": (900, 200)})
+def test_keypoints_outside_the_image_are_clipped() -> None:
+    half_out = person_at({"left_elbow": (200, 200), "left_wrist": (900, 200)})
     drawn = draw_people(canvas(), [half_out], COCO_17)
     assert resembles(drawn[200, 399], LEFT), "the forearm leaves the image at its border"
-    gone = filter_valid({"left_elbow": (-500, -200), "left_wrist": (-900, 200), "nose": (5000, 9000)})
+    gone = person_at({"left_elbow": (-500, -200), "left_wrist": (-900, 200), "nose": (5000, 9000)})
     assert np.array_equal(draw_people(canvas(), [gone], COCO_17), canvas())
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
-def test_impossible_positions_are_left_out(value: float) -> None:
-    someone = filter_valid({"left_elbow": (200, 100), "left_wrist": (value, 200), "left_shoulder": (200, 60)})
+def test_positions_that_are_not_finite_are_not_drawn(value: float) -> None:
+    someone = person_at({"left_elbow": (200, 100), "left_wrist": (value, 200), "left_shoulder": (200, 60)})
     drawn = draw_people(canvas(), [someone], COCO_17)
-    assert np.array_equal(drawn, draw_people(canvas(), [filter_valid(
+    assert np.array_equal(drawn, draw_people(canvas(), [person_at(
         {"left_elbow": (200, 100), "left_shoulder": (200, 60)}
     )], COCO_17))  # fmt: skip
 
 
-def test_larger_people_come_on_top() -> None:
-    near = filter_valid({"left_elbow": (200, 20), "left_wrist": (200, 380)})
-    far = filter_valid({"right_elbow": (150, 200), "right_wrist": (250, 200)})
+def test_larger_persons_are_drawn_on_top() -> None:
+    near = person_at({"left_elbow": (200, 20), "left_wrist": (200, 380)})
+    far = person_at({"right_elbow": (150, 200), "right_wrist": (250, 200)})
     for people in ([near, far], [far, near]):
         assert resembles(draw_people(canvas(), people, COCO_17)[200, 200], LEFT)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 300), (3000, 20)])
-def test_odd_images(shape: tuple[int, int]) -> None:
+def test_draw_people_on_tiny_images(shape: tuple[int, int]) -> None:
     assert draw_people(canvas(*shape), [person(COCO_17)], COCO_17).shape == (*shape, 3)
     assert draw_boxes(canvas(*shape), [person(COCO_17)]).shape == (*shape, 3)
 
 
 def test_boxes_show_their_corners_only() -> None:
-    drawn = draw_boxes(canvas(), [filter_valid({})])
+    drawn = draw_boxes(canvas(), [person_at({})])
     for x in (100, 300):
         for y in (100, 300):
             assert (drawn[y, x] != GRAY).any()
@@ -171,7 +171,7 @@ def test_boxes_show_their_corners_only() -> None:
     assert np.array_equal(draw_boxes(canvas(), []), canvas())
 
 
-def test_heatmaps_glow_at_the_keypoints() -> None:
+def test_draw_heatmaps_colors_the_keypoints() -> None:
     heatmaps = np.zeros((2, 64, 48), np.float32)
     heatmaps[0, 16, 12], heatmaps[1, 40, 36] = 255, 128
     crop = canvas(256, 192)
@@ -185,9 +185,9 @@ def test_heatmaps_glow_at_the_keypoints() -> None:
     assert np.array_equal(draw_heatmaps(crop, -heatmaps), crop)
 
 
-def test_the_surer_the_more_opaque() -> None:
+def test_opacity_grows_with_the_score() -> None:
     def strength(score: float) -> int:
-        forearm = filter_valid({"left_elbow": (200, 100), "left_wrist": (200, 300)})
+        forearm = person_at({"left_elbow": (200, 100), "left_wrist": (200, 300)})
         unsure = Person.from_keypoints(
             forearm.bbox, forearm.keypoints, np.where(forearm.scores > 0, 0.5 + score, 0.5)
         )
@@ -199,7 +199,7 @@ def test_the_surer_the_more_opaque() -> None:
     assert strengths[0] < strengths[1] < strengths[2] == strengths[3]
 
 
-def test_labels_stay_in_the_image_and_have_the_color_of_the_id() -> None:
+def test_labels_are_inside_the_image_and_have_the_color_of_the_id() -> None:
     def at(x: float, y: float) -> Person:
         return Person.from_keypoints((x, y, 100, 200), np.zeros((17, 2)), np.zeros(17))
 
@@ -214,8 +214,8 @@ def test_labels_stay_in_the_image_and_have_the_color_of_the_id() -> None:
     assert id_color(1) == id_color(9) != id_color(2)
 
 
-def test_a_style_draws_what_it_says() -> None:
-    people = [filter_valid({"left_elbow": (200, 100), "left_wrist": (200, 300)})]
+def test_draw_follows_the_options() -> None:
+    people = [person_at({"left_elbow": (200, 100), "left_wrist": (200, 300)})]
     tracked = PoseResult((replace(people[0], track_id=7),), COCO_17, (400, 400), keypoint_threshold=0.1)
 
     def drawn(options: DrawOptions, heat: np.ndarray | None = None) -> Image:

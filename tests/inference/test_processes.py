@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from rsn import PoseEstimator
+from rsn import PoseEstimator, PoseModel
 from rsn.errors import ImageError, RsnError, UnknownNameError
-from rsn.inference import processes as sharing
+from rsn.inference import processes
 from rsn.inference.backends import build_backend
 from rsn.serving.limits import RequestError
 from rsn.video.frames import VideoError
@@ -44,7 +44,7 @@ def in_fork(work: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("name", ["torch", "openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)])
-def test_an_backend_called_from_many_threads_gives_the_answers_of_one(name: str) -> None:
+def test_backend_is_thread_safe(name: str) -> None:
     torch.manual_seed(0)
     backend = build_backend(
         name, small_network(2), ModelMetadata("mspn50", input_size=(32, 32)), torch.device("cpu")
@@ -57,7 +57,7 @@ def test_an_backend_called_from_many_threads_gives_the_answers_of_one(name: str)
         torch.testing.assert_close(answer, alone[turn % 4])
 
 
-def test_an_estimator_called_from_many_threads_opens_one_detector(
+def test_estimator_opens_one_detector_for_all_threads(
     random_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
@@ -74,7 +74,7 @@ def test_an_estimator_called_from_many_threads_opens_one_detector(
     assert opened == ["starter"]
 
 
-def test_a_forked_process_is_refused_in_a_sentence(random_weights: Path) -> None:
+def test_estimator_rejects_a_forked_process(random_weights: Path) -> None:
     estimator = PoseEstimator(random_weights, backend="torch", detector=None)
     says = r"RsnError: this process was forked from one .*get_context\('spawn'\)"
     for work in (
@@ -86,19 +86,19 @@ def test_a_forked_process_is_refused_in_a_sentence(random_weights: Path) -> None
     assert len(estimator(IMAGE, BOX, box_format="xywh")) == 1  # the parent goes on
 
 
-def test_a_process_that_was_forked_before_the_first_network_may_run_one(
+def test_process_forked_before_the_first_network_may_run_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sharing, "_first_process", None)
+    monkeypatch.setattr(processes, "_first_process", None)
 
     def work() -> None:
-        sharing.check_process()
-        sharing.check_process()
+        processes.check_process()
+        processes.check_process()
 
     assert in_fork(work) == "None"
 
 
-def test_an_estimator_is_pickled_as_its_arguments(random_weights: Path) -> None:
+def test_estimator_is_pickled_as_its_arguments(random_weights: Path) -> None:
     estimator = PoseEstimator(random_weights, backend="torch", detector=None)
     estimator.flip_test, estimator.person_threshold = True, 0.0
     again = pickle.loads(pickle.dumps(estimator))
@@ -108,14 +108,14 @@ def test_an_estimator_is_pickled_as_its_arguments(random_weights: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_estimator_works_in_a_spawned_process(random_weights: Path) -> None:
+def test_estimator_works_in_a_spawned_process(random_weights: Path) -> None:
     estimator = PoseEstimator(random_weights, backend="torch", detector=None)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         (people,) = pool.apply(estimator, (IMAGE, "whole"))
     np.testing.assert_allclose(people.keypoints, estimator(IMAGE, "whole")[0].keypoints, atol=1e-3)
 
 
-class Made(sharing.PickledByArguments):
+class Made(processes.PickledByArguments):
     _kept = ("changed",)
 
     def __init__(self, model: object, *, detector: object = None) -> None:
@@ -123,27 +123,25 @@ class Made(sharing.PickledByArguments):
         self.backend = lambda: None  # which cannot be pickled
 
 
-def test_arguments_and_what_may_have_changed_are_pickled() -> None:
+def test_arguments_and_changed_attributes_are_pickled() -> None:
     made = Made(["a", "b"], detector="starter")
     made.changed = True
     again = pickle.loads(pickle.dumps(made))
     assert (again.model, again.detector, again.changed) == (["a", "b"], "starter", True)
 
 
-@pytest.mark.parametrize(
-    ("made", "says"),
-    [
-        (Made(small_network(2)), "a Made of a network in memory cannot be pickled; save its weights"),
-        (Made(["a", small_network(2)]), "a Made of a network in memory"),
-        (
-            Made("a", detector=lambda image: None),
-            "this Made cannot be pickled, since one of its arguments cannot be",
-        ),
-    ],
-)
-def test_what_cannot_be_pickled_is_refused_in_a_sentence(made: Made, says: str) -> None:
-    with pytest.raises(RsnError, match=says):
-        pickle.dumps(made)
+def test_model_in_memory_is_pickled_with_the_estimator() -> None:
+    metadata = ModelMetadata("mspn50", input_size=(64, 64))
+    estimator = PoseEstimator(PoseModel(small_network(17), metadata), detector=None)
+    again = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_allclose(
+        again(IMAGE, "whole").keypoints, estimator(IMAGE, "whole").keypoints, atol=1e-3
+    )
+
+
+def test_pickling_rejects_arguments_that_cannot_be_pickled() -> None:
+    with pytest.raises(RsnError, match="this Made cannot be pickled, since one of its arguments cannot be"):
+        pickle.dumps(Made("a", detector=lambda image: None))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +154,7 @@ def test_what_cannot_be_pickled_is_refused_in_a_sentence(made: Made, says: str) 
         RequestError(413, "too much"),
     ],
 )
-def test_errors_come_back_from_other_processes(error: RsnError) -> None:
+def test_errors_are_pickled_with_their_message(error: RsnError) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)

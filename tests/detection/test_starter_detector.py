@@ -18,13 +18,13 @@ def look(*rows: tuple[float, ...]) -> Detections:
     return table[:, :4], table[:, 4]
 
 
-def test_whom_both_looks_see_is_where_they_agree() -> None:
+def test_fuse_detections_averages_matching_boxes() -> None:
     boxes, scores = fuse_detections([look((10, 10, 40, 80, 0.6)), look((14, 10, 40, 80, 0.2))])
     np.testing.assert_allclose(boxes, 2 * [[11, 10, 40, 80]])
     np.testing.assert_allclose(scores, [0.4, 0.4])
 
 
-def test_whom_one_look_sees_scores_half() -> None:
+def test_fuse_detections_halves_the_score_of_one_scale() -> None:
     boxes, scores = fuse_detections(
         [look((10, 10, 40, 80, 0.6), (200, 10, 40, 80, 0.8)), look((11, 10, 40, 80, 0.6))]
     )
@@ -32,20 +32,20 @@ def test_whom_one_look_sees_scores_half() -> None:
     np.testing.assert_allclose(scores, [0.6, 0.4, 0.6])
 
 
-def test_looks_that_see_nobody() -> None:
+def test_fuse_detections_of_no_boxes() -> None:
     assert fuse_detections([NOBODY, NOBODY])[0].shape == (0, 4)
     boxes, scores = fuse_detections([NOBODY, look((10, 10, 40, 80, 0.6))])
     np.testing.assert_allclose(boxes, [[10, 10, 40, 80]])
     np.testing.assert_allclose(scores, [0.3])
 
 
-def test_overlaps() -> None:
+def test_box_iou() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [20, 0, 10, 10]])
     np.testing.assert_allclose(box_iou(boxes, np.array([[5.0, 0, 10, 10]])), [[1 / 3], [0]])
 
 
 @pytest.mark.parametrize("settings", [DetectorSettings((32,), flip_test=False), DetectorSettings((64, 96))])
-def test_any_image_and_any_settings(settings: DetectorSettings) -> None:
+def test_starter_detector_accepts_any_image_and_settings(settings: DetectorSettings) -> None:
     torch.manual_seed(0)
     network = create_model("res18", num_keypoints=5)
     metadata = DetectorMetadata("res18", input_size=(96, 96), detector=settings)

@@ -7,7 +7,7 @@ import pytest
 from rsn.inference.prefetch import prefetch
 
 
-def test_ahead_keeps_order_bounds_and_failures() -> None:
+def test_prefetch_keeps_order_limit_and_errors() -> None:
     made = []
 
     def items():
@@ -25,7 +25,7 @@ def test_ahead_keeps_order_bounds_and_failures() -> None:
     assert made == list(range(10))
 
 
-def test_ahead_closes_what_it_took_from() -> None:
+def test_prefetch_closes_its_source() -> None:
     closed = []
 
     def items():

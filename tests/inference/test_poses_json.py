@@ -26,13 +26,13 @@ RESULT = PoseResult((PERSON, PERSON), COCO_17, (9, 9))
         (["5.jpg", "5.png"], [1, 2]),
     ],
 )
-def test_every_image_has_an_id_of_its_own(names: list[str], ids: list[int]) -> None:
+def test_image_ids_are_unique(names: list[str], ids: list[int]) -> None:
     entries = to_coco_results([(Path(name), RESULT) for name in names])
     assert [entry["image_id"] for entry in entries] == [number for number in ids for _ in range(2)]
     assert [entry["file_name"] for entry in entries[::2]] == names
 
 
-def test_a_file_that_is_named_twice_comes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_images_lists_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
@@ -40,9 +40,7 @@ def test_a_file_that_is_named_twice_comes_once(tmp_path: Path, monkeypatch: pyte
     assert find_images(named) == [Path("b.jpg"), tmp_path / "a.jpg"]
 
 
-def test_predict_keeps_images_of_one_name_in_two_folders_apart(
-    tmp_path: Path, image: Path, random_weights: Path
-) -> None:
+def test_predict_numbers_images_with_the_same_name(tmp_path: Path, image: Path, random_weights: Path) -> None:
     for folder in ("cam0", "cam1"):
         (tmp_path / folder).mkdir()
         shutil.copy(image, tmp_path / folder / "000001.png")

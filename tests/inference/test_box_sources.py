@@ -1,4 +1,4 @@
-"""Files of boxes in their three forms."""
+"""Files of boxes in three formats."""
 
 import json
 from contextlib import suppress
@@ -29,13 +29,13 @@ def read(folder: Path, document: Any) -> BoxFile:
         [{"image_id": 139, "bbox": [1, 2, 3, 4], "score": 0.5}],
     ],
 )
-def test_boxes_and_scores(tmp_path: Path, document: Any) -> None:
+def test_box_file_gives_boxes_and_scores(tmp_path: Path, document: Any) -> None:
     boxes, scores = read(tmp_path, document)(Path("there/000139.jpg"), IMAGE)
     assert boxes.tolist() == [[1, 2, 3, 4]]
     assert scores.tolist() == [0.5]
 
 
-def test_coco_annotations_without_crowds(tmp_path: Path) -> None:
+def test_box_file_reads_coco_annotations_without_crowds(tmp_path: Path) -> None:
     document = {
         "images": [{"id": 7, "file_name": "a.jpg"}],
         "annotations": [
@@ -48,7 +48,7 @@ def test_coco_annotations_without_crowds(tmp_path: Path) -> None:
     assert scores.tolist() == [1]
 
 
-def test_other_categories_and_crowds_are_counted(tmp_path: Path) -> None:
+def test_box_file_counts_other_categories_and_crowds(tmp_path: Path) -> None:
     entries = [
         {"image_id": 7, "bbox": [1, 2, 3, 4], "category_id": 1},
         {"image_id": 7, "bbox": [5, 5, 5, 5]},
@@ -62,7 +62,7 @@ def test_other_categories_and_crowds_are_counted(tmp_path: Path) -> None:
     assert len(boxes) == 2
 
 
-def test_an_empty_list_says_nobody_and_no_list_is_an_error(tmp_path: Path) -> None:
+def test_empty_list_means_no_person_and_unlisted_image_is_rejected(tmp_path: Path) -> None:
     boxes = read(tmp_path, {"a.jpg": []})
     assert boxes(Path("a.jpg"), IMAGE)[0].shape == (0, 4)
     with pytest.raises(AnnotationError, match="has no boxes for it"):
@@ -80,18 +80,18 @@ def test_an_empty_list_says_nobody_and_no_list_is_an_error(tmp_path: Path) -> No
         [{"bbox": [1, 2, 3, 4]}],
     ],
 )
-def test_other_files_are_refused(tmp_path: Path, document: Any) -> None:
+def test_box_file_rejects_other_documents(tmp_path: Path, document: Any) -> None:
     with pytest.raises(AnnotationError, match="not a file of boxes"):
         read(tmp_path, document)
 
 
-def test_brackets_without_end_are_refused(tmp_path: Path) -> None:
+def test_box_file_rejects_deeply_nested_json(tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(AnnotationError, match="not valid JSON"):
         BoxFile.read(tmp_path / "deep.json")
 
 
-def test_whatever_json_a_file_has_it_is_boxes_or_refused(tmp_path: Path) -> None:
+def test_box_file_reads_or_rejects_any_json(tmp_path: Path) -> None:
     keys = ("images", "annotations", "image_id", "bbox", "id", "file_name", "score", "iscrowd", "a.jpg")
     leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.just(10**400) | st.text(max_size=5)
     documents: Any = st.recursive(
@@ -108,7 +108,7 @@ def test_whatever_json_a_file_has_it_is_boxes_or_refused(tmp_path: Path) -> None
     fuzz()
 
 
-def test_the_whole_image_is_one_box() -> None:
+def test_whole_image_is_one_box() -> None:
     boxes, scores = whole_image_boxes(Path("a.jpg"), IMAGE)
     assert boxes.tolist() == [[0, 0, 20, 30]]
     assert scores.tolist() == [1]
