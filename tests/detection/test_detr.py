@@ -1,4 +1,4 @@
-"""RT-DETR and D-FINE of transformers: tiny ones with random weights, saved to disk as published ones are."""
+"""RT-DETR and D-FINE of transformers: tiny models with random weights, stored as published ones are."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Detectors in ONNX files, of every family that is known (see tests/drawn_detectors.py)."""
+"""Detectors in ONNX files, of every known format (see tests/drawn_detectors.py)."""
 
 from pathlib import Path
 

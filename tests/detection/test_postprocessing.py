@@ -1,4 +1,4 @@
-"""What all detectors do with what their networks answer."""
+"""Filtering and NMS of detections."""
 
 import numpy as np
 

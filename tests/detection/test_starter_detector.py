@@ -1,4 +1,4 @@
-"""Our own detector: what it makes of several looks. What its weights find is in test_people_weights.py."""
+"""The detector included in rsn: fusion of scales. The results of its weights are tested in test_people_weights.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Boxes that cannot be looked at, and boxes of other categories: left out and counted, the others are looked at."""
+"""Invalid boxes and boxes of other categories are left out and counted; the others are used."""
 
 import json
 from pathlib import Path

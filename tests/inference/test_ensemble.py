@@ -1,4 +1,4 @@
-"""Several models averaged: the same answers as they give apart, put together by hand."""
+"""Ensembles: the average of the heatmaps of several models."""
 
 import gc
 from functools import partial

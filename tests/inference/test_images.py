@@ -1,4 +1,4 @@
-"""Images in a pipeline: order, errors, memory and stopping as if they were done one by one."""
+"""Prediction of image files: order, errors, memory and interruption."""
 
 import signal
 import subprocess

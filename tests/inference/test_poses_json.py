@@ -1,4 +1,4 @@
-"""What poses.json calls the images: no two by one id."""
+"""Image ids and file names in poses.json."""
 
 import shutil
 from pathlib import Path

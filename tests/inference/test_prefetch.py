@@ -1,4 +1,4 @@
-"""The thread ahead: it keeps order, bounds and failures, and closes what it took from."""
+"""Prefetching: order, limit, errors and closing."""
 
 import time
 

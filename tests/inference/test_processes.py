@@ -1,4 +1,4 @@
-"""What runs a network, in threads, in forked processes and in pickles."""
+"""Estimators in threads, in forked processes and in pickles."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""The overlay: what is drawn where, in which color, and what is left out."""
+"""What is drawn where, and in which color."""
 
 from dataclasses import replace
 
