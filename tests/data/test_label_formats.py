@@ -267,7 +267,7 @@ def test_results_become_predictions_of_label_studio(tmp_path: Path, images: Path
         "data", "convert", tmp_path / "tasks.json", "--images", images, "--output", tmp_path / "back.json"
     )
     assert back.returncode == 1
-    assert "1 tasks that nobody labeled" in back.stderr
+    assert "1 tasks without labels" in back.stderr
 
 
 def refused(source: Path, *arguments: object, output: str = "people.json") -> str:

@@ -111,7 +111,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Data:
-    """Check and show datasets."""
+    """Check, show and convert datasets."""
 
     action: tyro.conf.OmitArgPrefixes[
         tyro.conf.OmitSubcommandPrefixes[

@@ -111,7 +111,7 @@ def _add_shape(
     if shape.tag not in _SHAPES or shape.get("outside") == "1":
         return
     if shape.get("source") == _AUTO:
-        labels.told["shapes that a model made and nobody corrected (source auto), left out"] += 1
+        labels.told["shapes of a model without correction (source auto), left out"] += 1
     elif shape.tag == "skeleton":
         elements = list(shape.iter("points"))
         points = {element.attrib["label"]: _points(element)[0] for element in elements}

@@ -46,7 +46,7 @@ def read_label_studio(source: Source, files: list[Path]) -> Labels:
                     if not any(map(one.get, ("was_cancelled", "skipped", "deleted")))
                 ]
                 labels.told["cancelled annotations, left out"] += len(annotations) - len(submitted)
-                labels.told["tasks that nobody labeled, left out"] += not submitted
+                labels.told["tasks without labels, left out"] += not submitted
                 labels.told["further annotations of a labeled task, left out"] += max(0, len(submitted) - 1)
                 submitted.sort(key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at"))))
                 labels.images += [_image(where, task, one["result"], source.folder) for one in submitted[-1:]]
