@@ -1,4 +1,4 @@
-"""What every registered codec guarantees."""
+"""Tests that run for every codec of heatmaps."""
 
 from dataclasses import fields, replace
 
@@ -27,7 +27,7 @@ def targets(codec: Codec, points: torch.Tensor) -> torch.Tensor:
     return codec.encode(points, torch.full(points.shape[:2], 2), SIZE)[:, -1]
 
 
-def test_every_codec_of_heatmaps_is_tested_here() -> None:
+def test_all_codecs_of_the_package_are_tested() -> None:
     registered = {name for name, kind in _CODECS.items() if kind.__module__.startswith("rsn.")}
     assert registered == {codec.name for codec in CODECS}
 

@@ -1,4 +1,4 @@
-"""Boxes -> target maps -> boxes."""
+"""The box codec: boxes -> targets -> boxes."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ BOXES = torch.tensor([[10.0, 20, 50, 100], [100, 8, 180, 120], [60, 60, 66, 72]]
 
 
 def _maps_that_say(targets: BoxTargets) -> torch.Tensor:
-    """What a perfect network answers."""
+    """The outputs of a perfect network."""
     _, height, width = targets.center_heatmap.shape
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     cells = (torch.stack([x, y], -1) + 0.5) * 4
@@ -33,7 +33,7 @@ def _encode(*boxes: list[float] | torch.Tensor, size: tuple[int, int] = SIZE) ->
     return BoxCodec().encode(rows, torch.ones(1, len(rows[0]), dtype=torch.bool), size)
 
 
-def test_what_is_encoded_is_decoded() -> None:
+def test_decode_returns_the_encoded_boxes() -> None:
     corners, scores = BoxCodec().decode(_maps_that_say(_encode(*BOXES)))
     assert (scores[0, :3] > 0.999).all()
     assert (scores[0, 3:] < 0.1).all()
@@ -41,7 +41,7 @@ def test_what_is_encoded_is_decoded() -> None:
     torch.testing.assert_close(corners[0, :3][order], BOXES[BOXES[:, 0].argsort()], atol=1e-3, rtol=0)
 
 
-def test_what_a_flipped_crop_says_is_said_of_the_crop() -> None:
+def test_flip_back_finds_the_boxes_of_the_crop() -> None:
     flipped = BOXES.clone()
     flipped[:, [0, 2]] = SIZE[1] - BOXES[:, [2, 0]]
     straight = BoxCodec().decode(_maps_that_say(_encode(*BOXES)))
@@ -51,7 +51,7 @@ def test_what_a_flipped_crop_says_is_said_of_the_crop() -> None:
     torch.testing.assert_close(straight[1][0, :3], back[1][0, :3])
 
 
-def test_random_boxes_survive_the_round_trip() -> None:
+def test_decode_returns_random_boxes() -> None:
     random = np.random.default_rng(0)
     for _ in range(20):
         low = random.uniform(0, (150, 90), (1, 2))
@@ -61,7 +61,7 @@ def test_random_boxes_survive_the_round_trip() -> None:
         torch.testing.assert_close(corners[0, :1], box, atol=1e-3, rtol=0)
 
 
-def test_every_person_counts_once_and_nowhere_else() -> None:
+def test_weights_of_each_person_sum_to_one() -> None:
     targets = _encode(*BOXES)
     assert (targets.center_heatmap == 1).sum() == 3
     torch.testing.assert_close(targets.weights.sum(), torch.tensor(3.0))
@@ -69,26 +69,26 @@ def test_every_person_counts_once_and_nowhere_else() -> None:
     assert not far.any()
 
 
-def test_where_two_are_near_the_smaller_is_taught() -> None:
-    large, small = [20.0, 4, 180, 124], [92.0, 54, 108, 74]  # one middle
+def test_nearby_cells_are_trained_with_the_smaller_box() -> None:
+    large, small = [20.0, 4, 180, 124], [92.0, 54, 108, 74]  # the same center
     targets = _encode(large, small)
     assert targets.corners[0, 16, 25].tolist() == small
-    assert targets.corners[0, 16, 29].tolist() == large  # beside the small one's hump
+    assert targets.corners[0, 16, 29].tolist() == large  # beside the Gaussian of the small one
     assert targets.weights.sum() > 1.9
 
 
-def test_rows_that_fill_the_table_are_nobody() -> None:
+def test_absent_rows_give_no_targets() -> None:
     targets = BoxCodec().encode(BOXES[None], torch.zeros(1, 3, dtype=torch.bool), SIZE)
     assert targets.center_heatmap.max() == 0
     assert targets.weights.max() == 0
 
 
-def test_a_middle_at_the_border_stays_on_the_map() -> None:
+def test_centers_at_the_border_stay_on_the_map() -> None:
     targets = _encode([184.0, 120, 192, 128], [0.0, 0, 6, 3])
     assert (targets.center_heatmap == 1).sum() == 2
 
 
-def test_sizes_are_bounded() -> None:
+def test_box_sizes_are_bounded() -> None:
     maps = torch.zeros(1, 5, 4, 4)
     maps[:, 1:3] = 100
     assert torch.isfinite(corners_of(maps)).all()

@@ -1,4 +1,4 @@
-"""Exported files: run by their runtimes alone, opened by the estimator, kept only where they answer as the network."""
+"""Exported files: run by their runtimes alone, opened by the estimator, written only if their results are right."""
 
 import json
 import os
@@ -72,7 +72,7 @@ class Weights:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
-    """An untrained network whose maps are as high as those of a trained one, and its answers by torch."""
+    """An untrained network, crops, and its heatmaps by PyTorch."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     save_weights(path, create_model("res18"), ModelMetadata("res18", input_size=(64, 64)))
@@ -85,7 +85,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
 
 @pytest.fixture(scope="module")
 def files(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One export of each format, with all that can be inside."""
+    """One export per format, with all options."""
     folder = tmp_path_factory.mktemp("exports")
     files = {name: folder / f"model{SUFFIXES[name]}" for name in SUFFIXES}
     for name, file in files.items():
@@ -94,7 +94,7 @@ def files(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
-def test_a_runtime_without_torch_gives_the_answers_of_torch(
+def test_runtime_without_torch_gives_the_results_of_torch(
     name: str, files: dict[str, Path], weights: Weights
 ) -> None:
     folder = files[name].parent
@@ -111,7 +111,7 @@ def test_a_runtime_without_torch_gives_the_answers_of_torch(
         np.testing.assert_allclose(answers["keypoints"], keypoints[:count], atol=0.01)
 
 
-def test_torch_runs_its_file_without_rsn(files: dict[str, Path], weights: Weights) -> None:
+def test_torch_export_file_runs_without_rsn(files: dict[str, Path], weights: Weights) -> None:
     folder = files["torch-export"].parent
     np.save(folder / "crops.npy", weights.crops)
     code = NO_TORCH.replace('("torch", "rsn")', '("rsn",)') + (
@@ -127,9 +127,7 @@ def test_torch_runs_its_file_without_rsn(files: dict[str, Path], weights: Weight
     assert np.abs(found - weights.heatmaps.numpy()).max() <= 1e-4 * weights.heatmaps.abs().max()
 
 
-def test_the_program_in_the_documentation_answers_as_the_estimator(
-    files: dict[str, Path], tmp_path: Path
-) -> None:
+def test_program_in_the_documentation_equals_the_estimator(files: dict[str, Path], tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
     program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[-1]
     shutil.copy(files["onnx"], tmp_path / "rsn18.onnx")
@@ -151,9 +149,7 @@ def test_the_program_in_the_documentation_answers_as_the_estimator(
 
 
 @pytest.mark.parametrize("name", SUFFIXES)
-def test_a_file_says_what_it_is_inside_and_beside(
-    name: str, files: dict[str, Path], weights: Weights
-) -> None:
+def test_file_is_described_inside_and_beside(name: str, files: dict[str, Path], weights: Weights) -> None:
     export = Export.from_metadata(open_graph(name, files[name]).metadata)
     assert export.metadata == load_model(weights.path).metadata
     assert export.weights_sha256 == sha256_of(weights.path)
@@ -164,7 +160,7 @@ def test_a_file_says_what_it_is_inside_and_beside(
 
 
 @pytest.mark.parametrize(("name", "backend"), [("onnx", "auto"), ("onnx", "openvino"), ("openvino", "auto")])
-def test_the_estimator_needs_nothing_but_the_file(
+def test_estimator_opens_an_exported_file(
     name: str, backend: str, files: dict[str, Path], weights: Weights
 ) -> None:
     image = np.random.default_rng(1).integers(0, 256, (90, 120, 3)).astype(np.uint8)
@@ -177,9 +173,7 @@ def test_the_estimator_needs_nothing_but_the_file(
         np.testing.assert_allclose(person.scores, other.scores, atol=1e-4)
 
 
-def test_files_are_averaged_with_each_other_and_with_weights(
-    files: dict[str, Path], weights: Weights
-) -> None:
+def test_exported_files_and_weights_form_an_ensemble(files: dict[str, Path], weights: Weights) -> None:
     image, boxes = np.full((90, 120, 3), 90, np.uint8), [[5, 5, 50, 80]]
     alone = PoseEstimator(weights.path, backend="torch")(image, boxes, box_format="xywh")[0]
     for models in ([files["onnx"], files["openvino"]], [files["openvino"], weights.path]):
@@ -196,7 +190,7 @@ def test_export_decodes_with_every_codec(codec: str, weights: Weights, tmp_path:
 
 
 @pytest.mark.slow
-def test_half_precision_halves_the_file(files: dict[str, Path], weights: Weights, tmp_path: Path) -> None:
+def test_fp16_halves_the_file(files: dict[str, Path], weights: Weights, tmp_path: Path) -> None:
     for name, numbers in (("onnx", ".onnx"), ("openvino", ".bin")):
         output = tmp_path / f"half{SUFFIXES[name]}"
         export, comparison = export_model(weights.path, output, format=name, precision="fp16")
@@ -207,7 +201,7 @@ def test_half_precision_halves_the_file(files: dict[str, Path], weights: Weights
 
 
 @pytest.mark.slow
-def test_eight_bits_quarter_the_file_and_run_as_any_export(
+def test_int8_quarters_the_file(
     files: dict[str, Path], weights: Weights, people_json: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("nncf")
@@ -244,7 +238,7 @@ def test_eight_bits_quarter_the_file_and_run_as_any_export(
         ("m.xml", ["--format", "openvino", "--precision", "int4"], "did you mean int8"),
     ],
 )
-def test_eight_bits_need_openvino_and_people(
+def test_int8_needs_openvino_and_calibration(
     name: str, settings: list[str], message: str, weights: Weights, people_json: Path, tmp_path: Path
 ) -> None:
     people = ["--calibration", people_json, "--images", people_json.parent / "images"]
@@ -258,7 +252,7 @@ def test_eight_bits_need_openvino_and_people(
     assert not list(tmp_path.iterdir())
 
 
-def test_eight_bits_without_their_library(
+def test_int8_names_its_missing_library(
     weights: Weights, people_json: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
@@ -271,7 +265,7 @@ def test_eight_bits_without_their_library(
         )
 
 
-def test_what_differs_is_not_kept_and_what_was_there_stays(
+def test_export_with_different_results_is_not_written(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "m.pt2"
@@ -283,7 +277,7 @@ def test_what_differs_is_not_kept_and_what_was_there_stays(
     assert os.listdir(tmp_path) == ["m.pt2"]
 
 
-def test_the_command_compares_on_images(weights: Weights, image: Path, tmp_path: Path) -> None:
+def test_export_command_compares_on_images(weights: Weights, image: Path, tmp_path: Path) -> None:
     done = rsn(
         "export",
         weights.path,
@@ -306,7 +300,7 @@ def test_predict_takes_an_exported_file(files: dict[str, Path], image: Path, tmp
     assert len(json.loads((tmp_path / "poses.json").read_text())) == 1
 
 
-def test_evaluate_refuses_an_exported_file_of_another_skeleton(
+def test_evaluate_rejects_an_exported_file_of_another_skeleton(
     files: dict[str, Path], people_json: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("hotcoco")
@@ -332,7 +326,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_written_is_said(case: str, weights: Weights, tmp_path: Path) -> None:
+def test_export_reports_unwritable_files(case: str, weights: Weights, tmp_path: Path) -> None:
     (tmp_path / "folder.pt2").mkdir()
     (tmp_path / "file").touch()
     options, output, message = BAD[case]
@@ -341,7 +335,7 @@ def test_what_cannot_be_written_is_said(case: str, weights: Weights, tmp_path: P
     assert sorted(os.listdir(tmp_path)) == ["file", "folder.pt2"]
 
 
-def test_a_library_that_is_missing_is_named(
+def test_export_names_a_missing_library(
     weights: Weights, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for library in ("onnxscript", "onnxruntime", "openvino"):
@@ -355,7 +349,7 @@ def test_a_library_that_is_missing_is_named(
         PoseEstimator(files["openvino"])
 
 
-def test_files_that_cannot_be_opened_are_told_in_a_sentence(files: dict[str, Path], tmp_path: Path) -> None:
+def test_invalid_exported_files_are_reported_in_one_sentence(files: dict[str, Path], tmp_path: Path) -> None:
     model = files["onnx"]
     about = {"version": "7.0", "weights_sha256": "", "precision": "fp32", "preprocess": True, "decode": True}
     (tmp_path / "noise.onnx").write_bytes(b"noise")
@@ -384,7 +378,7 @@ def test_files_that_cannot_be_opened_are_told_in_a_sentence(files: dict[str, Pat
 
 
 def with_metadata(file: Path, output: Path, entries: dict[str, str] | None) -> Path:
-    """A copy of an ONNX file with other metadata in place of its own, or with none."""
+    """A copy of an ONNX file with other metadata, or with none."""
     import onnx
 
     model = onnx.load(file)

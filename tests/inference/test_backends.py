@@ -1,4 +1,4 @@
-"""Backends agree with the network, say what they cannot do, and convert a graph once."""
+"""Backends give the results of the network, report what they do not support, and convert a graph once."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ def test_backends_agree_with_the_network_on_batches_of_any_size(
         assert (found - expected).abs().max() <= tolerance * expected.abs().max()
 
 
-def test_openvino_cuts_a_batch_into_pieces_for_its_threads(
+def test_openvino_divides_a_batch_among_threads(
     trained: tuple[PoseNetwork, ModelMetadata], request: pytest.FixtureRequest
 ) -> None:
     request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
@@ -68,7 +68,7 @@ def test_openvino_cuts_a_batch_into_pieces_for_its_threads(
 
 
 @pytest.mark.slow
-def test_a_small_network_is_compiled_for_batches_of_any_size() -> None:
+def test_compiled_network_takes_batches_of_any_size() -> None:
     torch.manual_seed(0)
     network = small_network(2)
     metadata = ModelMetadata("mspn50", input_size=(32, 32))
@@ -79,7 +79,7 @@ def test_a_small_network_is_compiled_for_batches_of_any_size() -> None:
         assert (compiled(crops) - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
-def test_a_compiler_that_is_not_there_is_an_error(
+def test_missing_compiler_is_reported(
     trained: tuple[PoseNetwork, ModelMetadata], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda graph, mode: no_compiler)
@@ -93,8 +93,8 @@ def no_compiler(crops: torch.Tensor) -> torch.Tensor:
     raise RuntimeError("no working C++ compiler\nand much more")
 
 
-def test_answers_outlive_the_next_run(trained: tuple[PoseNetwork, ModelMetadata]) -> None:
-    """Backends that hand out their own memory would overwrite them."""
+def test_results_are_unchanged_by_the_next_run(trained: tuple[PoseNetwork, ModelMetadata]) -> None:
+    """A backend that returns its own memory would overwrite them."""
     crops = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     for name in ("openvino", "onnxruntime"):
         backend = build_backend(name, *trained, CPU)
@@ -104,9 +104,7 @@ def test_answers_outlive_the_next_run(trained: tuple[PoseNetwork, ModelMetadata]
         assert torch.equal(first, kept)
 
 
-def test_a_graph_is_converted_once_and_again_for_other_weights(
-    trained: tuple[PoseNetwork, ModelMetadata], cache: Path
-) -> None:
+def test_graph_is_converted_once_per_weights(trained: tuple[PoseNetwork, ModelMetadata], cache: Path) -> None:
     def graphs() -> set[Path]:
         return set((cache / "graphs").glob("*/graph.xml"))
 
@@ -119,8 +117,8 @@ def test_a_graph_is_converted_once_and_again_for_other_weights(
     assert not list((cache / "graphs").glob(".part*"))
 
 
-def test_an_openvino_backend_may_be_given_up_by_another_thread(random_weights: Path, cache: Path) -> None:
-    """The stack for signals that OpenVINO gives the main thread stays: the next signal is survived."""
+def test_openvino_backend_can_be_deleted_by_another_thread(random_weights: Path, cache: Path) -> None:
+    """The signal stack that OpenVINO sets for the main thread stays, so the next signal does no harm."""
     program = f"""
 import os, signal, threading
 import faulthandler
@@ -143,8 +141,8 @@ os.kill(os.getpid(), signal.SIGCHLD)
     assert (answer.returncode, answer.stdout) == (0, "survived\n"), answer.stderr
 
 
-def test_openvino_reports_nothing_to_its_makers(random_weights: Path, tmp_path: Path) -> None:
-    """Before it reports it makes a number for this user, in the folder intel of their home."""
+def test_openvino_sends_no_telemetry(random_weights: Path, tmp_path: Path) -> None:
+    """Before a report it stores a user id in the folder intel of the home folder."""
     program = f"""
 import sys
 from rsn.inference.backends import build_backend, choose
@@ -153,12 +151,12 @@ build_backend("openvino", *load_network({str(random_weights)!r}), choose("openvi
 assert "openvino_telemetry" not in sys.modules  # for other programs in this process
 """
     home = {"HOME": str(tmp_path), "RSN_CACHE": str(tmp_path / "cache")}
-    others = {name: value for name, value in os.environ.items() if name != "CI"}  # where it keeps silent
+    others = {name: value for name, value in os.environ.items() if name != "CI"}  # without a message
     subprocess.run([sys.executable, "-c", program], check=True, env=others | home)
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
-def test_a_graph_in_a_cache_that_cannot_be_written_to_is_used(
+def test_cached_graph_is_used_from_a_read_only_cache(
     trained: tuple[PoseNetwork, ModelMetadata], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_backend("openvino", *trained, CPU)
@@ -174,7 +172,7 @@ def test_a_graph_in_a_cache_that_cannot_be_written_to_is_used(
         build_backend("openvino", *trained, CPU)
 
 
-def test_a_cache_that_is_a_file_is_one_sentence(
+def test_cache_that_is_a_file_is_reported(
     trained: tuple[PoseNetwork, ModelMetadata], image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSN_CACHE", str(image))
@@ -184,7 +182,7 @@ def test_a_cache_that_is_a_file_is_one_sentence(
         build_backend("openvino", *trained, CPU)
 
 
-def test_auto_is_the_fastest_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_chooses_the_fastest_installed_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose("auto", "cpu") == ("openvino", CPU)
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert choose("auto", "cpu") == ("torch", CPU)
@@ -195,9 +193,7 @@ def test_model_in_memory_runs_in_torch(trained: tuple[PoseNetwork, ModelMetadata
     assert PoseEstimator(PoseModel(network, metadata)).backend == "torch"
 
 
-def test_an_backend_that_is_not_installed_is_an_error(
-    random_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_backend_is_reported(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("openvino", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(
@@ -206,7 +202,7 @@ def test_an_backend_that_is_not_installed_is_an_error(
             PoseEstimator(random_weights, backend=name, device="cpu")
 
 
-def test_backends_that_do_not_exist_or_do_not_fit_the_device() -> None:
+def test_unknown_and_unsupported_backends_are_rejected() -> None:
     with pytest.raises(UnknownNameError, match="did you mean openvino"):
         choose("openvin", "auto")
     with pytest.raises(DeviceError, match="openvino runs on the CPU"):

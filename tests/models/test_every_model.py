@@ -1,4 +1,4 @@
-"""What holds for every network of the catalog: a network is tested by being listed."""
+"""Tests that run for every network of the catalog."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -29,7 +29,7 @@ def named(request: pytest.FixtureRequest) -> tuple[str, PoseNetwork]:
     return request.param, create_model(request.param)
 
 
-def test_forward_and_backward_of_an_odd_batch(named: tuple[str, PoseNetwork]) -> None:
+def test_model_trains_on_a_batch_of_odd_size(named: tuple[str, PoseNetwork]) -> None:
     name, model = named
     stages = model.train().heatmaps(torch.randn(3, 3, 64, 96))
     assert len(stages) == (int(name[0]) if name[0].isdigit() else 1)
@@ -39,7 +39,9 @@ def test_forward_and_backward_of_an_odd_batch(named: tuple[str, PoseNetwork]) ->
     model.zero_grad()
 
 
-def test_weights_come_back_and_are_recognized(named: tuple[str, PoseNetwork], tmp_path: Path) -> None:
+def test_saved_weights_load_and_their_architecture_is_detected(
+    named: tuple[str, PoseNetwork], tmp_path: Path
+) -> None:
     name, model = named
     assert infer_metadata(model.state_dict()).model == name
     save_weights(tmp_path / "w.safetensors", model, ModelMetadata(name, input_size=(64, 64)))
@@ -51,7 +53,7 @@ def test_weights_come_back_and_are_recognized(named: tuple[str, PoseNetwork], tm
 
 
 @pytest.mark.parametrize("name", _slow_unless(["rsn18"]))
-def test_the_exported_network_answers_the_same_for_any_batch(name: str) -> None:
+def test_exported_network_gives_the_same_heatmaps_for_any_batch_size(name: str) -> None:
     model = create_model(name).eval()
     batch = torch.export.Dim("batch", min=1, max=64)
     exported = torch.export.export(model, (torch.randn(2, 3, 64, 64),), dynamic_shapes=({0: batch},))
@@ -62,7 +64,7 @@ def test_the_exported_network_answers_the_same_for_any_batch(name: str) -> None:
 
 @pytest.mark.parametrize("keypoints", [16, 1])
 @pytest.mark.parametrize("name", _slow_unless(QUICK))
-def test_every_head_has_the_keypoints_that_are_asked_for(name: str, keypoints: int) -> None:
+def test_every_head_has_the_requested_number_of_keypoints(name: str, keypoints: int) -> None:
     with torch.device("meta"):
         model = create_model(name, num_keypoints=keypoints)
     heads = [module for module in model.modules() if isinstance(module, HeatmapHead)]

@@ -1,4 +1,4 @@
-"""The networks: the references' answers, shapes, and what is computed when."""
+"""The networks: results and complexity of the references, shapes, and which heads are computed."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,7 +42,7 @@ PUBLISHED_GFLOPS = {
     "4xrsn50-wide": 29.3,
 }
 
-# What measuring the others takes would not be in proportion to what could be wrong with them alone.
+# Measuring the other networks takes long, and they differ from these in numbers only.
 QUICK = ("rsn18", "rsn50", "rsn50-wide", "2xrsn50", "mspn50", "res18")
 
 
@@ -62,7 +62,7 @@ def _slow_unless_quick(names: Iterable[str]) -> list[Any]:
         ("orig_2xmspn50_coco", "2xmspn50", 17, "x256x192"),
     ],
 )
-def test_heatmaps_are_the_references(
+def test_heatmaps_equal_the_reference(
     oracles: Path, oracle: str, name: str, keypoints: int, inputs: str
 ) -> None:
     model = create_model(name, num_keypoints=keypoints)
@@ -76,7 +76,7 @@ def test_heatmaps_are_the_references(
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_recorded_sizes_are_the_references(name: str) -> None:
+def test_recorded_complexity_equals_the_reference(name: str) -> None:
     parameters, small, large, _ = SIZES[name]
     recorded = MEASURED_COMPLEXITY[name]
     assert recorded.parameters == parameters
@@ -90,12 +90,12 @@ def test_wide_networks_have_the_published_complexity(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _slow_unless_quick(list_models()))
-def test_recorded_sizes_are_the_measured_ones(name: str) -> None:
+def test_recorded_complexity_equals_the_measured_one(name: str) -> None:
     assert MEASURED_COMPLEXITY[name] == complexity(name)
 
 
 @pytest.mark.parametrize("name", _slow_unless_quick(SIZES))
-def test_multiply_adds_with_the_keypoints_of_mpii_are_the_references(name: str) -> None:
+def test_multiply_adds_with_16_keypoints_equal_the_reference(name: str) -> None:
     measured = complexity(name, (256, 256), num_keypoints=16)
     assert measured.multiply_adds / 1e9 == pytest.approx(SIZES[name][3], rel=1e-3)
 
@@ -105,14 +105,14 @@ def test_multiply_adds_grow_with_the_area() -> None:
 
 
 @pytest.mark.parametrize("name", _slow_unless_quick(list_models()))
-def test_every_network_has_the_recorded_parameters_and_no_bias_in_a_convolution(name: str) -> None:
+def test_networks_have_the_recorded_number_of_parameters_and_no_convolution_bias(name: str) -> None:
     with torch.device("meta"):
         model = create_model(name)
     assert sum(parameter.numel() for parameter in model.parameters()) == MEASURED_COMPLEXITY[name].parameters
     assert all(module.bias is None for module in model.modules() if isinstance(module, nn.Conv2d))
 
 
-def test_forward_is_the_finest_level_of_the_last_stage_and_computes_no_other_head() -> None:
+def test_forward_computes_only_the_last_head() -> None:
     model = create_model("2xrsn50").eval()
     ran = []
     for module in model.modules():
@@ -125,20 +125,18 @@ def test_forward_is_the_finest_level_of_the_last_stage_and_computes_no_other_hea
         assert torch.equal(answer, model.heatmaps(x)[-1][-1])
 
 
-def test_sizes_that_do_not_divide_are_refused() -> None:
+def test_network_rejects_sizes_that_are_no_multiples_of_32() -> None:
     with pytest.raises(ValueError, match="250x190"):
         create_model("rsn18")(torch.zeros(1, 3, 250, 190))
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_create_model_suggests_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match="rsn18"):
         create_model("rsn-18")  # a hyphen too many
 
 
 @pytest.mark.parametrize(("answer", "shared_spatial_attention"), [("orig", False), ("mmpose", True)])
-def test_refined_heatmaps_are_the_references(
-    oracles: Path, answer: str, shared_spatial_attention: bool
-) -> None:
+def test_prm_equals_the_reference(oracles: Path, answer: str, shared_spatial_attention: bool) -> None:
     machine = PoseRefineMachine(17, shared_spatial_attention=shared_spatial_attention).eval()
     load_weights(machine, reference_state(oracles / f"keys_{answer.removesuffix('pose')}_prm17.json"))
     oracle = np.load(oracles / "prm.npz")
@@ -148,7 +146,7 @@ def test_refined_heatmaps_are_the_references(
 
 
 @pytest.mark.parametrize(("refine", "machines"), [("none", 0), ("last", 1), ("all", 8)])
-def test_machines_stand_where_they_are_asked_for(refine: Refine, machines: int) -> None:
+def test_refine_adds_prms_after_the_requested_heads(refine: Refine, machines: int) -> None:
     model = create_model("2xrsn50", refine=refine)
     assert sum(isinstance(module, PoseRefineMachine) for module in model.modules()) == machines
     heatmaps = model.heatmaps(torch.randn(2, 3, 64, 64))
@@ -156,11 +154,11 @@ def test_machines_stand_where_they_are_asked_for(refine: Refine, machines: int) 
     heatmaps[-1][-1].sum().backward()
 
 
-def test_refined_networks_have_the_references_size() -> None:
+def test_network_with_prms_has_the_parameters_of_the_reference() -> None:
     with torch.device("meta"):
         model = create_model("4xrsn50", refine="all")
     assert sum(parameter.numel() for parameter in model.parameters()) == 79_209_632 - 2 * 16 * 17
 
 
-def test_refine_machines_cost_what_the_references_cost() -> None:
+def test_network_with_prms_has_the_multiply_adds_of_the_reference() -> None:
     assert complexity("4xrsn18", refine="all").multiply_adds / 1e9 == pytest.approx(9.431, rel=1e-3)

@@ -27,7 +27,7 @@ def plain(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[f
         ("compute.cache_images=device", 1e-2),
         pytest.param(
             "compute.activation_checkpointing=true", 1e-5, marks=pytest.mark.slow
-        ),  # see networks/test_recomputing.py
+        ),  # see models/test_activation_checkpointing.py
         ("compute.workers=2", 1e-6),
         # Slow, since many processors emulate these numbers.
         pytest.param("compute.precision=bf16-mixed", 3e-2, marks=pytest.mark.slow),

@@ -1,4 +1,4 @@
-"""Weights files: there and back, and what is refused."""
+"""Saving and loading weights, and files that are rejected."""
 
 import json
 import pickle
@@ -29,7 +29,7 @@ def same(a: torch.nn.Module, b: torch.nn.Module, tolerance: float = 0.0) -> bool
     )
 
 
-def test_weights_and_metadata_come_back(tmp_path: Path) -> None:
+def test_saved_weights_and_metadata_are_loaded(tmp_path: Path) -> None:
     model = create_model("rsn18", num_keypoints=16)
     metadata = ModelMetadata(
         "rsn18",
@@ -46,7 +46,7 @@ def test_weights_and_metadata_come_back(tmp_path: Path) -> None:
     assert not loaded.training
 
 
-def test_half_precision_is_read_back_as_float32(tmp_path: Path) -> None:
+def test_half_precision_weights_are_loaded_as_float32(tmp_path: Path) -> None:
     model = create_model("rsn18")
     save_weights(tmp_path / "half.safetensors", model, ModelMetadata("rsn18"), half=True)
     loaded, _ = load_network(tmp_path / "half.safetensors")
@@ -59,14 +59,14 @@ def test_half_precision_is_read_back_as_float32(tmp_path: Path) -> None:
     "wrap", [lambda s: s, lambda s: {"state_dict": s, "meta": {}}, lambda s: {"model": s}]
 )
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_wrappers_and_prefixes_are_taken_off(tmp_path: Path, wrap, prefix: str) -> None:
+def test_load_weights_removes_wrappers_and_prefixes(tmp_path: Path, wrap, prefix: str) -> None:
     model, other = create_model("rsn18"), create_model("rsn18")
     torch.save(wrap({prefix + key: value for key, value in model.state_dict().items()}), tmp_path / "w.pth")
     load_weights(other, tmp_path / "w.pth")
     assert same(model, other)
 
 
-def test_biases_are_folded_and_bgr_becomes_rgb() -> None:
+def test_load_weights_folds_biases_and_converts_bgr_to_rgb() -> None:
     model, reference = create_model("rsn18").eval(), create_model("rsn18").eval()
     state = {
         key.replace("stem.reduce", "top.conv").replace(".norm.", ".bn."): value
@@ -80,7 +80,7 @@ def test_biases_are_folded_and_bgr_becomes_rgb() -> None:
     torch.testing.assert_close(model.stem.reduce(x), with_bias, atol=1e-4, rtol=1e-4)
 
 
-def test_what_does_not_fit_is_counted_and_the_first_ten_are_named() -> None:
+def test_load_weights_lists_the_first_ten_tensors_that_do_not_fit() -> None:
     says = r"^the weights: \d+ tensors do not fit this network, they are of rsn50 with 17 keypoints: stages\.0\.skips\.0"
     with pytest.raises(WeightsError, match=says) as refused:
         load_weights(create_model("2xrsn50"), create_model("rsn50").state_dict())
@@ -88,13 +88,13 @@ def test_what_does_not_fit_is_counted_and_the_first_ten_are_named() -> None:
     assert str(refused.value).endswith("; ...")
 
 
-def test_another_keypoint_count_is_named() -> None:
+def test_load_weights_reports_another_number_of_keypoints() -> None:
     says = r"they are of rsn18 with 16 keypoints: .*heads.*16.*the network's is .17"
     with pytest.raises(WeightsError, match=says):
         load_weights(create_model("rsn18"), create_model("rsn18", num_keypoints=16).state_dict())
 
 
-def test_numbers_that_are_not_finite_are_refused() -> None:
+def test_load_weights_rejects_numbers_that_are_not_finite() -> None:
     state = create_model("rsn18").state_dict()
     state["stem.reduce.norm.running_var"][3] = float("nan")
     with pytest.raises(
@@ -103,7 +103,7 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
         load_weights(create_model("rsn18"), state)
 
 
-def test_a_refused_file_leaves_the_network_as_it_was() -> None:
+def test_rejected_weights_leave_the_network_unchanged() -> None:
     model = create_model("rsn18")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(WeightsError):
@@ -114,14 +114,14 @@ def test_a_refused_file_leaves_the_network_as_it_was() -> None:
 
 
 class OtherNetwork(torch.nn.Module):
-    """Of other code, with names of tensors that are rewritten in checkpoints of known repositories."""
+    """A network of other code, with tensor names that are converted in checkpoints of known repositories."""
 
     def __init__(self) -> None:
         super().__init__()
         self.prm = torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(3, 4, 1), "bn1": torch.nn.BatchNorm2d(4)})
 
 
-def test_any_module_is_filled_with_tensors_of_its_own_names(tmp_path: Path) -> None:
+def test_load_weights_fills_any_module(tmp_path: Path) -> None:
     model, other = OtherNetwork(), OtherNetwork()
     torch.save({"state_dict": model.state_dict()}, tmp_path / "w.pth")
     load_weights(other, tmp_path / "w.pth")
@@ -152,7 +152,7 @@ class Payload:
         (lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2)), "asks for pathlib"),
     ],
 )
-def test_code_in_a_pickle_does_not_run(tmp_path: Path, dump, says: str) -> None:
+def test_load_weights_does_not_run_code_in_a_pickle(tmp_path: Path, dump, says: str) -> None:
     dump({"model": Payload(tmp_path / "ran")}, tmp_path / "hostile.pth")
     with pytest.raises(WeightsError, match=rf"hostile\.pth: .*{says}"):
         load_weights(create_model("rsn18"), tmp_path / "hostile.pth")
@@ -161,7 +161,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, dump, says: str) -> None:
 
 @pytest.fixture
 def history_buffer(monkeypatch: pytest.MonkeyPatch) -> type:
-    """MMBackend's class of that name, as far as a checkpoint shows it."""
+    """The class of MMEngine, as far as a checkpoint contains it."""
 
     class HistoryBuffer:
         def mean(self) -> None: ...
@@ -181,7 +181,7 @@ def history_buffer(monkeypatch: pytest.MonkeyPatch) -> type:
     return HistoryBuffer
 
 
-def test_the_log_of_a_training_run_of_mmpose_is_passed_over(
+def test_load_weights_ignores_the_log_of_mmpose(
     tmp_path: Path, history_buffer: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, other = create_model("rsn18"), create_model("rsn18")
@@ -201,7 +201,7 @@ NO_WEIGHTS = {
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
 @pytest.mark.parametrize("says", NO_WEIGHTS)
-def test_files_that_are_no_weights_are_refused(tmp_path: Path, name: str, says: str) -> None:
+def test_load_weights_rejects_other_files(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / name).write_bytes(NO_WEIGHTS[says])
     with pytest.raises(WeightsError, match=rf"w\..*{says}"):
         load_weights(create_model("rsn18"), tmp_path / name)
@@ -209,7 +209,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, name: str, says: 
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-def test_a_truncated_checkpoint_is_refused(tmp_path: Path, zipped: bool, share: float) -> None:
+def test_load_model_rejects_truncated_checkpoints(tmp_path: Path, zipped: bool, share: float) -> None:
     state = {"stem.reduce.conv.weight": torch.randn(64, 3, 7, 7)}
     torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
     data = (tmp_path / "w.pth").read_bytes()
@@ -219,7 +219,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, zipped: bool, share: 
 
 
 @pytest.mark.parametrize("missing", [100, 34_000_000])
-def test_a_truncated_file_of_ours_is_refused(tmp_path: Path, missing: int) -> None:
+def test_load_model_rejects_truncated_safetensors(tmp_path: Path, missing: int) -> None:
     save_weights(tmp_path / "w.safetensors", create_model("rsn18"), ModelMetadata("rsn18"))
     data = (tmp_path / "w.safetensors").read_bytes()
     (tmp_path / "w.safetensors").write_bytes(data[:-missing])
@@ -236,19 +236,19 @@ def test_a_truncated_file_of_ours_is_refused(tmp_path: Path, missing: int) -> No
         (torch.nn.Linear(1, 1), "asks for torch.nn"),
     ],
 )
-def test_checkpoints_of_something_else_are_refused(tmp_path: Path, value: object, says: str) -> None:
+def test_load_model_rejects_checkpoints_without_weights(tmp_path: Path, value: object, says: str) -> None:
     torch.save(value, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=rf"w\.pth: .*{says}"):
         load_model(tmp_path / "w.pth")
 
 
-def test_a_program_is_refused(tmp_path: Path) -> None:
+def test_load_model_rejects_torchscript(tmp_path: Path) -> None:
     torch.jit.trace(torch.nn.Linear(1, 1), torch.zeros(1, 1)).save(tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"w\.pth: is a program"):
         load_model(tmp_path / "w.pth")
 
 
-def test_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
+def test_load_model_detects_the_file_type_by_content(tmp_path: Path) -> None:
     model = create_model("rsn18")
     save_weights(tmp_path / "w.safetensors", model, ModelMetadata("rsn18", input_size=(96, 64)))
     shutil.move(tmp_path / "w.safetensors", tmp_path / "ours.pth")
@@ -270,12 +270,12 @@ def test_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
         ({"bbox_padding": (1.25, float("nan"))}, "Invalid bbox_padding"),
     ],
 )
-def test_metadata_that_cannot_be_are_refused(setting: dict, says: str) -> None:
+def test_metadata_rejects_invalid_settings(setting: dict, says: str) -> None:
     with pytest.raises(WeightsError, match=says):
         ModelMetadata("rsn18", **setting)
 
 
-def test_a_file_without_a_metadata_cannot_be_a_model(tmp_path: Path) -> None:
+def test_read_metadata_rejects_a_file_without_metadata(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
@@ -291,19 +291,19 @@ def test_a_file_without_a_metadata_cannot_be_a_model(tmp_path: Path) -> None:
         ("missing.pth", WeightsError, "no such weights file"),
     ],
 )
-def test_names_that_mean_nothing(name: str, error: type[Exception], says: str) -> None:
+def test_load_model_rejects_unknown_names(name: str, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         load_model(name)
 
 
 @pytest.mark.parametrize("name", ["rsn18.starter", "rsn18.people"])
-def test_thresholds_and_metrics_of_the_package_come_from_the_json_file_beside_the_weights(name: str) -> None:
+def test_thresholds_and_metrics_are_read_from_the_json_file_beside_the_weights(name: str) -> None:
     beside = json.loads(weights_path(name).with_suffix(".json").read_text())
     assert beside["metrics"]
     assert beside.items() <= load_metadata(name).to_document().items()
 
 
-def test_weights_of_a_registered_model_are_saved_and_loaded(tmp_path: Path) -> None:
+def test_registered_model_is_saved_and_loaded(tmp_path: Path) -> None:
     def build(num_keypoints: int, width: int = 4) -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.Conv2d(3, width, 3), torch.nn.Conv2d(width, num_keypoints, 3))
 
@@ -319,12 +319,12 @@ def test_weights_of_a_registered_model_are_saved_and_loaded(tmp_path: Path) -> N
         create_model("two-convolutions", depth=3)
 
 
-def test_weights_of_a_model_that_is_not_registered_name_it(tmp_path: Path) -> None:
+def test_load_model_names_a_model_that_is_not_registered(tmp_path: Path) -> None:
     save_weights(tmp_path / "w.safetensors", torch.nn.Conv2d(3, 17, 1), ModelMetadata("my-network"))
     with pytest.raises(WeightsError, match=r"no model named 'my-network'.*rsn\.register_model"):
         load_model(tmp_path / "w.safetensors")
 
 
-def test_a_detector_is_no_pose_model() -> None:
+def test_load_model_rejects_a_detector() -> None:
     with pytest.raises(WeightsError, match=r"rsn18\.people: finds person boxes, not keypoints"):
         load_model("rsn18.people")

@@ -1,4 +1,4 @@
-"""Published weights: found by name, fetched once, checked every time."""
+"""Published weights: found by name, downloaded once, always checked."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ from rsn.weights.pretrained import PRETRAINED, PretrainedWeights, cache_folder, 
 
 @pytest.fixture
 def checkpoint() -> bytes:
-    """A checkpoint as MMPose has them."""
+    """A checkpoint with tensor names of MMPose."""
     torch.manual_seed(0)
     state = {
         key.replace("stem.reduce.norm", "backbone.top.top.0.bn").replace(
@@ -39,7 +39,7 @@ def entry(checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return PretrainedWeights("rsn18", f"good/rsn18-{sha256[:8]}.pth", sha256[:8], {"AP": 0.5, "AR": 0.6})
 
 
-def test_weights_by_name_are_fetched_converted_and_carry_a_metadata(
+def test_weights_by_name_are_downloaded_and_converted(
     entry: PretrainedWeights, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
@@ -52,7 +52,7 @@ def test_weights_by_name_are_fetched_converted_and_carry_a_metadata(
     loading.load_model("rsn18.test")  # without a server
 
 
-def test_pulling_says_where_the_file_is(
+def test_pull_prints_the_path_of_the_file(
     entry: PretrainedWeights,
     checkpoint: bytes,
     monkeypatch: pytest.MonkeyPatch,
@@ -69,13 +69,13 @@ def test_pulling_says_where_the_file_is(
     assert "codec mmpose" in describe("rsn18.test")
 
 
-def test_a_file_that_was_put_there_by_hand_is_taken(entry: PretrainedWeights, checkpoint: bytes) -> None:
+def test_file_copied_into_the_cache_is_used(entry: PretrainedWeights, checkpoint: bytes) -> None:
     entry.cached.parent.mkdir(parents=True)
     entry.cached.write_bytes(checkpoint)
     assert fetch(entry) == entry.cached
 
 
-def test_a_file_that_changed_is_refused(entry: PretrainedWeights, checkpoint: bytes) -> None:
+def test_changed_file_is_rejected(entry: PretrainedWeights, checkpoint: bytes) -> None:
     entry.cached.parent.mkdir(parents=True)
     entry.cached.write_bytes(checkpoint)
     fetch(entry)
@@ -85,7 +85,7 @@ def test_a_file_that_changed_is_refused(entry: PretrainedWeights, checkpoint: by
 
 
 @pytest.mark.parametrize("cache", ["file", "file/cache", "/proc/none", "n" * 300])
-def test_a_cache_that_cannot_be_is_one_sentence(
+def test_unusable_cache_is_reported_in_one_sentence(
     entry: PretrainedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -98,7 +98,7 @@ def test_a_cache_that_cannot_be_is_one_sentence(
         fetch(entry)
 
 
-def test_a_home_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_home_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(pretrained.CACHE, "~nobody-of-that-name/rsn")
     with pytest.raises(
         RsnError, match=r"Invalid RSN_CACHE: expected a folder, got ~nobody.*; write the path in full"
@@ -106,7 +106,7 @@ def test_a_home_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
         cache_folder()
 
 
-def test_a_folder_in_the_place_of_a_file(
+def test_folder_in_place_of_the_file_is_reported(
     entry: PretrainedWeights, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry.cached.mkdir(parents=True)
@@ -116,7 +116,7 @@ def test_a_folder_in_the_place_of_a_file(
             fetch(entry)
 
 
-def test_no_network_says_where_the_file_may_be_put(
+def test_failed_download_names_the_folder_for_the_file(
     entry: PretrainedWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(pretrained.MIRROR, "http://127.0.0.1:9")
@@ -124,7 +124,7 @@ def test_no_network_says_where_the_file_may_be_put(
         fetch(entry)
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(pretrained.CACHE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "rsn"
@@ -134,7 +134,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_folder() == Path.home() / "weights"
 
 
-def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_empty_variables_count_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv(pretrained.CACHE, "")
     monkeypatch.setenv(pretrained.MIRROR, "")
@@ -143,7 +143,7 @@ def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
-def test_entries_are_named_for_their_network_and_file(name: str) -> None:
+def test_entries_have_the_names_of_network_and_file(name: str) -> None:
     listed = PRETRAINED[name]
     assert name == f"{listed.model}.openmmlab"
     assert listed.model in ARCHITECTURES

@@ -1,4 +1,4 @@
-"""Weights files whose metadata say what cannot be: one sentence each, before anything is built of it."""
+"""Invalid metadata in weights files: one sentence each, before a network is built."""
 
 import json
 import struct
@@ -14,7 +14,7 @@ from rsn.skeletons import LSP_14
 from rsn.weights.loading import convert_weights, load_metadata, load_model
 from rsn.weights.metadata import METADATA_KEY
 
-# setting, value, what is said of it
+# setting, value, message
 OF_THE_METADATA: list[tuple[str, Any, str]] = [
     ("input_size", [10**6, 10**6], r"Invalid input_size: .* multiples of 32 up to 2048, got \(1000000, 1000000\)"),
     ("input_size", [-256, -192], r"got \(-256, -192\)"),
@@ -68,7 +68,7 @@ Forge = Callable[[str], Path]
 
 @pytest.fixture
 def document(random_weights: Path) -> dict[str, Any]:
-    """The metadata of weights, as it lies in the file."""
+    """The metadata in a weights file, as JSON."""
     length = struct.unpack("<Q", random_weights.read_bytes()[:8])[0]
     header = json.loads(random_weights.read_bytes()[8 : 8 + length])
     return json.loads(header["__metadata__"][METADATA_KEY])
@@ -76,7 +76,7 @@ def document(random_weights: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def forge(random_weights: Path, tmp_path: Path) -> Forge:
-    """Another text for a metadata -> the file with it."""
+    """Writes a weights file with another text as its metadata."""
 
     def file_with(metadata: str) -> Path:
         data = random_weights.read_bytes()
@@ -91,7 +91,7 @@ def forge(random_weights: Path, tmp_path: Path) -> Forge:
 
 
 def refused(path: Path, says: str) -> None:
-    """By all that read a metadata."""
+    """Assert that every reader of metadata rejects a file with this message."""
     readers = (
         load_metadata,
         load_model,
@@ -108,20 +108,20 @@ def refused(path: Path, says: str) -> None:
 
 
 @pytest.mark.parametrize(("setting", "value", "says"), OF_THE_METADATA)
-def test_settings_that_cannot_be(
+def test_invalid_settings_are_rejected(
     document: dict[str, Any], forge: Forge, setting: str, value: object, says: str
 ) -> None:
     refused(forge(json.dumps(document | {setting: value})), says)
 
 
 @pytest.mark.parametrize(("setting", "value", "says"), OF_THE_SKELETON)
-def test_skeletons_that_cannot_be(
+def test_invalid_skeletons_are_rejected(
     document: dict[str, Any], forge: Forge, setting: str, value: object, says: str
 ) -> None:
     refused(forge(json.dumps(document | {"skeleton": document["skeleton"] | {setting: value}})), says)
 
 
-def test_too_many_keypoints(document: dict[str, Any], forge: Forge) -> None:
+def test_too_many_keypoints_are_rejected(document: dict[str, Any], forge: Forge) -> None:
     skeleton = {
         "name": "many",
         "keypoint_names": [f"j{i}" for i in range(20_000)],
@@ -139,7 +139,7 @@ def test_too_many_keypoints(document: dict[str, Any], forge: Forge) -> None:
         {"skeleton": {"keypoint_names": LSP_14.keypoint_names, "limbs": [], "upper_body": []}},
     ],
 )
-def test_a_metadata_of_another_network_than_the_tensors(
+def test_metadata_of_another_network_is_rejected(
     document: dict[str, Any], forge: Forge, changed: dict[str, Any]
 ) -> None:
     if "skeleton" in changed:
@@ -173,11 +173,13 @@ def test_models_that_cannot_be_built_are_refused(
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "9" * 5000, '{"model": NaN', '"rsn18"', "[]"])
-def test_what_is_no_metadata_at_all(forge: Forge, text: str) -> None:
+def test_text_that_is_no_metadata_is_rejected(forge: Forge, text: str) -> None:
     refused(forge(text), "model metadata cannot be read: (not valid JSON|Invalid type: expected mapping)")
 
 
-def test_the_commands_say_it_in_one_sentence(document: dict[str, Any], forge: Forge, image: Path) -> None:
+def test_commands_report_invalid_metadata_in_one_sentence(
+    document: dict[str, Any], forge: Forge, image: Path
+) -> None:
     path = forge(json.dumps(document | {"input_size": [10**6, 10**6]}))
     for command in (("models", "show", path), ("predict", image, *WHOLE, "--model", path)):
         done = rsn(*command, cwd=path.parent)
@@ -189,7 +191,7 @@ def test_the_commands_say_it_in_one_sentence(document: dict[str, Any], forge: Fo
         )
 
 
-def test_notes_do_not_command_the_terminal(document: dict[str, Any], forge: Forge) -> None:
+def test_describe_removes_control_characters_from_notes(document: dict[str, Any], forge: Forge) -> None:
     from rsn.weights.model_table import describe
 
     path = forge(json.dumps(document | {"notes": "good\x1b[2J\nrsn: all is well"}))

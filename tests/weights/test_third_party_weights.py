@@ -1,4 +1,4 @@
-"""Weights of others: recognized by their tensors, used as their owners used them."""
+"""Third-party weights: detected by their tensors, used as in the projects that they come from."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ from rsn.weights.recognition import detect_architecture, infer_metadata
 
 
 def as_mmpose(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """An RSN's or MSPN's tensors by a few of MMPose's names: enough for it to be recognized."""
+    """Tensors with a few names of MMPose, enough to detect the format."""
     return {
         key.replace("stem.reduce.norm", "backbone.top.top.0.bn").replace(
             "stem.reduce", "backbone.top.top.0"
@@ -48,7 +48,7 @@ def as_authors(state: dict[str, Tensor]) -> dict[str, Tensor]:
         ("mm_mspn50", "mspn50", COCO_17, "mmpose"),
     ],
 )
-def test_a_metadata_follows_from_the_tensors(
+def test_metadata_is_inferred_from_third_party_tensors(
     oracles: Path, oracle: str, model: str, skeleton, codec: str
 ) -> None:
     metadata = infer_metadata(reference_state(oracles / f"keys_{oracle}.json"))
@@ -64,7 +64,7 @@ def test_a_metadata_follows_from_the_tensors(
     assert metadata.input_size == ((256, 256) if skeleton is MPII_16 else (256, 192))
 
 
-def test_names_of_mmpose_0_and_of_several_processes_are_known(oracles: Path) -> None:
+def test_tensor_names_of_mmpose_0_and_ddp_are_converted(oracles: Path) -> None:
     newer = reference_state(oracles / "keys_mm_rsn18.json")
     older = {f"module.{re.sub('^head', 'keypoint_head', key)}": value for key, value in newer.items()}
     older["data_preprocessor.mean"] = torch.zeros(3, 1, 1)
@@ -74,7 +74,7 @@ def test_names_of_mmpose_0_and_of_several_processes_are_known(oracles: Path) -> 
     assert infer_metadata(older).codec.name == "mmpose"
 
 
-def test_machines_by_mmposes_names_refine_its_heatmaps(oracles: Path) -> None:
+def test_prm_tensors_of_mmpose_are_converted(oracles: Path) -> None:
     plain = reference_state(oracles / "keys_mm_rsn18.json")
     machines = reference_state(oracles / "keys_mm_prm17.json")
     refined = plain | {
@@ -92,13 +92,13 @@ def test_machines_by_mmposes_names_refine_its_heatmaps(oracles: Path) -> None:
 
 
 @pytest.mark.parametrize("refine", ["none", "last", "all"])
-def test_refine_machines_are_seen(refine: Refine) -> None:
+def test_detect_architecture_finds_prms(refine: Refine) -> None:
     assert detect_architecture(create_model("2xrsn50", refine=refine).state_dict()) == ("2xrsn50", 17, refine)
 
 
 @pytest.mark.parametrize("refine", ["last", "all"])
 @pytest.mark.parametrize("shared_spatial_attention", [True, False])
-def test_either_wiring_of_the_machines_loads(
+def test_prms_load_with_shared_and_separate_spatial_attention(
     refine: Refine, shared_spatial_attention: bool, tmp_path: Path
 ) -> None:
     theirs, ours = create_model("rsn18", refine=refine).eval(), create_model("rsn18", refine=refine).eval()
@@ -115,7 +115,7 @@ def test_either_wiring_of_the_machines_loads(
         assert torch.equal(read(x), theirs(x))
 
 
-def test_machines_are_as_before_after_weights_that_do_not_fit() -> None:
+def test_prms_are_unchanged_after_weights_that_do_not_fit() -> None:
     model, other = create_model("rsn18", refine="all"), create_model("rsn18", refine="last")
     with pytest.raises(WeightsError, match=r"heads\.0\.refine"):
         load_weights(model, other.state_dict())
@@ -126,7 +126,7 @@ def test_machines_are_as_before_after_weights_that_do_not_fit() -> None:
     )
 
 
-def test_channels_are_swapped_for_the_authors_only() -> None:
+def test_only_weights_of_the_authors_get_their_channels_reversed() -> None:
     state = create_model("rsn18").state_dict()
     x = torch.randn(1, 3, 64, 64, dtype=torch.float64)  # in which sums hardly depend on their order
     rgb, bgr = create_model("rsn18").eval(), create_model("rsn18").eval()
@@ -136,7 +136,7 @@ def test_channels_are_swapped_for_the_authors_only() -> None:
         torch.testing.assert_close(bgr.double()(x.flip(1)), rgb.double()(x), atol=1e-9, rtol=1e-9)
 
 
-def test_a_checkpoint_without_a_metadata_estimates_as_its_owner_does(tmp_path: Path) -> None:
+def test_checkpoint_without_metadata_is_used_as_its_project_uses_it(tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.save({"state_dict": as_mmpose(create_model("rsn18").state_dict())}, tmp_path / "w.pth")
     with pytest.warns(
@@ -153,7 +153,7 @@ def test_a_checkpoint_without_a_metadata_estimates_as_its_owner_does(tmp_path: P
     np.testing.assert_allclose(mmpose.keypoints, same.keypoints, atol=1e-6)
 
 
-def test_converting_writes_a_metadata(tmp_path: Path) -> None:
+def test_convert_weights_writes_metadata(tmp_path: Path) -> None:
     model = create_model("rsn18", num_keypoints=14)
     torch.save({"model": as_authors(model.state_dict())}, tmp_path / "w.pth")
     with pytest.raises(
@@ -167,7 +167,7 @@ def test_converting_writes_a_metadata(tmp_path: Path) -> None:
     assert torch.equal(stem, model.stem.reduce.conv.weight.flip(1))
 
 
-def test_sizes_that_do_not_divide_are_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_convert_weights_rejects_sizes_that_are_no_multiples_of_32(tmp_path: Path) -> None:
     torch.save(create_model("rsn18").state_dict(), tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"multiples of 32.*\(250, 190\)"):
         convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors", input_size=(250, 190))
@@ -175,7 +175,7 @@ def test_sizes_that_do_not_divide_are_refused_in_a_sentence(tmp_path: Path) -> N
         ModelMetadata("rsn18", input_size=(250, 190))
 
 
-def test_another_skeleton_than_the_tensors_have(tmp_path: Path) -> None:
+def test_infer_metadata_rejects_a_skeleton_with_another_number_of_keypoints(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="heatmaps of 17 keypoints, mpii_16 has 16"):
         infer_metadata(create_model("rsn18").state_dict(), skeleton=MPII_16)
 
@@ -188,14 +188,14 @@ def test_another_skeleton_than_the_tensors_have(tmp_path: Path) -> None:
         {"stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7), "stages.0.down.layers.odd": torch.zeros(1)},
     ],
 )
-def test_other_networks_are_not_taken_for_ours(tensors: dict[str, Tensor]) -> None:
+def test_infer_metadata_rejects_unknown_formats(tensors: dict[str, Tensor]) -> None:
     with pytest.raises(
         WeightsError, match=r"format of these weights is unknown|no network of the catalog lacks"
     ):
         infer_metadata(tensors)
 
 
-def test_a_network_that_is_none_of_the_catalog() -> None:
+def test_infer_metadata_rejects_networks_outside_the_catalog() -> None:
     state = create_model("rsn50").state_dict()
     fewer = {key: value for key, value in state.items() if ".layers.2.5." not in key}
     with pytest.raises(WeightsError, match="no network of the catalog"):
@@ -203,7 +203,7 @@ def test_a_network_that_is_none_of_the_catalog() -> None:
 
 
 def resnet50() -> dict[str, Tensor]:
-    """A ResNet-50's tensors by torchvision's names, filled with numbers."""
+    """Random tensors of a ResNet-50 with the names of torchvision."""
     state = {
         "conv1.weight": torch.randn(64, 3, 7, 7),
         "fc.weight": torch.zeros(1000, 2048),
@@ -233,7 +233,7 @@ def norm(name: str, channels: int) -> dict[str, Tensor]:
     }
 
 
-def test_a_resnet_fills_the_stem_and_every_way_down_and_nothing_else() -> None:
+def test_resnet_weights_fill_the_stem_and_all_downsampling_paths() -> None:
     model, state = create_model("2xmspn50"), resnet50()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     load_weights(model, state)
@@ -251,19 +251,19 @@ def test_a_resnet_fills_the_stem_and_every_way_down_and_nothing_else() -> None:
     assert changed == set(down)
 
 
-def test_a_resnet_does_not_fit_an_rsn() -> None:
+def test_resnet_weights_do_not_fit_rsn() -> None:
     with pytest.raises(WeightsError, match="do not fit this network"):
         load_weights(create_model("rsn50"), resnet50())
 
 
-def test_a_resnet_alone_finds_nobody(tmp_path: Path) -> None:
+def test_load_model_rejects_a_resnet(tmp_path: Path) -> None:
     torch.save(resnet50(), tmp_path / "resnet50.pth")
     with pytest.raises(WeightsError, match="alone finds no keypoints"):
         load_model(tmp_path / "resnet50.pth")
 
 
-def test_small_arrays_beside_the_tensors_are_read(tmp_path: Path) -> None:
-    """MMPose describes its dataset with them."""
+def test_checkpoint_with_small_arrays_is_read(tmp_path: Path) -> None:
+    """MMPose describes its dataset with small arrays."""
     meta = {
         "sigmas": np.linspace(0, 1, 17, dtype=np.float32),
         "colors": np.zeros((17, 3), np.uint8),
@@ -275,7 +275,7 @@ def test_small_arrays_beside_the_tensors_are_read(tmp_path: Path) -> None:
     assert torch.equal(other.stem.reduce.conv.weight, model.stem.reduce.conv.weight)
 
 
-def test_a_checkpoint_of_a_training_run_is_ours(tmp_path: Path) -> None:
+def test_checkpoint_of_a_training_run_is_detected(tmp_path: Path) -> None:
     model, other = create_model("rsn18"), create_model("rsn18")
     torch.save(
         {"state_dict": {f"network.{key}": value for key, value in model.state_dict().items()}},

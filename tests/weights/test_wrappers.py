@@ -1,4 +1,4 @@
-"""Checkpoints as training programs write them: nested, with prefixes, with several networks in one file."""
+"""Checkpoints of training programs: nested, with prefixes, with several networks in a file."""
 
 from argparse import Namespace
 from functools import cache
@@ -59,7 +59,7 @@ SMALL = {"stem.reduce.conv.weight": torch.ones(2, 3, 7, 7), "stages.0.up.0.later
         lambda s: [s, OPTIMIZER],
     ],
 )
-def test_a_network_is_found_in_any_nesting_and_under_any_prefix(wrap: Any, prefix: str) -> None:
+def test_find_networks_searches_nested_dictionaries_and_prefixes(wrap: Any, prefix: str) -> None:
     (found,) = find_networks(wrap({prefix + key: value for key, value in SMALL.items()})).values()
     assert found == SMALL
 
@@ -68,7 +68,7 @@ def test_load_weights_takes_an_averaged_model_of_pytorch() -> None:
     assert same(loaded({**state(prefix="module."), "n_averaged": torch.tensor(9)}), state())
 
 
-def test_names_that_a_compiled_or_wrapped_part_has_within_are_removed() -> None:
+def test_find_networks_removes_names_of_wrappers() -> None:
     within = {key.replace("stages.0.", "stages.0._orig_mod.module."): value for key, value in state().items()}
     assert same(loaded(within), state())
 
@@ -82,10 +82,10 @@ def test_names_that_a_compiled_or_wrapped_part_has_within_are_removed() -> None:
         ("params_ema", "params"),
         ("AveragedWeights", "network"),
         ("ema_state_dict", "model_state_dict"),
-        ("state_dict", "ema_state_dict"),  # MMBackend's, which exchanges them
+        ("state_dict", "ema_state_dict"),  # MMEngine's averaging, which exchanges them
     ],
 )
-def test_averaged_weights_come_before_others(averaged: str, other: str) -> None:
+def test_averaged_weights_come_first(averaged: str, other: str) -> None:
     first, second = find_networks(
         {other: SMALL, averaged: {"module." + key: value for key, value in SMALL.items()}}
     )
@@ -93,12 +93,12 @@ def test_averaged_weights_come_before_others(averaged: str, other: str) -> None:
     assert second.startswith(f"{other}.")
 
 
-def test_averaged_weights_come_before_others_of_the_same_dictionary() -> None:
+def test_averaged_weights_of_the_same_dictionary_come_first() -> None:
     both = {name + key: value for name in ("model.", "ema.module.") for key, value in SMALL.items()}
     assert list(find_networks({"state_dict": both})) == ["state_dict.ema.", "state_dict.model."]
 
 
-def test_it_is_told_which_of_two_networks_is_used(tmp_path: Path) -> None:
+def test_warning_names_the_network_that_is_used(tmp_path: Path) -> None:
     torch.save({"model": state(1), "model_ema": state(0, "module.")}, tmp_path / "w.pth")
     with pytest.warns(
         RsnWarning, match=r"w\.pth contains several networks: 'model_ema\.' is used, not 'model\.'"
@@ -114,7 +114,7 @@ def test_the_network_that_fits_is_used() -> None:
     assert same(found, state(1))
 
 
-def test_equal_weights_under_two_names_are_no_matter(recwarn: pytest.WarningsRecorder) -> None:
+def test_equal_weights_with_two_names_give_no_warning(recwarn: pytest.WarningsRecorder) -> None:
     assert select_network({"model": SMALL, "state_dict": dict(SMALL)}, "w.pth") == SMALL
     assert not recwarn.list
 
@@ -126,17 +126,17 @@ def test_load_model_opens_a_nested_checkpoint(tmp_path: Path) -> None:
     assert same(model.state_dict(), state())
 
 
-def test_the_options_of_a_training_program_are_passed_over(tmp_path: Path) -> None:
+def test_load_weights_ignores_options_of_a_training_program(tmp_path: Path) -> None:
     torch.save({"model": SMALL, "args": Namespace(lr=0.1, nested=[1, {"a": None}])}, tmp_path / "w.pth")
     assert read_tensors(tmp_path / "w.pth").keys() == SMALL.keys()
 
 
-def test_a_checkpoint_without_tensors_is_refused_with_its_keys() -> None:
+def test_checkpoint_without_tensors_is_rejected_with_its_keys() -> None:
     with pytest.raises(WeightsError, match="no tensors by name; its keys are epoch, optimizer"):
         load_weights(create_model("rsn18"), {"epoch": 1, "optimizer": {"lr": 0.1}})
 
 
-def test_another_network_around_a_resnet_is_not_taken_for_one() -> None:
+def test_network_that_contains_a_resnet_is_not_taken_for_a_resnet() -> None:
     pose = {f"backbone.{key}": torch.zeros(1) for key in ("conv1.weight", "layer1.0.conv1.weight")}
     with pytest.raises(WeightsError, match="do not fit this network"):
         load_weights(

@@ -1,4 +1,4 @@
-"""rsn18.starter: the weights in the package, on real images."""
+"""rsn18.starter, the pose weights in the package, on real images."""
 
 from pathlib import Path
 

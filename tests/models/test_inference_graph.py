@@ -1,4 +1,4 @@
-"""The deployment graph: the trained network's answers, whatever the network."""
+"""The inference graph gives the results of the trained network."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ QUICK = ("rsn18", "mspn50", "res18")
 
 
 def trained(name: str, refine: Refine) -> PoseNetwork:
-    """A network whose batch norms have seen something, so that folding them is no copy."""
+    """A network whose batch norms do not have their initial statistics."""
     torch.manual_seed(0)
     network = create_model(name, refine=refine)
     for module in network.modules():
@@ -30,13 +30,13 @@ def trained(name: str, refine: Refine) -> PoseNetwork:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in list_models()]
 )
-def test_every_network_answers_as_before(name: str) -> None:
+def test_inference_graph_equals_the_trained_network(name: str) -> None:
     assert_equal(trained(name, "none"))
 
 
 @pytest.mark.parametrize("refine", ["last", "all"])
 @pytest.mark.parametrize("name", ["rsn18", pytest.param("4xrsn18", marks=pytest.mark.slow)])
-def test_refined_networks_answer_as_before(name: str, refine: Refine) -> None:
+def test_inference_graph_equals_a_network_with_prm(name: str, refine: Refine) -> None:
     assert_equal(trained(name, refine))
 
 
@@ -51,7 +51,7 @@ def assert_equal(network: PoseNetwork) -> None:
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
-def test_the_graph_has_nothing_that_prediction_does_not_use() -> None:
+def test_inference_graph_has_no_unused_layers() -> None:
     network = create_model("2xrsn50")
     graph = InferenceGraph(network, ModelMetadata("2xrsn50", input_size=(64, 64)))
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in graph.modules())
@@ -63,7 +63,7 @@ def test_the_graph_has_nothing_that_prediction_does_not_use() -> None:
     assert used == set(layers)
 
 
-def test_batch_norms_of_any_module_are_folded() -> None:
+def test_inference_graph_folds_batch_norms_of_any_module() -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3, padding=1),

@@ -1,4 +1,4 @@
-"""Activation checkpointing: less memory, the same step."""
+"""Activation checkpointing: less memory, the same results."""
 
 from copy import deepcopy
 
@@ -8,7 +8,7 @@ from rsn.weights.loading import create_model
 from small_network import small_network
 
 
-def test_blocks_computed_again_change_nothing() -> None:
+def test_activation_checkpointing_does_not_change_a_step() -> None:
     torch.manual_seed(0)
     plain = small_network(3, stages=2).double()
     sparing = deepcopy(plain)
@@ -25,7 +25,7 @@ def test_blocks_computed_again_change_nothing() -> None:
         torch.testing.assert_close(found.grad, expected.grad, msg=name)
 
 
-def test_fewer_activations_are_kept() -> None:
+def test_activation_checkpointing_stores_fewer_activations() -> None:
     kept = []
     for sparing in (False, True):
         network = create_model("rsn18", num_keypoints=3)

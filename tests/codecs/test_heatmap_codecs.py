@@ -1,4 +1,4 @@
-"""Encode and decode: against the reference's numbers, and against each other."""
+"""The codecs of heatmaps: against the numbers of the references, and decode against encode."""
 
 import importlib
 from pathlib import Path
@@ -21,14 +21,14 @@ def load(path: Path, *names: str) -> list[Tensor]:
         return [torch.from_numpy(file[name]) for name in names]
 
 
-def test_targets_are_the_rsn_repositorys(oracles: Path) -> None:
+def test_megvii_targets_equal_the_rsn_repository(oracles: Path) -> None:
     keypoints, visibility, labels = load(oracles / "targets_coco.npz", "joints", "valid", "labels")
     torch.testing.assert_close(
         MegviiCodec().encode(keypoints, visibility[..., 0], SIZE), labels, atol=1e-3, rtol=0
     )
 
 
-def test_targets_are_mmposes_with_the_peak_at_the_keypoint(oracles: Path) -> None:
+def test_mmpose_targets_equal_mmpose(oracles: Path) -> None:
     keypoints, visibility, labels, weights = load(
         oracles / "targets_coco.npz", "joints", "valid", "mmpose_labels", "mmpose_weights"
     )
@@ -38,7 +38,7 @@ def test_targets_are_mmposes_with_the_peak_at_the_keypoint(oracles: Path) -> Non
     assert torch.equal(drawn, weights > 0)
 
 
-def test_keypoints_are_the_rsn_repositorys(oracles: Path) -> None:
+def test_megvii_keypoints_equal_the_rsn_repository(oracles: Path) -> None:
     maps, expected, scores, first, second = load(
         oracles / "decode_coco.npz",
         "heatmaps",
@@ -47,14 +47,14 @@ def test_keypoints_are_the_rsn_repositorys(oracles: Path) -> None:
         "margin_top1_top2",
         "margin_top2_top3",
     )
-    clear = (first > 1e-4) & (second > 1e-4)  # elsewhere the answer hangs on OpenCV's round-off
+    clear = (first > 1e-4) & (second > 1e-4)  # elsewhere rounding in OpenCV decides
     keypoints, found = MegviiCodec().decode(maps)
     assert clear.float().mean() > 0.6
     torch.testing.assert_close(keypoints[clear].double(), expected[clear], atol=1e-4, rtol=0)
     torch.testing.assert_close(found[clear].double(), scores[..., 0][clear], atol=1e-5, rtol=0)
 
 
-def test_keypoints_are_mmposes(oracles: Path) -> None:
+def test_mmpose_keypoints_equal_mmpose(oracles: Path) -> None:
     maps, expected, scores, margin = load(
         oracles / "decode_coco.npz",
         "heatmaps",
@@ -70,7 +70,7 @@ def test_keypoints_are_mmposes(oracles: Path) -> None:
 
 
 def _leans(heatmap: np.ndarray) -> bool:
-    """Whether the peak's neighbors differ on either axis; where not, OpenCV's round-off decides on a step."""
+    """Whether the neighbors of the peak differ on both axes; else rounding in OpenCV decides."""
     cv2 = pytest.importorskip("cv2")
     blurred = np.pad(cv2.GaussianBlur(np.pad(heatmap, 2), (5, 5), 0)[2:-2, 2:-2], 1)
     y, x = np.unravel_index(blurred.argmax(), blurred.shape)
@@ -78,20 +78,20 @@ def _leans(heatmap: np.ndarray) -> bool:
     return min(map(abs, slopes)) > 1e-3
 
 
-def test_mmposes_decoder_says_that_an_empty_map_is_empty() -> None:
+def test_mmpose_decodes_empty_heatmaps_to_half() -> None:
     keypoints, scores = MMPoseCodec().decode(torch.stack([torch.zeros(1, 64, 48), -torch.ones(1, 64, 48)]))
     assert keypoints.tolist() == [[[-4.0, -4.0]], [[-4.0, -4.0]]]
     assert scores[0].item() == 0.5
     assert scores[1].item() < 0.5
 
 
-def test_flipping_back_is_the_rsn_repositorys(oracles: Path) -> None:
+def test_flip_back_equals_the_rsn_repository(oracles: Path) -> None:
     maps, expected = load(oracles / "flip_coco.npz", "x", "y")
     assert torch.equal(MegviiCodec().flip_back(maps, COCO_17.flip_indices), expected)
 
 
 @pytest.mark.parametrize("kernel", [5, 7, 9, 11, 15])
-def test_kernels_are_opencvs(kernel: int) -> None:
+def test_kernels_equal_opencv(kernel: int) -> None:
     cv2 = pytest.importorskip("cv2")
     np.testing.assert_allclose(
         gaussian_kernel(kernel).numpy(), cv2.getGaussianKernel(kernel, 0)[:, 0], atol=1e-12
@@ -99,13 +99,13 @@ def test_kernels_are_opencvs(kernel: int) -> None:
 
 
 @pytest.mark.parametrize("kernel", [3, 8, 101])
-def test_kernels_without_a_reference_are_refused(kernel: int) -> None:
+def test_kernels_without_a_reference_are_rejected(kernel: int) -> None:
     with pytest.raises(ValueError, match="odd number"):
         gaussian_kernel(kernel)
 
 
 @pytest.mark.parametrize("size", [(128, 96), (256, 192), (384, 288), (256, 256)])
-def test_decoding_a_target_gives_the_keypoint_back(size: tuple[int, int]) -> None:
+def test_megvii_decodes_its_targets_within_a_cell(size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     keypoints = torch.rand(8, 17, 2, generator=generator) * torch.tensor([size[1], size[0]])
     targets = MegviiCodec().encode(keypoints, torch.full((8, 17), 2), size)
@@ -117,7 +117,7 @@ def test_decoding_a_target_gives_the_keypoint_back(size: tuple[int, int]) -> Non
     assert scores.min() > 1.2  # at the border the keypoint is beside the peak
 
 
-def test_visibility_and_place_decide_what_is_drawn() -> None:
+def test_only_visible_keypoints_inside_the_crop_are_drawn() -> None:
     keypoints = torch.tensor(
         [[[50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [-8.0, 60.0], [50.0, 256.0]]]
     )
@@ -126,13 +126,11 @@ def test_visibility_and_place_decide_what_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("kernel", [5, 9])
-def test_keypoints_are_those_of_a_loop_with_opencvs_blur(
-    kernel: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_megvii_keypoints_equal_a_loop_with_opencv(kernel: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     by_loops = importlib.import_module("reference.codec").decode
     noise = torch.randn(5, 17, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    noise[1] -= 2  # hardly a positive value
+    noise[1] -= 2  # few positive values
     noise[2] -= 20  # none
     noise[3] = noise[3].clamp(max=0) + 100 * (noise[3] == noise[3].amax())  # one, somewhere
     noise[4, :, 0, 0] = 50  # a peak in the corner, whose blur reaches beyond
@@ -142,25 +140,25 @@ def test_keypoints_are_those_of_a_loop_with_opencvs_blur(
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def test_no_maps_have_no_keypoints() -> None:
+def test_decode_takes_an_empty_batch() -> None:
     keypoints, scores = MegviiCodec().decode(torch.zeros(0, 17, 64, 48))
     assert keypoints.shape == (0, 17, 2)
     assert scores.shape == (0, 17)
 
 
-def test_empty_maps_decode_to_the_corner_without_confidence() -> None:
+def test_megvii_decodes_empty_heatmaps_to_the_corner() -> None:
     keypoints, scores = MegviiCodec().decode(torch.stack([torch.zeros(1, 64, 48), -torch.ones(1, 64, 48)]))
     assert keypoints.tolist() == [[[2.0, 2.0]], [[2.0, 2.0]]]
     assert scores[0].item() == 0.5
     assert scores[1].item() < 0.5
 
 
-def test_a_map_too_small_for_its_kernel_is_refused() -> None:
+def test_encode_rejects_a_heatmap_too_small_for_the_kernel() -> None:
     with pytest.raises(RsnError, match="at most 7 for a heatmap of 4"):
         MegviiCodec().encode(torch.zeros(1, 1, 2), torch.ones(1, 1), (16, 16))
 
 
-def test_the_unbiased_codec_gives_keypoints_back_between_cells() -> None:
+def test_unbiased_decodes_positions_between_cells() -> None:
     keypoints = (
         torch.rand(2, 17, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([150.0, 210.0]) + 20
     )
@@ -174,7 +172,7 @@ def test_the_unbiased_codec_gives_keypoints_back_between_cells() -> None:
     assert (rounded - keypoints).abs().mean() > 0.5  # what the reference's cells cost
 
 
-def test_the_unbiased_codec_flips_without_a_shift() -> None:
+def test_unbiased_flips_without_a_shift() -> None:
     keypoints = torch.tensor([[[40.3, 100.9], [150.2, 30.4]]])
     flipped = torch.stack([SIZE[1] - 1 - keypoints[..., 0], keypoints[..., 1]], dim=-1)
     visibility = torch.full((1, 2), 2)
@@ -183,7 +181,7 @@ def test_the_unbiased_codec_flips_without_a_shift() -> None:
     torch.testing.assert_close(back, maps[:, 0])
 
 
-def test_the_unbiased_decoder_stays_at_peaks_that_it_cannot_refine() -> None:
+def test_unbiased_keeps_peaks_that_it_cannot_refine() -> None:
     maps = torch.zeros(1, 3, 64, 48)
     maps[0, 0, 0, 5] = 255  # at the border
     maps[0, 1] = 100.0  # flat
