@@ -9,16 +9,16 @@ from rsn.codecs import create_codec
 from rsn.data.loading import CropDataset, SampleIndex
 from rsn.preview import draw_crops
 from rsn.training.recipe import read_recipe
-from rsn.training.run import concat_people, read_people, training_sets
+from rsn.training.run import read_people, read_training_sets
 from rsn.visualization.drawing import draw_heatmaps
 
 
 @pytest.mark.parametrize("codec", ["megvii", "unbiased"])
 def test_preview_draws_the_targets_of_the_recipes_codec(recipe_file: Path, codec: str) -> None:
     recipe = read_recipe(recipe_file, [f"codec={codec}"])
-    everyone = concat_people(training_sets(recipe, read_people(recipe.validation).skeleton))
-    first = int(np.random.default_rng(0).permutation(len(everyone))[0])
-    crop = CropDataset(everyone, recipe.input_size, recipe.augmentation, seed=0)[SampleIndex(0, first)]
+    people, _ = read_training_sets(recipe, read_people(recipe.validation).skeleton)
+    first = int(np.random.default_rng(0).permutation(len(people))[0])
+    crop = CropDataset(people, recipe.input_size, recipe.augmentation, seed=0)[SampleIndex(0, first)]
     height, width = recipe.input_size
     keypoints, visibility = crop["keypoints"][None], crop["visibility"][None]
     targets = create_codec(codec).encode(keypoints, visibility, recipe.input_size)[0, -1].numpy()

@@ -184,13 +184,9 @@ def draw_crops(recipe: Recipe, *, people: int, seed: int) -> Image:
     Raises:
         RecipeError, AnnotationError, ImageError: data that the recipe names cannot be read.
     """
-    from rsn.training.run import (  # imports lightning, which takes seconds
-        concat_people,
-        read_people,
-        training_sets,
-    )
+    from rsn.training.run import read_people, read_training_sets  # imports lightning, which takes seconds
 
-    dataset = concat_people(training_sets(recipe, read_people(recipe.validation).skeleton))
+    dataset, _ = read_training_sets(recipe, read_people(recipe.validation).skeleton)
     crops = CropDataset(dataset, recipe.input_size, recipe.augmentation, seed=seed)
     chosen = np.random.default_rng(seed).permutation(len(dataset))[:people]
     pairs = [_pair(crops[SampleIndex(0, int(person))], dataset.skeleton, recipe.codec) for person in chosen]

@@ -15,7 +15,7 @@ from rsn.data.issues import UNREADABLE
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.skeletons import COCO_17, LSP_14, Skeleton, describe_match
 from rsn.training.recipe import Recipe, read_recipe
-from rsn.training.run import train, training_sets
+from rsn.training.run import read_training_sets, train
 
 TORCH = ("--backend", "torch")  # takes no time to start
 SPELLED = [name.replace("left_", "l").replace("right_", "r") for name in COCO_17.keypoint_names]
@@ -98,10 +98,11 @@ def test_training_sets_match_keypoints_by_name_and_list_the_others(tmp_path: Pat
         write_people(tmp_path / "coco", images=1),
         write_people(tmp_path / "lsp", images=1, skeleton=LSP_14),
     )
-    sets = training_sets(recipe_of(tmp_path, coco, with_names(coco, SPELLED), lsp), COCO_17)
-    assert [(part.people.people[0].visibility >= 0).sum() for part in sets] == [17, 12]
-    assert sets[0].matched == "17 of the 17 keypoints of coco_17 are matched by name"
-    assert sets[1].matched == (
+    recipe = recipe_of(tmp_path, coco, with_names(coco, SPELLED), lsp)
+    people, (first, second) = read_training_sets(recipe, COCO_17)
+    assert [(person.visibility >= 0).sum() for person in people.people] == [17, 17, 12, 12]
+    assert first.endswith("2 people; 17 of the 17 keypoints of coco_17 are matched by name")
+    assert second.endswith(
         "12 of the 17 keypoints of coco_17 are matched by name; no match for neck, head_top; not annotated, and left"
         " out of the loss: nose, left_eye, right_eye, left_ear, right_ear"
     )
@@ -147,4 +148,4 @@ def test_training_sets_warn_of_left_and_right_names_without_counterpart(
     with pytest.warns(
         RsnWarning, match="keypoints whose names say left or right, but that have no counterpart"
     ):
-        training_sets(recipe_of(tmp_path, path, path), skeleton)
+        read_training_sets(recipe_of(tmp_path, path, path), skeleton)

@@ -56,12 +56,8 @@ def center_loss(logits: Tensor, center_heatmap: Tensor, negatives: Tensor) -> Te
 
 def generalized_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """Generalized intersection over union of boxes (..., 4), from -1 to 1 (Rezatofighi et al., CVPR 2019)."""
-    intersection = _area(
-        torch.maximum(boxes[..., :2], others[..., :2]), torch.minimum(boxes[..., 2:], others[..., 2:])
-    )
-    hull = _area(
-        torch.minimum(boxes[..., :2], others[..., :2]), torch.maximum(boxes[..., 2:], others[..., 2:])
-    )
+    low, high = torch.minimum(boxes, others), torch.maximum(boxes, others)
+    intersection, hull = _area(high[..., :2], low[..., 2:]), _area(low[..., :2], high[..., 2:])
     union = _area(boxes[..., :2], boxes[..., 2:]) + _area(others[..., :2], others[..., 2:]) - intersection
     return intersection / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
 

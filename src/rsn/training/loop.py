@@ -117,9 +117,10 @@ def _check_task(task: Task, recipe: BaseRecipe, processes: DistributedInfo) -> N
     synchronized = any(isinstance(module, nn.SyncBatchNorm) for module in task.network.modules())
     shares = recipe.compute.accumulate_grad_batches * (1 if synchronized else processes.count)
     outputs = check_network(task.network, recipe.optimization.batch_size // shares, recipe.input_size)
-    if outputs is not None and task.num_maps and outputs[1:2] != (task.num_maps,):
+    expected = task.metadata.num_outputs
+    if outputs is not None and outputs[1:2] != (expected,):
         raise RecipeError(
-            f"Invalid network: expected an output of {task.num_maps} maps, got shape {list(outputs)}"
+            f"Invalid network: expected an output of {expected} maps, got shape {list(outputs)}"
         )
     if recipe.compute.activation_checkpointing:
         checkpoint_activations = getattr(task.network, "checkpoint_activations", None)

@@ -68,12 +68,14 @@ class PoseLoss:
 
     def _stage_terms(self, levels: Sequence[Tensor], targets: Tensor, visibility: Tensor) -> Tensor:
         drawn, counted = _masks(visibility, self.target_weighting)
-        errors = [_mean_error(level, targets[:, i], drawn, counted) for i, level in enumerate(levels[:-1])]
-        if self.ohkm_topk is None:
-            finest = _mean_error(levels[-1], targets[:, -1], drawn, counted)
-        else:
-            finest = _ohkm_error(levels[-1], targets[:, -1], visibility > 0, self.ohkm_topk)
-        return torch.stack([*(COARSE_LEVEL_WEIGHT * error for error in errors), finest])
+        errors = [_keypoint_errors(level, targets[:, i], drawn) * counted for i, level in enumerate(levels)]
+        terms = [COARSE_LEVEL_WEIGHT * error.mean() for error in errors[:-1]]
+        finest = errors[-1]
+        if self.ohkm_topk is not None:
+            present = visibility > 0
+            finest = _keypoint_errors(levels[-1], targets[:, -1], present) * present
+            finest = finest.topk(min(self.ohkm_topk, finest.shape[1]), dim=1).values
+        return torch.stack([*terms, finest.mean()])
 
 
 def _masks(visibility: Tensor, target_weighting: TargetWeighting) -> tuple[Tensor, Tensor]:
@@ -82,16 +84,6 @@ def _masks(visibility: Tensor, target_weighting: TargetWeighting) -> tuple[Tenso
     if target_weighting == "rsn":
         return visibility > 1, annotated
     return present, present if target_weighting == "mmpose" else annotated
-
-
-def _mean_error(prediction: Tensor, target: Tensor, drawn: Tensor, counted: Tensor) -> Tensor:
-    return (_keypoint_errors(prediction, target, drawn) * counted).mean()
-
-
-def _ohkm_error(prediction: Tensor, target: Tensor, present: Tensor, ohkm_topk: int) -> Tensor:
-    errors = _keypoint_errors(prediction, target, present) * present
-    count = min(ohkm_topk, errors.shape[1])
-    return errors.topk(count, dim=1).values.mean()
 
 
 def _keypoint_errors(prediction: Tensor, target: Tensor, drawn: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from rsn.errors import RecipeError
 from rsn.models.stages import HeatmapHead
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import BaseRecipe
-from rsn.training.steps import build_loss_function
+from rsn.training.steps import CapturedLoss
 from rsn.weights.metadata import WeightsMetadata
 
 # Stages of levels, coarse to fine, each (N, K, H/4, W/4), as `PoseNetwork.heatmaps` gives them; a network without
@@ -50,7 +50,6 @@ class Task:
         device, batches have instead what `crop` needs.
     encode: a batch -> its targets. loss: predictions and targets -> scalar.
     validate: a network and its device -> results.
-    num_maps: channels that the network's output must have; 0 for any.
     paths, levels: see `DeviceImages`.
     inspect: gets every batch before it is moved to the device.
     headlines: printed at the start.
@@ -63,7 +62,6 @@ class Task:
     loss: Callable[..., Tensor]
     crop: Callable[[DeviceImages, Batch, tuple[int, int]], Tensor]
     validate: Callable[[nn.Module, str], ValidationResult]
-    num_maps: int = 0
     paths: Sequence[Path] = ()
     levels: int = 1
     collate: Callable[[Any], Any] | None = None
@@ -81,7 +79,8 @@ class TrainingModule(LightningModule):
     def __init__(self, task: Task, recipe: BaseRecipe, images: DeviceImages | None = None) -> None:
         super().__init__()
         self.network = task.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.compute_loss = build_loss_function(recipe.compute.step, self.network, self._loss)
+        captured = recipe.compute.step == "captured"
+        self.compute_loss = CapturedLoss(self.network, self._loss) if captured else self._loss
         self.task = task
         self.input_size = recipe.input_size
         self.optimization = recipe.optimization

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial, reduce
 from itertools import chain
 from pathlib import Path
@@ -99,56 +99,48 @@ def _build_task(
     if not len(validation):
         raise RecipeError(f"no person is left to validate with: {validation.summary()}")
     check_images((person.image for person in validation.people), str(recipe.validation.annotations))
-    metadata = _metadata(recipe, validation.skeleton)
+    metadata = ModelMetadata(
+        model=recipe.model,
+        options={} if recipe.refine == "none" else {"refine": recipe.refine},
+        skeleton=validation.skeleton,
+        input_size=recipe.input_size,
+        bbox_padding=recipe.bbox_padding,
+        codec=recipe.codec,
+        trained_on=recipe.trained_on,
+        license=recipe.license,
+    )
     validate = PoseValidation(recipe.validation.annotations, validation, metadata)
-    network = _build_network(recipe, metadata) if network is None else network
+    if network is None:
+        network = create_model(recipe.model, num_keypoints=metadata.num_outputs, refine=recipe.refine)
+        set_head_gain(network, recipe.head_bn_gamma)
+        if recipe.pretrained is not None:
+            load_weights(network, recipe.pretrained)
     freeze_modules(network, recipe.freeze)
     if recipe.sync_batchnorm:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     encode = partial(encode_keypoints, recipe.codec, recipe.input_size)
-    num_maps = recipe.codec.num_maps(len(metadata.skeleton))
     task = partial(
-        Task,
-        network,
-        metadata,
-        encode=encode,
-        loss=loss,
-        crop=DeviceImages.crop,
-        validate=validate,
-        num_maps=num_maps,
+        Task, network, metadata, encode=encode, loss=loss, crop=DeviceImages.crop, validate=validate
     )
     headline = f"validation {validation.summary()}"
     if dataset is not None and not isinstance(dataset, PoseDataset):
         if recipe.compute.cache_images != "none":
-            raise RecipeError(
-                "Invalid compute.cache_images: expected none, since the dataset is your own, got"
-                f" {recipe.compute.cache_images}"
-            )
+            raise RecipeError("Invalid compute.cache_images: expected none for a dataset of your own")
         own = _OwnDataset(dataset)
-        return task(dataset=lambda numbers: own, headlines=(f"training   {len(own)} samples", headline))
-    sets = [] if dataset is not None else training_sets(recipe, validation.skeleton)
-    people = dataset.remap(validation.skeleton) if dataset is not None else concat_people(sets)
-    for part in sets:
-        check_images(
-            (person.image for person in part.people.people),
-            str(part.source.annotations),
-            allowed=recipe.max_unreadable_fraction,
-            sample=IMAGES_CHECKED,
-        )
+        return task(dataset=lambda _: own, headlines=(f"training   {len(own)} samples", headline))
+    if dataset is None:
+        people, summaries = read_training_sets(recipe, validation.skeleton, check=True)
+    else:
+        people, summaries = dataset.remap(validation.skeleton), []
     if is_main_process():
         _warn_of_shared_images(validation, people)
     unreadable = UnreadableImages(people, recipe.max_unreadable_fraction)
-    listed = len(sets) > 1 or any(";" in part.matched for part in sets)  # one set with other keypoints, too
     return task(
         dataset=partial(CropDataset, people, recipe.input_size, recipe.augmentation, seed=recipe.seed),
         paths=[person.image.path for person in people.people],
         inspect=unreadable.add,
         callbacks=(unreadable,),
-        headlines=(
-            f"training   {people.summary()}",
-            *(f"           {part.summary()}" for part in sets if listed),
-            headline,
-        ),
+        headlines=(f"training   {people.summary()}", *(f"           {line}" for line in summaries), headline),
     )
 
 
@@ -214,68 +206,35 @@ def read_people(source: DatasetConfig) -> PoseDataset:
     return people.filter_valid(min_box_height=source.min_box_height)
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    """People with the keypoints of the validation set; matched: how their own keypoints were matched, in words."""
+def read_training_sets(
+    recipe: Recipe, skeleton: Skeleton, *, check: bool = False
+) -> tuple[PoseDataset, list[str]]:
+    """The training sets of a recipe as one dataset with the keypoints of `skeleton`, and a line about each.
 
-    source: DatasetConfig
-    people: PoseDataset
-    matched: str
-
-    def summary(self) -> str:
-        """One line."""
-        return f"{self.source.annotations}: {len(self.people)} people; {self.matched}"
-
-
-def training_sets(recipe: Recipe, skeleton: Skeleton) -> list[TrainingSet]:
-    """The training sets of a recipe with the keypoints of `skeleton`.
+    check: open images before they are needed.
 
     Raises:
-        AnnotationError: a set cannot be read, or has none of these keypoints.
+        RecipeError: there are no sets, or no people in them.
+        AnnotationError: a set cannot be read, has none of these keypoints, or has too many unreadable images.
     """
-    sets = []
-    for source in recipe.train:
-        people = read_people(source)
-        matched = describe_match(people.skeleton, skeleton)
-        sets.append(TrainingSet(source, people.remap(skeleton), matched))
-    return sets
-
-
-def concat_people(sets: Sequence[TrainingSet]) -> PoseDataset:
-    """The people of several sets as one dataset.
-
-    Raises:
-        RecipeError: there are none.
-    """
-    if not sets:
+    if not recipe.train:
         raise RecipeError(
             "Invalid train: expected at least one set, got none; add its annotations and images"
         )
-    people = reduce(PoseDataset.concat, (part.people for part in sets))
+    sets, summaries = [], []
+    for source in recipe.train:
+        people = read_people(source)
+        match = describe_match(people.skeleton, skeleton)
+        sets.append(people.remap(skeleton))
+        summaries.append(f"{source.annotations}: {len(people)} people; {match}")
+    people = reduce(PoseDataset.concat, sets)
     if not len(people):
         raise RecipeError(f"no person is left to train on: {people.summary()}")
-    return people
-
-
-def _metadata(recipe: Recipe, skeleton: Skeleton) -> ModelMetadata:
-    return ModelMetadata(
-        model=recipe.model,
-        options={} if recipe.refine == "none" else {"refine": recipe.refine},
-        skeleton=skeleton,
-        input_size=recipe.input_size,
-        bbox_padding=recipe.bbox_padding,
-        codec=recipe.codec,
-        trained_on=recipe.trained_on,
-        license=recipe.license,
-    )
-
-
-def _build_network(recipe: Recipe, metadata: ModelMetadata) -> nn.Module:
-    network = create_model(recipe.model, num_keypoints=metadata.num_outputs, refine=recipe.refine)
-    set_head_gain(network, recipe.head_bn_gamma)
-    if recipe.pretrained is not None:
-        load_weights(network, recipe.pretrained)
-    return network
+    for source, part in zip(recipe.train, sets, strict=True) if check else ():
+        images = (person.image for person in part.people)
+        allowed = recipe.max_unreadable_fraction
+        check_images(images, str(source.annotations), allowed=allowed, sample=IMAGES_CHECKED)
+    return people, summaries
 
 
 def _warn_of_shared_images(validation: PoseDataset, people: PoseDataset) -> None:

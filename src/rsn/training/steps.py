@@ -12,17 +12,14 @@ Step = Literal["eager", "captured"]
 LossFunction = Callable[..., Tensor]  # tensors, or dicts and named tuples of them -> a scalar
 
 
-def build_loss_function(step: Step, network: nn.Module, loss: LossFunction) -> LossFunction:
-    """`loss`, which runs `network`, computed in this way; it must always get tensors of the same shapes."""
-    return _CapturedLoss(network, loss) if step == "captured" else loss
+class CapturedLoss:
+    """`loss`, which runs `network`, captured at the first batch: forward and backward pass each as one CUDA graph.
 
-
-class _CapturedLoss:
-    """Captured at the first batch, forward and backward pass each as one CUDA graph."""
+    Every batch must have tensors of the same shapes.
+    """
 
     def __init__(self, network: nn.Module, loss: LossFunction) -> None:
-        self.network = network
-        self.loss = loss
+        self.module = _Loss(network, loss)
         self.replay: LossFunction | None = None
 
     def __call__(self, *batch: Any) -> Tensor:
@@ -31,7 +28,7 @@ class _CapturedLoss:
         return self.replay(*batch).clone()  # every replay writes to the same memory
 
     def _capture(self, batch: tuple[Any, ...]) -> LossFunction:
-        buffers = list(self.network.buffers())
+        buffers = list(self.module.buffers())
         before = [buffer.clone() for buffer in buffers]
         with torch.autocast(
             "cuda",
@@ -39,7 +36,7 @@ class _CapturedLoss:
             enabled=torch.is_autocast_enabled("cuda"),
             cache_enabled=False,  # a weight that is cast during the capture is cast in every replay
         ):
-            replay = torch.cuda.make_graphed_callables(_Loss(self.network, self.loss), batch)
+            replay = torch.cuda.make_graphed_callables(self.module, batch)
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)  # the capture runs the first batch several times
         return cast(LossFunction, replay)
