@@ -24,8 +24,8 @@ from rsn.models import catalog
 from rsn.models.catalog import register_model
 from rsn.training.module import set_head_gain
 from rsn.training.recipe import DatasetConfig, Recipe, read_recipe
+from rsn.training.report import Run, read_series
 from rsn.training.run import train
-from rsn.training.run_log import Run, read_series
 from rsn.weights.checkpoints import read_tensors
 from rsn.weights.loading import create_model, load_model
 from small_network import small_network

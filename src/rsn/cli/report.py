@@ -1,4 +1,4 @@
-"""rsn report: training runs side by side."""
+"""rsn report: compare training runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +12,21 @@ from rsn.errors import RsnError
 
 @dataclass(frozen=True)
 class Report:
-    """Lay training runs side by side, each beside the published row: a page, a Markdown table, curves."""
+    """Compare training runs with each other and with published results: an HTML page, a Markdown table, curves."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """Output folders of rsn train."""
     output: Path = Path("out/report")
-    """Folder to write report.html, report.md and curves.png to."""
+    """Folder for report.html, report.md and curves.png."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
+        """Write the report."""
         from rsn.extras import require
 
         require("pydantic", "matplotlib", extra="train", feature="reporting runs")
         from rsn.training.report import write_comparison
 
         if not self.runs:
-            raise RsnError("name at least one folder of a training run")
+            raise RsnError("Missing argument: expected at least one output folder of rsn train")
         info(f"wrote {write_comparison(self.runs, self.output)}")
         return 0

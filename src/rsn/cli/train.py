@@ -1,4 +1,4 @@
-"""rsn train: a recipe from start to finish."""
+"""rsn train: train a network from a recipe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +12,22 @@ from rsn.cli.progress import info
 
 @dataclass(frozen=True)
 class Train:
-    """Train a network as a recipe says; logs, weights and checkpoints land in the recipe's output folder.
+    """Train a network from a recipe; logs, weights and checkpoints are written to the recipe's output folder.
 
-    On several GPUs: torchrun --nproc-per-node 8 -m rsn train RECIPE, or srun on a SLURM cluster.
+    With several GPUs: torchrun --nproc-per-node 8 -m rsn train RECIPE, or srun on a SLURM cluster.
     """
 
     recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
-    """A YAML file, such as those in recipes/."""
+    """A YAML file such as those in recipes/."""
     set: Overrides = ()
-    """Settings to change, with dots to reach inside: optimization.steps=100."""
+    """Settings of the recipe to change; dots reach nested ones: optimization.steps=100."""
     batch_size: int | None = None
-    """Train in batches of this size instead, with learning rate and steps scaled by the linear rule."""
+    """Batch size; learning rate and number of steps are scaled by the linear scaling rule."""
     resume: bool = False
-    """Go on from the last checkpoint in the output folder."""
+    """Continue from the last checkpoint in the output folder."""
 
     def run(self) -> int:
-        """Exit status 0; what is wrong is raised."""
+        """Train, and print the path of the best weights."""
         from rsn.extras import require
 
         require("lightning", "pydantic", "hotcoco", extra="train", feature="training")
@@ -38,5 +38,5 @@ class Train:
         if self.batch_size is not None:
             recipe = recipe.with_batch_size(self.batch_size)
         best = train(recipe, resume=self.resume)
-        info(f"the best weights are {best}")
+        info(f"wrote {best}")
         return 0
