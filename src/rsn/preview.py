@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rsn.codecs import Codec
+from rsn.codecs import Codec, HeatmapCodec
 from rsn.data.annotations import ImageFile, PersonAnnotation
 from rsn.data.checks import check_dataset
 from rsn.data.issues import LEVELS, Report
@@ -196,7 +196,10 @@ def draw_crops(recipe: Recipe, *, people: int, seed: int) -> Image:
 def _pair(crop: Batch, skeleton: Skeleton, codec: Codec) -> Image:
     pixels = np.ascontiguousarray(crop["image"].permute(1, 2, 0).numpy())
     size = (pixels.shape[0], pixels.shape[1])
-    targets = codec.encode(crop["keypoints"][None], crop["visibility"][None], size)
     visible = (crop["visibility"] > 0).double().numpy()
     person = Person.from_keypoints(np.zeros(4), crop["keypoints"].numpy(), visible + EMPTY)
-    return np.hstack([draw_people(pixels, [person], skeleton), draw_heatmaps(pixels, targets[0, -1].numpy())])
+    labels = draw_people(pixels, [person], skeleton)
+    if not isinstance(codec, HeatmapCodec):  # targets of other codecs are no images
+        return np.hstack([labels, pixels])
+    targets = codec.encode(crop["keypoints"][None], crop["visibility"][None], size)
+    return np.hstack([labels, draw_heatmaps(pixels, targets[0, -1].numpy())])
