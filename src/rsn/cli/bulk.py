@@ -10,7 +10,6 @@ import tyro
 from rsn.cli.detection_options import DetectionOptions
 from rsn.cli.progress import info
 from rsn.errors import RsnError
-from rsn.inference.backends import BackendChoice
 
 if TYPE_CHECKING:
     from rsn.bulk.run import Progress
@@ -33,14 +32,6 @@ class Bulk(DetectionOptions):
     """Column of Parquet files with the names of the images; FILE#ROW by default."""
     model: str = "rsn18.starter"
     """Name of weights, or a weights file."""
-    flip: bool = False
-    """Average with the flipped crops (flip test): twice the time, slightly better."""
-    backend: BackendChoice = "auto"
-    """Inference backend; auto takes the fastest installed one that is as exact as PyTorch."""
-    device: str = "auto"
-    """cpu or cuda; auto takes CUDA if available."""
-    batch_size: int = 32
-    """Crops per batch."""
     workers: int | None = None
     """Processes that hold the network; by default one per GPU, or one per two cores."""
     address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None

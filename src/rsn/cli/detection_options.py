@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from rsn.cli.model_options import BackendOptions
 from rsn.cli.progress import info
 from rsn.errors import RsnError
 
@@ -16,7 +17,7 @@ STARTER = "starter"  # as in `rsn.detection.loading`, which would import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionOptions:
+class DetectionOptions(BackendOptions):
     """Where the persons are, and what detects them."""
 
     boxes: Annotated[str, tyro.conf.arg(metavar="detect|whole|FILE")] = "detect"
@@ -43,13 +44,13 @@ class DetectionOptions:
         if self.boxes in ("detect", "whole") and self.box_category is not None:
             raise RsnError(f"--box-category needs a file of boxes, not --boxes {self.boxes}; leave it out")
 
-    def open_detector(self, device: str) -> "Detector | None":
+    def open_detector(self) -> "Detector | None":
         """The detector, ready to be called; None if boxes are given."""
         if self.boxes != "detect":
             return None
         from rsn.detection.loading import open_detector
 
-        detector = open_detector(self.detector, device=device, box_threshold=self.box_threshold)
+        detector = open_detector(self.detector, device=self.device, box_threshold=self.box_threshold)
         self.report_detector()
         return detector
 

@@ -1,4 +1,4 @@
-"""Options shared by the subcommands that run a model on a dataset."""
+"""Options shared by the subcommands that run a model."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,15 +13,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """Which models to run, and how."""
+class BackendOptions:
+    """How a network runs."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")]
-    """Names of weights, or weights files; the heatmaps of several are averaged (an ensemble)."""
-    ensemble_weights: tuple[float, ...] = ()
-    """Weight of each model of an ensemble in the average; equal by default."""
-    low_memory: bool = False
-    """Keep only one model of an ensemble in memory."""
     flip: bool = False
     """Average with the flipped crops (flip test): twice the time, slightly more accurate."""
     backend: BackendChoice = "auto"
@@ -31,6 +25,27 @@ class ModelOptions:
     batch_size: int = 32
     """Number of persons per run of the network."""
 
+    def backend_options(self) -> dict[str, Any]:
+        """These options as `PoseEstimator` takes them."""
+        return {
+            "backend": self.backend,
+            "device": self.device,
+            "batch_size": self.batch_size,
+            "flip_test": self.flip,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(BackendOptions):
+    """Which models to run, and how."""
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")]
+    """Names of weights, or weights files; the heatmaps of several are averaged (an ensemble)."""
+    ensemble_weights: tuple[float, ...] = ()
+    """Weight of each model of an ensemble in the average; equal by default."""
+    low_memory: bool = False
+    """Keep only one model of an ensemble in memory."""
+
     def estimator(self) -> "PoseEstimator":
         """The estimator; each of several processes on one machine uses a GPU of its own."""
         import torch
@@ -38,18 +53,11 @@ class ModelOptions:
         from rsn.inference.estimator import PoseEstimator
 
         processes = DistributedInfo.from_environment()
-        device = self.device
-        if device == "auto" and processes.count > 1 and torch.cuda.is_available():
-            device = f"cuda:{processes.index_on_host}"
-        return PoseEstimator(
-            self.models,
-            ensemble_weights=self.ensemble_weights or None,
-            low_memory=self.low_memory,
-            backend=self.backend,
-            device=device,
-            flip_test=self.flip,
-            batch_size=self.batch_size,
-        )
+        options = self.backend_options()
+        if self.device == "auto" and processes.count > 1 and torch.cuda.is_available():
+            options["device"] = f"cuda:{processes.index_on_host}"
+        weights = self.ensemble_weights or None
+        return PoseEstimator(self.models, ensemble_weights=weights, low_memory=self.low_memory, **options)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ import tyro
 from rsn.cli.detection_options import DetectionOptions
 from rsn.cli.progress import info, track
 from rsn.errors import RsnError
-from rsn.inference.backends import BackendChoice
 from rsn.io.video_names import is_video
 from rsn.video.settings import VideoSettings
 from rsn.visualization.options import DrawOptions
@@ -36,14 +35,6 @@ class Predict(DetectionOptions):
     """Folder for the results; created if it does not exist."""
     json: bool = False
     """Also print the results to stdout; for a video one line per frame, while it runs."""
-    flip: bool = False
-    """Also run the flipped crops (flip test): twice the time, slightly more accurate."""
-    backend: BackendChoice = "auto"
-    """What runs the network; auto uses the fastest backend that is installed and as exact as PyTorch."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto uses CUDA if available, else MPS, else the CPU."""
-    batch_size: int = 32
-    """Number of persons per run of the network."""
 
     video: Annotated[VideoSettings, tyro.conf.arg(name="")] = field(default_factory=VideoSettings)
     """Videos only."""
@@ -66,12 +57,9 @@ class Predict(DetectionOptions):
         boxes = self.box_source()
         estimator = PoseEstimator(
             self.model,
-            detector=self.open_detector(self.device),
-            backend=self.backend,
-            device=self.device,
-            batch_size=self.batch_size,
-            flip_test=self.flip,
+            detector=self.open_detector(),
             person_threshold=self.person_threshold,
+            **self.backend_options(),
         )
         make_folder(self.output)
         done = self._predict_images(estimator, paths, boxes) if paths else True

@@ -9,7 +9,6 @@ import tyro
 from rsn.cli.detection_options import DetectionOptions
 from rsn.cli.progress import info
 from rsn.errors import RsnError
-from rsn.inference.backends import BackendChoice
 from rsn.serving.limits import Limits
 
 
@@ -30,14 +29,6 @@ class Serve(DetectionOptions):
     """Port; 0 takes a free one."""
     open: bool = False
     """Also open the page in the browser."""
-    flip: bool = False
-    """Average with the flipped crops (flip test): twice the time, slightly better."""
-    backend: BackendChoice = "auto"
-    """Inference backend; auto takes the fastest installed one that is as exact as PyTorch."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes CUDA or MPS if available."""
-    batch_size: int = 32
-    """Crops per batch, from one or several requests."""
     limits: Limits = field(default_factory=Limits)
 
     def run(self) -> int:
@@ -56,16 +47,13 @@ class Serve(DetectionOptions):
             raise RsnError(f"two of the models {', '.join(names)} have the same name; rename a file")
         self.check_detector()
         with open_port(self.host, self.port) as opened:
-            detector = self.open_detector(self.device)
+            detector = self.open_detector()
             estimators = {
                 name: PoseEstimator(
                     model,
                     detector=detector,
-                    backend=self.backend,
-                    device=self.device,
                     person_threshold=self.person_threshold,
-                    flip_test=self.flip,
-                    batch_size=self.batch_size,
+                    **self.backend_options(),
                 )
                 for name, model in zip(names, self.models, strict=True)
             }
