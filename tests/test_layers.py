@@ -44,6 +44,12 @@ def _imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
+@pytest.mark.parametrize("name", rsn.__all__)
+def test_package_offers_every_name(name: str) -> None:
+    assert getattr(rsn, name) is not None
+    assert name in dir(rsn)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_module_imports_only_from_lower_layers(path: Path) -> None:
     own = _package(path)

@@ -178,6 +178,11 @@ def test_estimator_rejects_box_scores_that_do_not_fit(estimator: PoseEstimator, 
         estimator(RGB, BOX, box_format="xywh", box_scores=scores)
 
 
+def test_estimator_rejects_box_scores_without_boxes(estimator: PoseEstimator) -> None:
+    with pytest.raises(AnnotationError, match="Invalid box_scores: expected None without boxes"):
+        estimator(RGB, box_scores=[1.0])
+
+
 def test_box_formats_mean_the_same_boxes(estimator: PoseEstimator) -> None:
     expected, size = np.array([[5.0, 5.0, 50.0, 80.0]]), RGB.shape[:2]
     for boxes, box_format in ((BOX, "xywh"), ([[5, 5, 55, 85]], "xyxy"), (torch.tensor(BOX), "xywh")):
@@ -209,12 +214,33 @@ def test_result_is_accepted_as_boxes(estimator: PoseEstimator) -> None:
         ({"ensemble_weights": [1, 2]}, "Invalid ensemble_weights: expected 1 numbers"),
         ({"ensemble_weights": "a"}, "Invalid ensemble_weights"),
         ({"backend": "tf"}, "there is no backend named 'tf'"),
+        ({"backend": 3}, "there is no backend named '3'"),
+        ({"device": "tpu"}, "device 'tpu' cannot be used here"),
         ({"model": "missing.safetensors"}, "missing.safetensors"),
     ],
 )
 def test_estimator_rejects_invalid_settings(random_weights: Path, options: dict[str, Any], says: str) -> None:
     with pytest.raises(RsnError, match=says):
         PoseEstimator(**{"model": random_weights, "backend": "torch"} | options)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (None, r"Invalid detector: expected boxes \(N, 4\) and scores \(N,\), got NoneType"),
+        (np.array(BOX), "Invalid detector"),
+        (
+            (np.ones((4, 5)), np.ones(4)),
+            r"Invalid boxes: expected rows of x, y, width, height, got shape \(4, 5\)",
+        ),
+        ((np.array(BOX), np.ones(2)), "Invalid box_scores: expected 1, one per box"),
+        ((["a"], [1]), "Invalid boxes"),
+    ],
+)
+def test_estimator_rejects_what_is_no_detection(random_weights: Path, found: Any, says: str) -> None:
+    estimator = PoseEstimator(random_weights, backend="torch", detector=lambda image: found)
+    with pytest.raises(AnnotationError, match=says):
+        estimator(RGB)
 
 
 def test_estimator_rejects_an_unknown_color_order(estimator: PoseEstimator) -> None:

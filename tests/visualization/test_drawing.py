@@ -99,9 +99,7 @@ def test_limbs_of_a_missing_keypoint_are_not_drawn() -> None:
     places = changed(draw_people(canvas(), [shoulder_and_wrist], COCO_17))
     near_a_keypoint = [np.abs(places - corner).max(1) < 20 for corner in (100, 300)]
     assert (near_a_keypoint[0] | near_a_keypoint[1]).all(), "nothing may be drawn between them"
-    with_elbow = person_at(
-        {"left_shoulder": (100, 100), "left_elbow": (200, 200), "left_wrist": (300, 300)}
-    )
+    with_elbow = person_at({"left_shoulder": (100, 100), "left_elbow": (200, 200), "left_wrist": (300, 300)})
     assert (draw_people(canvas(), [with_elbow], COCO_17)[150, 150] != GRAY).any()
 
 

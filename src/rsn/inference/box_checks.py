@@ -89,7 +89,7 @@ def filter_boxes(boxes: Any, scores: Any, size: tuple[int, int]) -> tuple[FloatA
     Raises:
         AnnotationError: boxes that are not rows of four numbers, or not as many scores.
     """
-    numbers = _numbers(boxes, "boxes", "rows of x, y, width, height").reshape(-1, 4)
+    numbers = _table(boxes, "rows of x, y, width, height")
     confidences = _scores(scores, len(numbers))
     usable, notes = usable_boxes(numbers, confidences, size)
     return numbers[usable], confidences[usable], notes
@@ -128,12 +128,9 @@ def check_boxes(boxes: Any, box_scores: Any, box_format: Any, size: tuple[int, i
 
 
 def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> FloatArray:
-    rows = _numbers(boxes, "boxes", "an array (N, 4)")
-    if rows.size == 0:
-        return rows.reshape(0, 4)
-    if rows.ndim != 2 or rows.shape[1] != 4:
-        hint = "; write one box as [[a, b, c, d]]" if rows.shape == (4,) else ""
-        raise AnnotationError(f"Invalid boxes: expected an array (N, 4), got shape {rows.shape}{hint}")
+    rows = _table(boxes, "an array (N, 4)")
+    if not len(rows):
+        return rows
     if box_format is None:
         raise AnnotationError(
             "Invalid box_format: expected 'xywh' or 'xyxy' with an array of boxes, got None"
@@ -163,6 +160,17 @@ def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> Fl
             " pixels"
         )
     return converted
+
+
+def _table(boxes: Any, expected: str) -> FloatArray:
+    """Boxes as an array (N, 4)."""
+    rows = _numbers(boxes, "boxes", expected)
+    if rows.size == 0:
+        return rows.reshape(0, 4)
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        hint = "; write one box as [[a, b, c, d]]" if rows.shape == (4,) else ""
+        raise AnnotationError(f"Invalid boxes: expected {expected}, got shape {rows.shape}{hint}")
+    return rows
 
 
 def _fits(boxes: FloatArray, size: tuple[int, int]) -> bool:

@@ -90,7 +90,7 @@ class PoseEstimator(PickledByArguments):
         _check_arguments(models, detector, batch_size, person_threshold, box_threshold)
         if backend == "auto":
             backend = _backend_for(models)
-        self.backend, self.device = choose(backend, device)
+        self.backend, self.device = choose(str(backend), str(device))
         self.model = load_models(
             models,
             ensemble_weights,
@@ -105,7 +105,7 @@ class PoseEstimator(PickledByArguments):
         self._box_threshold = box_threshold
         self._crops_per_group = BATCHES_PER_MODEL if low_memory else 1  # times batch_size
         self._detector = detector
-        self._detector_device = device  # for which "auto" may be another device
+        self._detector_device = str(device)  # for which "auto" may be another device
         self._opening = Lock()
 
     @overload
@@ -174,6 +174,8 @@ class PoseEstimator(PickledByArguments):
         check_process()
         if color_order not in ("RGB", "BGR"):
             raise ImageError(f"Invalid color_order: expected 'RGB' or 'BGR', got {color_order!r:.80}")
+        if boxes is None and box_scores is not None:
+            raise AnnotationError("Invalid box_scores: expected None without boxes; pass the boxes, too")
 
         def prepare(item: tuple[Any, Any, Any]) -> ImageCrops:
             source, boxes, scores = item
@@ -205,7 +207,12 @@ class PoseEstimator(PickledByArguments):
             raise AnnotationError(
                 "Invalid boxes: this estimator has no detector, so it needs boxes; got None"
             )
-        boxes, scores, _ = filter_boxes(*detector(image), image.shape[:2])
+        found = detector(image)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise AnnotationError(
+                f"Invalid detector: expected boxes (N, 4) and scores (N,), got {type(found).__name__}"
+            )
+        boxes, scores, _ = filter_boxes(*found, image.shape[:2])
         sure = scores >= (-np.inf if self._box_threshold is None else self._box_threshold)
         return boxes[sure], scores[sure]
 
