@@ -351,11 +351,19 @@ def test_convert_counts_images_without_labels_and_labels_without_images(tmp_path
 def test_convert_takes_out_keypoints_outside_the_image(tmp_path: Path, images: Path) -> None:
     source = label_files.coco(tmp_path)
     document = json.loads(source.read_text())
-    document["annotations"][0]["keypoints"][:2] = [500, 5]
+    document["annotations"][0]["keypoints"][:5] = [500, 5, 2, -1.5, 30]
     source.write_text(json.dumps(document))
     done = rsn("data", "convert", source, "--images", images, "--output", tmp_path / "people.json")
     assert "1 keypoints outside their image, now absent (visibility 0)" in done.stderr
-    assert json.loads((tmp_path / "people.json").read_text())["annotations"][0]["keypoints"][:3] == [0, 0, 0]
+    assert json.loads((tmp_path / "people.json").read_text())["annotations"][0]["keypoints"][:6] == [
+        0,
+        0,
+        0,
+        -1,
+        30,
+        1,
+    ]
+    assert "1 keypoints just outside their image, moved to its border" in done.stderr
 
 
 def test_convert_scales_labels_of_images_stored_in_another_size(tmp_path: Path, images: Path) -> None:
@@ -389,3 +397,78 @@ def test_output_folder_that_holds_files_is_kept(tmp_path: Path, images: Path) ->
     done = rsn("data", "convert", source, "--images", images, "--to", "yolo", "--output", images)
     assert done.returncode == 1
     assert "it exists and is not empty; name another" in done.stderr
+
+
+def test_convert_counts_label_files_without_an_image(tmp_path: Path) -> None:
+    source = label_files.yolo(tmp_path / "set")
+    (source / "images/train/b.png").unlink()
+    (source / "labels/val/c.txt").unlink()
+    done = rsn("data", "convert", source, "--output", tmp_path / "people.json")
+    assert done.returncode == 0
+    assert "1 label files without an image in train, val or test, left out" in done.stderr
+    assert "1 images without a label file, taken as images without people" in done.stderr
+
+
+def test_convert_ignores_its_own_output_in_the_folder(tmp_path: Path, images: Path) -> None:
+    source = tmp_path / "set"
+    source.mkdir()
+    label_files.cvat_images(source)
+    for _ in range(2):
+        assert_same_people(convert(source, source / "people.json", "--images", images))
+
+
+def test_convert_reads_lists_of_images_and_paths_as_roboflow_writes_them(tmp_path: Path) -> None:
+    source = label_files.yolo(tmp_path / "set")
+    names = [f"./images/train/{name}\n" for name in ("sub/a.png", "b.png")]
+    (source / "train.txt").write_text("".join(names))
+    config = (source / "data.yaml").read_text()
+    (source / "data.yaml").write_text(
+        config.replace("train: images/train", "train: train.txt").replace("val: ", "val: ../")
+    )
+    assert_same_people(convert(source, tmp_path / "people.json"))
+
+
+def test_keypoints_without_groups_belong_to_the_smallest_box_around_them(tmp_path: Path) -> None:
+    source = label_files.labelme(tmp_path / "set")
+    for path in source.rglob("*.json"):
+        document = json.loads(path.read_text())
+        for shape in document["shapes"]:
+            shape["group_id"] = None
+        path.write_text(json.dumps(document))
+    assert_same_people(convert(source, tmp_path / "people.json"))
+
+
+def test_shapes_of_a_model_are_no_labels(tmp_path: Path, images: Path) -> None:
+    source = label_files.cvat_images(tmp_path)
+    text = source.read_text()
+    source.write_text(
+        text.replace('<skeleton label="person" source="manual"', '<skeleton label="person" source="auto"', 1)
+    )
+    done = rsn("data", "convert", source, "--images", images, "--output", tmp_path / "people.json")
+    assert "1 shapes that a model made and nobody corrected (source auto), left out" in done.stderr
+    assert len(json.loads((tmp_path / "people.json").read_text())["annotations"]) == 2
+
+
+LSP = Path(__file__).parents[3] / "shared/data/lsp_extended"
+
+
+@pytest.mark.skipif(not LSP.exists(), reason="needs the images of LSP Extended")
+@pytest.mark.parametrize("to", ["yolo", "dlc"])
+def test_real_labels_come_back_as_the_same_numbers(to: str, tmp_path: Path) -> None:
+    document = json.loads((LSP / "annotations.json").read_text())
+    chosen = document["images"][10:40]
+    annotations = [
+        one for one in document["annotations"] if one["image_id"] in {image["id"] for image in chosen}
+    ]
+    (tmp_path / "lsp.json").write_text(json.dumps(document | {"images": chosen, "annotations": annotations}))
+    written = tmp_path / "written"
+    done = rsn("data", "convert", tmp_path / "lsp.json", "--images", LSP, "--to", to, "--output", written)
+    assert done.returncode == 0, done.stderr
+    back = people_of(convert(written, tmp_path / "back.json"))
+    for image, one in zip(chosen, annotations, strict=True):
+        ((points, box),) = back[image["file_name"]]
+        limits = np.array([image["width"], image["height"], 2]) + 1  # one keypoint is 1.2 pixels outside
+        expected = np.clip(np.reshape(one["keypoints"], (-1, 3)), -1, limits)
+        np.testing.assert_allclose(points, expected, atol=1e-3)
+        if to == "yolo":
+            np.testing.assert_allclose(box, one["bbox"], atol=1e-3)

@@ -87,6 +87,8 @@ def recognize(source: Source) -> str:
     if source.path.is_file() and zipfile.is_zipfile(source.path):
         raise AnnotationError(f"{source.path}: is an archive; unpack it, and name the folder")
     found = {key: files for key, one in FORMATS.items() if (files := one.find(source))}
+    if len(found) > 1 and all(_is_converted(source.json(path)) for path in found.get("coco", ())):
+        found.pop("coco", None)  # what an earlier conversion wrote into the same folder
     if len(found) > 1:
         several = ", ".join(f"{FORMATS[key].tool} ({files[0].name})" for key, files in found.items())
         raise AnnotationError(
@@ -95,6 +97,11 @@ def recognize(source: Source) -> str:
     if not found:
         raise AnnotationError(f"{source.path}: has no labels of a known format; {_nearest(source)}")
     return next(iter(found))
+
+
+def _is_converted(document: Any) -> bool:
+    info = document.get("info")
+    return isinstance(info, dict) and info.get("description") == coco.CONVERTED
 
 
 def _nearest(source: Source) -> str:
@@ -134,12 +141,17 @@ def read_labels(
     Raises:
         AnnotationError: no labels of that format, errors in them, or images that are needed and missing.
     """
-    source = Source(path, skeleton, images)
-    key = find_format(format_name) if format_name else recognize(source)
-    files = FORMATS[key].find(source)
-    if not files:
-        raise AnnotationError(f"{path}: has no labels of {FORMATS[key].tool}")
-    labels = finish(FORMATS[key].read(source, files), images, skeleton)
+    try:
+        source = Source(path, skeleton, images)
+        key = find_format(format_name) if format_name else recognize(source)
+        files = FORMATS[key].find(source)
+        if not files:
+            raise AnnotationError(f"{path}: has no labels of {FORMATS[key].tool}")
+        labels = finish(FORMATS[key].read(source, files), images, skeleton)
+    except OSError as error:
+        raise AnnotationError(
+            f"{error.filename or path}: cannot be read ({error.strerror or error})"
+        ) from error
     records = read_records(coco.to_coco(labels), str(path))
     records.check_positions()
     records.issues.raise_errors(str(path))

@@ -11,6 +11,7 @@ from rsn.errors import AnnotationError
 from rsn.io.files import atomic_write
 from rsn.skeletons import Skeleton
 
+CONVERTED = "converted by rsn data convert"
 KEYS = ("images", "annotations", "categories")
 _EXTRA = ("segmentation", "score", "track_id", "attributes")
 
@@ -98,6 +99,7 @@ def to_coco(labels: Labels) -> dict[str, Any]:
     image_ids = _ids([image.id for image in labels.images])
     ids = iter(_ids([person.extra.get("id") for person in labels.people()]))
     return {
+        "info": {"description": CONVERTED},
         "images": [
             {"id": image_id, "file_name": image.name}
             | ({"width": image.size[0], "height": image.size[1]} if image.size else {})

@@ -16,6 +16,7 @@ from rsn.io.image_formats import exif_orientation, is_image_name, open_image
 from rsn.skeletons import Skeleton
 
 _ASPECT_TOLERANCE = 0.02  # difference in aspect ratio of two sizes of one image, from rounding
+_NEAR = 0.02  # of the longer side of an image: how far outside a keypoint still counts as one at its border
 _NAMED = 3  # files that a message names
 _QUARTER_TURNED = 5  # EXIF orientations from this one on exchange width and height
 
@@ -168,11 +169,16 @@ def _scale(image: LabeledImage, labels: Labels, told: Counter[str]) -> None:
 def _complete(person: LabeledPerson, image: LabeledImage, told: Counter[str]) -> None:
     """Remove keypoints and boxes outside the image, and derive a missing box from the keypoints."""
     width, height = image.size or (np.inf, np.inf)
+    near = _NEAR * max(image.size or (0, 0))
     for name, (x, y, seen) in person.points.items():
-        within = -TOLERANCE <= x <= width + TOLERANCE and -TOLERANCE <= y <= height + TOLERANCE
-        if seen > 0 and not within:
+        at_x, at_y = np.clip((x, y), -TOLERANCE, (width + TOLERANCE, height + TOLERANCE)).tolist()
+        distance = max(abs(x - at_x), abs(y - at_y))
+        if seen > 0 and distance > near:
             person.points[name] = ABSENT
             told["keypoints outside their image, now absent (visibility 0)"] += 1
+        elif seen > 0 and distance > 0:
+            person.points[name] = (at_x, at_y, seen)
+            told["keypoints just outside their image, moved to its border"] += 1
     if person.box is not None and is_outside(person.box, image.size):
         person.box = None
         told["boxes outside their image, replaced"] += 1

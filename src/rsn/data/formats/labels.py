@@ -1,5 +1,6 @@
 """Labels of any tool in one form: what readers return and writers take, and what they share."""
 
+import csv
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
@@ -151,7 +152,7 @@ def reading(where: str, what: str) -> Iterator[None]:
     """Turn the errors that unexpected content of a file causes into one sentence (AnnotationError)."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, csv.Error) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise AnnotationError(f"{where}: not {what} as it should be ({reason}); export it again") from error
 

@@ -45,7 +45,11 @@ def read_openpose(source: Source, files: list[Path]) -> Labels:
     labels = Labels(str(source.path), source.folder)
     for path in files:
         with reading(str(path), "a file of OpenPose"):
-            people = [_person(one["pose_keypoints_2d"], labels) for one in source.json(path)["people"]]
+            people = [
+                _person(flat, labels)
+                for one in source.json(path)["people"]
+                if (flat := one["pose_keypoints_2d"])
+            ]
             name = path.relative_to(source.folder).with_name(path.stem.removesuffix("_keypoints")).as_posix()
             labels.images.append(LabeledImage(name, people))
     spots = [value for person in labels.people() for point in person.marked() for value in point[:2]]

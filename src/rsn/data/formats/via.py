@@ -47,7 +47,7 @@ def find_via(source: Source) -> list[Path]:
 
 def _first_line(path: Path) -> list[str]:
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        return next(csv.reader(file), [])
+        return file.readline().strip().split(",")
 
 
 def _images(document: Any) -> list[dict[str, Any]] | None:

@@ -6,7 +6,16 @@ from typing import Any
 import yaml
 
 from rsn.data.formats.folders import copy_image, new_folder
-from rsn.data.formats.labels import ABSENT, LabeledImage, LabeledPerson, Labels, Source, files_below, reading
+from rsn.data.formats.labels import (
+    ABSENT,
+    PERSON,
+    LabeledImage,
+    LabeledPerson,
+    Labels,
+    Source,
+    files_below,
+    reading,
+)
 from rsn.errors import AnnotationError
 from rsn.io.image_formats import is_image_name
 from rsn.io.validation import read_mapping
@@ -39,11 +48,12 @@ def read_yolo(source: Source, files: list[Path]) -> Labels:
         if count < 1 or dims not in (2, 3):
             raise ValueError(f"kpt_shape is {config['kpt_shape']}, not [K, 2] or [K, 3]")
         flip = [int(index) for index in config.get("flip_idx") or []] or None
-        given = config.get("names") or ["person"]
-        classes = {
-            int(number): str(name)
-            for number, name in (given.items() if isinstance(given, dict) else enumerate(given))
-        }
+        given = config.get("names") or [
+            PERSON,
+            *(f"class_{number}" for number in range(1, int(config.get("nc") or 1))),
+        ]
+        numbered = given.items() if isinstance(given, dict) else enumerate(given)
+        classes = {int(number): str(name) for number, name in numbered}
         labels = Labels(
             str(path), path.parent, _keypoint_names(config, count, flip), flip_idx=flip, unit="fraction"
         )
@@ -59,6 +69,9 @@ def read_yolo(source: Source, files: list[Path]) -> Labels:
         people = _people(text, labels.keypoint_names, dims, classes) if text else []
         name = image.relative_to(labels.folder) if image.is_relative_to(labels.folder) else image
         labels.images.append(LabeledImage(name.as_posix(), people))
+    texts = [file for file in files_below(labels.folder) if file.suffix == ".txt" and "labels" in file.parts]
+    unused = set(texts) - {label_path(image) for image in images}
+    labels.told["label files without an image in train, val or test, left out"] += len(unused)
     return labels
 
 
@@ -103,7 +116,7 @@ def label_path(image: Path) -> Path:
 
 def _people(path: Path, names: list[str], dims: int, classes: dict[int, str]) -> list[LabeledPerson]:
     people, expected = [], 5 + dims * len(names)
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         values = line.split()
         with reading(f"{path}: line {number}", "a person"):
             if values and len(values) != expected:
@@ -130,7 +143,7 @@ def write_yolo(labels: Labels, output: Path) -> None:
     """Write a folder with data.yaml, copies of the images and one text file per image; train and val are the same."""
     categories, names = labels.categories(), labels.keypoint_names
     config = {
-        "path": ".", "train": "images", "val": "images", "kpt_shape": [len(names), 3],
+        "train": "images", "val": "images", "kpt_shape": [len(names), 3],
         "flip_idx": labels.flip_idx or list(Skeleton.from_names("labels", names).flip_indices),
         "names": dict(enumerate(categories)),
         "kpt_names": {number: list(names) for number in range(len(categories))},
