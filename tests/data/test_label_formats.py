@@ -445,7 +445,7 @@ def test_shapes_of_a_model_are_no_labels(tmp_path: Path, images: Path) -> None:
         text.replace('<skeleton label="person" source="manual"', '<skeleton label="person" source="auto"', 1)
     )
     done = rsn("data", "convert", source, "--images", images, "--output", tmp_path / "people.json")
-    assert "1 shapes that a model made and nobody corrected (source auto), left out" in done.stderr
+    assert "1 shapes of a model without correction (source auto), left out" in done.stderr
     assert len(json.loads((tmp_path / "people.json").read_text())["annotations"]) == 2
 
 
