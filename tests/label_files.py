@@ -36,16 +36,16 @@ def write_images(folder: Path) -> Path:
 
 def coco(folder: Path) -> Path:
     images = [
-        {"id": place, "file_name": name, "width": size[0], "height": size[1]}
-        for place, (name, size) in enumerate(SIZES.items(), 1)
+        {"id": index, "file_name": name, "width": size[0], "height": size[1]}
+        for index, (name, size) in enumerate(SIZES.items(), 1)
     ]
     annotations = [
         {
-            "id": 10 * place + number, "image_id": place, "category_id": 1, "iscrowd": 0, "bbox": list(box),
+            "id": 10 * index + number, "image_id": index, "category_id": 1, "iscrowd": 0, "bbox": list(box),
             "area": box[2] * box[3] / 2, "num_keypoints": sum(point[2] > 0 for point in points),
             "keypoints": [value for point in points for value in point],
         }
-        for place, people in enumerate(PEOPLE.values(), 1)
+        for index, people in enumerate(PEOPLE.values(), 1)
         for number, (points, box) in enumerate(people)
     ]  # fmt: skip
     categories = [{"id": 1, "name": "person", "keypoints": NAMES, "skeleton": [[1, 2], [1, 3]]}]
@@ -91,7 +91,7 @@ def roboflow_coco(folder: Path) -> Path:
 def cvat_images(folder: Path) -> Path:
     """A skeleton per person, with a box in the same group."""
     images = ""
-    for place, (name, people) in enumerate(PEOPLE.items()):
+    for index, (name, people) in enumerate(PEOPLE.items()):
         shapes = ""
         for number, (points, (x, y, w, h)) in enumerate(people, 1):
             elements = "".join(
@@ -105,7 +105,7 @@ def cvat_images(folder: Path) -> Path:
                 f' ybr="{y + h}" z_order="0"></box>'
             )
         width, height = SIZES[name]
-        images += f'<image id="{place}" name="{name}" width="{width}" height="{height}">{shapes}</image>'
+        images += f'<image id="{index}" name="{name}" width="{width}" height="{height}">{shapes}</image>'
     path = folder / "annotations.xml"
     head = '<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version>'
     path.write_text(f"{head}{_CVAT_META}{images}</annotations>")
@@ -170,7 +170,7 @@ def labelme(folder: Path) -> Path:
 def label_studio(folder: Path) -> Path:
     """Tasks of local files; a prediction and a cancelled annotation beside each annotation."""
     tasks = []
-    for place, (name, people) in enumerate(PEOPLE.items(), 1):
+    for index, (name, people) in enumerate(PEOPLE.items(), 1):
         width, height = SIZES[name]
         common = {"original_width": width, "original_height": height, "image_rotation": 0, "to_name": "img"}
         result: list[dict[str, Any]] = []
@@ -193,9 +193,9 @@ def label_studio(folder: Path) -> Path:
         wrong = [entry | {"value": entry["value"] | {"x": 1.0}} for entry in result]
         tasks.append(
             {
-                "id": place, "data": {"image": f"/data/local-files/?d=photos/{name}"},
+                "id": index, "data": {"image": f"/data/local-files/?d=photos/{name}"},
                 "annotations": [
-                    {"id": place, "was_cancelled": False, "result": result, "updated_at": "2024-01-01T00:00:00Z"},
+                    {"id": index, "was_cancelled": False, "result": result, "updated_at": "2024-01-01T00:00:00Z"},
                     {"id": 99, "was_cancelled": True, "result": wrong, "updated_at": "2024-02-01T00:00:00Z"},
                 ],
                 "predictions": [{"result": wrong, "score": 0.9}],
@@ -219,8 +219,8 @@ def dlc(folder: Path, *, kind: str = "csv", several: bool = True) -> Path:
     rows = []
     for name, people in PEOPLE.items():
         numbers: list[float | None] = []
-        for place in range(2 if several else 1):
-            points = people[place][0] if place < len(people) else [(0.0, 0.0, 0)] * 3
+        for index in range(2 if several else 1):
+            points = people[index][0] if index < len(people) else [(0.0, 0.0, 0)] * 3
             for x, y, v in points:
                 numbers += [x, y] if v else [None, None]
         rows.append((("labeled-data", "clip", Path(name).name), numbers))
@@ -275,9 +275,9 @@ def via(folder: Path, kind: str = "project") -> Path:
         writer.writerow([*columns, "region_shape_attributes", "region_attributes"])
         for image in images.values():
             regions = image["regions"] or [{"shape_attributes": {}, "region_attributes": {}}]  # type: ignore[assignment]
-            for place, region in enumerate(regions):
+            for index, region in enumerate(regions):
                 shapes = [json.dumps(region[key]) for key in ("shape_attributes", "region_attributes")]
-                writer.writerow([image["filename"], 123, "{}", len(image["regions"]), place, *shapes])  # type: ignore[arg-type]
+                writer.writerow([image["filename"], 123, "{}", len(image["regions"]), index, *shapes])  # type: ignore[arg-type]
     return folder / "via.csv"
 
 

@@ -178,7 +178,7 @@ def test_convert_writes_the_frames_inside_a_sleap_package(tmp_path: Path, images
 
 @pytest.mark.parametrize("count", [18, 25])
 def test_convert_reads_openpose(count: int, tmp_path: Path, images: Path) -> None:
-    pose = [value for place in range(count) for value in (20 + place, 10 + place, 0.9 if place else 0.0)]
+    pose = [value for index in range(count) for value in (20 + index, 10 + index, 0.9 if index else 0.0)]
     for name, people in (("b", [{"person_id": [-1], "pose_keypoints_2d": pose}]), ("c", [])):
         path = tmp_path / f"json/{name}_keypoints.json"
         path.parent.mkdir(exist_ok=True)
@@ -195,7 +195,7 @@ def test_convert_reads_openpose(count: int, tmp_path: Path, images: Path) -> Non
 
 
 def test_convert_reads_alphapose(tmp_path: Path, images: Path) -> None:
-    keypoints = [value for place in range(17) for value in (20 + place, 10 + place, 0.5)]
+    keypoints = [value for index in range(17) for value in (20 + index, 10 + index, 0.5)]
     entry = {
         "image_id": "b.png",
         "category_id": 1,
@@ -214,7 +214,7 @@ def test_convert_reads_alphapose(tmp_path: Path, images: Path) -> None:
 
 
 def test_convert_reads_mpii_lists_from_one_based_pixels(tmp_path: Path, images: Path) -> None:
-    joints = [[20.0 + place, 10.0 + place] for place in range(16)]
+    joints = [[20.0 + index, 10.0 + index] for index in range(16)]
     entry = {
         "image": "b.png",
         "center": [30.0, 20.0],
@@ -245,7 +245,7 @@ def test_convert_writes_what_it_reads(to: str, tmp_path: Path, images: Path) -> 
 
 
 def test_results_become_predictions_of_label_studio(tmp_path: Path, images: Path) -> None:
-    keypoints = [value for place in range(17) for value in (20 + place, 10 + place, 0.5)]
+    keypoints = [value for index in range(17) for value in (20 + index, 10 + index, 0.5)]
     entry = {
         "image_id": 1,
         "file_name": str(images / "b.png"),
@@ -281,9 +281,9 @@ def refused(source: Path, *arguments: object, output: str = "people.json") -> st
     return done.stderr.strip().splitlines()[-1]
 
 
-def test_convert_names_the_nearest_format(tmp_path: Path) -> None:
+def test_convert_names_the_most_similar_format(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"images": [], "annotations": []}))
-    assert "the nearest is COCO JSON, of which it lacks categories" in refused(tmp_path / "a.json")
+    assert "the most similar is COCO JSON, but it lacks categories" in refused(tmp_path / "a.json")
     assert "did you mean label-studio or labelme?" in refused(tmp_path / "a.json", "--format", "labelstudioo")
     assert "there is no label format to write named 'via'" in refused(tmp_path / "a.json", "--to", "via")
     (tmp_path / "b.txt").write_text("")
@@ -328,7 +328,7 @@ def test_convert_refuses_a_keypoint_that_a_person_has_twice(tmp_path: Path, imag
     document = json.loads((source / "b.json").read_text())
     document["shapes"].append(document["shapes"][1])
     (source / "b.json").write_text(json.dumps(document))
-    assert "'nose' is marked twice for one person" in refused(source)
+    assert "'nose' is marked more than once for one person" in refused(source)
 
 
 def test_convert_counts_images_without_labels_and_labels_without_images(tmp_path: Path, images: Path) -> None:
@@ -338,7 +338,7 @@ def test_convert_counts_images_without_labels_and_labels_without_images(tmp_path
     (images / "more/b.png").unlink()
     done = rsn("data", "convert", source, "--images", images, "--output", tmp_path / "people.json")
     assert done.returncode == 0
-    assert f"1 images of the labels that are not in {images}, left out: b.png" in done.stderr
+    assert f"1 images of the labels that are not in {images}, skipped: b.png" in done.stderr
     assert f"2 images in {images} without labels: more/c.png, more/sub/a.png" in done.stderr
     names = [image["file_name"] for image in json.loads((tmp_path / "people.json").read_text())["images"]]
     assert names == ["sub/a.png", "c.png"]

@@ -18,20 +18,20 @@ class Convert:
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """Labels: a file, or the folder of the data set or project."""
+    """Labels: a file, or the folder of the dataset or project."""
     output: Path
     """File to write (coco, cvat, label-studio), or new folder (labelme, yolo, dlc)."""
     images: Path | None = None
-    """Folder of the images; by default it is looked for beside the labels."""
+    """Folder of the images; by default it is searched beside the labels."""
     format: str | None = None
     """Format of the labels; by default it is recognized."""
     to: str = "coco"
     """Format to write: coco, cvat, labelme, label-studio, yolo or dlc."""
     skeleton: Annotated[Path | None, tyro.conf.arg(metavar="YAML")] = None
-    """Skeleton file that names the keypoints, where the labels do not."""
+    """Skeleton file; needed if the labels do not name the keypoints."""
 
     def run(self) -> int:
-        """Exit status 0; mistakes in the labels are raised."""
+        """Write the labels; errors in them are raised."""
         from rsn.data.formats import find_format, read_labels, write_labels
         from rsn.io.files import check_writable
         from rsn.skeletons import Skeleton

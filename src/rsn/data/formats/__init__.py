@@ -30,7 +30,7 @@ class Format:
     """A format of labels.
 
     tool: its name in messages. find: its files in a source. read: those files as labels. write: labels in pixels to a
-    file or folder; None if that is not offered. keys: of its JSON, by which the nearest format of a file is found.
+    file or folder; None if that is not offered. keys: of its JSON, by which the most similar format of a file is found.
     """
 
     tool: str
@@ -69,7 +69,7 @@ def find_format(name: str, *, to_write: bool = False) -> str:
     """The key in FORMATS that a name means.
 
     Raises:
-        UnknownNameError: no such format, or none that is written; the message has the nearest.
+        UnknownNameError: no such format, or one that cannot be written; the message names similar ones.
     """
     known = [key for key, one in FORMATS.items() if one.write or not to_write]
     key = _ALIASES.get(name.lower(), name.lower())
@@ -105,7 +105,7 @@ def _is_converted(document: Any) -> bool:
 
 
 def _nearest(source: Source) -> str:
-    """Which format the files of an unknown source are nearest to."""
+    """The format that is most similar to the files of an unknown source."""
     if any(path.name == "data.yaml" for path in source.files):
         return "its data.yaml has no kpt_shape, so it is YOLO without keypoints"
     present = {key for path in source.of(".json")[:10] for key in _keys(source.json(path))}
@@ -116,7 +116,7 @@ def _nearest(source: Source) -> str:
     if max(shares.values()) == 0:
         return f"known are {', '.join(one.tool for one in FORMATS.values())}"
     lacking = [key for key in nearest.keys if key not in present]
-    return f"the nearest is {nearest.tool}, of which it lacks {', '.join(lacking) or 'entries of its form'}"
+    return f"the most similar is {nearest.tool}, but it lacks {', '.join(lacking) or 'entries of its form'}"
 
 
 def _keys(document: Any) -> set[str]:
@@ -135,7 +135,7 @@ def read_labels(
     """Read the labels of a file or folder, in pixels of the stored images.
 
     images: the folder of images; by default it is searched beside the labels. format_name: a key in FORMATS; by default
-    the format is recognized. skeleton: names the keypoints, if the labels do not. RsnWarnings tell what is left out,
+    the format is recognized. skeleton: names the keypoints, if the labels do not. RsnWarnings say what is skipped,
     derived or changed.
 
     Raises:
@@ -159,10 +159,10 @@ def read_labels(
 
 
 def write_labels(labels: Labels, output: Path, format_name: str = "coco") -> None:
-    """Write labels as a file (coco, cvat, label-studio) or a new folder (labelme, yolo, dlc), whole or not at all.
+    """Write labels atomically, as a file (coco, cvat, label-studio) or a new folder (labelme, yolo, dlc).
 
     Raises:
-        UnknownNameError: a format that is not written.
+        UnknownNameError: a format that cannot be written.
         RsnError: the output cannot be written.
     """
     write = FORMATS[find_format(format_name, to_write=True)].write

@@ -27,7 +27,7 @@ def _has_keypoints(category: Any) -> bool:
 
 
 def read_coco_labels(source: Source, files: list[Path]) -> Labels:
-    """Read COCO files as one data set. An image beside its file has the folder of that file in its name.
+    """Read COCO files as one dataset. An image beside its file has the folder of that file in its name.
 
     Raises:
         AnnotationError: errors in a file, as `rsn data check` reports them; files with different keypoints.
@@ -42,8 +42,8 @@ def read_coco_labels(source: Source, files: list[Path]) -> Labels:
             raise AnnotationError(f"{path}: its keypoints are not those of {files[0]}; convert one at a time")
         labels.keypoint_names, labels.flip_idx = names, list(records.skeleton.flip_indices)
         labels.limbs = [(names[a], names[b]) for a, b in records.skeleton.limbs]
-        labels.told.update(
-            {f"annotations {reason}, left out": count for reason, count in records.skipped.items()}
+        labels.notes.update(
+            {f"annotations {reason}, skipped": count for reason, count in records.skipped.items()}
         )
         images = {
             image: LabeledImage(

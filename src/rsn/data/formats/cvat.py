@@ -111,12 +111,12 @@ def _add_shape(
     if shape.tag not in _SHAPES or shape.get("outside") == "1":
         return
     if shape.get("source") == _AUTO:
-        labels.told["shapes of a model without correction (source auto), left out"] += 1
+        labels.notes["shapes of a model without correction (source auto), skipped"] += 1
     elif shape.tag == "skeleton":
         elements = list(shape.iter("points"))
         points = {element.attrib["label"]: _points(element)[0] for element in elements}
         if len(points) < len(elements):
-            raise ValueError("a skeleton has one keypoint twice")
+            raise ValueError("a skeleton has a keypoint more than once")
         if any(point[2] for point in points.values()):
             form.merge_names(names.setdefault(category, []), list(points))
             frame.skeletons.append((LabeledPerson(points, category=category), group))
@@ -131,7 +131,7 @@ def _add_shape(
         x1, y1, x2, y2 = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
         frame.boxes.append(BoxMark((x1, y1, x2 - x1, y2 - y1), category, group))
     else:
-        labels.told["shapes that are neither skeletons nor points nor boxes, left out"] += 1
+        labels.notes["shapes that are neither skeletons nor points nor boxes, skipped"] += 1
 
 
 def _points(element: Element) -> list[Point]:
@@ -212,7 +212,7 @@ def _add_label(labels: Element, **texts: str) -> None:
 
 
 def _svg(labels: Labels) -> str:
-    """The drawing of a skeleton, in which CVAT stores its limbs; the places of the nodes mean nothing here."""
+    """The drawing of a skeleton, in which CVAT stores its limbs; the positions of the nodes have no meaning here."""
     numbers = {name: number for number, name in enumerate(labels.keypoint_names, 1)}
     edges = [
         f'<line data-type="edge" data-node-from="{numbers[a]}" data-node-to="{numbers[b]}"></line>'

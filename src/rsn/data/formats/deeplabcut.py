@@ -38,7 +38,7 @@ def _first_word(path: Path) -> str:
 def read_deeplabcut(source: Source, files: list[Path]) -> Labels:
     """Read the labels of one or several videos. A keypoint without coordinates is absent, others are visible.
 
-    Keypoints that belong to no individual ("single") are left out and counted.
+    Keypoints that belong to no individual ("single") are skipped and counted.
 
     Raises:
         AnnotationError: a file that is cut off, or of predictions, which have a likelihood.
@@ -56,7 +56,7 @@ def read_deeplabcut(source: Source, files: list[Path]) -> Labels:
             if any("likelihood" in column for column in columns):
                 raise ValueError("it holds predictions, with a likelihood")
             if len(individuals) > 1 and individuals.pop(_UNIQUE, {}):
-                labels.told["groups of keypoints that belong to no individual, left out"] += 1
+                labels.notes["groups of keypoints that belong to no individual, skipped"] += 1
             for parts in individuals.values():
                 merge_names(labels.keypoint_names, list(parts))
             for row, image in enumerate(rows):

@@ -1,4 +1,4 @@
-"""What is checked and completed in the labels of every format: image files, sizes, keypoints, boxes."""
+"""Check and complete the labels of every format: image files, sizes, keypoints, boxes."""
 
 import warnings
 from collections import Counter
@@ -25,25 +25,25 @@ def finish(labels: Labels, images: Path | None = None, skeleton: Skeleton | None
     """The labels in pixels of the stored images, with boxes, and image names relative to `labels.folder`.
 
     images: the folder of images; by default that of the labels or `images` beside it. skeleton: names the keypoints, or
-    puts them in its order. RsnWarnings tell what is left out, derived or changed.
+    puts them in its order. RsnWarnings say what is skipped, derived or changed.
 
     Raises:
         AnnotationError: no labels; image or keypoint names that repeat; a number that is not finite; images that are
             missing but needed, or of another shape than they were labeled in.
     """
-    told = labels.told
+    notes = labels.notes
     if skeleton is not None:
         _rename(labels, skeleton)
     if labels.keypoint_names:
         Skeleton.from_names("labels", labels.keypoint_names)  # rejects names that repeat
     if labels.images:
-        _find_images(labels, images, told)
+        _find_images(labels, images, notes)
     for image in labels.images:
-        _scale(image, labels, told)
+        _scale(image, labels, notes)
         for person in image.people:
-            _complete(person, image, told)
-    _filter_people(labels, told)
-    counts = [f"{count} {words}" for words, count in told.items() if count]
+            _complete(person, image, notes)
+    _filter_people(labels, notes)
+    counts = [f"{count} {words}" for words, count in notes.items() if count]
     if not any(person.marked() for person in labels.people()):
         raise AnnotationError("; ".join([f"{labels.where}: has no labeled keypoint of a person", *counts]))
     for sentence in counts:
@@ -68,8 +68,8 @@ def _rename(labels: Labels, skeleton: Skeleton) -> None:
     labels.limbs = [(names[a], names[b]) for a, b in skeleton.limbs]
 
 
-def _find_images(labels: Labels, images: Path | None, told: Counter[str]) -> None:
-    """Set the path of each image and its name from its folder; leave out and count images that are missing."""
+def _find_images(labels: Labels, images: Path | None, notes: Counter[str]) -> None:
+    """Set the path of each image and its name in its folder; remove and count missing images."""
     if images is not None and not images.is_dir():
         raise AnnotationError(f"{images}: there is no such folder of images")
     default = (labels.folder, labels.folder / "images", labels.folder.parent / "images")
@@ -86,7 +86,7 @@ def _find_images(labels: Labels, images: Path | None, told: Counter[str]) -> Non
                 f"{labels.where}: none of its {len(labels.images)} images ({labels.images[0].name}) is in"
                 f" {images or labels.folder}; name their folder with --images"
             )
-        told["images not found, so their sizes were not checked; name their folder with --images"] = len(
+        notes["images not found, so their sizes were not checked; name their folder with --images"] = len(
             labels.images
         )
         for image in labels.images:  # a frame of a video has no suffix
@@ -94,19 +94,19 @@ def _find_images(labels: Labels, images: Path | None, told: Counter[str]) -> Non
         return
     labels.folder = folder
     missing = [image.name for image, name in zip(labels.images, found, strict=True) if name is None]
-    told[f"images of the labels that are not in {folder}, left out: {_few(missing)}"] = len(missing)
+    notes[f"images of the labels that are not in {folder}, skipped: {_few(missing)}"] = len(missing)
     there = [(image, name) for image, name in zip(labels.images, found, strict=True) if name]
     for image, name in there:
         image.name, image.path = name, folder / name
     labels.images = [image for image, _ in there]
     names = Counter(name for _, name in there)
-    twice = [name for name, count in names.items() if count > 1]
-    if twice:
+    repeated = [name for name, count in names.items() if count > 1]
+    if repeated:
         raise AnnotationError(
-            f"{labels.where}: lists {len(twice)} images twice ({_few(twice)}); keep one of each"
+            f"{labels.where}: lists {len(repeated)} images more than once ({_few(repeated)}); keep one of each"
         )
     unlabeled = [name for name in files if name not in names]
-    told[f"images in {folder} without labels: {_few(unlabeled)}"] = len(unlabeled)
+    notes[f"images in {folder} without labels: {_few(unlabeled)}"] = len(unlabeled)
 
 
 def _match(names: list[str], folder: Path, files: list[str]) -> list[str | None]:
@@ -134,7 +134,7 @@ def _stored_size(path: Path) -> tuple[int, int]:
     return (height, width) if exif_orientation(image) >= _QUARTER_TURNED else (width, height)
 
 
-def _scale(image: LabeledImage, labels: Labels, told: Counter[str]) -> None:
+def _scale(image: LabeledImage, labels: Labels, notes: Counter[str]) -> None:
     """Convert keypoints and boxes to pixels of the stored image."""
     labeled = image.size
     if image.path is not None:
@@ -149,7 +149,7 @@ def _scale(image: LabeledImage, labels: Labels, told: Counter[str]) -> None:
             raise AnnotationError(
                 f"{labels.where}: {image.name} was labeled with {sizes}; use the images as labeled"
             )
-        told["images stored in another size than they were labeled in, labels scaled"] += 1
+        notes["images stored in another size than they were labeled in, labels scaled"] += 1
     sx, sy = scale.tolist()
     for person in image.people:
         person.points = {name: (x * sx, y * sy, seen) for name, (x, y, seen) in person.points.items()}
@@ -166,7 +166,7 @@ def _scale(image: LabeledImage, labels: Labels, told: Counter[str]) -> None:
             }
 
 
-def _complete(person: LabeledPerson, image: LabeledImage, told: Counter[str]) -> None:
+def _complete(person: LabeledPerson, image: LabeledImage, notes: Counter[str]) -> None:
     """Remove keypoints and boxes outside the image, and derive a missing box from the keypoints."""
     width, height = image.size or (np.inf, np.inf)
     near = _NEAR * max(image.size or (0, 0))
@@ -175,13 +175,13 @@ def _complete(person: LabeledPerson, image: LabeledImage, told: Counter[str]) ->
         distance = max(abs(x - at_x), abs(y - at_y))
         if seen > 0 and distance > near:
             person.points[name] = ABSENT
-            told["keypoints outside their image, now absent (visibility 0)"] += 1
+            notes["keypoints outside their image, now absent (visibility 0)"] += 1
         elif seen > 0 and distance > 0:
             person.points[name] = (at_x, at_y, seen)
-            told["keypoints just outside their image, moved to its border"] += 1
+            notes["keypoints just outside their image, moved to its border"] += 1
     if person.box is not None and is_outside(person.box, image.size):
         person.box = None
-        told["boxes outside their image, replaced"] += 1
+        notes["boxes outside their image, replaced"] += 1
     if person.box is None and person.marked():
         x, y, w, h = box_around(np.array(person.marked()), image.size).tolist()
         if min(w, h) < 1:  # of one keypoint, or several in a line: 2 pixels at least
@@ -189,11 +189,11 @@ def _complete(person: LabeledPerson, image: LabeledImage, told: Counter[str]) ->
             w, h = max(w, 2.0), max(h, 2.0)
         person.box = (x, y, w, h)
         person.extra.pop("area", None)
-        told["people without a box, who get one around their keypoints"] += 1
+        notes["people without a box, who get one around their keypoints"] += 1
 
 
-def _filter_people(labels: Labels, told: Counter[str]) -> None:
-    """Leave out people who are labeled twice, and boxes without keypoints that are of no category with keypoints."""
+def _filter_people(labels: Labels, notes: Counter[str]) -> None:
+    """Remove duplicate people, and boxes without keypoints whose category has no keypoints at all."""
     posed = {person.category for person in labels.people() if person.marked()}
     for image in labels.images:
         people, poses = image.people, set()
@@ -201,9 +201,9 @@ def _filter_people(labels: Labels, told: Counter[str]) -> None:
         for person in people:
             pose = tuple(person.points.get(name, ABSENT) for name in labels.keypoint_names)
             if not person.marked() and (person.box is None or person.category not in posed):
-                told["boxes or people without any keypoint, left out"] += 1
+                notes["boxes or people without any keypoint, skipped"] += 1
             elif person.marked() and pose in poses:
-                told["people who are labeled twice with the same keypoints, left out once"] += 1
+                notes["people labeled twice with the same keypoints, skipped"] += 1
             else:
                 image.people.append(person)
                 poses.add(pose)

@@ -1,4 +1,4 @@
-"""Writing a folder of labels whole or not at all, with copies of its images."""
+"""Write a folder of labels and copies of its images, atomically."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from rsn.io.files import make_folder
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill in the block; at its end it becomes `path`, and after an error it is gone.
+    """Yield a temporary folder to fill, which becomes `path` at the end of the block; an error deletes it.
 
     Raises:
         RsnError: `path` exists and is not an empty folder, or cannot be written.
@@ -35,7 +35,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def copy_image(image: LabeledImage, target: Path) -> None:
-    """Copy the file of an image, if it is known, to a folder that is made where it does not exist."""
+    """Copy the file of an image, if it is known, and create the folder of the target."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if image.path is not None:
         shutil.copyfile(image.path, target)

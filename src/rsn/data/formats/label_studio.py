@@ -30,7 +30,7 @@ def find_label_studio(source: Source) -> list[Path]:
 def read_label_studio(source: Source, files: list[Path]) -> Labels:
     """Read the annotation of each task that a person submitted: the ground truth, else the one updated last.
 
-    Predictions, drafts and cancelled annotations are no labels; tasks with nothing else are left out and counted. A
+    Predictions, drafts and cancelled annotations are no labels; tasks with nothing else are skipped and counted. A
     keypoint belongs to the rectangle that is its parent or related to it, else to the smallest one around it. A choice
     of the keypoint (occluded, hidden) makes it visibility 1.
     """
@@ -45,9 +45,9 @@ def read_label_studio(source: Source, files: list[Path]) -> Labels:
                     for one in annotations
                     if not any(map(one.get, ("was_cancelled", "skipped", "deleted")))
                 ]
-                labels.told["cancelled annotations, left out"] += len(annotations) - len(submitted)
-                labels.told["tasks without labels, left out"] += not submitted
-                labels.told["further annotations of a labeled task, left out"] += max(0, len(submitted) - 1)
+                labels.notes["cancelled annotations, skipped"] += len(annotations) - len(submitted)
+                labels.notes["tasks without labels, skipped"] += not submitted
+                labels.notes["further annotations of a labeled task, skipped"] += max(0, len(submitted) - 1)
                 submitted.sort(key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at"))))
                 labels.images += [_image(where, task, one["result"], source.folder) for one in submitted[-1:]]
     labels.collect_names()

@@ -16,7 +16,7 @@ def find_labelme(source: Source) -> list[Path]:
 
 
 def read_labelme(source: Source, files: list[Path]) -> Labels:
-    """Read points and rectangles; other shapes are left out and counted.
+    """Read points and rectangles; other shapes are skipped and counted.
 
     A keypoint is occluded if a flag or its description says so, or `difficult`, which X-AnyLabeling writes.
     """
@@ -39,7 +39,7 @@ def read_labelme(source: Source, files: list[Path]) -> Labels:
                     (x1, y1), (x2, y2) = corners[0], corners[len(corners) // 2]  # 2 corners, or all 4
                     boxes.append(BoxMark((min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)), name, group))
                 else:
-                    labels.told["shapes that are neither points nor rectangles, left out"] += 1
+                    labels.notes["shapes that are neither points nor rectangles, skipped"] += 1
             size = document.get("imageWidth"), document.get("imageHeight")
             people = form.assemble_people(str(path), points, boxes)
             labels.images.append(LabeledImage("", people, size if all(size) else None))

@@ -16,7 +16,7 @@ from rsn.skeletons import Skeleton
 Point = tuple[float, float, int]
 Box = tuple[float, float, float, float]
 ABSENT: Point = (0.0, 0.0, 0)
-PERSON = "person"  # the category of people for whom a tool names none
+PERSON = "person"  # the category if a tool names none
 # Words for a keypoint that is covered or not there, as flags, attributes and choices spell them.
 _OCCLUDED = frozenset({"1", "occluded", "hidden", "invisible", "covered", "not_visible"})
 _ABSENT = frozenset({"0", "absent", "outside", "missing", "not_labeled"})
@@ -42,7 +42,7 @@ class LabeledPerson:
         return [point for point in self.points.values() if point[2] > 0]
 
     def is_in(self, box: Box | None) -> bool:
-        """Whether most of the keypoints lie in a box."""
+        """Whether most of the keypoints are in a box."""
         x, y, width, height = box or (0, 0, 0, 0)
         points = self.marked()
         inside = sum(x <= point[0] <= x + width and y <= point[1] <= y + height for point in points)
@@ -66,11 +66,11 @@ class LabeledImage:
 
 @dataclass
 class Labels:
-    """The labels of a data set.
+    """The labels of a dataset.
 
     folder: where the images are by default. limbs: pairs of keypoint names. flip_idx: for each keypoint the index of
-    its counterpart, where the names do not tell it. unit: of keypoints and boxes. told: counts of what the user should
-    know, by the words that follow the number.
+    its counterpart, if the names do not show it. unit: of keypoints and boxes. notes: counts of what the user should
+    know, by the words that follow the count.
     """
 
     where: str
@@ -80,7 +80,7 @@ class Labels:
     limbs: list[tuple[str, str]] = field(default_factory=list)
     flip_idx: list[int] | None = None
     unit: Literal["pixel", "fraction"] = "pixel"
-    told: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
 
     def people(self) -> Iterator[LabeledPerson]:
         """All people, image by image."""
@@ -152,6 +152,8 @@ def reading(where: str, what: str) -> Iterator[None]:
     """Turn the errors that unexpected content of a file causes into one sentence (AnnotationError)."""
     try:
         yield
+    except AnnotationError:
+        raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, csv.Error) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise AnnotationError(f"{where}: not {what} as it should be ({reason}); export it again") from error
@@ -169,9 +171,9 @@ def merge_names(order: list[str], names: list[str]) -> None:
 
 
 def visibility_from(words: Iterable[Any]) -> int:
-    """The visibility that flags, attributes or choices tell: 0 absent, 1 occluded, else 2."""
-    said = {str(word).strip().lower().replace(" ", "_") for word in words}
-    return 0 if said & _ABSENT else 1 if said & _OCCLUDED else 2
+    """The visibility of flags, attributes or choices: 0 absent, 1 occluded, else 2."""
+    values = {str(word).strip().lower().replace(" ", "_") for word in words}
+    return 0 if values & _ABSENT else 1 if values & _OCCLUDED else 2
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def assemble_people(
     lacks it; all others without a group are one person. A box without a group belongs to the person in it.
 
     Raises:
-        AnnotationError: a keypoint or box that one person would have twice.
+        AnnotationError: a person would have a keypoint or box more than once.
     """
     people: dict[Hashable, LabeledPerson] = {}
     for number, mark in enumerate(boxes):
@@ -216,8 +218,8 @@ def assemble_people(
         person = people.setdefault(key, LabeledPerson({}))
         if point.name in person.points:
             raise AnnotationError(
-                f"{where}: {point.name!r} is marked twice for one person; delete one, or group the keypoints of"
-                " each person"
+                f"{where}: {point.name!r} is marked more than once for one person; delete one, or group the keypoints"
+                " of each person"
             )
         person.points[point.name] = (point.x, point.y, point.visibility)
     found = list(people.values())

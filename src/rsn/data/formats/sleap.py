@@ -19,7 +19,7 @@ def find_sleap(source: Source) -> list[Path]:
 
 
 def read_sleap(source: Source, files: list[Path]) -> Labels:
-    """Read what people labeled; frames with nothing but predictions are left out and counted.
+    """Read what people labeled; frames with nothing but predictions are skipped and counted.
 
     Images keep their names. Frames of a video are named VIDEO/000012.png; if they are inside a .pkg.slp file, or the
     video can be read, those missing in the folder of `--images` are written there.
@@ -39,8 +39,8 @@ def read_sleap(source: Source, files: list[Path]) -> Labels:
         except Exception as error:  # sleap-io and HDF5 raise many errors for damaged files
             raise AnnotationError(f"{path}: not a SLEAP file, or cut off ({error}); save it again") from error
         frames += [frame for frame in labeled if frame.user_instances or not frame.instances]
-        labels.told["frames with predictions only, left out"] += len(labeled)
-    labels.told["frames with predictions only, left out"] -= len(frames)
+        labels.notes["frames with predictions only, skipped"] += len(labeled)
+    labels.notes["frames with predictions only, skipped"] -= len(frames)
     names = [_name(frame) for frame in frames]
     # Image files with absolute paths are named from the folder that they share.
     absolute = names and all(PurePosixPath(name).is_absolute() for name in names)

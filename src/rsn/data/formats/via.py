@@ -58,7 +58,7 @@ def _images(document: Any) -> list[dict[str, Any]] | None:
 
 
 def read_via(source: Source, files: list[Path]) -> Labels:
-    """Read points and rectangles; other shapes are left out and counted.
+    """Read points and rectangles; other shapes are skipped and counted.
 
     The attribute with the keypoint's name is known by its own name (keypoint, name, label, ...), or is the only one
     left; those of the person (person, instance, ...) and the visibility are known by their names. Without a person,
@@ -108,7 +108,7 @@ def _image(name: str, regions: Iterable[dict[str, Any]], labels: Labels) -> Labe
             x, y, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
             boxes.append(BoxMark((x, y, width, height), label or PERSON, group))
         else:
-            labels.told["shapes that are neither points nor rectangles, left out"] += 1
+            labels.notes["shapes that are neither points nor rectangles, skipped"] += 1
     return LabeledImage(name, form.assemble_people(f"{labels.where}: {name}", points, boxes))
 
 

@@ -1,4 +1,4 @@
-"""YOLO-pose data sets (Ultralytics, Roboflow): data.yaml, images, and one text file of fractions per image."""
+"""YOLO-pose datasets (Ultralytics, Roboflow): data.yaml, images, and one text file of fractions per image."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,14 +32,14 @@ def find_yolo(source: Source) -> list[Path]:
 
 
 def read_yolo(source: Source, files: list[Path]) -> Labels:
-    """Read all splits. An image without a text file has no people, as Ultralytics says.
+    """Read all splits. An image without a text file has no people, as in Ultralytics.
 
     Keypoint names come from `kpt_names`; without them 17 keypoints with COCO's `flip_idx` or none are COCO's, others
     are keypoint_1, keypoint_2, ... With `kpt_shape: [K, 2]` a keypoint at 0 0 or below 0 is absent, others are visible.
     """
     if len(files) > 1:
         raise AnnotationError(
-            f"{source.path}: has {len(files)} data sets ({', '.join(map(str, files))}); name one"
+            f"{source.path}: has {len(files)} datasets ({', '.join(map(str, files))}); name one"
         )
     path = files[0]
     config = read_mapping(path, what="data.yaml", error=AnnotationError)
@@ -58,20 +58,20 @@ def read_yolo(source: Source, files: list[Path]) -> Labels:
             str(path), path.parent, _keypoint_names(config, count, flip), flip_idx=flip, unit="fraction"
         )
         root = path.parent / str(config.get("path") or "")
-        root = root if root.is_dir() else path.parent  # that of another machine
+        root = root if root.is_dir() else path.parent  # `path` may be of another machine
         images = [image for split in _SPLITS for image in _images(path, root, config.get(split))]
     if not images:
         raise AnnotationError(f"{path}: finds no images in its train, val and test")
     labels.folder = root if all(image.is_relative_to(root) for image in images) else path.parent
     for image in dict.fromkeys(images):
         text = next((file for file in (label_path(image), image.with_suffix(".txt")) if file.is_file()), None)
-        labels.told["images without a label file, taken as images without people"] += text is None
+        labels.notes["images without a label file, taken as images without people"] += text is None
         people = _people(text, labels.keypoint_names, dims, classes) if text else []
         name = image.relative_to(labels.folder) if image.is_relative_to(labels.folder) else image
         labels.images.append(LabeledImage(name.as_posix(), people))
     texts = [file for file in files_below(labels.folder) if file.suffix == ".txt" and "labels" in file.parts]
     unused = set(texts) - {label_path(image) for image in images}
-    labels.told["label files without an image in train, val or test, left out"] += len(unused)
+    labels.notes["label files without an image in train, val or test, skipped"] += len(unused)
     return labels
 
 
@@ -96,13 +96,17 @@ def _images(config: Path, root: Path, split: Any) -> list[Path]:
         candidates = [
             folder / name for folder in (root, config.parent) for name in (entry, entry.lstrip("./"))
         ]
-        place = next((path for path in candidates if path.exists()), None)
-        if place is None:
-            raise ValueError(f"{entry} is not there; copy it, or take it out of the file")
-        if place.is_dir():
-            found += [file for file in files_below(place) if is_image_name(file.name)]
+        split_path = next((path for path in candidates if path.exists()), None)
+        if split_path is None:
+            raise ValueError(f"{entry} does not exist; copy it, or remove it from the file")
+        if split_path.is_dir():
+            found += [file for file in files_below(split_path) if is_image_name(file.name)]
         else:
-            found += [place.parent / line for line in place.read_text(encoding="utf-8").splitlines() if line]
+            found += [
+                split_path.parent / line
+                for line in split_path.read_text(encoding="utf-8").splitlines()
+                if line
+            ]
     return found
 
 
@@ -157,7 +161,7 @@ def write_yolo(labels: Labels, output: Path) -> None:
             width, height = image.size or (1, 1)
             lines = []
             for person in image.people:
-                x, y, w, h = person.box or (0, 0, 0, 0)  # `finish` has made all that can be made
+                x, y, w, h = person.box or (0, 0, 0, 0)  # `finish` derives missing boxes
                 box = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
                 points = [person.points.get(name, ABSENT) for name in names]
                 triples = [(px / width, py / height, seen) if seen > 0 else ABSENT for px, py, seen in points]
