@@ -110,6 +110,8 @@ def read_detection_samples(annotations: Path, images: Path) -> list[DetectionSam
             )
             for image, path, boxes, regions in zip(listed, paths, people, crowds, strict=True)
         ]
+    except AnnotationError as error:  # several images match an id
+        raise AnnotationError(f"{annotations}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise AnnotationError(f"{annotations}: not COCO annotations with boxes ({error!r})") from error
 
