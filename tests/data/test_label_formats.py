@@ -405,7 +405,7 @@ def test_convert_counts_label_files_without_an_image(tmp_path: Path) -> None:
     (source / "labels/val/c.txt").unlink()
     done = rsn("data", "convert", source, "--output", tmp_path / "people.json")
     assert done.returncode == 0
-    assert "1 label files without an image in train, val or test, left out" in done.stderr
+    assert "1 label files without an image in train, val or test, skipped" in done.stderr
     assert "1 images without a label file, taken as images without people" in done.stderr
 
 
@@ -445,7 +445,7 @@ def test_shapes_of_a_model_are_no_labels(tmp_path: Path, images: Path) -> None:
         text.replace('<skeleton label="person" source="manual"', '<skeleton label="person" source="auto"', 1)
     )
     done = rsn("data", "convert", source, "--images", images, "--output", tmp_path / "people.json")
-    assert "1 shapes of a model without correction (source auto), left out" in done.stderr
+    assert "1 shapes of a model without correction (source auto), skipped" in done.stderr
     assert len(json.loads((tmp_path / "people.json").read_text())["annotations"]) == 2
 
 
