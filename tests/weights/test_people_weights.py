@@ -1,4 +1,4 @@
-"""rsn18.people: the weights of the detector in the package, on real images and where nobody is."""
+"""rsn18.people, the detector in the package, on images with and without people."""
 
 import json
 import runpy
@@ -21,7 +21,7 @@ from rsn.io.validation import read_json
 from rsn.weights.loading import load_metadata, weights_path
 from rsn.weights.metadata import DetectorMetadata
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def detector() -> Detector:
 
 @pytest.fixture(scope="module")
 def portraits() -> Image:
-    """Two people, side by side: the image of the demo."""
+    """The demo image: two people side by side."""
     pytest.importorskip("skimage")
     pytest.importorskip("matplotlib")
     return runpy.run_path(str(SCRIPTS / "demo_images.py"))["portraits"]()
@@ -98,7 +98,7 @@ def test_predict_detects_and_names_the_detector_once(portraits: Image, tmp_path:
     done = rsn("predict", tmp_path / "a.png", tmp_path / "b.png", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     told, summary = done.stderr.splitlines()
-    assert "detector: starter, the small one included in rsn" in told
+    assert "starter, the small one included in rsn" in told
     assert "--detector dfine finds more" in told
     assert "people: 2, images: 2" in summary
     entries = json.loads((tmp_path / "out/poses.json").read_text())
