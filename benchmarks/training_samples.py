@@ -74,7 +74,7 @@ def main() -> None:
             {
                 "reference": partial(by_loops, people.people[0], drawn[0]),
                 "read": partial(read_image, path),
-                "augment": partial(crops._drawn, draws[0]),
+                "augment": partial(crops._augment, draws[0]),
                 "crop": partial(drawn[0].crop.warp, read_image(path)),
             },
             unit="1 sample",
