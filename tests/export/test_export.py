@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from command import WHOLE, rsn
-from rsn import MPII_16, PoseEstimator, create_model
+from rsn import MPII_16, PoseEstimator, create_model, register_model
 from rsn.codecs import MegviiCodec, create_codec
 from rsn.data.reading import read_dataset
 from rsn.errors import DeviceError, MissingDependencyError, RsnError, WeightsError
@@ -402,3 +402,22 @@ def test_deeper_networks_are_exported(model: str, tmp_path: Path) -> None:
     )
     for name in SUFFIXES:
         export_model(tmp_path / "w.safetensors", tmp_path / f"m{SUFFIXES[name]}", format=name, decode=True)
+
+
+def plain_network(num_keypoints: int) -> torch.nn.Module:
+    """A network of other code, with a convolution and a batch norm that can be folded."""
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 7, stride=4, padding=3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(),
+        torch.nn.Conv2d(4, num_keypoints, 1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_registered_models_are_exported(name: str, tmp_path: Path) -> None:
+    register_model("plain", plain_network)
+    metadata = ModelMetadata("plain", input_size=(64, 64))
+    save_weights(tmp_path / "w.safetensors", create_model("plain"), metadata)
+    output = tmp_path / f"m{SUFFIXES[name]}"
+    export, comparison = export_model(tmp_path / "w.safetensors", output, format=name, decode=True)
+    assert export.metadata == metadata
+    assert comparison.heatmaps < 1e-4
