@@ -23,8 +23,10 @@ def _maps_that_say(targets: BoxTargets) -> torch.Tensor:
     centers = (targets.corners[..., :2] + targets.corners[..., 2:]) / 2
     extents = (targets.corners[..., 2:] - targets.corners[..., :2]).clamp(min=1)
     parts = [
-        torch.logit(targets.center_heatmap, eps=1e-6)[..., None], torch.log(extents / SIZE_UNIT), (centers - cells) / OFFSET_UNIT
-    ]  # fmt: skip
+        torch.logit(targets.center_heatmap, eps=1e-6)[..., None],
+        torch.log(extents / SIZE_UNIT),
+        (centers - cells) / OFFSET_UNIT,
+    ]
     return torch.cat(parts, -1).permute(0, 3, 1, 2)
 
 

@@ -107,32 +107,30 @@ def create_codec(name: str, **options: Any) -> Codec:
     Raises:
         UnknownNameError: no codec of this name is registered. RsnError: it has no such option, or not with this value.
     """
-    if name not in _CODECS:
-        raise UnknownNameError("codec", name, _CODECS)
-    return validated(_CODECS[name], options, path=f"codec {name}", error=RsnError)
+    return codec_from_config({"name": name, **options})
 
 
-def codec_from_config(config: str | Mapping[str, Any]) -> Codec:
+def codec_from_config(config: Any) -> Codec:
     """A codec from its name, or from a name and options: `"unbiased"`, `{"name": "megvii", "blur_kernel_size": 9}`.
 
+    A codec is returned as it is.
+
     Raises:
-        UnknownNameError, RsnError: as `create_codec` does, and where there is no name.
+        UnknownNameError, RsnError: as `create_codec`; no name.
     """
-    if isinstance(config, str):
-        return create_codec(config)
-    options = dict(config)
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise RsnError(f"Invalid codec: expected a name, or a name and options, got {dict(config)}")
-    return create_codec(name, **options)
+    if isinstance(config, Codec):
+        return config
+    options = {"name": config} if isinstance(config, str) else config
+    if not isinstance(options, Mapping) or not isinstance(name := options.get("name"), str):
+        raise RsnError(f"Invalid codec: expected a name, or a name and options, got {config!r:.80}")
+    if name not in _CODECS:
+        raise UnknownNameError("codec", name, _CODECS)
+    settings = {key: value for key, value in options.items() if key != "name"}
+    return validated(_CODECS[name], settings, path=f"codec {name}", error=RsnError)
 
 
 def _from_setting(value: Any) -> Codec:
-    if isinstance(value, Codec):
-        return value
-    if not isinstance(value, str | Mapping):
-        raise ValueError(f"Invalid codec: expected a name, or a name and options, got {value!r:.80}")
     try:
         return codec_from_config(value)
     except RsnError as error:
-        raise ValueError(f"Invalid codec: {error}") from error
+        raise ValueError(str(error)) from error

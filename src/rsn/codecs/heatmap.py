@@ -30,7 +30,7 @@ class HeatmapCodec(Codec):
     kernel_sizes: Gaussian kernels of the targets in cells, one target per level, coarse to fine.
 
     Raises:
-        ValueError: a kernel size that is even, below 5 or above 99.
+        ValueError: a kernel size that is even, below 5 or above 99; no kernel sizes.
     """
 
     blur_kernel_size: int = 5
@@ -40,6 +40,8 @@ class HeatmapCodec(Codec):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kernel_sizes", tuple(self.kernel_sizes))  # JSON and YAML have lists
+        if not self.kernel_sizes:
+            raise ValueError("Invalid kernel_sizes: expected at least one size, got none")
         for size in (self.blur_kernel_size, *self.kernel_sizes):
             check_kernel_size(size)
 

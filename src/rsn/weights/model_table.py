@@ -36,9 +36,9 @@ def all_networks() -> str:
             )
         )
     notes = (
-        "Inputs: sides that are multiples of 32; any number of keypoints. params, GMACs: measured by us with 17 keypoints.",
-        "val AP: published by the authors, on COCO val with boxes of a detector; rsn models show NAME lists all published",
-        "rows and sources. [here]: on this machine; [remote]: downloaded at the first use.",
+        "Input sides: multiples of 32. Keypoints: any number. params, GMACs: measured by us with 17 keypoints.",
+        "val AP: published by the authors, on COCO val with boxes of a detector; rsn models show NAME lists all rows",
+        "and their sources. [here]: on this machine; [remote]: downloaded at the first use.",
     )
     return "\n".join([*_aligned(rows), "", *notes])
 
@@ -159,8 +159,8 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if place in (0, len(row) - 1) else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if column in (0, len(row) - 1) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]

@@ -45,7 +45,7 @@ def infer_metadata(
     skeleton their 17 or 16 keypoints belong to nor for which input size they were trained.
 
     Args:
-        tensors: in any source_format that `rsn.load_weights` knows.
+        tensors: in any format that `rsn.load_weights` knows.
         skeleton: the skeleton; by default COCO's for 17 keypoints and MPII's for 16.
         input_size: (height, width); by default 256x192, for MPII's skeleton 256x256.
 
@@ -101,7 +101,7 @@ def detect_architecture(state: Mapping[str, Tensor]) -> tuple[str, int, Refine]:
 
 def _shape(state: Mapping[str, Tensor]) -> tuple[bool, int, tuple[int, ...], int]:
     """Residual steps or not, the blocks' expansion, the blocks in each layer, the number of stages."""
-    down = [  # layer, block, name in it
+    down = [  # layer, block, names inside it
         key.split(".")[4:] for key in state if key.startswith("stages.0.down.layers.") and key.count(".") > 5
     ]
     blocks = {(layer, block) for layer, block, *_ in down}
