@@ -12,8 +12,8 @@ import torch
 from rsn.inference.backends import build_backend, choose
 from rsn.models.network import PoseNetwork
 from rsn.models.residual_steps import ResidualStepsBlock
-from rsn.weights.loading import create_model
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.transfer import create_model
 from side_by_side import arguments, compare, write
 
 CROPS = 16

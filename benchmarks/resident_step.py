@@ -31,8 +31,8 @@ from rsn.training.optimization import build_optimizer
 from rsn.training.recipe import ComputeConfig, DatasetConfig, OptimizationConfig, Recipe
 from rsn.training.run import encode_keypoints
 from rsn.training.steps import Step
-from rsn.weights.loading import create_model
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.transfer import create_model
 
 CROPS = 96_000 * 256  # of the reference's schedule
 COLOR = Augmentation(color_jitter=0.2)

@@ -29,8 +29,9 @@ import cv2
 import numpy as np
 import torch
 
-from rsn.weights.loading import create_model, save_weights
+from rsn.weights.loading import save_weights
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.transfer import create_model
 
 CASES = 200  # different requests
 SAME_KEYPOINTS = 15  # of 17: two cells of a random heatmap may be nearly equal, so rounding decides

@@ -18,8 +18,8 @@ from rsn.models.network import PoseNetwork
 from rsn.training.losses import PoseLoss
 from rsn.training.optimization import build_optimizer
 from rsn.training.recipe import OptimizationConfig
-from rsn.weights.loading import create_model
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.transfer import create_model
 from side_by_side import Row, Variant, arguments, check, compare, row, write
 
 KINDS = {"convolutions": "conv", "batch norms": "batch_norm"}  # kind: part of the operation's name

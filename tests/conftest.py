@@ -12,8 +12,9 @@ import torch
 import yaml
 
 from people_on_disk import write_people
-from rsn.weights.loading import create_model, save_weights
+from rsn.weights.loading import save_weights
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.transfer import create_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rsn.models.network import PoseNetwork
 from rsn.models.residual_steps import ResidualStepsBlock
 from rsn.models.stages import DownsamplingPath, Stage
-from rsn.weights.loading import create_model
+from rsn.weights.transfer import create_model
 
 Wires = dict[tuple[str, str], slice]  # (from, to) -> channels of the first
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from rsn.training.run import train
     from rsn.visualization.drawing import draw
     from rsn.visualization.options import DrawOptions
-    from rsn.weights.loading import PoseModel, create_model, load_model, load_weights, save_weights
+    from rsn.weights.loading import PoseModel, load_model, load_weights, save_weights
     from rsn.weights.metadata import ModelMetadata
+    from rsn.weights.transfer import create_model
 
 __version__ = "0.1.0"
 
@@ -41,7 +42,7 @@ _MODULE_OF = {
     "RsnError": "rsn.errors",
     "SingleModel": "rsn.inference.single_model",
     "Skeleton": "rsn.skeletons",
-    "create_model": "rsn.weights.loading",
+    "create_model": "rsn.weights.transfer",
     "draw": "rsn.visualization.drawing",
     "evaluate": "rsn.evaluation",
     "list_models": "rsn.models.catalog",

@@ -7,8 +7,8 @@ import torch
 from rsn.detection.postprocessing import Detections
 from rsn.detection.starter import StarterDetector, fuse_detections
 from rsn.geometry import box_iou
-from rsn.weights.loading import create_model
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings
+from rsn.weights.transfer import create_model
 
 NOBODY: Detections = (np.zeros((0, 4)), np.zeros(0))
 

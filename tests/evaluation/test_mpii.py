@@ -28,8 +28,9 @@ from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
 from rsn.results import Person
 from rsn.skeletons import MPII_16
-from rsn.weights.loading import create_model, save_weights
+from rsn.weights.loading import save_weights
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.transfer import create_model
 
 HEAD = MPII_16.keypoint_names.index("head_top")
 LEFT_KNEE, RIGHT_KNEE = (MPII_16.keypoint_names.index(f"{side}_knee") for side in ("left", "right"))

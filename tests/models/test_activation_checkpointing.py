@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import torch
 
-from rsn.weights.loading import create_model
+from rsn.weights.transfer import create_model
 from small_network import small_network
 
 

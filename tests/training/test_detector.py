@@ -16,7 +16,7 @@ from rsn.evaluation.detection import measure_detector
 from rsn.training.detection import DetectorRecipe, detector_network, train_detector
 from rsn.training.recipe import ComputeConfig, read_recipe_as
 from rsn.weights.loading import load_metadata, load_model
-from rsn.weights.metadata import DetectorSettings
+from rsn.weights.metadata import DetectorMetadata, DetectorSettings
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,8 @@ def test_train_detector_rejects_a_batch_that_cannot_be_divided(
 
 
 def test_detector_network_takes_all_but_the_last_layers_from_pose_weights() -> None:
-    network, pose = detector_network("rsn18", "rsn18.starter"), load_model("rsn18.starter").network
+    network = detector_network(DetectorMetadata("rsn18"), "rsn18.starter")
+    pose = load_model("rsn18.starter").network
     ours, theirs = network.state_dict(), pose.state_dict()
     fresh = [key for key in ours if ours[key].shape != theirs[key].shape]
     assert {key.rsplit(".heads.", 1)[1].split(".")[1] for key in fresh} == {"predict"}

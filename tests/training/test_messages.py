@@ -22,7 +22,7 @@ from rsn.training.health import check_network
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import OptimizationConfig, read_recipe
 from rsn.training.run import train
-from rsn.weights.loading import create_model
+from rsn.weights.transfer import create_model
 from small_network import small_network
 
 HUGE = ("optimization.learning_rate=1e30", "optimization.warmup_steps=0")

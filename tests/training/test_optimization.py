@@ -7,7 +7,7 @@ import pytest
 
 from rsn.training.optimization import build_optimizer, learning_rate_factor
 from rsn.training.recipe import DatasetConfig, OptimizationConfig, Recipe
-from rsn.weights.loading import create_model
+from rsn.weights.transfer import create_model
 
 
 def test_learning_rate_equals_the_reference() -> None:

@@ -27,7 +27,8 @@ from rsn.training.recipe import DatasetConfig, Recipe, read_recipe
 from rsn.training.report import Run, read_series
 from rsn.training.run import train
 from rsn.weights.checkpoints import read_tensors
-from rsn.weights.loading import create_model, load_model
+from rsn.weights.loading import load_model
+from rsn.weights.transfer import create_model
 from small_network import small_network
 
 

@@ -23,8 +23,8 @@ from rsn.training.detection_loss import BoxLoss, negative_weight
 from rsn.training.loop import run_task
 from rsn.training.module import Task, ValidationResult
 from rsn.training.recipe import BaseRecipe, WeightsSource
-from rsn.weights.loading import load_network
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings
+from rsn.weights.transfer import transfer_weights
 
 PRIOR_PROBABILITY = 0.02  # initial score of every cell: a network that starts low learns the negatives faster
 BOX_THRESHOLD = 0.02  # of boxes that are evaluated
@@ -78,7 +78,7 @@ def detection_task(recipe: DetectorRecipe) -> Task:
         license=recipe.license,
     )
     return Task(
-        detector_network(recipe.model, recipe.pretrained),
+        detector_network(metadata, recipe.pretrained),
         metadata,
         dataset=partial(
             DetectionCropDataset, samples, recipe.input_size, recipe.augmentation, seed=recipe.seed
@@ -94,17 +94,14 @@ def detection_task(recipe: DetectorRecipe) -> Task:
     )
 
 
-def detector_network(model: str, pretrained: str | None) -> nn.Module:
+def detector_network(metadata: DetectorMetadata, pretrained: str | None) -> nn.Module:
     """A network with the five maps of a detector; other layers are taken from `pretrained`, or random."""
-    network = build_model(model, BoxCodec().num_maps())
+    network = build_model(metadata.model, metadata.num_outputs)
     for head in (module for module in network.modules() if isinstance(module, HeatmapHead)):
         nn.init.constant_(head.predict.norm.bias[:1], math.log(PRIOR_PROBABILITY / (1 - PRIOR_PROBABILITY)))
     if pretrained is not None:
-        source, _ = load_network(pretrained)
-        own = network.state_dict()
-        shared = {key: value for key, value in source.state_dict().items() if value.shape == own[key].shape}
-        network.load_state_dict(shared, strict=False)
-    return network.train()
+        transfer_weights(network, metadata, pretrained)
+    return network
 
 
 def encode_boxes(recipe: DetectorRecipe, batch: Batch) -> tuple[BoxTargets, Tensor]:

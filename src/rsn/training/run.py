@@ -34,8 +34,9 @@ from rsn.training.module import Predictions, Task, ValidationResult, freeze_modu
 from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.training.report import write_run_report
 from rsn.training.samples import write_samples
-from rsn.weights.loading import PoseModel, create_model, load_weights
+from rsn.weights.loading import PoseModel
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.transfer import create_model, transfer_weights
 
 IMAGES_CHECKED = 1000  # of each training set, before the first step; enough to notice that 1 % cannot be read
 Loss = Callable[[Predictions, Any, Tensor], Tensor]
@@ -110,11 +111,12 @@ def _build_task(
         license=recipe.license,
     )
     validate = PoseValidation(recipe.validation.annotations, validation, metadata)
+    headlines = [f"validation {validation.summary()}"]
     if network is None:
         network = create_model(recipe.model, num_keypoints=metadata.num_outputs, refine=recipe.refine)
         set_head_gain(network, recipe.head_bn_gamma)
         if recipe.pretrained is not None:
-            load_weights(network, recipe.pretrained)
+            headlines += transfer_weights(network, metadata, recipe.pretrained).summary().splitlines()
     freeze_modules(network, recipe.freeze)
     if recipe.sync_batchnorm:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
@@ -122,12 +124,11 @@ def _build_task(
     task = partial(
         Task, network, metadata, encode=encode, loss=loss, crop=DeviceImages.crop, validate=validate
     )
-    headline = f"validation {validation.summary()}"
     if dataset is not None and not isinstance(dataset, PoseDataset):
         if recipe.compute.cache_images != "none":
             raise RecipeError("Invalid compute.cache_images: expected none for a dataset of your own")
         own = _OwnDataset(dataset)
-        return task(dataset=lambda _: own, headlines=(f"training   {len(own)} samples", headline))
+        return task(dataset=lambda _: own, headlines=(f"training   {len(own)} samples", *headlines))
     if dataset is None:
         people, summaries = read_training_sets(recipe, validation.skeleton, check=True)
     else:
@@ -140,7 +141,11 @@ def _build_task(
         paths=[person.image.path for person in people.people],
         inspect=unreadable.add,
         callbacks=(unreadable,),
-        headlines=(f"training   {people.summary()}", *(f"           {line}" for line in summaries), headline),
+        headlines=(
+            f"training   {people.summary()}",
+            *(f"           {line}" for line in summaries),
+            *headlines,
+        ),
     )
 
 

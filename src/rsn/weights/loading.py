@@ -15,7 +15,7 @@ from rsn.codecs import Codec
 from rsn.errors import RsnError, RsnWarning, UnknownNameError, WeightsError
 from rsn.io.files import atomic_write
 from rsn.models.catalog import build_model, list_models
-from rsn.models.prm import PoseRefineMachine, Refine
+from rsn.models.prm import PoseRefineMachine
 from rsn.skeletons import Skeleton
 from rsn.weights.checkpoints import has_metadata, read_metadata, read_tensors, select_network
 from rsn.weights.conversion import convert_state_dict, copy_to_all_stages, detect_format
@@ -48,41 +48,6 @@ class PoseModel(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         outputs: Tensor = self.network(crops)
         return outputs
-
-
-def create_model(
-    name: str,
-    *,
-    skeleton: Skeleton | None = None,
-    num_keypoints: int = 17,
-    refine: Refine = "none",
-    pretrained: str | Path | None = None,
-    **options: Any,
-) -> nn.Module:
-    """A network by name, in training mode.
-
-    Args:
-        name: one of `list_models()`.
-        skeleton: gives the number of keypoints.
-        num_keypoints: K, the number of heatmaps, where no skeleton is given.
-        refine: "last" adds a Pose Refine Machine after the last output, as RSN's paper draws it; "all" after every
-            output, as in MMPose (and connected as there).
-        pretrained: a weight's name or a file, see `load_weights`; without, the network is randomly initialized.
-        options: more options of a registered model's builder.
-
-    Returns:
-        The `torch.nn.Module` that the builder returns; a `PoseNetwork` for models of this package.
-
-    Raises:
-        UnknownNameError: no model of that name; the message has the nearest ones. RsnError: an unknown option.
-        WeightsError: pretrained weights that do not fit.
-    """
-    if refine != "none":
-        options["refine"] = refine
-    network = build_model(name, num_keypoints if skeleton is None else len(skeleton), **options)
-    if pretrained is not None:
-        load_weights(network, pretrained)
-    return network
 
 
 def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:

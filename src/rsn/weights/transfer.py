@@ -1,0 +1,271 @@
+"""New networks, and the transfer of weights that were trained for one skeleton to a network for another.
+
+Whatever fits is taken. What belongs to single keypoints (heads, Pose Refine Machines) is matched by keypoint name.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rsn.errors import WeightsError
+from rsn.models.catalog import build_model
+from rsn.models.prm import Refine
+from rsn.models.stages import HeatmapHead
+from rsn.skeletons import Skeleton
+from rsn.weights.checkpoints import read_tensors
+from rsn.weights.conversion import detect_format
+from rsn.weights.loading import load_metadata, load_network, load_weights, weights_path
+from rsn.weights.metadata import ModelMetadata, WeightsMetadata
+
+# Of the tensors that belong to no keypoint; with fewer the weights are of another architecture.
+MIN_SHARE = 0.8
+_COUNT = "num_batches_tracked"  # of batch norms, which training does not need
+
+# Keypoints for which data sets have different names, in the spelling of `Skeleton.normalized_names`.
+ALIASES: tuple[frozenset[str], ...] = (
+    frozenset({"head_top", "top_head", "head"}),
+    frozenset({"neck", "upper_neck", "thorax"}),
+    frozenset({"pelvis", "root", "mid_hip"}),
+    frozenset({"left_hand", "left_wrist"}),
+    frozenset({"right_hand", "right_wrist"}),
+    frozenset({"left_foot", "left_ankle"}),
+    frozenset({"right_foot", "right_ankle"}),
+)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a network took from other weights.
+
+    source: name or file of the weights.
+    matched: (keypoint of the network, keypoint of the weights).
+    unmatched: keypoints of the network that match none, each with the nearest name among those of the weights, or "".
+    loaded: number of tensors that were taken. missing: names of the tensors that the weights do not have.
+    """
+
+    source: str
+    matched: tuple[tuple[str, str], ...]
+    unmatched: tuple[tuple[str, str], ...]
+    loaded: int
+    missing: tuple[str, ...]
+
+    def summary(self) -> str:
+        """A few lines: what was taken, and what is initialized."""
+        lines = [f"pretrained {self.loaded} tensors of {self.source}"]
+        if self.matched:
+            taken = (name if name == other else f"{name} (from {other})" for name, other in self.matched)
+            lines.append(f"           heads taken for {', '.join(taken)}")
+        if self.unmatched:
+            new = (f"{name} (nearest: {other})" if other else name for name, other in self.unmatched)
+            lines.append(
+                f"           heads initialized for {', '.join(new)}, which have no counterpart there"
+            )
+        if self.missing:
+            parts = sorted({re.sub(r"\d+", "*", ".".join(name.split(".")[:3])) for name in self.missing})
+            more = f" and {len(parts) - 6} more" if len(parts) > 6 else ""
+            lines.append(
+                f"           initialized, because the weights have none: {', '.join(parts[:6])}{more}"
+            )
+        return "\n".join(lines)
+
+
+def create_model(
+    name: str,
+    *,
+    skeleton: Skeleton | None = None,
+    num_keypoints: int = 17,
+    refine: Refine = "none",
+    pretrained: str | Path | None = None,
+    **options: Any,
+) -> nn.Module:
+    """A network by name, in training mode.
+
+    Args:
+        name: one of `list_models()`.
+        skeleton: gives the number of keypoints.
+        num_keypoints: K, the number of heatmaps, where no skeleton is given.
+        refine: "last" adds a Pose Refine Machine after the last output, as RSN's paper draws it; "all" after every
+            output, as in MMPose (and connected as there).
+        pretrained: a weight's name or a file; without, the network is randomly initialized. With a `skeleton` heads
+            are matched by keypoint name (see `transfer_weights`), without one all has to fit (see `load_weights`).
+        options: more options of a registered model's builder.
+
+    Returns:
+        The `torch.nn.Module` that the builder returns; a `PoseNetwork` for models of this package.
+
+    Raises:
+        UnknownNameError: no model of that name; the message has the nearest ones. RsnError: an unknown option.
+        WeightsError: pretrained weights that do not fit.
+    """
+    if refine != "none":
+        options["refine"] = refine
+    network = build_model(name, num_keypoints if skeleton is None else len(skeleton), **options)
+    if pretrained is not None and skeleton is None:
+        load_weights(network, pretrained)
+    elif pretrained is not None and skeleton is not None:
+        size = load_metadata(pretrained).input_size
+        transfer_weights(
+            network, ModelMetadata(name, options=options, skeleton=skeleton, input_size=size), pretrained
+        )
+    return network
+
+
+def transfer_weights(network: nn.Module, metadata: WeightsMetadata, source: str | Path) -> Transfer:
+    """Fill a network with all that fits of weights for another skeleton, number of stages or input size.
+
+    Tensors of the same name and shape are taken; a stage that the weights lack takes those of their last stage. Heads
+    and Pose Refine Machines are taken keypoint by keypoint (see `match_keypoints`); a keypoint without a counterpart
+    gets an initialized filter, and the mean gain and bias of the heads that were taken.
+
+    A keypoint's peak has the same height and width in cells at every input size, so in a map of twice the side its
+    variance is a quarter: the gains and biases of the last batch norms are multiplied by the side of the old input over
+    that of the new one. Of torchvision's ResNet-50 all is taken that `load_weights` takes.
+
+    Args:
+        network: as built by the model's builder.
+        metadata: of the network: model, options, skeleton (if it is no detector) and input size.
+        source: a weight's name or a file.
+
+    Raises:
+        UnknownNameError, WeightsError: the weights cannot be read, or are of another architecture.
+    """
+    skeleton = getattr(metadata, "skeleton", None)
+    names = skeleton.keypoint_names if skeleton else ()
+    if detect_format(read_tensors(weights_path(source))) == "torchvision":
+        load_weights(network, source)
+        return Transfer(str(source), (), tuple((name, "") for name in names), 0, ())
+    other, their_metadata = load_network(source)
+    their_skeleton = getattr(their_metadata, "skeleton", None)
+    matches: dict[int, int] = {}
+    if skeleton and their_skeleton:
+        matches = match_keypoints(skeleton, their_skeleton)
+    elif not skeleton and not their_skeleton:
+        matches = {index: index for index in range(metadata.num_outputs)}  # from detector to detector
+    dimensions = keypoint_dimensions(metadata)
+    taken = _fitting(network.state_dict(), other.state_dict(), dimensions, matches)
+    shared = [key for key in dimensions if not dimensions[key] and not key.endswith(_COUNT)]
+    found = sum(key in taken for key in shared)
+    if found < MIN_SHARE * len(shared):
+        raise WeightsError(
+            f"{source}: only {found} of {len(shared)} tensors fit {metadata.model}; the weights are of"
+            f" {their_metadata.model}, so train model: {their_metadata.model}, or choose weights of {metadata.model}"
+        )
+    network.load_state_dict(taken, strict=False)
+    if skeleton and their_skeleton:
+        _rescale_heads(network, their_metadata.input_size, metadata.input_size)
+    known = their_skeleton.keypoint_names if their_skeleton else ()
+    return Transfer(
+        str(source),
+        tuple((names[index], known[place]) for index, place in matches.items() if names),
+        tuple(
+            (name, "".join(get_close_matches(name, known, 1)))
+            for index, name in enumerate(names)
+            if index not in matches
+        ),
+        len(taken),
+        tuple(key for key in dimensions if key not in taken and not key.endswith(_COUNT)),
+    )
+
+
+def match_keypoints(skeleton: Skeleton, other: Skeleton) -> dict[int, int]:
+    """For each keypoint of a skeleton the index of the keypoint of another one whose head it can take.
+
+    That of the same name in any spelling, else of a common alias (`ALIASES`), else the same of its flip partner; a
+    keypoint without a side takes that of the left. Keypoints that match nothing are left out.
+    """
+    places = {name: place for place, name in enumerate(other.normalized_names)}
+
+    def find(name: str) -> int | None:
+        aliases = next((names for names in ALIASES if name in names), frozenset())
+        return next((places[one] for one in (name, *sorted(aliases)) if one in places), None)
+
+    found = {}
+    for index, name in enumerate(skeleton.normalized_names):
+        partner = skeleton.normalized_names[skeleton.flip_indices[index]]
+        candidates = [find(one) for one in (name, partner, f"left_{name}")]
+        place = next((place for place in candidates if place is not None), None)
+        if place is not None:
+            found[index] = place
+    return found
+
+
+def keypoint_dimensions(metadata: WeightsMetadata) -> dict[str, tuple[int, ...]]:
+    """For each tensor of a model its dimensions of one entry per keypoint: those that grow with one keypoint more."""
+    count = metadata.num_outputs
+    with torch.device("meta"):
+        smaller, larger = (
+            build_model(metadata.model, number, **metadata.options).state_dict()
+            for number in (count, count + 1)
+        )
+    return {
+        key: tuple(
+            dimension
+            for dimension, (a, b) in enumerate(zip(tensor.shape, larger[key].shape, strict=True))
+            if a != b
+        )
+        for key, tensor in smaller.items()
+    }
+
+
+def _fitting(
+    own: Mapping[str, Tensor],
+    theirs: Mapping[str, Tensor],
+    dimensions: Mapping[str, tuple[int, ...]],
+    matches: Mapping[int, int],
+) -> dict[str, Tensor]:
+    """The tensors that a network takes, by their names in it."""
+    taken: dict[str, Tensor] = {}
+    for key, tensor in own.items():
+        source = theirs.get(key, theirs.get(_in_last_stage(key, theirs)))
+        if source is None or key.endswith(_COUNT):
+            continue
+        if dimensions[key]:
+            source = _by_keypoint(tensor, source, dimensions[key], matches)
+        if source is not None and source.shape == tensor.shape:
+            taken[key] = source
+    return taken
+
+
+def _in_last_stage(key: str, theirs: Mapping[str, Tensor]) -> str:
+    """The name of the same tensor in the last stage of the weights."""
+    stages = [int(match[1]) for name in theirs if (match := re.match(r"stages\.(\d+)\.", name))]
+    return re.sub(r"^stages\.\d+\.", f"stages.{max(stages, default=0)}.", key)
+
+
+def _by_keypoint(
+    own: Tensor, theirs: Tensor, dimensions: tuple[int, ...], matches: Mapping[int, int]
+) -> Tensor | None:
+    """A tensor whose entries of matched keypoints are those of the weights; None where the shapes do not allow it."""
+    others = [dimension for dimension in range(own.ndim) if dimension not in dimensions]
+    if own.ndim != theirs.ndim or any(own.shape[one] != theirs.shape[one] for one in others) or not matches:
+        return None
+    here, there = torch.tensor(list(matches)), torch.tensor(list(matches.values()))
+    if any(theirs.shape[dimension] <= int(there.max()) for dimension in dimensions):
+        return None
+    part = theirs
+    for dimension in dimensions:
+        part = part.index_select(dimension, there)
+    # Gains, biases and statistics of new keypoints begin at the mean of those that were taken.
+    result = part.mean().expand_as(own).clone() if own.ndim == 1 else own.clone()
+    index: list[Tensor | slice] = [slice(None)] * own.ndim
+    for position, dimension in enumerate(dimensions):
+        shape = [1] * len(dimensions)
+        shape[position] = -1
+        index[dimension] = here.view(shape)
+    result[tuple(index)] = part
+    return result
+
+
+def _rescale_heads(network: nn.Module, old: tuple[int, int], new: tuple[int, int]) -> None:
+    factor = math.sqrt((old[0] * old[1]) / (new[0] * new[1]))
+    with torch.no_grad():
+        for head in (module for module in network.modules() if isinstance(module, HeatmapHead)):
+            head.predict.norm.weight.mul_(factor)
+            head.predict.norm.bias.mul_(factor)
