@@ -37,7 +37,8 @@ _HEIF_READER = "pillow_heif"
 _FLIPPED = frozenset({2, 4, 5, 7})  # EXIF orientations
 _QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}  # counterclockwise, before a horizontal flip
 
-warnings.filterwarnings("ignore", module=r"PIL\.")  # about harmless irregularities of files
+# Pillow warns about harmless irregularities of files. Not by catch_warnings, which is not safe with threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 _opening = Lock()
 
 
