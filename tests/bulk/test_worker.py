@@ -13,7 +13,7 @@ import torch
 
 from bulk_images import rows_in, unreadable_in, write_images
 from drawn_detectors import BOXES, image, yolox
-from rsn import PoseEstimator
+from rsn import PoseEstimator, RsnError, bulk
 from rsn.bulk.output import Output
 from rsn.bulk.parts import Part
 from rsn.bulk.settings import Settings
@@ -66,6 +66,17 @@ def test_worker_writes_people_of_estimator(settings: Settings, tmp_path: Path) -
     assert (about[b"rsn.images"], about[b"rsn.unreadable"]) == (b"6", b"2")
     assert Output(str(tmp_path / "out")).finished() == {3}
     assert list((tmp_path / "out" / "begun").iterdir()) == []
+    results = dict(bulk.read(str(tmp_path / "out")))
+    assert list(results) == list(urls[:6])
+    for path in paths:
+        expected = estimator(path, "whole")
+        assert (results[str(path)].skeleton, results[str(path)].image_size) == (COCO_17, (90, 70))
+        np.testing.assert_allclose(results[str(path)].keypoints, expected.keypoints, atol=1e-2)
+
+
+def test_read_rejects_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(RsnError, match=r"has no people/\*\.parquet; is it the --output of rsn bulk"):
+        list(bulk.read(str(tmp_path)))
 
 
 def test_worker_counts_skipped_boxes(settings: Settings, tmp_path: Path) -> None:

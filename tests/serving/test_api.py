@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+import rsn.serving
 from pose_service import Client, estimator_of, running, serving
+from rsn.errors import RsnError
 from rsn.geometry import Crop
 from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
@@ -179,3 +181,22 @@ def test_unknown_paths_are_status_404(service: Client) -> None:
     assert service.get("/../../../../etc/passwd").status == 404
     assert service.get("/%2e%2e/app.py").status == 404
     assert service.get("/api/people").status in (404, 405)
+
+
+def test_client_returns_what_the_estimator_returns(
+    service: Client, image: Path, estimator: PoseEstimator
+) -> None:
+    client = rsn.serving.Client(service.url)
+    for boxes, options in (([[5, 5, 45, 65]], {"box_format": "xyxy", "box_scores": [0.5]}), ("whole", {})):
+        result, expected = client(image, boxes, **options), estimator(image, boxes, **options)
+        np.testing.assert_allclose(result.keypoints, expected.keypoints, atol=0.02)
+        np.testing.assert_allclose(result.person_scores, expected.person_scores, atol=1e-3)
+        assert result.skeleton == expected.skeleton
+        assert np.array_equal(result.image, expected.image)
+
+
+def test_client_reports_errors_of_the_service(service: Client, image: Path) -> None:
+    with pytest.raises(RsnError, match="there is no loaded model named 'x'"):
+        rsn.serving.Client(service.url, model="x")(image)
+    with pytest.raises(RsnError, match="there is no response of rsn serve"):
+        rsn.serving.Client("http://127.0.0.1:9")(image)

@@ -1,0 +1,30 @@
+"""Read the results of a run back."""
+
+import io
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+
+from rsn.bulk.output import PEOPLE, Output
+from rsn.errors import RsnError
+from rsn.results import Person, PoseResult
+from rsn.skeletons import Skeleton
+
+
+def read_results(folder: str) -> Iterator[tuple[str, PoseResult]]:
+    """The name and the persons of each image, in the order of the parts; see `rsn.bulk.read`."""
+    import pyarrow.parquet as parquet
+
+    output = Output(folder)
+    files = sorted(name for name in output.names(PEOPLE) if name.endswith(".parquet"))
+    if not files:
+        raise RsnError(f"{folder} has no {PEOPLE}/*.parquet; is it the --output of rsn bulk?")
+    for name in files:
+        table = parquet.read_table(io.BytesIO(output.read(f"{PEOPLE}/{name}")))
+        names = json.loads(table.schema.metadata[b"rsn.keypoints"])
+        skeleton = Skeleton.from_names("keypoints", names)
+        for image, group in groupby(table.to_pylist(), key=itemgetter("image")):
+            rows = list(group)
+            people = tuple(Person.from_dict(row, skeleton) for row in rows if row["person"] is not None)
+            yield image, PoseResult(people, skeleton, (rows[0]["height"], rows[0]["width"]))

@@ -1,0 +1,74 @@
+"""A client of `rsn serve` with the results of an estimator."""
+
+import json
+from dataclasses import replace
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import cv2
+import numpy as np
+
+from rsn.errors import RsnError
+from rsn.inference.box_checks import BoxFormat, check_boxes
+from rsn.inference.sources import ColorOrder, load_image
+from rsn.results import PoseResult
+
+
+class Client:
+    """Sends images to a service, and returns what a `PoseEstimator` returns.
+
+        client = rsn.serving.Client("http://127.0.0.1:8000")
+        result = client("image.jpg")
+
+    Args:
+        url: of the service. model: name of one of its models; its first model by default.
+        timeout: seconds to wait for a response.
+    """
+
+    def __init__(self, url: str, *, model: str | None = None, timeout: float = 60.0) -> None:
+        self.url = url.rstrip("/")
+        self.model = model
+        self.timeout = timeout
+
+    def __call__(
+        self,
+        source: Any,
+        boxes: Any = None,
+        *,
+        box_format: BoxFormat | None = None,
+        box_scores: Any = None,
+        color_order: ColorOrder = "RGB",
+        keep_image: bool = True,
+    ) -> PoseResult:
+        """The persons of one image; arguments as those of `PoseEstimator`.
+
+        Raises:
+            RsnError: the service cannot be reached, or refuses the request.
+        """
+        image = load_image(source, color_order=color_order)
+        query = {} if self.model is None else {"model": self.model}
+        if boxes is not None:
+            rows = check_boxes(boxes, box_scores, box_format, image.shape[:2])
+            query["boxes"] = json.dumps(np.column_stack(rows).tolist())
+        data = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+        url = f"{self.url}/api/people?{urlencode(query)}"
+        request = Request(url, data, {"Content-Type": "image/png"})
+        try:
+            with urlopen(request, timeout=self.timeout) as response:
+                result = PoseResult.from_dict(json.load(response))
+        except HTTPError as error:
+            raise RsnError(f"{self.url}: {_reason(error)}") from error
+        except (URLError, OSError, ValueError) as error:
+            raise RsnError(
+                f"{self.url}: there is no response of rsn serve ({error}); is it running?"
+            ) from error
+        return replace(result, image=image if keep_image else None)
+
+
+def _reason(error: HTTPError) -> str:
+    try:
+        return str(json.load(error)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return str(error)
