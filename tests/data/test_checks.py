@@ -77,7 +77,7 @@ def test_check_dataset_finds_no_issues_in_a_valid_dataset(tmp_path: Path) -> Non
     report = check(tmp_path)
     assert report.issues == {}
     assert report.errors == 0
-    assert report.keypoints()["nose"] == (8, 0, 0)
+    assert report.keypoints()["nose"] == (8, 0, 0, 0)
     assert report.keypoints_per_person() == {17: 8}
     assert report.box_heights().min() >= 95
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from rsn.cli.convert_labels import Convert
+from rsn.cli.label_images import Label
 from rsn.cli.overrides import Overrides, flatten_overrides
 from rsn.cli.progress import info, track
 from rsn.errors import RsnError
@@ -118,6 +119,7 @@ class Data:
             Annotated[Check, tyro.conf.subcommand("check")]
             | Annotated[Preview, tyro.conf.subcommand("preview")]
             | Annotated[Convert, tyro.conf.subcommand("convert")]
+            | Annotated[Label, tyro.conf.subcommand("label")]
         ]
     ]
     """What to do."""

@@ -14,6 +14,7 @@ from rsn.errors import AnnotationError, RsnWarning
 from rsn.skeletons import Skeleton
 
 Level = Literal["error", "warning", "note"]
+_VISIBILITIES = ("visible", "occluded", "absent", "unknown")
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 _MAX_LISTED = 8  # ids in one line
 
@@ -54,7 +55,7 @@ INVALID_KEYPOINTS = IssueType("error", "annotation",
 NORMALIZED = IssueType("error", "annotation",
     "people whose keypoints are fractions of the image", "multiply them by width and height to get pixels")
 INVALID_VISIBILITY = IssueType("error", "annotation",
-    "visibilities other than 0, 1 or 2", "0 absent, 1 occluded, 2 visible")
+    "visibilities other than 0, 1, 2 or -1", "0 absent, 1 occluded, 2 visible, -1 unknown")
 INVALID_CROWD = IssueType("error", "annotation", "iscrowd other than 0 or 1", "write 0 for a single person")
 INVALID_BOX = IssueType("error", "annotation", "boxes that are not x, y, width, height", "write 4 finite numbers")
 BOX_OUTSIDE = IssueType("error", "annotation", "boxes outside their image", "do they belong to this image?")
@@ -184,11 +185,11 @@ class Report:
     def _count(self, level: Level) -> int:
         return sum(map(len, self.of_level(level).values()))
 
-    def keypoints(self) -> dict[str, tuple[int, int, int]]:
-        """By keypoint, how many people have it visible, occluded and absent."""
+    def keypoints(self) -> dict[str, tuple[int, ...]]:
+        """By keypoint, how many people have it visible, occluded, absent and unknown."""
         visibility = np.array([person.visibility for person in self.people.values()])
         columns = visibility.reshape(-1, len(self.skeleton)).T
-        counts = zip(*((columns == value).sum(1).tolist() for value in (2, 1, 0)), strict=True)
+        counts = zip(*((columns == value).sum(1).tolist() for value in (2, 1, 0, -1)), strict=True)
         return dict(zip(self.skeleton.keypoint_names, counts, strict=True))
 
     def keypoints_per_person(self) -> dict[int, int]:
@@ -208,7 +209,7 @@ class Report:
             "errors": self.errors,
             "issues": [self._issue(kind, ids) for kind, ids in self.issues.items()],
             "keypoints": {
-                keypoint: dict(zip(("visible", "occluded", "absent"), counts, strict=True))
+                keypoint: dict(zip(_VISIBILITIES, counts, strict=True))
                 for keypoint, counts in self.keypoints().items()
             },
             "keypoints_per_person": {str(count): people for count, people in self.keypoints_per_person().items()},
@@ -237,7 +238,7 @@ class Report:
             for kind, ids in issues.items():
                 lines += [f"  {len(ids):>6}  {kind}", f"          {self.found.list_ids(kind)}"]
         width = max(len(name) for name in self.skeleton.keypoint_names) + 2
-        rows = {"keypoint": ("visible", "occluded", "absent"), **self.keypoints()}
+        rows = {"keypoint": _VISIBILITIES, **self.keypoints()}
         lines += [
             "",
             *(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in row) for name, row in rows.items()),

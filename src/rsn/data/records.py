@@ -39,7 +39,7 @@ BOX_PER_KEYPOINTS = (1.3, 1.2)
 TOLERANCE = 1.0  # pixels outside the image: rounding, and pixels counted from 1
 FAR = 0.1  # of the longer side of a box: distance of a keypoint that is far outside of it
 
-_VISIBILITIES = frozenset({0.0, 1.0, 2.0})
+_VISIBILITIES = frozenset({-1.0, 0.0, 1.0, 2.0})
 _WARNINGS = (
     kinds.NO_BOX,
     kinds.EMPTY_BOX,
@@ -69,9 +69,10 @@ class ListedImage:
 class Annotation:
     """An annotated person of a document.
 
-    keypoints: (K, 3) x, y in image pixels and visibility (0, 1, 2), in the order of the skeleton; zeros if there are
-    none. box: (4,) x, y, width, height in image pixels; if the document has none, or one of less than a pixel, a box
-    around the marked keypoints. area: in square pixels; if the document has no valid one, a fraction of the box.
+    keypoints: (K, 3) x, y in image pixels and visibility (0, 1, 2; -1 unknown), in the order of the skeleton; zeros if
+    there are none. box: (4,) x, y, width, height in image pixels; if the document has none, or one of less than a
+    pixel, a box around the marked keypoints. area: in square pixels; if the document has no valid one, a fraction of
+    the box.
     """
 
     id: Id
@@ -268,7 +269,7 @@ class _Reader:
             self.issue(kinds.INVALID_CROWD, shown, repr(entry["iscrowd"])[:20])
         if image is None or keypoints is None or box is None or crowd is None:
             return
-        marked = int(np.count_nonzero(keypoints[:, 2]))
+        marked = int((keypoints[:, 2] > 0).sum())
         has_pose = not crowd and marked > 0
         if has_pose and is_empty_box(box.tolist()):
             self.issue(kinds.EMPTY_BOX if box.any() else kinds.NO_BOX, shown)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rsn.data.formats.labels import LabeledImage, LabeledPerson, Labels, Source, has_keys, reading
-from rsn.skeletons import COCO_17, MPII_16
+from rsn.results import PoseResult
+from rsn.skeletons import COCO_17, MPII_16, NOT_ANNOTATED
 
 _OPENPOSE_18 = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
@@ -102,3 +103,32 @@ def _person(flat: Any, labels: Labels, names: Sequence[str] | None = None) -> La
     found = list(zip(labels.keypoint_names, triples, strict=True))
     points = {name: (x, y, 2) for name, (x, y, score) in found if score > 0}
     return LabeledPerson(points, keypoint_scores={name: score for name, (_, _, score) in found})
+
+
+def image_from_result(name: str, result: PoseResult, threshold: float) -> LabeledImage:
+    """The people that a model found in an image.
+
+    Keypoints with a score below the threshold, or outside the image, are unknown (-1); others are visible (2).
+    """
+    names = result.skeleton.keypoint_names
+    height, width = result.image_size
+    image = LabeledImage(name, size=(width, height))
+    for person in result:
+        marked = list(zip(names, person.keypoints.tolist(), person.scores.tolist(), strict=True))
+        x, y, w, h = person.bbox.tolist()
+        image.people.append(
+            LabeledPerson(
+                {
+                    name: (
+                        x,
+                        y,
+                        2 if score >= threshold and 0 <= x < width and 0 <= y < height else NOT_ANNOTATED,
+                    )
+                    for name, (x, y), score in marked
+                },
+                (x, y, w, h),
+                keypoint_scores={name: score for name, _, score in marked},
+                extra={"score": round(person.score, 6)},
+            )
+        )
+    return image
