@@ -114,7 +114,8 @@ class GroundTruth:
         category_ids = frozenset(records.categories.orders)
         truth = cls(skeleton, document, records.references, image_numbers, category_ids)
         if without_size := sum(
-            any(seen > 0 for seen in person["keypoints"][2::3]) and not person["area"] > 0 for person in people
+            any(seen > 0 for seen in person["keypoints"][2::3]) and not person["area"] > 0
+            for person in people
         ):
             warnings.warn(
                 f"{where}: {without_size} people with neither a box nor an area are not evaluated",
@@ -294,7 +295,8 @@ def _convert_person(index: int, person: Annotation, image: int) -> Entry:
         "area": person.area,
         "bbox": person.box.tolist(),
         "image_id": image,
-        "keypoints": np.maximum(person.keypoints, [-np.inf, -np.inf, 0]).ravel().tolist(),  # -1 counts as absent
+        # Unknown keypoints (visibility -1) count as absent.
+        "keypoints": np.maximum(person.keypoints, [-np.inf, -np.inf, 0]).ravel().tolist(),
         "iscrowd": int(person.crowd),
         "num_keypoints": person.marked if person.area > 0 else 0,  # 0: ignored by the evaluation
     }
