@@ -49,7 +49,7 @@ def test_bulk_rejects_address_without_cluster(tmp_path: Path, random_weights: Pa
         ({"workers": 0}, "must be at least 1"),
         ({"box_threshold": 1.5}, "Invalid box_threshold: expected a number from 0 to 1, got 1.5"),
         ({"person_threshold": -0.1}, "Invalid person_threshold: expected a number from 0 to 1, got -0.1"),
-        ({"boxes": "whole", "detector": "dfine"}, "of no use with --boxes whole"),
+        ({"boxes": "whole", "detector": "dfine"}, "has no effect with --boxes whole"),
         ({"device": "cuda:1"}, "Invalid --device: expected auto, cpu or cuda"),
         ({"boxes": "gone.json"}, "gone.json"),
         ({"model": "gone.safetensors"}, "no such weights file"),

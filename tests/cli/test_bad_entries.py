@@ -35,10 +35,10 @@ def test_evaluate_skips_and_counts_bad_boxes(folder: Path, random_weights: Path,
     files = ["--json", tmp_path / "metrics.json", "--results", tmp_path / "results.json"]
     done = rsn("evaluate", random_weights, *given(folder), *files)
     assert done.returncode == 0, done.stderr
-    assert "skipped: 1 with a score that is no finite number" in done.stderr
+    assert "skipped: 1 with a score that is not a finite number" in done.stderr
     assert "rsn: boxes left out: 1 outside the image" in done.stderr
     assert json.loads((tmp_path / "metrics.json").read_text())["skipped"] == {
-        "with a score that is no finite number": 1,
+        "with a score that is not a finite number": 1,
         "outside the image": 1,
     }
     assert len(json.loads((tmp_path / "results.json").read_text())) == 4
@@ -141,7 +141,7 @@ def test_annotations_without_people_are_rejected_before_prediction(
         ([], "no results to evaluate: the list is empty"),
         (
             [{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 1] * 17, "score": None}],
-            "1 with a score that is no",
+            "1 with a score that is not",
         ),
         ({}, "expected a list of COCO keypoint results"),
     ],

@@ -54,7 +54,7 @@ def test_convert_then_predict(image: Path, tmp_path: Path) -> None:
 
 def test_evaluate_takes_ensemble(people_json: Path, random_weights: Path, tmp_path: Path) -> None:
     arguments = ["--annotations", people_json, "--images", people_json.parent / "images", "--json"]
-    options = ["--weights", 2, 1, "--low-memory"]
+    options = ["--ensemble-weights", 2, 1, "--low-memory"]
     alone = rsn("evaluate", random_weights, *arguments, tmp_path / "alone.json")
     twice = rsn("evaluate", random_weights, random_weights, *options, *arguments, tmp_path / "twice.json")
     assert twice.returncode == 0, twice.stderr

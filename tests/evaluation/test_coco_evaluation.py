@@ -116,13 +116,13 @@ def test_table() -> None:
 
 CANNOT_BE_EVALUATED: list[tuple[object, str]] = [
     ({"keypoints": [1.0] * 48}, "with 48 keypoint numbers; coco_17 needs 17 x 3"),
-    ({"keypoints": [float("nan")] * 51}, "with keypoints that are no finite numbers"),
-    ({"keypoints": ["a"] * 51}, "with keypoints that are no finite numbers"),
-    ({"keypoints": 3}, "with keypoints that are no finite numbers"),
-    ({"keypoints": None}, "with keypoints that are no finite numbers"),
-    ({"score": float("inf")}, "with a score that is no finite number"),
-    ({"score": float("nan")}, "with a score that is no finite number"),
-    ({"score": None}, "with a score that is no finite number"),
+    ({"keypoints": [float("nan")] * 51}, "with keypoints that are not finite numbers"),
+    ({"keypoints": ["a"] * 51}, "with keypoints that are not finite numbers"),
+    ({"keypoints": 3}, "with keypoints that are not finite numbers"),
+    ({"keypoints": None}, "with keypoints that are not finite numbers"),
+    ({"score": float("inf")}, "with a score that is not a finite number"),
+    ({"score": float("nan")}, "with a score that is not a finite number"),
+    ({"score": None}, "with a score that is not a finite number"),
     ({"bbox": [0, 0, 5, float("nan")]}, "with a bbox that is not x, y, width, height"),
     ({"bbox": [0, 0, 5]}, "with a bbox that is not x, y, width, height"),
     ({"image_id": 99}, "of images that the annotations do not list"),
@@ -130,8 +130,8 @@ CANNOT_BE_EVALUATED: list[tuple[object, str]] = [
     ({"image_id": [1]}, "of images that the annotations do not list"),
     ({"category_id": 2}, "of another category"),
     ({"category_id": {}}, "of another category"),
-    (None, "that are no mapping"),
-    ([1, 2], "that are no mapping"),
+    (None, "that are not a mapping"),
+    ([1, 2], "that are not a mapping"),
 ]
 
 

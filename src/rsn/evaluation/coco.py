@@ -153,7 +153,7 @@ class GroundTruth:
     def _convert_result(self, entry: Any) -> Entry | str:
         """A result as hotcoco takes it, or the reason to skip it."""
         if not isinstance(entry, dict):
-            return "that are no mapping"
+            return "that are not a mapping"
         image = self._find_image(entry)
         if image is None:
             return "of images that the annotations do not list"
@@ -164,10 +164,10 @@ class GroundTruth:
             return "of another category"
         score = parse_number(entry.get("score"))
         if not math.isfinite(score):
-            return "with a score that is no finite number"
+            return "with a score that is not a finite number"
         keypoints = parse_numbers(entry.get("keypoints"))
         if keypoints is None:
-            return "with keypoints that are no finite numbers"
+            return "with keypoints that are not finite numbers"
         name, size = self.skeleton.name, len(self.skeleton)
         if len(keypoints) != 3 * size:
             return f"with {len(keypoints)} keypoint numbers; {name} needs {size} x 3"
