@@ -155,6 +155,7 @@ class Recipe(BaseRecipe):
     """One training run of a pose network.
 
     train: the keypoints are matched with those of `validation` by name. refine: where Pose Refine Machines are added.
+    model_options: for the builder of a model that was registered by `rsn.register_model`.
     pretrained: weights to start from, by name or file.
     freeze: patterns of modules that are not trained, such as stem or stages.*.heads; their batch norms keep their
         statistics.
@@ -167,6 +168,7 @@ class Recipe(BaseRecipe):
     """
 
     refine: Refine = "none"
+    model_options: dict[str, Any] = field(default_factory=dict)
     bbox_padding: tuple[PositiveFloat, PositiveFloat] = (1.09, 1.135)
     codec: Codec = MegviiCodec()  # noqa: RUF009 - frozen
     pretrained: WeightsSource | None = None

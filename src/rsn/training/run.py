@@ -27,6 +27,7 @@ from rsn.evaluation.coco import CocoMetrics, GroundTruth, evaluate_keypoints
 from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
+from rsn.models.catalog import build_model
 from rsn.skeletons import Skeleton, assume_sigmas, describe_match
 from rsn.training.health import MAX_LISTED, UnreadableImages
 from rsn.training.loop import run_task
@@ -36,7 +37,7 @@ from rsn.training.report import write_run_report
 from rsn.training.samples import write_samples
 from rsn.weights.loading import PoseModel
 from rsn.weights.metadata import ModelMetadata
-from rsn.weights.transfer import create_model, transfer_weights
+from rsn.weights.transfer import transfer_weights
 
 IMAGES_CHECKED = 1000  # of each training set, before the first step; enough to notice that 1 % cannot be read
 Loss = Callable[[Predictions, Any, Tensor], Tensor]
@@ -102,7 +103,7 @@ def _build_task(
     check_images((person.image for person in validation.people), str(recipe.validation.annotations))
     metadata = ModelMetadata(
         model=recipe.model,
-        options={} if recipe.refine == "none" else {"refine": recipe.refine},
+        options=recipe.model_options | ({} if recipe.refine == "none" else {"refine": recipe.refine}),
         skeleton=validation.skeleton,
         input_size=recipe.input_size,
         bbox_padding=recipe.bbox_padding,
@@ -113,7 +114,7 @@ def _build_task(
     validate = PoseValidation(recipe.validation.annotations, validation, metadata)
     headlines = [f"validation {validation.summary()}"]
     if network is None:
-        network = create_model(recipe.model, num_keypoints=metadata.num_outputs, refine=recipe.refine)
+        network = build_model(metadata.model, metadata.num_outputs, **metadata.options)
         set_head_gain(network, recipe.head_bn_gamma)
         if recipe.pretrained is not None:
             headlines += transfer_weights(network, metadata, recipe.pretrained).summary().splitlines()
