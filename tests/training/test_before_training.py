@@ -126,7 +126,7 @@ def test_train_prints_the_keypoint_matches_before_the_first_step(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("names", "says"),
+    ("names", "message"),
     [
         (["a", "b", "lfin", "rfin"], "4 of the 4 keypoints of fish are matched by name (lfin is left_fin, rfin is"
          " right_fin)"),
@@ -134,9 +134,9 @@ def test_train_prints_the_keypoint_matches_before_the_first_step(tmp_path: Path)
          " not annotated, and left out of the loss: b, right_fin"),
     ],
 )  # fmt: skip
-def test_describe_match_names_respelled_and_missing_keypoints(names: list[str], says: str) -> None:
+def test_describe_match_names_respelled_and_missing_keypoints(names: list[str], message: str) -> None:
     fish = Skeleton.from_names("fish", ["a", "b", "left_fin", "right_fin"])
-    assert describe_match(Skeleton.from_names("other", names), fish) == says
+    assert describe_match(Skeleton.from_names("other", names), fish) == message
 
 
 @pytest.mark.parametrize("names", [["nose", "left_hand", "tail"], ["left_hand", "right_foot", "L_hip"]])

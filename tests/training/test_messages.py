@@ -42,9 +42,9 @@ def test_infinite_loss_before_the_first_validation_advises_to_start_again(
 ) -> None:
     with pytest.raises(TrainingError) as stopped, pytest.warns(RsnWarning):
         train(read_recipe(recipe_file, (*HUGE, f"output={tmp_path}")))
-    says = str(stopped.value)
-    assert "there is no checkpoint yet: start again with --set optimization.learning_rate=1e+29" in says
-    assert ".ckpt" not in says
+    message = str(stopped.value)
+    assert "there is no checkpoint yet: start again with --set optimization.learning_rate=1e+29" in message
+    assert ".ckpt" not in message
 
 
 @pytest.mark.usefixtures("small")

@@ -100,7 +100,7 @@ def test_written_recipe_reads_back(small: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("optimization.stebs=4", "Unknown key: 'optimization.stebs'. Did you mean 'optimization.steps'"),
         ("loss.ohkm_topk=0", "ohkm_topk: expected"),
@@ -132,8 +132,8 @@ def test_written_recipe_reads_back(small: Path, tmp_path: Path) -> None:
         ("seed=[", "not valid YAML"),
     ],
 )
-def test_read_recipe_rejects_wrong_settings(small: Path, override: str, says: str) -> None:
-    with pytest.raises(RecipeError, match=says):
+def test_read_recipe_rejects_wrong_settings(small: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         read_recipe(small, ("seed=1", override))
 
 

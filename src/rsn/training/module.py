@@ -159,7 +159,7 @@ def freeze_modules(network: nn.Module, patterns: Sequence[str]) -> None:
         if not matched:
             raise RecipeError(
                 f"Invalid freeze: expected names of modules, got {pattern!r}; the network has"
-                f" {', '.join(name for name in names if name.count('.') < 2 and name)}"
+                f" {', '.join(name for name in names if name.count('.') < 3 and name)}"
             )
         for name in matched:
             names[name].requires_grad_(False)
