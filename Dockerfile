@@ -21,14 +21,14 @@ RUN useradd --create-home rsn && mkdir /cache /data && chown rsn /data && chmod 
 COPY --from=wheel /wheels /wheels
 
 FROM base AS cuda
-RUN pip install --no-cache-dir torch==2.13.0 "$(echo /wheels/*.whl)[backends,detect,serve]"
+RUN pip install --no-cache-dir torch==2.13.0 "$(echo /wheels/*.whl)[onnx,openvino,detect,serve]"
 USER rsn
 WORKDIR /data
 ENTRYPOINT ["rsn"]
 
 FROM base AS cpu
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 \
-    && pip install --no-cache-dir "$(echo /wheels/*.whl)[backends,detect,serve]"
+    && pip install --no-cache-dir "$(echo /wheels/*.whl)[onnx,openvino,detect,serve]"
 USER rsn
 WORKDIR /data
 ENTRYPOINT ["rsn"]

@@ -1,13 +1,17 @@
 # Each target works alone on a machine that has only Python: the first one creates .venv and installs into it.
 
-# Any Python from 3.11 to 3.13.
+# Python 3.11 or newer.
 PYTHON ?= python3
 # The CPU build is enough for the demo and the tests. Set TORCH to choose your own, pip options included.
 TORCH ?= torch==2.13.0
 # Test processes, one thread each.
 WORKERS ?= 2
 
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
 BIN := .venv/bin
+endif
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-all lint types check docs package matrix lowest clean
@@ -48,11 +52,11 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch and the package in one pip command, so that pip resolves them together.
-.venv/%.stamp: pyproject.toml | .venv/bin/python
+.venv/%.stamp: pyproject.toml | .venv/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet $(TORCH) -e '.[$*]'
 	@touch $@
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-		{ echo "rsn needs Python 3.11, 3.12 or 3.13; choose one, for example: make PYTHON=python3.12" >&2; exit 1; }
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "rsn needs Python 3.11 or newer; choose one, for example: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv

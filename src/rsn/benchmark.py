@@ -131,7 +131,7 @@ def take_turns(tasks: Mapping[Any, Callable[[], object]], repeats: int) -> dict[
 def machine() -> str:
     """The name of the processor, the number of threads that PyTorch uses, and versions."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"

@@ -17,17 +17,29 @@ from rsn.weights.pretrained import cache_folder
 DISTRIBUTION = "rsn-pose"
 # What each extra of pyproject.toml adds; a test compares the names.
 EXTRAS = {
-    "train": "training, evaluation on COCO and MPII, submissions",
-    "backends": "faster backends for CPUs, ONNX export",
-    "int8": "INT8 export for CPUs",
+    "eval": "evaluation on COCO and MPII",
+    "train": "training, and evaluation",
     "detect": "person detectors: RT-DETR, D-FINE, ONNX files",
     "video": "videos and tracking",
     "serve": "the web page and the HTTP service",
     "bulk": "batch processing on one machine or a Ray cluster",
     "labels": "labels of SLEAP, and of DeepLabCut in H5 files",
+    "onnx": "ONNX Runtime as a backend, ONNX export",
+    "openvino": "OpenVINO, the fastest backend on CPUs, and its export",
+    "int8": "INT8 export for OpenVINO",
+    "export": "all export formats",
     "demo": "the images of `make demo`",
+    "heif": "HEIC images",
+    "all": "everything above",
 }
-_REQUIREMENT = re.compile(r"(?P<library>[\w.-]+).*extra == ['\"](?P<extra>[\w-]+)['\"]")
+_REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w,-]+)\])?.*extra == ['\"]([\w-]+)['\"]")
+# They all install the folder cv2.
+_OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,12 @@ class Check:
 def examine() -> Iterator[Check]:
     """Check versions, devices, backends and extras; nothing is changed or downloaded."""
     yield Check("rsn", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
-    libraries = ("torch", "numpy", "opencv-python-headless")
+    libraries = ("torch", "numpy", "pillow", *(name for name in _OPENCV if _version(name)))
     yield Check("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
+    if len({_version(name) for name in _OPENCV} - {None}) > 1:
+        yield Check(
+            "opencv", "packages of different versions overwrite each other; see docs/install.md", ok=False
+        )
     yield Check("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
     if not torch.cuda.is_available():
         why = (
@@ -77,13 +93,17 @@ def _extras() -> Iterator[Check]:
 
 
 def libraries_of(extra: str) -> list[str]:
-    """The names of the distributions that an extra installs.
+    """The names of the distributions that an extra installs, sorted; those of the extras that it includes, too.
 
     Raises:
         PackageNotFoundError: rsn runs from a folder and is not installed.
     """
-    matches = (_REQUIREMENT.match(line) for line in requires(DISTRIBUTION) or [])
-    return [match["library"] for match in matches if match and match["extra"] == extra]
+    libraries: set[str] = set()
+    for match in map(_REQUIREMENT.match, requires(DISTRIBUTION) or []):
+        if match and match[3] == extra:
+            included = match[2].split(",") if match[1] == DISTRIBUTION else []
+            libraries.update(*map(libraries_of, included)) if included else libraries.add(match[1])
+    return sorted(libraries)
 
 
 def _version(distribution: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -338,6 +337,8 @@ def test_evaluate_rejects_weights_of_another_skeleton(people_json: Path, tmp_pat
 
 
 def test_full_disk_leaves_no_partial_files(image: Path, random_weights: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="needs limits on the size of files")
+
     def no_room() -> None:
         import signal
 
@@ -354,7 +355,7 @@ def test_full_disk_leaves_no_partial_files(image: Path, random_weights: Path, tm
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_predict_rejects_read_only_folder(image: Path, random_weights: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     done = rsn("predict", image, "--model", random_weights, "--output", tmp_path / "out")

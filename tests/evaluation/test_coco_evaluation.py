@@ -258,5 +258,5 @@ def test_missing_hotcoco_is_reported(
     annotations: Entry, results: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "hotcoco", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'rsn-pose\[train\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'rsn-pose\[eval\]'"):
         evaluate_keypoints(annotations, results, COCO_17)

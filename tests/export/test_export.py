@@ -340,12 +340,18 @@ def test_export_names_a_missing_library(
 ) -> None:
     for library in ("onnxscript", "onnxruntime", "openvino"):
         monkeypatch.setitem(sys.modules, library, None)
-    how = r"pip install 'rsn-pose\[backends\]'"
-    with pytest.raises(MissingDependencyError, match=f"export to onnx needs onnxscript, onnxruntime: {how}"):
+    how = r"pip install 'rsn-pose\[{}\]'"
+    with pytest.raises(
+        MissingDependencyError, match="export to onnx needs onnxscript, onnxruntime: " + how.format("onnx")
+    ):
         export_model(weights.path, tmp_path / "m.onnx", format="onnx")
-    with pytest.raises(MissingDependencyError, match=f"backend onnxruntime needs onnxruntime: {how}"):
+    with pytest.raises(
+        MissingDependencyError, match="backend onnxruntime needs onnxruntime: " + how.format("onnx")
+    ):
         PoseEstimator(files["onnx"])
-    with pytest.raises(MissingDependencyError, match=f"backend openvino needs openvino: {how}"):
+    with pytest.raises(
+        MissingDependencyError, match="backend openvino needs openvino: " + how.format("openvino")
+    ):
         PoseEstimator(files["openvino"])
 
 

@@ -194,10 +194,10 @@ def test_model_in_memory_runs_in_torch(trained: tuple[PoseNetwork, ModelMetadata
 
 
 def test_missing_backend_is_reported(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("openvino", "onnxruntime"):
+    for name, extra in (("openvino", "openvino"), ("onnxruntime", "onnx")):
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(
-            MissingDependencyError, match=rf"backend {name} needs {name}: pip install 'rsn-pose\[backends\]'"
+            MissingDependencyError, match=rf"backend {name} needs {name}: pip install 'rsn-pose\[{extra}\]'"
         ):
             PoseEstimator(random_weights, backend=name, device="cpu")
 

@@ -59,7 +59,8 @@ def ray_session(address: str | None, workers: int | None, device: str) -> Iterat
     """
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
     # A short path, because names of sockets in it must be short.
-    with tempfile.TemporaryDirectory(prefix="rsn-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    short = "/tmp" if os.path.isdir("/tmp") else None  # Windows has none
+    with tempfile.TemporaryDirectory(prefix="rsn-", dir=short, ignore_cleanup_errors=True) as folder:
         import ray
 
         try:

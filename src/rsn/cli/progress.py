@@ -24,14 +24,10 @@ def track(items: Iterable[T], *, total: int | None, unit: str) -> Iterator[T]:
     from rich.progress import track as rich_track
 
     console = Console(stderr=True)
-    yield from rich_track(
-        items,
-        total=total,
-        description=f"{unit}s",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or DistributedInfo.from_environment().rank > 0,
-    )
+    if console.is_terminal and DistributedInfo.from_environment().rank == 0:
+        yield from rich_track(items, total=total, description=f"{unit}s", console=console, transient=True)
+    else:
+        yield from items
 
 
 def track_images(items: Iterable[T], total: int) -> Iterator[T]:

@@ -23,7 +23,7 @@ class Report:
         """Write the report."""
         from rsn.extras import require
 
-        require("pydantic", "matplotlib", extra="train", feature="reporting runs")
+        require("matplotlib", extra="train", feature="reporting runs")
         from rsn.training.report import write_comparison
 
         if not self.runs:

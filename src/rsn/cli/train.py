@@ -30,7 +30,7 @@ class Train:
         """Train, and print the path of the best weights."""
         from rsn.extras import require
 
-        require("lightning", "pydantic", "hotcoco", extra="train", feature="training")
+        require("lightning", "hotcoco", extra="train", feature="training")
         from rsn.training.recipe import read_recipe
         from rsn.training.run import train
 

@@ -31,7 +31,7 @@ def read_mat(path: Path) -> dict[str, Any]:
         AnnotationError: the file is missing, truncated, damaged or no MAT-file of version 5.
         MissingDependencyError: scipy is not installed.
     """
-    require("scipy", extra="train", feature="reading MATLAB files")
+    require("scipy", extra="eval", feature="reading MATLAB files")
     import scipy.io
     from scipy.io.matlab import matfile_version
 
@@ -76,7 +76,7 @@ def write_mat(path: Path, **variables: Any) -> None:
         RsnError: it cannot be written.
         MissingDependencyError: scipy is not installed.
     """
-    require("scipy", extra="train", feature="writing MATLAB files")
+    require("scipy", extra="eval", feature="writing MATLAB files")
     import scipy.io
 
     file = io.BytesIO()

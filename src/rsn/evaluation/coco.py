@@ -250,7 +250,7 @@ def run_hotcoco(document: Entry, results: Sequence[Entry], kind: str, sigmas: Se
     Raises:
         AnnotationError: the library cannot read the input. MissingDependencyError: hotcoco is not installed.
     """
-    require("hotcoco", extra="train", feature="COCO evaluation")
+    require("hotcoco", extra="eval", feature="COCO evaluation")
     import hotcoco
 
     try:

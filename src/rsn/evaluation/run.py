@@ -115,7 +115,7 @@ def evaluate(
     if dataset == "mpii":
         return _evaluate_mpii(estimator, results, annotations, images, head_sizes, report, track)
 
-    require("hotcoco", extra="train", feature="COCO evaluation")
+    require("hotcoco", extra="eval", feature="COCO evaluation")
     document = read_json(annotations)
     skeleton = Skeleton.from_file(skeleton) if isinstance(skeleton, Path) else skeleton
     given = DatasetBoxes("", [], Counter())

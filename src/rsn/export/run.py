@@ -109,7 +109,7 @@ def export_model(
             write_graph(format, graph, written, export, people)
             comparison = _compare(format, graph, written, network, metadata, crops)
             comparison.check(export.precision, output)
-            described(written).write_text(export.to_json())
+            described(written).write_text(export.to_json(), encoding="utf-8")
             # The file itself is moved last, after those beside it.
             for file in sorted(written.parent.iterdir(), key=lambda file: file == written):
                 file.replace(output.with_name(file.name))

@@ -1,6 +1,7 @@
 """Recognize image files by name and header (read by Pillow), and rotate them upright."""
 
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -31,9 +32,10 @@ UNSUPPORTED_SUFFIXES = frozenset(
     }
 )  # fmt: skip
 WEB_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-_FORMATS = (*WEB_FORMATS, "TIFF", "AVIF", "JPEG2000", "PPM")  # Pillow's names
+READS_AVIF = find_spec("PIL.AvifImagePlugin") is not None  # from Pillow 11.3 on
+_FORMATS = (*WEB_FORMATS, "TIFF", "JPEG2000", "PPM", *(["AVIF"] if READS_AVIF else []))  # Pillow's names
 _HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")
-_HEIF_READER = "pillow_heif"
+_HEIF_READERS = ("pi_heif", "pillow_heif")
 _FLIPPED = frozenset({2, 4, 5, 7})  # EXIF orientations
 _QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}  # counterclockwise, before a horizontal flip
 
@@ -67,22 +69,26 @@ def open_image(data: bytes, name: str) -> ImageFile:
     """Read the header of an image file, which has its size; the pixels are decoded later.
 
     Raises:
-        ImageError: not an image, or HEIF without an installed reader.
+        ImageError: not an image, or HEIF or AVIF without an installed reader.
     """
     formats: tuple[str, ...] = _FORMATS
     is_heif = _is_heif(data)
-    if is_heif and find_spec(_HEIF_READER):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    reader = next(filter(find_spec, _HEIF_READERS), None) if is_heif else None
+    if reader:
+        import_module(reader).register_heif_opener()
         formats = ("HEIF", *formats)
     image = _open(BytesIO(data), formats)
     if image is not None:
         return image
-    if is_heif and find_spec(_HEIF_READER) is None:
+    if is_heif and not reader:
         raise ImageError(
-            f"{name} is a HEIF image (HEIC), for which no reader is installed; pip install pillow-heif, or convert it"
-            " to JPEG or PNG"
+            f"{name} is a HEIF image (HEIC), for which no reader is installed; pip install 'rsn-pose[heif]', or convert"
+            " it to JPEG or PNG"
+        )
+    if data[4:11] == b"ftypavi" and not READS_AVIF:
+        raise ImageError(
+            f"{name} is an AVIF image, which this version of Pillow does not read; pip install 'pillow>=11.3', or"
+            " convert it to JPEG or PNG"
         )
     raise ImageError(f"{name} is not an image that can be read; convert it to JPEG or PNG")
 

@@ -57,7 +57,7 @@ class Run:
         if not (folder / RECIPE).is_file():
             raise RecipeError(f"{folder}: contains no training run (no {RECIPE})")
         environment = folder / ENVIRONMENT
-        known = json.loads(environment.read_text()) if environment.is_file() else {}
+        known = json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {}
         run = cls(folder, read_recipe(folder / RECIPE), known, read_series(folder / LOGS))
         if not any(f"validation/{name}" in run.series for name in _METRICS):
             raise RecipeError(f"{folder}: the run has no validation yet, so there is nothing to report")

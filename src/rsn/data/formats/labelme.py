@@ -75,7 +75,7 @@ def write_labelme(labels: Labels, output: Path) -> None:
                 "imageHeight": height, "imageWidth": width,
             }  # fmt: skip
             (folder / name.parent).mkdir(parents=True, exist_ok=True)
-            (folder / name.with_suffix(".json")).write_text(json.dumps(document))
+            (folder / name.with_suffix(".json")).write_text(json.dumps(document), encoding="utf-8")
 
 
 def _shapes(image: LabeledImage, labels: Labels) -> list[dict[str, Any]]:

@@ -171,5 +171,6 @@ def write_yolo(labels: Labels, output: Path) -> None:
                     *(value for one in triples for value in one),
                 ]
                 lines.append(" ".join(f"{number:.9g}" for number in numbers) + "\n")
-            text.write_text("".join(lines))
-        (folder / "data.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            text.write_text("".join(lines), encoding="utf-8")
+        settings = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        (folder / "data.yaml").write_text(settings, encoding="utf-8")

@@ -25,7 +25,7 @@ def onnxruntime_backend(graph: InferenceGraph, device: torch.device) -> Backend:
         MissingDependencyError: onnxruntime, onnx or onnxscript is not installed.
         DeviceError: this build has no provider for the device.
     """
-    require("onnxruntime", "onnx", "onnxscript", extra="backends", feature="backend onnxruntime")
+    require("onnxruntime", "onnx", "onnxscript", extra="onnx", feature="backend onnxruntime")
     _provider(device)
     folder = converted(graph, lambda at: write_onnx(graph, at / FILE), libraries=("onnx", "onnxscript"))
     return open_onnx(folder / FILE, device).backend
@@ -38,7 +38,7 @@ def open_onnx(path: Path, device: torch.device) -> Graph:
         MissingDependencyError: onnxruntime is not installed. DeviceError: it has no provider for the device.
         WeightsError: the file cannot be read.
     """
-    require("onnxruntime", extra="backends", feature="backend onnxruntime")
+    require("onnxruntime", extra="onnx", feature="backend onnxruntime")
     import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()

@@ -178,7 +178,7 @@ def _core() -> Any:
 
 
 def _check(bf16: bool) -> None:
-    require("openvino", extra="backends", feature="backend openvino")
+    require("openvino", extra="openvino", feature="backend openvino")
     # Otherwise OpenVINO would use float32 without a message.
     if bf16 and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise DeviceError("this processor does not compute in bfloat16; choose backend openvino")
