@@ -14,6 +14,7 @@ from rsn.cli.data import Data
 from rsn.cli.doctor import Doctor
 from rsn.cli.evaluate import Evaluate
 from rsn.cli.export import Export
+from rsn.cli.finetune import Finetune
 from rsn.cli.models import Models
 from rsn.cli.predict import Predict
 from rsn.cli.progress import info
@@ -32,6 +33,7 @@ _Subcommand = (
     | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[Submit, tyro.conf.subcommand("submit")]
     | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Finetune, tyro.conf.subcommand("finetune")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Bulk, tyro.conf.subcommand("bulk")]

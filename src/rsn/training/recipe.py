@@ -212,7 +212,15 @@ def read_recipe_as(kind: type[_R], path: Path, overrides: Sequence[str] = ()) ->
     Raises:
         RecipeError: no such file, invalid YAML, or invalid settings; the message names them.
     """
-    document = read_mapping(path, what="a recipe", error=RecipeError)
+    return recipe_from_document(
+        kind, read_mapping(path, what="a recipe", error=RecipeError), overrides, path=path
+    )
+
+
+def recipe_from_document(
+    kind: type[_R], document: dict[str, Any], overrides: Sequence[str], *, path: Path | str
+) -> _R:
+    """A recipe from its settings as YAML has them; `path` says in messages where they are from."""
     for override in overrides:
         _override(document, override)
     return validated(kind, document, path=path, error=RecipeError)
