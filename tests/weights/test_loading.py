@@ -328,3 +328,12 @@ def test_load_model_names_a_model_that_is_not_registered(tmp_path: Path) -> None
 def test_load_model_rejects_a_detector() -> None:
     with pytest.raises(WeightsError, match=r"rsn18\.people: finds person boxes, not keypoints"):
         load_model("rsn18.people")
+
+
+def test_pose_model_is_saved_and_filled_like_its_network(random_weights: Path, tmp_path: Path) -> None:
+    model, other = load_model(random_weights), load_model(random_weights)
+    torch.nn.init.zeros_(other.network.stem.reduce.conv.weight)
+    save_weights(tmp_path / "w.safetensors", model, model.metadata)
+    load_weights(other, tmp_path / "w.safetensors")
+    assert same(model, other)
+    assert same(model, load_model(tmp_path / "w.safetensors"))

@@ -57,8 +57,8 @@ class HeatmapCodec(Codec):
             (N, L, K, height / 4, width / 4) float32, L kernel sizes. A keypoint outside the crop gives an empty map.
         """
         height, width = input_size[0] // STRIDE, input_size[1] // STRIDE
-        cells = torch.trunc(keypoints / STRIDE)
-        inside = ((cells >= 0) & (cells < cells.new_tensor([width, height]))).all(-1)
+        x, y = torch.trunc(keypoints / STRIDE).unbind(-1)  # numbers, not a tensor: a GPU would wait for its copy
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         drawn = ((visibility > 0) & inside)[..., None]
         columns = [self._profiles(keypoints[..., 0], width, size) * drawn for size in self.kernel_sizes]
         rows = [PEAK * self._profiles(keypoints[..., 1], height, size) for size in self.kernel_sizes]

@@ -62,13 +62,14 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> No
     Machines get the spatial attention that the weights have (the authors' or MMPose's).
 
     Args:
-        model: any module.
+        model: any module, or a `PoseModel`.
         source: a weight's name, a file (.safetensors, or a PyTorch checkpoint of plain tensors) or a state dict.
 
     Raises:
         WeightsError: the file cannot be read, contains code, does not fit, or has numbers that are not finite. The
             network is unchanged then.
     """
+    model = model.network if isinstance(model, PoseModel) else model
 
     def fits(tensors: Mapping[str, Tensor]) -> bool:
         return not _misfits(model, _state_for(model, tensors))
@@ -116,7 +117,8 @@ def load_metadata(source: str | Path) -> Metadata:
 def save_weights(
     path: str | Path, network: nn.Module, metadata: WeightsMetadata, *, half: bool = False
 ) -> None:
-    """Write a network and its metadata as safetensors; `half` stores float16."""
+    """Write a network (or a `PoseModel`) and its metadata as safetensors; `half` stores float16."""
+    network = network.network if isinstance(network, PoseModel) else network
     state = {
         key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in network.state_dict().items()
