@@ -128,8 +128,13 @@ class GroundTruth:
 
     def with_only(self, keypoints: Collection[int]) -> "GroundTruth":
         """The same people with only these keypoints (indices) labeled."""
-        people = [_keep_keypoints(keypoints, person) for person in self.document["annotations"]]
-        return replace(self, document={**self.document, "annotations": people})
+        people = []
+        for person in self.document["annotations"]:
+            triples = np.reshape(person["keypoints"], (-1, 3))
+            triples[[index for index in range(len(triples)) if index not in keypoints], 2] = 0
+            labeled = min(int((triples[:, 2] > 0).sum()), person["num_keypoints"])
+            people.append(person | {"keypoints": triples.ravel().tolist(), "num_keypoints": labeled})
+        return replace(self, document=self.document | {"annotations": people})
 
     @property
     def is_empty(self) -> bool:
@@ -157,10 +162,8 @@ class GroundTruth:
         image = self._find_image(entry)
         if image is None:
             return "of images that the annotations do not list"
-        if (
-            entry.get("category_id") is not None
-            and normalize_id(entry["category_id"]) not in self.category_ids
-        ):
+        category = entry.get("category_id")
+        if category is not None and normalize_id(category) not in self.category_ids:
             return "of another category"
         score = parse_number(entry.get("score"))
         if not math.isfinite(score):
@@ -280,11 +283,9 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
 def _number_images(ids: Sequence[int | str]) -> list[int]:
     """A number for each image, as hotcoco accepts no text; in the order of the ids, which ranks equal scores."""
     plain = [normalize_id(identity) for identity in ids]
-    order = sorted(range(len(ids)), key=lambda index: (isinstance(plain[index], str), plain[index]))
-    image_numbers = [0] * len(ids)
-    for rank, index in enumerate(order, start=1):
-        image_numbers[index] = rank
-    return image_numbers
+    ordered = sorted(plain, key=lambda identity: (isinstance(identity, str), identity))
+    numbers = {identity: rank for rank, identity in enumerate(ordered, start=1)}
+    return [numbers[identity] for identity in plain]
 
 
 def _convert_person(index: int, person: Annotation, image: int) -> Entry:
@@ -300,15 +301,6 @@ def _convert_person(index: int, person: Annotation, image: int) -> Entry:
         "iscrowd": int(person.crowd),
         "num_keypoints": person.marked if person.area > 0 else 0,  # 0: ignored by the evaluation
     }
-
-
-def _keep_keypoints(keypoints: Collection[int], person: Entry) -> Entry:
-    kept = [
-        value if index % 3 != 2 or index // 3 in keypoints else 0
-        for index, value in enumerate(person["keypoints"])
-    ]
-    labeled = sum(visibility > 0 for visibility in kept[2::3])
-    return {**person, "keypoints": kept, "num_keypoints": min(labeled, person["num_keypoints"])}
 
 
 @lru_cache(maxsize=64)
