@@ -105,7 +105,8 @@ def step_of(
 ) -> Callable[[], None]:
     """Return a step of `rsn train`, without Lightning."""
     nowhere = DatasetConfig(Path(), Path())
-    recipe = Recipe((nowhere,), nowhere, Path(), compute=ComputeConfig(cache_images="device", step=variant))
+    compute = ComputeConfig(cache_images="device", step=variant)
+    recipe = Recipe((nowhere,), nowhere, Path(), input_size=metadata.input_size, compute=compute)
     network = create_model("rsn18").train()
     task = Task(
         network, metadata, dataset=lambda numbers: CropDataset(people, metadata.input_size, COLOR, numbers),
