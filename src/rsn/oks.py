@@ -38,20 +38,25 @@ def oks(
         score_above: count only keypoints with a higher score in both poses; a pair without any has an OKS of 0. By
             default all count.
     """
-    poses, references = np.asarray(keypoints, np.float64), np.asarray(others, np.float64)
     spread = 2 * np.asarray(sigmas, np.float64)[:, None]
-    reference_areas = np.asarray(other_areas, np.float64)
-    rows = np.zeros((len(poses), len(references)))
-    for row, pose, area in zip(rows, poses, np.asarray(areas, np.float64), strict=True):
-        steps = (references[..., :2] - pose[:, :2]) / spread
-        scales = np.maximum(area + reference_areas, EPSILON)[:, None]
-        similarity = np.exp(-np.square(steps).sum(-1) / scales)
-        if score_above is None:
-            row[:] = similarity.mean(1)
-        else:
-            counted = (references[..., 2] > score_above) & (pose[:, 2] > score_above)
-            row[:] = (similarity * counted).sum(1) / np.maximum(counted.sum(1), 1)
+    positions, counted = _split(keypoints, spread, score_above)
+    other_positions, other_counted = _split(others, spread, score_above)
+    scales = np.maximum(np.add.outer(np.asarray(areas), np.asarray(other_areas)), EPSILON)
+    rows = np.zeros(scales.shape)
+    for row, scale, position, counts in zip(rows, scales, positions, counted, strict=True):
+        x, y = np.moveaxis(other_positions - position, -1, 0)
+        similarity = np.exp(-(x * x + y * y) / scale[:, None])
+        both = counts & other_counted
+        row[:] = (similarity * both).sum(1) / np.maximum(both.sum(1), 1)
     return rows
+
+
+def _split(
+    keypoints: ArrayLike, spread: FloatArray, score_above: float | None
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Positions (N, K, 2) in units of the spread, and which keypoints count (N, K)."""
+    poses = np.asarray(keypoints, np.float64).reshape(-1, len(spread), 3)
+    return poses[..., :2] / spread, poses[..., 2] > (-np.inf if score_above is None else score_above)
 
 
 def nms(similarity: FloatArray, scores: ArrayLike, threshold: float) -> NDArray[np.intp]:

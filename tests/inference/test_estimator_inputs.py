@@ -205,6 +205,7 @@ def test_result_is_accepted_as_boxes(estimator: PoseEstimator) -> None:
     [
         ({"model": None}, "Invalid model: expected a name, a file or a PoseModel, got None"),
         ({"model": 3}, "Invalid model"),
+        ({"model": torch.nn.Linear(1, 1)}, r"got Linear; pass rsn\.PoseModel\(network, metadata\)"),
         ({"model": []}, "expected at least one model, got an empty list"),
         ({"detector": 3}, "Invalid detector: expected a name, a file, a function or None, got 3"),
         ({"batch_size": 0}, "Invalid batch_size: expected a whole number from 1, got 0"),

@@ -324,6 +324,11 @@ def _check_arguments(
     box_threshold: float | None,
 ) -> None:
     for model in models:
+        if isinstance(model, torch.nn.Module) and not isinstance(model, PoseModel):
+            raise RsnError(
+                f"Invalid model: expected a name, a file or a PoseModel, got {type(model).__name__}; pass"
+                " rsn.PoseModel(network, metadata)"
+            )
         if not isinstance(model, str | Path | PoseModel):
             raise RsnError(f"Invalid model: expected a name, a file or a PoseModel, got {model!r:.80}")
     if not (detector is None or isinstance(detector, str | Path) or callable(detector)):
