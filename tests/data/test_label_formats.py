@@ -11,6 +11,8 @@ import pytest
 import label_files
 from command import rsn
 from label_files import NAMES, PEOPLE, write_images
+from rsn.data.formats.labels import order_names
+from rsn.skeletons import COCO_17
 
 Writer = Callable[[Path], Path]
 
@@ -436,6 +438,23 @@ def test_keypoints_without_groups_belong_to_the_smallest_box_around_them(tmp_pat
             shape["group_id"] = None
         path.write_text(json.dumps(document))
     assert_same_people(convert(source, tmp_path / "people.json"))
+
+
+def test_order_of_names_agrees_with_every_person() -> None:
+    assert order_names([["b", "d"], ["a", "c", "d"], ["a", "b", "c"]]) == ["a", "b", "c", "d"]
+    assert order_names([["b", "a"], ["a", "b", "c"]]) == ["b", "a", "c"]  # no order agrees with both
+
+
+def test_keypoints_of_a_known_skeleton_are_in_its_order(tmp_path: Path, images: Path) -> None:
+    points = [
+        {"label": name, "points": [[10 + index, 20 - index]], "shape_type": "point", "group_id": 1}
+        for index, name in enumerate(reversed(COCO_17.keypoint_names))
+    ]
+    document = {"imagePath": "b.png", "imageWidth": 100, "imageHeight": 50, "shapes": points}
+    (tmp_path / "b.json").write_text(json.dumps(document))
+    converted = convert(tmp_path / "b.json", tmp_path / "people.json", "--images", images)
+    assert tuple(converted["categories"][0]["keypoints"]) == COCO_17.keypoint_names
+    assert converted["annotations"][0]["keypoints"][:3] == [26, 4, 2]
 
 
 def test_shapes_of_a_model_are_no_labels(tmp_path: Path, images: Path) -> None:

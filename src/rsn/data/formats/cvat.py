@@ -70,19 +70,18 @@ def read_cvat(source: Source, files: list[Path]) -> Labels:
             for image in root.iter("image"):
                 frame = _Frame()
                 for shape in image:
-                    _add_shape(shape, frame, shape.get("group_id"), names, labels)
+                    _add_shape(shape, frame, shape.get("group_id"), labels)
                 size = float(image.attrib["width"]), float(image.attrib["height"])
                 labels.images.append(
                     LabeledImage(image.attrib["name"], _people(image.attrib["name"], frame), size)
                 )
-            labels.images += _video(root, names, labels)
+            labels.images += _video(root, labels)
     used = [names[category] for category in labels.categories() if category in names]
     if any(sorted(one) != sorted(used[0]) for one in used):
         raise AnnotationError(
             f"{source.path}: has skeletons with different keypoints; export a task with one of them"
         )
-    labels.keypoint_names = list(used[0]) if used else []
-    labels.collect_names()
+    labels.keypoint_names = form.order_names([*used[:1], *(person.points for person in labels.people())])
     labels.limbs = [limb for limb in dict.fromkeys(labels.limbs) if set(limb) <= set(labels.keypoint_names)]
     return labels
 
@@ -103,9 +102,7 @@ def _read_skeletons(root: Element, names: dict[str, list[str]], labels: Labels) 
                 labels.limbs.append((a, b))
 
 
-def _add_shape(
-    shape: Element, frame: _Frame, group: str | None, names: dict[str, list[str]], labels: Labels
-) -> None:
+def _add_shape(shape: Element, frame: _Frame, group: str | None, labels: Labels) -> None:
     """Add a shape to its image, if a person labeled it and it can be part of a pose."""
     category = shape.get("label") or PERSON
     if shape.tag not in _SHAPES or shape.get("outside") == "1":
@@ -118,7 +115,6 @@ def _add_shape(
         if len(points) < len(elements):
             raise ValueError("a skeleton has a keypoint more than once")
         if any(point[2] for point in points.values()):
-            form.merge_names(names.setdefault(category, []), list(points))
             frame.skeletons.append((LabeledPerson(points, category=category), group))
     elif shape.tag == "points":
         spots = _points(shape)
@@ -151,7 +147,7 @@ def _people(where: str, frame: _Frame) -> list[LabeledPerson]:
     return [person for person, _ in frame.skeletons] + form.assemble_people(where, frame.points, frame.boxes)
 
 
-def _video(root: Element, names: dict[str, list[str]], labels: Labels) -> Iterator[LabeledImage]:
+def _video(root: Element, labels: Labels) -> Iterator[LabeledImage]:
     """The frames of a video task, also those without people."""
     tracks = list(root.iter("track"))
     if not tracks and root.findtext("meta/task/mode") != "interpolation":
@@ -171,7 +167,7 @@ def _video(root: Element, names: dict[str, list[str]], labels: Labels) -> Iterat
                     "label": track.get("label", PERSON),
                     "source": track.get("source", ""),
                 } | shape.attrib
-                _add_shape(shape, frames[int(shape.attrib["frame"])], track.get("group_id"), names, labels)
+                _add_shape(shape, frames[int(shape.attrib["frame"])], track.get("group_id"), labels)
     width, height = (root.findtext(f".//original_size/{side}") for side in ("width", "height"))
     size = (float(width), float(height)) if width and height else None
     for number in sorted(frames):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rsn.data.formats.folders import copy_image, new_folder
-from rsn.data.formats.labels import ABSENT, LabeledImage, LabeledPerson, Labels, Source, merge_names, reading
+from rsn.data.formats.labels import ABSENT, LabeledImage, LabeledPerson, Labels, Source, order_names, reading
 from rsn.errors import AnnotationError
 from rsn.extras import require
 
@@ -45,6 +45,7 @@ def read_deeplabcut(source: Source, files: list[Path]) -> Labels:
         MissingDependencyError: an H5 file, and h5py is not installed.
     """
     labels = Labels(str(source.path), _project(files[0]))
+    sequences: list[dict[str, Any]] = []
     for path in files:
         with reading(str(path), "labels of DeepLabCut"):
             levels, rows, columns = _read_csv(path) if path.suffix.lower() == ".csv" else _read_h5(path)
@@ -57,12 +58,12 @@ def read_deeplabcut(source: Source, files: list[Path]) -> Labels:
                 raise ValueError("it holds predictions, with a likelihood")
             if len(individuals) > 1 and individuals.pop(_UNIQUE, {}):
                 labels.notes["groups of keypoints that belong to no individual, skipped"] += 1
-            for parts in individuals.values():
-                merge_names(labels.keypoint_names, list(parts))
+            sequences += individuals.values()
             for row, image in enumerate(rows):
                 people = [_person(parts, row) for parts in individuals.values()]
                 name = "/".join(filter(None, image)).replace("\\", "/")
                 labels.images.append(LabeledImage(name, [person for person in people if person.points]))
+    labels.keypoint_names = order_names(sequences)
     return labels
 
 

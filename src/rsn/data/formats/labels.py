@@ -6,12 +6,15 @@ from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 from rsn.errors import AnnotationError
 from rsn.io.validation import read_json
-from rsn.skeletons import Skeleton
+from rsn.keypoint_names import normalize_names
+from rsn.skeletons import SKELETONS, Skeleton
 
 Point = tuple[float, float, int]
 Box = tuple[float, float, float, float]
@@ -91,9 +94,15 @@ class Labels:
         return list(dict.fromkeys(person.category for person in self.people())) or [PERSON]
 
     def collect_names(self) -> None:
-        """Take the keypoint names from the people, for formats that list them nowhere."""
-        for person in self.people():
-            merge_names(self.keypoint_names, list(person.points))
+        """Take the keypoint names from the people, for formats without a list; in the order of a known skeleton."""
+        names = order_names(person.points for person in self.people())
+        normalized = normalize_names(names)
+        known = (
+            one.keypoint_names
+            for one in SKELETONS.values()
+            if sorted(one.keypoint_names) == sorted(normalized)
+        )
+        self.keypoint_names = [names[normalized.index(name)] for name in next(known, normalized)]
 
 
 class Source:
@@ -159,15 +168,19 @@ def reading(where: str, what: str) -> Iterator[None]:
         raise AnnotationError(f"{where}: not {what} as it should be ({reason}); export it again") from error
 
 
-def merge_names(order: list[str], names: list[str]) -> None:
-    """Add new names to an order: behind the name that they follow in `names`, or at the end."""
-    index = next((order.index(name) for name in names if name in order), len(order)) - 1
-    for name in names:
-        if name in order:
-            index = order.index(name)
-        else:
-            index += 1
-            order.insert(index, name)
+def order_names(sequences: Iterable[Iterable[str]]) -> list[str]:
+    """The names in all sequences, in an order that agrees with each of them, if there is one."""
+    lists = [list(names) for names in sequences]
+    sorter: TopologicalSorter[str] = TopologicalSorter(
+        dict.fromkeys((name for names in lists for name in names), ())
+    )
+    for names in lists:
+        for before, name in pairwise(names):
+            sorter.add(name, before)
+    try:
+        return list(sorter.static_order())
+    except CycleError:  # the keypoints were marked in different orders
+        return list(dict.fromkeys(name for names in lists for name in names))
 
 
 def visibility_from(words: Iterable[Any]) -> int:
