@@ -333,6 +333,17 @@ def test_convert_refuses_a_keypoint_that_a_person_has_twice(tmp_path: Path, imag
     assert "'nose' is marked more than once for one person" in refused(source)
 
 
+def test_convert_refuses_names_that_appear_twice(tmp_path: Path) -> None:
+    project = label_files.dlc(tmp_path / "project")
+    table = project / "labeled-data/clip/CollectedData_me.csv"
+    table.write_text(table.read_text().replace("left_wrist", "nose"))
+    assert "two columns me/one/nose/x" in refused(project)
+    yolo = label_files.yolo(tmp_path / "yolo")
+    config = (yolo / "data.yaml").read_text()
+    (yolo / "data.yaml").write_text(config.replace("left_wrist", "nose"))
+    assert "keypoint names repeat (nose, nose)" in refused(yolo)
+
+
 def test_convert_counts_images_without_labels_and_labels_without_images(tmp_path: Path, images: Path) -> None:
     source = label_files.coco(tmp_path)
     (images / "b.png").unlink()

@@ -20,6 +20,7 @@ from rsn.data.formats.labels import (
     PointMark,
     Source,
 )
+from rsn.data.values import image_size
 from rsn.errors import AnnotationError
 from rsn.io.files import atomic_write
 
@@ -71,7 +72,7 @@ def read_cvat(source: Source, files: list[Path]) -> Labels:
                 frame = _Frame()
                 for shape in image:
                     _add_shape(shape, frame, shape.get("group_id"), labels)
-                size = float(image.attrib["width"]), float(image.attrib["height"])
+                size = image_size(dict(image.attrib))
                 labels.images.append(
                     LabeledImage(image.attrib["name"], _people(image.attrib["name"], frame), size)
                 )
@@ -168,8 +169,7 @@ def _video(root: Element, labels: Labels) -> Iterator[LabeledImage]:
                     "source": track.get("source", ""),
                 } | shape.attrib
                 _add_shape(shape, frames[int(shape.attrib["frame"])], track.get("group_id"), labels)
-    width, height = (root.findtext(f".//original_size/{side}") for side in ("width", "height"))
-    size = (float(width), float(height)) if width and height else None
+    size = image_size({side: root.findtext(f".//original_size/{side}") for side in ("width", "height")})
     for number in sorted(frames):
         yield LabeledImage(f"frame_{number:06d}", _people(f"frame {number}", frames[number]), size)
 

@@ -86,12 +86,16 @@ def _read_csv(path: Path) -> _Table:
     if any(len(row) != len(heads[0]) for row in body):
         raise ValueError(f"a row without {len(heads[0])} columns; is the file cut off?")
     values = np.array([[float(word or "nan") for word in row[first:]] for row in body]).T.tolist()
-    names = zip(*(head[first:] for head in heads), strict=True)
-    return (
-        [head[0] for head in heads],
-        [tuple(row[:first]) for row in body],
-        dict(zip(names, values, strict=True)),
-    )
+    names = list(zip(*(head[first:] for head in heads), strict=True))
+    _check_unique(names)
+    columns = dict(zip(names, values, strict=True))
+    return [head[0] for head in heads], [tuple(row[:first]) for row in body], columns
+
+
+def _check_unique(columns: list[_Names]) -> None:
+    twice = [names for names in columns if columns.count(names) > 1]
+    if twice:
+        raise ValueError(f"two columns {'/'.join(twice[0])}")
 
 
 def _read_h5(path: Path) -> _Table:
@@ -108,6 +112,7 @@ def _read_h5(path: Path) -> _Table:
     columns = {
         name: values for names, block in blocks for name, values in zip(names, block.T.tolist(), strict=True)
     }
+    _check_unique(order)
     return levels, rows, {names: columns[names] for names in order}
 
 

@@ -35,7 +35,7 @@ def finish(labels: Labels, images: Path | None = None, skeleton: Skeleton | None
     if skeleton is not None:
         _rename(labels, skeleton)
     if labels.keypoint_names:
-        Skeleton.from_names("labels", labels.keypoint_names)  # rejects names that repeat
+        Skeleton.from_names(labels.where, labels.keypoint_names)  # rejects names that repeat
     if labels.images:
         _find_images(labels, images, notes)
     for image in labels.images:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from rsn.data.formats import labels as form
 from rsn.data.formats.labels import ABSENT, Box, BoxMark, LabeledImage, Labels, PointMark, Source
+from rsn.data.values import image_size
 from rsn.io.files import atomic_write
 from rsn.io.image_formats import is_image_name
 
@@ -61,8 +62,8 @@ def _image(where: str, task: dict[str, Any], results: list[dict[str, Any]], fold
     keypoints, rectangles = by_type["keypointlabels"], by_type["rectanglelabels"]
     if any(one.get("image_rotation") for one in keypoints + rectangles):
         raise ValueError("its image was rotated in Label Studio; rotate it back there")
-    sizes = [(one["original_width"], one["original_height"]) for one in results if one.get("original_width")]
-    size = (float(sizes[0][0]), float(sizes[0][1])) if sizes else None
+    sides = [{"width": one.get("original_width"), "height": one.get("original_height")} for one in results]
+    size = next(filter(None, map(image_size, sides)), None)
     boxes = {
         one["id"]: BoxMark(_box(one["value"], size), str(one["value"]["rectanglelabels"][0]), one["id"])
         for one in rectangles

@@ -8,6 +8,7 @@ from typing import Any
 from rsn.data.formats import labels as form
 from rsn.data.formats.folders import new_folder
 from rsn.data.formats.labels import ABSENT, BoxMark, LabeledImage, Labels, PointMark, Source
+from rsn.data.values import image_size
 
 
 def find_labelme(source: Source) -> list[Path]:
@@ -40,9 +41,9 @@ def read_labelme(source: Source, files: list[Path]) -> Labels:
                     boxes.append(BoxMark((min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)), name, group))
                 else:
                     labels.notes["shapes that are neither points nor rectangles, skipped"] += 1
-            size = document.get("imageWidth"), document.get("imageHeight")
+            size = image_size({"width": document.get("imageWidth"), "height": document.get("imageHeight")})
             people = form.assemble_people(str(path), points, boxes)
-            labels.images.append(LabeledImage("", people, size if all(size) else None))
+            labels.images.append(LabeledImage("", people, size))
     root = source.folder.absolute()
     if not all(path.is_relative_to(root) for path in paths):
         labels.folder = root = Path(commonpath([path.parent for path in paths]))
