@@ -15,31 +15,47 @@ FILES = sorted(
 REPLACED = {
     "aloud": "with a warning",
     "average_decay": "ema_decay",
+    "behaviour": "behavior",
     "card": "model metadata",
+    "centre": "center",
     "colour": "color",
     "doubles": "duplicates",
+    "engine": "backend",
+    "engines": "backends",
+    "grey": "gray",
+    "handover": "cross-stage features",
     "hard_joints": "ohkm_topk",
     "in vain": "",
     "is said": "is reported",
     "is told": "gets",
     "joint": "keypoint",
     "joints": "keypoints",
+    "labelled": "labeled",
     "least_score": "person_threshold or box_threshold",
     "licence": "license",
+    "mirrored": "flipped",
     "most_unreadable": "max_unreadable_fraction",
     "nobody": "no person",
     "normalise": "normalize",
     "optimisation": "optimization",
+    "photo": "image",
+    "photos": "images",
     "picture": "image",
     "pictures": "images",
+    "recomputed": "checkpointed",
     "somebody": "a person",
     "start_from": "pretrained",
     "validate_every": "val_interval",
+    "verb": "subcommand",
+    "verbs": "subcommands",
     "whoever": "",
+    "whom": "",
 }
 WORDS = re.compile(rf"\b({'|'.join(REPLACED)})\b", re.IGNORECASE)
 # Names that other formats use.
-QUOTED = re.compile(r"\"joints?\"|joints \(16 x 2\)|joints that are numbers|has joints of shape")
+QUOTED = re.compile(
+    r"--saveEngine=\S+|\"joints?\"|joints \(16 x 2\)|joints that are numbers|has joints of shape"
+)
 
 
 def _found(path: Path) -> Iterator[str]:

@@ -149,7 +149,7 @@ def peak_memory() -> float | None:
 
 
 def _noise() -> Any:
-    """Smooth noise, (H, W, 3) uint8, which takes about as long to decode as a photo; pure noise takes longer."""
+    """Smooth noise, (H, W, 3) uint8, which takes about as long to decode as a real image; pure noise takes longer."""
     coarse = np.random.default_rng(0).integers(0, 256, (IMAGE_SIZE[0] // 8, IMAGE_SIZE[1] // 8, 3))
     return cv2.resize(coarse.astype(np.uint8), IMAGE_SIZE[::-1], interpolation=cv2.INTER_CUBIC)
 

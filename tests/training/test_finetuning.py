@@ -10,7 +10,7 @@ from command import rsn
 from people_on_disk import write_people
 from rsn import LSP_14, Skeleton, load_model
 from rsn.errors import AnnotationError, RsnError
-from rsn.training.finetuning import finetuning_recipe
+from rsn.training.finetuning import SCHEDULES, finetuning_recipe
 
 CLIMBER = Skeleton.from_names("climber", ["head", "left_hand", "right_hand", "left_foot", "right_foot"])
 SHORT = (
@@ -101,3 +101,10 @@ def test_recipe_is_valid_yaml_of_rsn_train(climbers: Path, tmp_path: Path) -> No
 
     recipe = finetuning_recipe(climbers, climbers.parent / "images", tmp_path / "run")
     assert yaml.safe_load(write_recipe(recipe))["pretrained"] == "rsn18.starter"
+
+
+def test_documented_schedule_is_the_one_used() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fine-tuning.md").read_text()
+    for schedule in SCHEDULES:
+        rate = f"{schedule.learning_rate:.0e}".replace("e-0", "e-")
+        assert f"| {schedule.batch_size} | {schedule.steps:,} | {rate} |" in page

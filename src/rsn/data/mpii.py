@@ -124,7 +124,7 @@ class ReleaseImage:
     """An image of the official release.
 
     name: of the file. train: whether its people have keypoints. single: indices in `rects` of people who stand apart
-    from others, on whom MPII's single-person test is. rects: the people as MATLAB structs. source: the release file.
+    from others, the persons of the single-person test. rects: the people as MATLAB structs. source: the release file.
     """
 
     name: str

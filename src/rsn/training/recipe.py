@@ -109,7 +109,7 @@ class ComputeConfig:
     step: Step = "eager"
 
     def __post_init__(self) -> None:
-        # A replay overwrites all gradients, so parts would not add up; recomputed blocks were never captured.
+        # A replay overwrites all gradients, so parts would not add up; checkpointed blocks were never captured.
         if self.step == "captured" and (self.accumulate_grad_batches > 1 or self.activation_checkpointing):
             raise ValueError(
                 "Invalid compute.step: captured works neither with compute.accumulate_grad_batches nor with"

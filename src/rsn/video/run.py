@@ -160,7 +160,7 @@ def _crops(estimator: PoseEstimator, frame: Frame, boxes: BoxSource | None, note
 
 
 def _expected_boxes(frame: Frame, tracker: Tracker) -> Boxes:
-    """The boxes, in this frame, of persons of whom enough keypoints were found in the frame before."""
+    """The boxes, in this frame, of persons with enough keypoints in the frame before."""
     people = [
         person
         for person in tracker.predict(frame.seconds)
