@@ -346,7 +346,7 @@ class PoseResult(Sequence[Person]):
             MissingDependencyError: pandas is not installed.
         """
         try:
-            import pandas  # type: ignore[import-untyped]
+            import pandas
         except ImportError as error:
             raise MissingDependencyError("to_pandas needs pandas: pip install pandas") from error
 
@@ -368,7 +368,7 @@ class PoseResult(Sequence[Person]):
             MissingDependencyError: supervision 0.29 or newer is not installed.
         """
         try:
-            import supervision  # type: ignore[import-not-found, unused-ignore]
+            import supervision
 
             return supervision.KeyPoints(
                 xy=self.keypoints.astype(np.float32),
