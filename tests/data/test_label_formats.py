@@ -11,7 +11,7 @@ import pytest
 import label_files
 from command import rsn
 from label_files import NAMES, PEOPLE, write_images
-from rsn.data.formats.labels import order_names
+from rsn.data.formats.labels import BoxMark, PointMark, assemble_people, order_names
 from rsn.skeletons import COCO_17
 
 Writer = Callable[[Path], Path]
@@ -449,6 +449,12 @@ def test_keypoints_without_groups_belong_to_the_smallest_box_around_them(tmp_pat
             shape["group_id"] = None
         path.write_text(json.dumps(document))
     assert_same_people(convert(source, tmp_path / "people.json"))
+
+
+def test_keypoint_just_outside_its_box_belongs_to_it() -> None:
+    points = [PointMark("nose", 20, 15), PointMark("left_wrist", 8, 30), PointMark("right_wrist", 95, 30)]
+    one, other = assemble_people("image", points, [BoxMark((10, 10, 20, 40)), BoxMark((70, 10, 24, 40))])
+    assert (list(one.points), list(other.points)) == (["nose", "left_wrist"], ["right_wrist"])
 
 
 def test_order_of_names_agrees_with_every_person() -> None:

@@ -19,6 +19,7 @@ from rsn.skeletons import SKELETONS, Skeleton
 Point = tuple[float, float, int]
 Box = tuple[float, float, float, float]
 ABSENT: Point = (0.0, 0.0, 0)
+_BOX_MARGIN = 0.15  # of width and height: how far outside a box a keypoint without a group may lie
 PERSON = "person"  # the category if a tool names none
 # Words for a keypoint that is covered or not there, as flags, attributes and choices spell them.
 _OCCLUDED = frozenset({"1", "occluded", "hidden", "invisible", "covered", "not_visible"})
@@ -222,7 +223,7 @@ def assemble_people(
     """
     people: dict[Hashable, LabeledPerson] = {}
     for number, mark in enumerate(boxes):
-        key = ("box", number) if mark.group is None else ("group", mark.group)
+        key: Hashable = ("box", number) if mark.group is None else ("group", mark.group)
         if key in people:
             raise AnnotationError(f"{where}: a person has two boxes; give each person its own group")
         people[key] = LabeledPerson({}, mark.box, mark.category)
@@ -245,12 +246,25 @@ def assemble_people(
     return found
 
 
-def _key_around(point: PointMark, people: dict[Hashable, LabeledPerson]) -> tuple[str, Hashable]:
-    """The key of the person with the smallest box around a point that lacks this keypoint, else of the rest."""
+def _key_around(point: PointMark, people: dict[Hashable, LabeledPerson]) -> Hashable:
+    """The key of the person with the smallest box around a point that lacks this keypoint, else of the rest.
+
+    Hands and feet often reach a little out of boxes.
+    """
     one = LabeledPerson({point.name: (point.x, point.y, 2)})
-    around = [key for key, person in people.items() if one.is_in(person.box)]
-    around.sort(key=lambda key: (point.name in people[key].points, _area(people[key])))
-    return around[0] if around else ("rest", None)  # type: ignore[return-value]
+    for margin in (0, _BOX_MARGIN):
+        around = [key for key, person in people.items() if one.is_in(_extend(person.box, margin))]
+        around.sort(key=lambda key: (point.name in people[key].points, _area(people[key])))
+        if around:
+            return around[0]
+    return "rest", None
+
+
+def _extend(box: Box | None, margin: float) -> Box | None:
+    if box is None:
+        return None
+    x, y, width, height = box
+    return (x - margin * width, y - margin * height, (1 + 2 * margin) * width, (1 + 2 * margin) * height)
 
 
 def _area(person: LabeledPerson) -> float:
