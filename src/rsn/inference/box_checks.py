@@ -138,7 +138,7 @@ def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> Fl
     if not np.isfinite(rows).all():
         raise AnnotationError("Invalid boxes: expected finite numbers, got NaN or infinity")
     if np.abs(rows).max() <= 1:
-        raise AnnotationError(f"Invalid boxes: {_told(rows[0])} looks like fractions of the image; {PIXELS}")
+        raise AnnotationError(f"Invalid boxes: {_describe(rows[0])} looks like fractions of the image; {PIXELS}")
     converted = rows if box_format == "xywh" else _to_xywh(rows)
     other, other_format = (_to_xywh(rows), "xyxy") if box_format == "xywh" else (rows, "xywh")
     valid = (converted[:, 2:] >= MIN_BOX_SIZE).all(1)
@@ -146,17 +146,17 @@ def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> Fl
     worst = int(inside.argmin())
     if inside[worst] < 1 - MISFIT and _fits(other, size):
         raise AnnotationError(
-            f"Invalid boxes: {_told(rows[worst])} does not fit the image of {size[1]} x {size[0]} pixels as"
+            f"Invalid boxes: {_describe(rows[worst])} does not fit the image of {size[1]} x {size[0]} pixels as"
             f" {box_format!r}, but all boxes do as {other_format!r}; pass box_format={other_format!r}"
         )
     if not valid.all():
         raise AnnotationError(
-            f"Invalid boxes: {_told(rows[int(valid.argmin())])} is less than a pixel wide or high as {box_format!r};"
+            f"Invalid boxes: {_describe(rows[int(valid.argmin())])} is less than a pixel wide or high as {box_format!r};"
             f" {PIXELS}"
         )
     if inside[worst] <= 0:
         raise AnnotationError(
-            f"Invalid boxes: {_told(rows[worst])} as {box_format!r} lies outside the image of {size[1]} x {size[0]}"
+            f"Invalid boxes: {_describe(rows[worst])} as {box_format!r} lies outside the image of {size[1]} x {size[0]}"
             " pixels"
         )
     return converted
@@ -214,5 +214,5 @@ def _numbers(values: Any, name: str, expected: str) -> FloatArray:
         ) from error
 
 
-def _told(box: FloatArray) -> str:
+def _describe(box: FloatArray) -> str:
     return f"box ({', '.join(f'{value:g}' for value in box)})"
