@@ -138,7 +138,9 @@ def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> Fl
     if not np.isfinite(rows).all():
         raise AnnotationError("Invalid boxes: expected finite numbers, got NaN or infinity")
     if np.abs(rows).max() <= 1:
-        raise AnnotationError(f"Invalid boxes: {_describe(rows[0])} looks like fractions of the image; {PIXELS}")
+        raise AnnotationError(
+            f"Invalid boxes: {_describe(rows[0])} looks like fractions of the image; {PIXELS}"
+        )
     converted = rows if box_format == "xywh" else _to_xywh(rows)
     other, other_format = (_to_xywh(rows), "xyxy") if box_format == "xywh" else (rows, "xywh")
     valid = (converted[:, 2:] >= MIN_BOX_SIZE).all(1)
@@ -151,8 +153,8 @@ def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> Fl
         )
     if not valid.all():
         raise AnnotationError(
-            f"Invalid boxes: {_describe(rows[int(valid.argmin())])} is less than a pixel wide or high as {box_format!r};"
-            f" {PIXELS}"
+            f"Invalid boxes: {_describe(rows[int(valid.argmin())])} is less than a pixel wide or high as"
+            f" {box_format!r}; {PIXELS}"
         )
     if inside[worst] <= 0:
         raise AnnotationError(
