@@ -40,6 +40,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(503)
         elif way == "html":
             self._send(b"<!DOCTYPE html><html>not found</html>")
+        elif way == "to-ftp":
+            self.send_response(302)
+            self.send_header("Location", f"ftp://127.0.0.1:{self.server.server_port}/x")
+            self.end_headers()
         elif way == "wrong":
             self._send(data[::-1])
         elif way == "stingy":  # closes the connection early
@@ -49,6 +53,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             time.sleep(0.5 if way == "late" else 0)
             self._send(data)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._send(b"[]")
 
     def _send(self, data: bytes, *, length: int | None = None, then_wait: float = 0) -> None:
         self.send_response(200)

@@ -13,6 +13,7 @@ from file_server import FileServer, serving
 from full_disk import nothing_can_be_written
 from rsn.errors import DownloadError, RsnError
 from rsn.io.downloads import download
+from rsn.io.downloads import fetch as fetch_bytes
 
 DATA = bytes(range(256)) * 3000  # several chunks
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -118,3 +119,28 @@ def test_download_uses_the_proxy_of_the_environment(
     monkeypatch.setenv("http_proxy", server.address)
     download("http://weights.invalid/file.bin", tmp_path / "x", sha256_prefix=SHA256[:8])
     assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_fetch_returns_the_content(server: FileServer) -> None:
+    assert fetch_bytes(f"{server.address}/good/x", max_bytes=len(DATA)) == DATA
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [
+        ("good", "expected at most 1,000 bytes"),
+        ("to-ftp", "expected an http or https address, got ftp:"),
+        ("missing", "the server answers 404"),
+        ("late", "it took more than 0.2 seconds|timed out"),
+        ("silent", "timed out|at most 1,000 bytes"),
+    ],
+)
+def test_fetch_rejects_what_it_must_not_read(server: FileServer, way: str, says: str) -> None:
+    with pytest.raises(DownloadError, match=says):
+        fetch_bytes(f"{server.address}/{way}/x", max_bytes=1000, timeout=0.2)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://localhost/x", "http://", "http://host:port/x"])
+def test_fetch_rejects_invalid_urls(url: str) -> None:
+    with pytest.raises(DownloadError):
+        fetch_bytes(url, max_bytes=1000)

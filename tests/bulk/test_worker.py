@@ -77,6 +77,23 @@ def test_worker_writes_people_of_estimator(settings: Settings, tmp_path: Path) -
 def test_read_rejects_a_folder_without_results(tmp_path: Path) -> None:
     with pytest.raises(RsnError, match=r"has no people/\*\.parquet; is it the --output of rsn bulk"):
         list(bulk.read(str(tmp_path)))
+    (tmp_path / "people").mkdir()
+    (tmp_path / "people" / "part-000000.parquet").write_bytes(b"no Parquet")
+    with pytest.raises(RsnError, match=r"part-000000\.parquet was not written by rsn bulk"):
+        list(bulk.read(str(tmp_path)))
+
+
+def test_read_keeps_images_whole_across_batches_of_rows(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write_images(tmp_path, 3)
+    boxes = {path.name: [[5, 5, 40, 60], [10, 10, 40, 60]] for path in paths[:2]} | {paths[2].name: []}
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    by_file = replace(settings, boxes=str(tmp_path / "boxes.json"))
+    Worker(by_file, str(tmp_path / "out"), "run", *HERE).process(0, Part("images", tuple(map(str, paths))))
+    monkeypatch.setattr("rsn.bulk.reading.ROWS", 1)
+    read = [(name, len(result)) for name, result in bulk.read(str(tmp_path / "out"))]
+    assert read == [(str(paths[0]), 2), (str(paths[1]), 2), (str(paths[2]), 0)]
 
 
 def test_worker_counts_skipped_boxes(settings: Settings, tmp_path: Path) -> None:

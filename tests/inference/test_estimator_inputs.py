@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from file_server import serving
 from rsn import COCO_17, PoseEstimator, PoseResult
-from rsn.errors import AnnotationError, ImageError, RsnError
+from rsn.errors import AnnotationError, DownloadError, ImageError, RsnError
 from rsn.inference.box_checks import check_boxes
 from rsn.inference.sources import load_image
 
@@ -74,6 +75,20 @@ def test_load_image_reads_paths_upright(tmp_path: Path) -> None:
         np.testing.assert_array_equal(load_image(source), expected)
 
 
+def test_estimator_downloads_urls_only_if_allowed(random_weights: Path) -> None:
+    allowing = PoseEstimator(random_weights, backend="torch", detector=None, allow_urls=True)
+    with serving(png(RGB)) as server:
+        results = allowing([f"{server.address}/good/a.png", png(RGB)], "whole")
+        np.testing.assert_array_equal(results[0].image, RGB)
+        np.testing.assert_allclose(results[0].keypoints, results[1].keypoints)
+        with pytest.raises(DownloadError, match="the server answers 404"):
+            allowing(f"{server.address}/missing/a.png", "whole")
+        with pytest.raises(ImageError, match=r"/html/a\.png is not an image"):
+            allowing(f"{server.address}/html/a.png", "whole")
+    with pytest.raises(DownloadError, match="expected an http or https address, got rtsp:"):
+        allowing("rtsp://localhost/live", "whole")
+
+
 def test_load_image_does_not_copy_an_rgb_array() -> None:
     assert load_image(RGB) is RGB
 
@@ -103,7 +118,7 @@ def test_load_image_does_not_copy_an_rgb_array() -> None:
         (".", r"got the folder \.; pass a list of its images, or run rsn predict"),
         ("images/*.jpg", "got the pattern images/.*pass a list of files"),
         ("walk.mp4", "got the video walk.mp4; run rsn predict walk.mp4"),
-        ("https://example.org/a.jpg", "got the URL https://example.org/a.jpg; download it"),
+        ("https://example.org/a.jpg", "got the URL https://example.org/a.jpg; .* allow_urls=True"),
     ],
 )  # fmt: skip
 def test_estimator_rejects_sources_that_are_no_image(

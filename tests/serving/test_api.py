@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+import file_server
 import rsn.serving
 from pose_service import Client, estimator_of, running, serving
 from rsn.errors import RsnError
@@ -200,3 +201,10 @@ def test_client_reports_errors_of_the_service(service: Client, image: Path) -> N
         rsn.serving.Client(service.url, model="x")(image)
     with pytest.raises(RsnError, match="there is no response of rsn serve"):
         rsn.serving.Client("http://127.0.0.1:9")(image)
+    with pytest.raises(RsnError, match="there is no response of rsn serve"):
+        rsn.serving.Client("127.0.0.1:9")(image)
+    with (
+        file_server.serving(b"") as another_server,
+        pytest.raises(RsnError, match="there is no response of rsn serve"),
+    ):
+        rsn.serving.Client(another_server.address)(image)

@@ -58,6 +58,8 @@ class PoseEstimator(PickledByArguments):
         box_threshold: detected boxes with a lower score are not used; by default the detector's own threshold.
         low_memory: keep only one model of an ensemble in memory. Each is then read anew for every 16 batches.
         ensemble_weights: weight of each model in the average; equal by default.
+        allow_urls: also accept http and https URLs of images, at most 100 MB and 30 seconds each. Use it only with URLs
+            that you trust: they may lead to servers that only this machine can reach.
 
     Attributes:
         model: a `SingleModel` or an `Ensemble`.
@@ -70,7 +72,7 @@ class PoseEstimator(PickledByArguments):
         DeviceError: the device or the backend is not available.
     """
 
-    _kept = ("flip_test", "person_threshold", "batch_size")
+    _kept = ("flip_test", "person_threshold", "batch_size", "allow_urls")
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class PoseEstimator(PickledByArguments):
         box_threshold: float | None = None,
         low_memory: bool = False,
         ensemble_weights: Sequence[float] | None = None,
+        allow_urls: bool = False,
     ) -> None:
         models: list[Any] = list(model) if isinstance(model, list | tuple) else [model]
         _check_arguments(models, detector, batch_size, person_threshold, box_threshold)
@@ -102,6 +105,7 @@ class PoseEstimator(PickledByArguments):
         self.batch_size = batch_size
         self.flip_test = flip_test
         self.person_threshold = person_threshold
+        self.allow_urls = allow_urls
         self._box_threshold = box_threshold
         self._crops_per_group = BATCHES_PER_MODEL if low_memory else 1  # times batch_size
         self._detector = detector
@@ -157,8 +161,9 @@ class PoseEstimator(PickledByArguments):
 
         Args:
             source: the path of an image file or its bytes, a PIL image, a uint8 array (H, W, 3) RGB, (H, W, 4) or
-                (H, W), or a uint8 tensor (3, H, W). A list or tuple of them gives a list of results; a generator gives
-                a generator, which holds few images at a time. Crops are batched across images.
+                (H, W), or a uint8 tensor (3, H, W); with `allow_urls` also a URL. A list or tuple of them gives a list
+                of results; a generator gives a generator, which holds few images at a time. Crops are batched across
+                images.
             boxes: (N, 4) in image pixels with `box_format`, "whole" for one box of the whole image, or a PoseResult;
                 None lets the detector find them. For several images: one of these per image in a list or generator,
                 or "whole" or None for all.
@@ -168,8 +173,9 @@ class PoseEstimator(PickledByArguments):
             keep_image: whether the results hold their images, as `plot` needs them.
 
         Raises:
-            ImageError: a source that is not an image. AnnotationError: boxes that do not fit the image, or none and no
-                detector. RsnError: the detector cannot be opened.
+            ImageError: a source that is not an image. DownloadError: a URL that cannot be downloaded.
+            AnnotationError: boxes that do not fit the image, or none and no detector. RsnError: the detector cannot be
+            opened.
         """
         check_process()
         if color_order not in ("RGB", "BGR"):
@@ -179,7 +185,7 @@ class PoseEstimator(PickledByArguments):
 
         def prepare(item: tuple[Any, Any, Any]) -> ImageCrops:
             source, boxes, scores = item
-            image = load_image(source, color_order=color_order)
+            image = load_image(source, color_order=color_order, allow_urls=self.allow_urls)
             found = (
                 self.detect(image)
                 if boxes is None

@@ -14,12 +14,14 @@ from PIL import Image as Pillow
 
 from rsn.errors import ImageError
 from rsn.geometry import Image
+from rsn.io.downloads import fetch
 from rsn.io.images import decode_image, from_pillow, on_white, read_image
 from rsn.io.video_names import has_video_suffix, is_url
 
 ColorOrder = Literal["RGB", "BGR"]  # of arrays and tensors
 Source = str | PathLike[str] | bytes | Pillow.Image | NDArray[Any] | torch.Tensor
 
+MAX_URL_BYTES = 100_000_000  # of an image that is downloaded
 EXPECTED = (
     "Invalid source: expected a path, bytes, a PIL image, an array (H, W, 3) or a tensor (3, H, W), got"
 )
@@ -30,19 +32,21 @@ def is_collection(source: object) -> bool:
     return isinstance(source, list | tuple | Iterator)
 
 
-def load_image(source: object, *, color_order: ColorOrder = "RGB") -> Image:
+def load_image(source: object, *, color_order: ColorOrder = "RGB", allow_urls: bool = False) -> Image:
     """One image as (H, W, 3) uint8 RGB; gray becomes RGB, transparent parts lie on white.
 
     Args:
         source: the path of an image file or its bytes, a PIL image, a uint8 array (H, W, 3), (H, W, 4), (H, W, 1) or
             (H, W), or a uint8 tensor (3, H, W). Files and PIL images are turned upright as their EXIF data says.
         color_order: of arrays and tensors of 3 or 4 channels; BGR is what OpenCV reads.
+        allow_urls: also accept http and https URLs, of at most 100 MB.
 
     Raises:
         ImageError: anything else, a file that is not an image, or a folder, pattern, URL or video.
+        DownloadError: a URL that cannot be downloaded.
     """
     if isinstance(source, str | PathLike):
-        return _read(fspath(source))
+        return _read(fspath(source), allow_urls)
     if isinstance(source, bytes | bytearray | memoryview):
         return decode_image(bytes(source), "the image in the given bytes")
     if isinstance(source, Pillow.Image):
@@ -54,11 +58,14 @@ def load_image(source: object, *, color_order: ColorOrder = "RGB") -> Image:
     raise ImageError(_other_type(source))
 
 
-def _read(path: str | bytes) -> Image:
+def _read(path: str | bytes, allow_urls: bool) -> Image:
     name = path if isinstance(path, str) else path.decode(errors="replace")
+    if is_url(name) and allow_urls:
+        return decode_image(fetch(name, max_bytes=MAX_URL_BYTES), name)
     if is_url(name):
         raise ImageError(
-            f"Invalid source: expected a file, got the URL {name}; download it and pass its bytes"
+            f"Invalid source: expected a file, got the URL {name}; to download it, create the estimator or client"
+            " with allow_urls=True"
         )
     if isdir(name):
         raise ImageError(

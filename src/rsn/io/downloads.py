@@ -1,4 +1,4 @@
-"""Download files: checked by hash, and written atomically."""
+"""Download files: checked by hash and written atomically, or of limited size and kept in memory."""
 
 import hashlib
 import http.client
@@ -6,6 +6,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -31,8 +33,7 @@ def download(url: str, target: Path, *, sha256_prefix: str, timeout: float = 30.
     Raises:
         DownloadError: no network, no such file, or a file with another hash. RsnError: it cannot be written.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadError(f"Invalid URL: expected an http or https address, got {url}")
+    _check_scheme(url)
     make_folder(target.parent)
     digest = hashlib.sha256()
     with atomic_replace(target) as temporary:
@@ -48,17 +49,53 @@ def download(url: str, target: Path, *, sha256_prefix: str, timeout: float = 30.
             )
 
 
+def fetch(url: str, *, max_bytes: int, timeout: float = 30.0) -> bytes:
+    """The content of a URL; proxies as for `download`.
+
+    Args:
+        url: http or https.
+        max_bytes: larger files are refused.
+        timeout: seconds that the whole file may take.
+
+    Raises:
+        DownloadError: no network, no such file, or a file that is too large or takes too long.
+    """
+    _check_scheme(url)
+    end = monotonic() + timeout
+    data = bytearray()
+    for chunk in _chunks(url, timeout, show_progress=False):
+        data += chunk
+        if len(data) > max_bytes:
+            raise DownloadError(f"Invalid file from {url}: expected at most {max_bytes:,} bytes, got more")
+        if monotonic() > end:
+            raise DownloadError(f"cannot fetch {url}: it took more than {timeout:g} seconds")
+    return bytes(data)
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _chunks(url: str, timeout: float) -> Iterator[bytes]:
-    request = urllib.request.Request(url, headers={"User-Agent": "rsn"})
-    opener = urllib.request.build_opener()  # a new one reads the proxies of the environment again
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https only."""
+
+    def redirect_request(self, *args: Any) -> urllib.request.Request | None:
+        _check_scheme(args[-1])
+        return super().redirect_request(*args)
+
+
+def _check_scheme(url: str) -> None:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise DownloadError(f"Invalid URL: expected an http or https address, got {url}")
+
+
+def _chunks(url: str, timeout: float, *, show_progress: bool = True) -> Iterator[bytes]:
+    opener = urllib.request.build_opener(_Redirects)  # a new one reads the proxies of the environment again
     try:
-        with opener.open(request, timeout=timeout) as response, _progress_bar(url) as bar:
+        request = urllib.request.Request(url, headers={"User-Agent": "rsn"})
+        with opener.open(request, timeout=timeout) as response, _progress_bar(url, show_progress) as bar:
             task = bar.add_task("", total=response.length)
             while chunk := response.read1(_CHUNK):
                 bar.advance(task, len(chunk))
@@ -67,14 +104,14 @@ def _chunks(url: str, timeout: float) -> Iterator[bytes]:
                 raise ConnectionError("the connection was closed before the end of the file")
     except urllib.error.HTTPError as error:
         raise DownloadError(f"cannot fetch {url}: the server answers {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a URL without a host
         reason = str(getattr(error, "reason", error)) or type(error).__name__
         raise DownloadError(
             f"cannot fetch {url}: {reason}; try again when the network is available"
         ) from error
 
 
-def _progress_bar(url: str) -> Progress:
+def _progress_bar(url: str, shown: bool) -> Progress:
     console = Console(stderr=True)
     columns = (
         TextColumn(Path(urlsplit(url).path).name),
@@ -82,4 +119,4 @@ def _progress_bar(url: str) -> Progress:
         DownloadColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    return Progress(*columns, console=console, disable=not (shown and console.is_terminal))

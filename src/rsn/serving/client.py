@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from urllib.request import Request, urlopen
 import cv2
 import numpy as np
 
-from rsn.errors import RsnError
+from rsn.errors import AnnotationError, RsnError
 from rsn.inference.box_checks import BoxFormat, check_boxes
 from rsn.inference.sources import ColorOrder, load_image
 from rsn.results import PoseResult
@@ -25,12 +26,16 @@ class Client:
     Args:
         url: of the service. model: name of one of its models; its first model by default.
         timeout: seconds to wait for a response.
+        allow_urls: also accept URLs of images, as `PoseEstimator` does; the client downloads them.
     """
 
-    def __init__(self, url: str, *, model: str | None = None, timeout: float = 60.0) -> None:
+    def __init__(
+        self, url: str, *, model: str | None = None, timeout: float = 60.0, allow_urls: bool = False
+    ) -> None:
         self.url = url.rstrip("/")
         self.model = model
         self.timeout = timeout
+        self.allow_urls = allow_urls
 
     def __call__(
         self,
@@ -47,20 +52,20 @@ class Client:
         Raises:
             RsnError: the service cannot be reached, or refuses the request.
         """
-        image = load_image(source, color_order=color_order)
+        image = load_image(source, color_order=color_order, allow_urls=self.allow_urls)
         query = {} if self.model is None else {"model": self.model}
         if boxes is not None:
             rows = check_boxes(boxes, box_scores, box_format, image.shape[:2])
             query["boxes"] = json.dumps(np.column_stack(rows).tolist())
         data = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
         url = f"{self.url}/api/people?{urlencode(query)}"
-        request = Request(url, data, {"Content-Type": "image/png"})
         try:
+            request = Request(url, data, {"Content-Type": "image/png"})
             with urlopen(request, timeout=self.timeout) as response:
                 result = PoseResult.from_dict(json.load(response))
         except HTTPError as error:
             raise RsnError(f"{self.url}: {_reason(error)}") from error
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, OSError, ValueError, HTTPException, AnnotationError) as error:
             raise RsnError(
                 f"{self.url}: there is no response of rsn serve ({error}); is it running?"
             ) from error
