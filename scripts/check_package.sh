@@ -16,7 +16,7 @@ du -h --apparent-size dist/*
 # What docs/install.md lists, and nothing else.
 if "${PYTHON:-python3}" -m zipfile --list dist/*.whl | awk 'NR > 1 {print $1}' |
     grep -vE '^rsn/([a-z_]+/)*([a-z_0-9]+\.py|py\.typed)$' |
-    grep -vE '^rsn/(weights/[a-z0-9._]+\.(safetensors|json|csv)|serving/page/[a-z]+\.(html|css|js|svg)|training/pages/[a-z]+\.html)$' |
+    grep -vE '^rsn/(weights/[a-z0-9._]+\.(safetensors|json|csv)|serving/page/[a-z]+\.(html|css|js|svg)|[a-z]+/pages/[a-z]+\.html)$' |
     grep -vE '^rsn_pose-[0-9.]+\.dist-info/'; then
     echo "these files do not belong into the wheel; see docs/install.md" >&2
     exit 1
