@@ -184,8 +184,10 @@ def quickstart() -> nbformat.NotebookNode:
 
 def run(notebook: nbformat.NotebookNode) -> None:
     """Add the outputs, in an empty folder that is removed; an error of a cell is raised."""
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for !rsn
-    os.environ["TTY_COMPATIBLE"] = "0"  # no progress bars in the output of !rsn
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # for !rsn
+        "TTY_COMPATIBLE": "0",  # no progress bars in the output of !rsn
+    }
     with TemporaryDirectory() as folder:
         NotebookClient(
             notebook,
@@ -193,7 +195,7 @@ def run(notebook: nbformat.NotebookNode) -> None:
             record_timing=False,
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
-        ).execute()
+        ).execute(env=environment)
     notebook.metadata.pop("language_info")  # names the version of Python
     for cell in notebook.cells[1::2]:
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
