@@ -31,9 +31,7 @@ HUGE = ("optimization.learning_rate=1e30", "optimization.warmup_steps=0")
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train the smallest network, which takes a tenth of the time."""
-    monkeypatch.setattr(
-        training_run, "create_model", lambda name, *, num_keypoints, refine: small_network(num_keypoints)
-    )
+    monkeypatch.setattr(training_run, "build_model", lambda name, count, **options: small_network(count))
 
 
 @pytest.mark.usefixtures("small")
