@@ -196,6 +196,20 @@ def test_client_returns_what_the_estimator_returns(
         assert np.array_equal(result.image, expected.image)
 
 
+def test_client_sends_a_jpeg_file_as_it_is(estimator: PoseEstimator, tmp_path: Path) -> None:
+    """A PNG of it would be too large for the service."""
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.jpg"), noise)
+    limit = (tmp_path / "noise.jpg").stat().st_size / 1e6
+    with serving({"random": estimator}, Limits(megabytes=limit)) as service:
+        client = rsn.serving.Client(service.url)
+        expected = estimator(tmp_path / "noise.jpg", "whole").keypoints
+        for source in (tmp_path / "noise.jpg", (tmp_path / "noise.jpg").read_bytes()):
+            np.testing.assert_allclose(client(source, "whole").keypoints, expected, atol=0.02)
+        with pytest.raises(RsnError, match=r"more than .* megabytes|above its --limits\.megabytes"):
+            client(noise, "whole")
+
+
 def test_client_reports_errors_of_the_service(service: Client, image: Path) -> None:
     with pytest.raises(RsnError, match="there is no loaded model named 'x'"):
         rsn.serving.Client(service.url, model="x")(image)

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from http.client import HTTPException
+from os import PathLike
+from os.path import exists
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -12,9 +14,12 @@ import cv2
 import numpy as np
 
 from rsn.errors import AnnotationError, RsnError
+from rsn.geometry import Image
 from rsn.inference.box_checks import BoxFormat, check_boxes
 from rsn.inference.sources import ColorOrder, load_image
 from rsn.results import PoseResult
+
+JPEG = b"\xff\xd8\xff"  # the first bytes of a file
 
 
 class Client:
@@ -57,19 +62,31 @@ class Client:
         if boxes is not None:
             rows = check_boxes(boxes, box_scores, box_format, image.shape[:2])
             query["boxes"] = json.dumps(np.column_stack(rows).tolist())
-        data = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
         url = f"{self.url}/api/people?{urlencode(query)}"
+        data = _to_file(source, image)
         try:
-            request = Request(url, data, {"Content-Type": "image/png"})
+            request = Request(url, data, {"Content-Type": "application/octet-stream"})
             with urlopen(request, timeout=self.timeout) as response:
                 result = PoseResult.from_dict(json.load(response))
         except HTTPError as error:
             raise RsnError(f"{self.url}: {_reason(error)}") from error
         except (URLError, OSError, ValueError, HTTPException, AnnotationError) as error:
-            raise RsnError(
-                f"{self.url}: there is no response of rsn serve ({error}); is it running?"
-            ) from error
+            # The service closes the connection of a file that is too large, often before it is sent.
+            closed = isinstance(getattr(error, "reason", error), BrokenPipeError | ConnectionResetError)
+            size = f"is a file of {len(data) / 1e6:.1f} MB above its --limits.megabytes?"
+            hint = size if closed else "is it running?"
+            raise RsnError(f"{self.url}: there is no response of rsn serve ({error}); {hint}") from error
         return replace(result, image=image if keep_image else None)
+
+
+def _to_file(source: Any, image: Image) -> bytes:
+    """The image file that is sent: a JPEG file as it is, since it is much smaller; any other source as PNG."""
+    if isinstance(source, str | PathLike) and exists(source):
+        with open(source, "rb") as file:
+            source = file.read()
+    if isinstance(source, bytes) and source.startswith(JPEG):
+        return source
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
 
 
 def _reason(error: HTTPError) -> str:
