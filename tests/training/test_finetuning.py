@@ -60,6 +60,15 @@ def test_schedule_and_flip_follow_the_data(tmp_path: Path) -> None:
     assert recipe.augmentation.flip_probability == 0.0
 
 
+@pytest.mark.parametrize(("steps", "interval"), [(400, 50), (30, 3), (7, 1)])
+def test_validation_interval_follows_the_steps(
+    climbers: Path, tmp_path: Path, steps: int, interval: int
+) -> None:
+    changed = [f"optimization.steps={steps}", "optimization.warmup_steps=0"]
+    recipe = finetuning_recipe(climbers, climbers.parent / "images", tmp_path / "run", overrides=changed)
+    assert recipe.val_interval == interval
+
+
 def test_own_validation_labels_are_used(climbers: Path, tmp_path: Path) -> None:
     recipe = finetuning_recipe(climbers, climbers.parent / "images", tmp_path / "run", validation=climbers)
     assert recipe.validation.annotations == climbers

@@ -13,9 +13,9 @@ from rsn.data.mpii import is_mpii
 from rsn.data.values import normalize_id
 from rsn.errors import AnnotationError, RecipeError
 from rsn.io.files import atomic_write
-from rsn.io.validation import read_json
+from rsn.io.validation import read_json, validated
 from rsn.skeletons import Skeleton
-from rsn.training.recipe import DatasetConfig, Recipe, recipe_from_document
+from rsn.training.recipe import DatasetConfig, Recipe, apply_overrides
 from rsn.training.run import read_people
 from rsn.weights.loading import load_metadata, pose_metadata
 
@@ -108,10 +108,14 @@ def finetuning_recipe(
             "decay_norm_and_bias": False,
             "ema_decay": 0.99,
         },
-        "val_interval": schedule.steps // VALIDATIONS,
         "compute": {"workers": 0 if len(people) < 1_000 else 4},
     }
-    return recipe_from_document(Recipe, document, overrides, path="rsn finetune")
+    apply_overrides(document, overrides)
+    steps = document["optimization"]["steps"]
+    if isinstance(steps, int) and steps > 0:
+        most = max(1, steps // VALIDATIONS)
+        document.setdefault("val_interval", next(one for one in range(most, 0, -1) if steps % one == 0))
+    return validated(Recipe, document, path="rsn finetune", error=RecipeError)
 
 
 def _augmentation(skeleton: Skeleton) -> dict[str, Any]:

@@ -212,18 +212,19 @@ def read_recipe_as(kind: type[_R], path: Path, overrides: Sequence[str] = ()) ->
     Raises:
         RecipeError: no such file, invalid YAML, or invalid settings; the message names them.
     """
-    return recipe_from_document(
-        kind, read_mapping(path, what="a recipe", error=RecipeError), overrides, path=path
-    )
+    document = read_mapping(path, what="a recipe", error=RecipeError)
+    apply_overrides(document, overrides)
+    return validated(kind, document, path=path, error=RecipeError)
 
 
-def recipe_from_document(
-    kind: type[_R], document: dict[str, Any], overrides: Sequence[str], *, path: Path | str
-) -> _R:
-    """A recipe from its settings as YAML has them; `path` says in messages where they are from."""
+def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Set `key=value` pairs in the settings of a recipe; dots reach nested settings.
+
+    Raises:
+        RecipeError: one that is not of this form.
+    """
     for override in overrides:
         _override(document, override)
-    return validated(kind, document, path=path, error=RecipeError)
 
 
 def plain_settings(recipe: BaseRecipe, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
