@@ -41,9 +41,7 @@ def main() -> None:
         many, one = write_images(folder / "many", options.images), write_images(folder / "one", 1)
         for number in range(options.rounds):
             for variant in ("estimate", "predict", "bulk 1", "bulk 2"):
-                start, total = (
-                    seconds(variant, images, folder / f"{variant} {number}") for images in (one, many)
-                )
+                start, total = (seconds(variant, images, folder / f"{variant} {number}") for images in (one, many))
                 rows.append(
                     {
                         "round": number,

@@ -80,8 +80,7 @@ def found(annotations):
             off = random.normal(0, random.uniform(0, 0.1) * person["area"] ** 0.5, (17, 2))
             entry = {"image_id": person["image_id"], "category_id": 1, "score": random.random()}
             results.append(
-                entry
-                | {"keypoints": np.column_stack([keypoints[:, :2] + off, keypoints[:, 2]]).ravel().tolist()}
+                entry | {"keypoints": np.column_stack([keypoints[:, :2] + off, keypoints[:, 2]]).ravel().tolist()}
             )
     return results
 

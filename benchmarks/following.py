@@ -18,16 +18,13 @@ from rsn.tracking.tracker import Tracker
 
 FOLDER = Path(__file__).parent
 SEEDS = range(10)
-BOXES_ONLY = Skeleton(
-    "boxes", COCO_17.keypoint_names, COCO_17.limbs, COCO_17.upper_body
-)  # no sigmas, so no OKS
+BOXES_ONLY = Skeleton("boxes", COCO_17.keypoint_names, COCO_17.limbs, COCO_17.upper_body)  # no sigmas, so no OKS
 HEIGHT = 200.0  # pixels, of a walker
 
 PASSING = [Walker(0, 100, speed=150), Walker(700, 110, speed=-150), Walker(300, 100, speed=20)]
 MEETING = [Walker(0, 100, speed=120, turns=2.4), Walker(650, 110, speed=-120, turns=2.4)]
 CROWD = [
-    Walker(60.0 * i, 80.0 + 17 * (i % 3), speed=(-1) ** i * (40.0 + 15 * i), steps=0.7 + 0.1 * i)
-    for i in range(12)
+    Walker(60.0 * i, 80.0 + 17 * (i % 3), speed=(-1) ** i * (40.0 + 15 * i), steps=0.7 + 0.1 * i) for i in range(12)
 ]
 RUNNER = [Walker(0, 100, speed=800, steps=2.5), Walker(500, 110, speed=-60)]
 

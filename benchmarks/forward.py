@@ -43,9 +43,7 @@ def main() -> None:
     torch.manual_seed(0)
     network, metadata = load_network("rsn18.starter")
     reference = ReferenceNetwork(network).eval().to(options.device)
-    crops = torch.randint(0, 256, (options.crops, 3, *metadata.input_size), dtype=torch.uint8).to(
-        options.device
-    )
+    crops = torch.randint(0, 256, (options.crops, 3, *metadata.input_size), dtype=torch.uint8).to(options.device)
     inputs = metadata.normalize(crops)
 
     @torch.inference_mode()

@@ -34,9 +34,7 @@ def main() -> None:
         for count in options.images:
             rsn = [sys.executable, "-m", "rsn", "predict", *map(str, paths[:count]), "--boxes", str(listed)]
             peak = peak_of([*rsn, "--backend", options.backend, "--output", str(folder / "out")])
-            rows.append(
-                {"images": count, "peak_mib": round(peak), "machine": machine(), "command": command()}
-            )
+            rows.append({"images": count, "peak_mib": round(peak), "machine": machine(), "command": command()})
             print(f"{count} images: {peak:.0f} MiB", flush=True)
     write(rows, options.output)
 

@@ -30,9 +30,7 @@ def main() -> None:
     """Compare with one and with several people per image."""
     parser = arguments(__doc__, repeats=1)
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument(
-        "--people", type=int, nargs="+", default=[1, 3], help="people per image; one table each"
-    )
+    parser.add_argument("--people", type=int, nargs="+", default=[1, 3], help="people per image; one table each")
     parser.add_argument("--backend", default="auto")
     options = parser.parse_args()
     estimator = PoseEstimator(backend=options.backend, device=options.device)

@@ -72,12 +72,8 @@ def main() -> None:
     for name, seconds in times.items():
         step = median(seconds)
         hours = step / options.batch * CROPS / 3600
-        print(
-            f"{name:20} {1e3 * step:9.1f} ms a step, {first / step:5.2f} x, {hours:8.2f} h for the schedule"
-        )
-    print(
-        f"augmentations drawn by one process: {rate:.0f}/s; a schedule of one hour needs {CROPS / 3600:.0f}/s"
-    )
+        print(f"{name:20} {1e3 * step:9.1f} ms a step, {first / step:5.2f} x, {hours:8.2f} h for the schedule")
+    print(f"augmentations drawn by one process: {rate:.0f}/s; a schedule of one hour needs {CROPS / 3600:.0f}/s")
     if device.type == "cuda":
         print(f"peak memory: {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB")
 
@@ -127,9 +123,7 @@ def step_of(
     return step
 
 
-def in_turns(
-    variants: dict[str, Callable[[], None]], steps: int, device: torch.device
-) -> dict[str, list[float]]:
+def in_turns(variants: dict[str, Callable[[], None]], steps: int, device: torch.device) -> dict[str, list[float]]:
     """Return the seconds of every step of each variant; the first two, which record the graph, are not counted."""
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
     times: dict[str, list[float]] = {name: [] for name in variants}

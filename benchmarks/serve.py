@@ -41,9 +41,7 @@ def main() -> int:
     """Run the test; exit status 1 if a response is lost or wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=3000, help="per number of clients")
-    parser.add_argument(
-        "--clients", type=int, nargs="+", default=[1, 8, 64], help="number of clients; one row each"
-    )
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], help="number of clients; one row each")
     parser.add_argument("--warm-up", type=int, default=2000, help="requests before the measurement")
     parser.add_argument("--output", type=Path, help="CSV to write")
     options = parser.parse_args()
@@ -109,11 +107,7 @@ def is_right(case: dict[str, Any], answer: dict[str, Any], expected: dict[str, A
     keypoints, others = (np.reshape(one["keypoints"], (-1, 3))[:, :2] for one in (person, other))
     distance = np.linalg.norm(keypoints - others, axis=1)
     same_box = np.allclose(person["bbox"], case["box"], atol=0.01)
-    return (
-        [answer["width"], answer["height"]] == case["size"]
-        and same_box
-        and (distance < 1).sum() >= SAME_KEYPOINTS
-    )
+    return [answer["width"], answer["height"]] == case["size"] and same_box and (distance < 1).sum() >= SAME_KEYPOINTS
 
 
 def measure(

@@ -43,8 +43,7 @@ def compare(
     settle_memory()
     waiting = {name: synchronized(variant, options.device) for name, variant in variants.items()}
     medians = {
-        name: 1000 * float(np.median(seconds)) / count
-        for name, seconds in take_turns(waiting, options.repeats).items()
+        name: 1000 * float(np.median(seconds)) / count for name, seconds in take_turns(waiting, options.repeats).items()
     }
     reference = next(iter(medians.values()))
     print(f"{step}: {place(options)}")

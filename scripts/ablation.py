@@ -89,9 +89,7 @@ def main(beginning: str, *seeds: int) -> None:
 
 def switches_of(beginning: str) -> dict[str, Switch]:
     """Return the switches that can be measured from this beginning."""
-    return {
-        name: switch for name, switch in SWITCHES.items() if beginning == "scratch" or not switch.new_layers
-    }
+    return {name: switch for name, switch in SWITCHES.items() if beginning == "scratch" or not switch.new_layers}
 
 
 def measured(table: Path) -> set[tuple[str, str]]:
@@ -104,9 +102,7 @@ def train(folder: Path, settings: Sequence[str], processes: int) -> None:
     """Train into a folder with a number of processes; continue an interrupted run."""
     if not (folder / "last.safetensors").is_file():
         resume = ["--resume"] if (folder / LAST_CHECKPOINT).is_file() else []
-        process_group = (
-            ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
-        )
+        process_group = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
         subprocess.run(
             [sys.executable, *process_group, "-m", "rsn", "train", RECIPE, *resume, "--set", *settings],
             check=True,
@@ -134,9 +130,7 @@ def mean_oks(folder: Path) -> float:
     people = read_coco(recipe.validation.annotations, recipe.validation.images).filter_valid()
     estimator = PoseEstimator(folder / "last.safetensors", flip_test=True)
     sigmas = np.array(estimator.metadata.skeleton.sigmas)
-    by_image = {
-        image: list(group) for image, group in groupby(people.people, key=lambda person: person.image)
-    }
+    by_image = {image: list(group) for image, group in groupby(people.people, key=lambda person: person.image)}
     boxes = [[person.box for person in group] for group in by_image.values()]
     results = estimator((image.path for image in by_image), boxes, box_format="xywh", keep_image=False)
     values = [

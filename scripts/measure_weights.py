@@ -77,9 +77,7 @@ def measure_poses(annotations: Path, images: Path) -> tuple[dict[str, float], di
     for person in people.people:
         by_image.setdefault(person.image, []).append(person)
     labeled = [person for image in boxes for person in by_image[image.image]]  # in the order of the results
-    areas = {
-        (entry["image_id"], *entry["bbox"]): entry["area"] for entry in read_json(annotations)["annotations"]
-    }
+    areas = {(entry["image_id"], *entry["bbox"]): entry["area"] for entry in read_json(annotations)["annotations"]}
     sizes = np.array([areas[person.image.id, *person.box.tolist()] for person in labeled])
     return rounded(scores.as_dict()), details_of(labeled, sizes, found)
 
@@ -105,8 +103,7 @@ def details_of(
             (distances <= CLOSE * np.sqrt(areas)[:, None])[visible],
         ),
         f"pck_at_{PCK_AT}_of_square_root_of_area": {
-            name: round(float(right[visible[:, i], i].mean()), 3)
-            for i, name in enumerate(COCO_17.keypoint_names)
+            name: round(float(right[visible[:, i], i].mean()), 3) for i, name in enumerate(COCO_17.keypoint_names)
         },
     }
 
@@ -123,9 +120,7 @@ def by_score(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str,
     }
 
 
-def groups(
-    values: NDArray[Any], oks: NDArray[np.float64], limits: tuple[float, ...]
-) -> dict[str, dict[str, float]]:
+def groups(values: NDArray[Any], oks: NDArray[np.float64], limits: tuple[float, ...]) -> dict[str, dict[str, float]]:
     """Return mean OKS and number of the people whose value is in [one limit, the next)."""
     table = {}
     for low, high in pairwise(limits):

@@ -13,9 +13,7 @@ from rsn.training.detection import DetectorRecipe, train_detector
 from rsn.training.recipe import read_recipe_as
 
 
-def main(
-    recipe: Annotated[Path, tyro.conf.Positional], /, *, resume: bool = False, set: Overrides = ()
-) -> None:
+def main(recipe: Annotated[Path, tyro.conf.Positional], /, *, resume: bool = False, set: Overrides = ()) -> None:
     """Write logs, weights and checkpoints to the recipe's output folder.
 
     Args:

@@ -48,9 +48,7 @@ def noisy_results(annotations: Entry, seed: int = 0, *, with_boxes: bool = False
     for person in annotations["annotations"]:
         for _ in range(rng.integers(0, 3)):
             keypoints = np.array(person["keypoints"], np.float64).reshape(-1, 3)
-            keypoints[:, :2] += rng.normal(
-                0, rng.uniform(0, 0.1) * person["area"] ** 0.5, keypoints[:, :2].shape
-            )
+            keypoints[:, :2] += rng.normal(0, rng.uniform(0, 0.1) * person["area"] ** 0.5, keypoints[:, :2].shape)
             entry = {
                 "image_id": person["image_id"],
                 "category_id": person["category_id"],

@@ -48,9 +48,7 @@ class Graph:
         expected = self.constant(np.tile(color, 2).astype(np.float32))
         distance = self.node("Abs", self.node("Sub", pixels, expected))
         close = self.node("Less", distance, self.constant(np.float32(tolerance)))
-        both = self.node(
-            "Reshape", self.node("Cast", close, to=TensorProto.FLOAT), self.constant(np.array([1, 2, 3]))
-        )
+        both = self.node("Reshape", self.node("Cast", close, to=TensorProto.FLOAT), self.constant(np.array([1, 2, 3])))
         return self.node("ReduceMin", both, self.constant(np.array([2])), keepdims=0)
 
     def save(
@@ -60,9 +58,7 @@ class Graph:
         feeds = [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)]
         feeds += [helper.make_tensor_value_info(name, kind, [1, 2]) for name, kind in (inputs or {}).items()]
         kinds = {"labels": TensorProto.INT64}
-        answers = [
-            helper.make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), None) for name in outputs
-        ]
+        answers = [helper.make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), None) for name in outputs]
         graph = helper.make_graph(self.nodes, "detector", feeds, answers, self.constants)
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
         return path
@@ -121,9 +117,7 @@ def deployed_detr(path: Path) -> Path:
     graph = Graph()
     parts = graph.constant((_corners() / np.tile(SIZE[::-1], 2))[None].astype(np.float32))
     size = graph.node("Cast", "orig_target_sizes", to=TensorProto.FLOAT)
-    twice = graph.node(
-        "Reshape", graph.node("Concat", size, size, axis=1), graph.constant(np.array([1, 1, 4]))
-    )
+    twice = graph.node("Reshape", graph.node("Concat", size, size, axis=1), graph.constant(np.array([1, 1, 4])))
     graph.node("Mul", parts, twice, output="boxes")
     graph.node("Identity", graph.seen("images", np.array(COLOR) / 255, 0.01), output="scores")
     graph.node("Identity", graph.constant(np.array([[0, 0]])), output="labels")
@@ -134,12 +128,8 @@ def query_detr(path: Path) -> Path:
     graph = Graph()
     parts = (_middles() / np.tile(SIZE[::-1], 2))[None].astype(np.float32)
     graph.node("Identity", graph.constant(parts), output="pred_boxes")
-    seen = graph.node(
-        "Reshape", graph.seen("images", np.array(COLOR) / 255, 0.01), graph.constant(np.array([1, 2, 1]))
-    )
-    people = graph.node(
-        "Sub", graph.node("Mul", seen, graph.constant(np.float32(12))), graph.constant(np.float32(6))
-    )
+    seen = graph.node("Reshape", graph.seen("images", np.array(COLOR) / 255, 0.01), graph.constant(np.array([1, 2, 1])))
+    people = graph.node("Sub", graph.node("Mul", seen, graph.constant(np.float32(12))), graph.constant(np.float32(6)))
     others = graph.constant(np.full((1, 2, 79), 5, np.float32))
     graph.node("Concat", people, others, axis=2, output="logits")
     return graph.save(path, ["logits", "pred_boxes"])

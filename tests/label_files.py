@@ -49,9 +49,7 @@ def coco(folder: Path) -> Path:
         for number, (points, box) in enumerate(people)
     ]  # fmt: skip
     categories = [{"id": 1, "name": "person", "keypoints": NAMES, "skeleton": [[1, 2], [1, 3]]}]
-    return _json(
-        folder / "coco.json", {"images": images, "annotations": annotations, "categories": categories}
-    )
+    return _json(folder / "coco.json", {"images": images, "annotations": annotations, "categories": categories})
 
 
 def yolo(folder: Path, dims: int = 3, *, names: bool = True) -> Path:
@@ -118,9 +116,7 @@ _CVAT_META = (
     '&lt;circle data-node-id="1" data-label-name="nose"&gt;&lt;/circle&gt;'
     '&lt;circle data-node-id="2" data-label-name="left_wrist"&gt;&lt;/circle&gt;</svg></label>'
     "<label><name>body</name><type>rectangle</type></label>"
-    + "".join(
-        f"<label><name>{name}</name><type>points</type><parent>person</parent></label>" for name in NAMES
-    )
+    + "".join(f"<label><name>{name}</name><type>points</type><parent>person</parent></label>" for name in NAMES)
     + "</labels><original_size><width>80</width><height>60</height></original_size></task></meta>"
 )
 
@@ -185,9 +181,7 @@ def label_studio(folder: Path) -> Path:
                     continue
                 spot = {"x": 100 * px / width, "y": 100 * py / height, "width": 0.4}
                 region = {"id": f"{label}{number}", "parentID": f"box{number}"} | common
-                result.append(
-                    region | {"type": "keypointlabels", "value": spot | {"keypointlabels": [label]}}
-                )
+                result.append(region | {"type": "keypointlabels", "value": spot | {"keypointlabels": [label]}})
                 if v == 1:
                     result.append(region | {"type": "choices", "value": spot | {"choices": ["Occluded"]}})
         wrong = [entry | {"value": entry["value"] | {"x": 1.0}} for entry in result]
@@ -229,9 +223,7 @@ def dlc(folder: Path, *, kind: str = "csv", several: bool = True) -> Path:
         with open(video / "CollectedData_me.csv", "w", newline="") as file:
             writer = csv.writer(file)
             writer.writerows([head[0], "", "", *head[1:]] for head in heads)
-            writer.writerows(
-                [*image, *("" if one is None else one for one in numbers)] for image, numbers in rows
-            )
+            writer.writerows([*image, *("" if one is None else one for one in numbers)] for image, numbers in rows)
     else:
         import pandas as pd
 

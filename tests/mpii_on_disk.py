@@ -60,11 +60,7 @@ def release() -> np.ndarray:
             # Head top and neck have no visibility; the others have it as text or as a number.
             head(160, 130, 190, 170)
             | place
-            | {
-                "annopoints": struct(
-                    point=points(range(16), j9=EMPTY, j8=EMPTY, j3="0", j4=np.uint8(0), j5=1.0)
-                )
-            },
+            | {"annopoints": struct(point=points(range(16), j9=EMPTY, j8=EMPTY, j3="0", j4=np.uint8(0), j5=1.0))},
             # The second has fewer keypoints, in another order.
             head(20, 30, 50, 70)
             | {"scale": 0.5, "objpos": struct(x=60.0, y=80.0)}
@@ -76,9 +72,7 @@ def release() -> np.ndarray:
     no_visibility = struct(
         **head(10, 10, 40, 50),
         **place,
-        annopoints=struct(
-            point=struct_array([{"x": 7, "y": 8, "id": np.uint8(2)}, {"x": 9, "y": 9, "id": 3}])
-        ),
+        annopoints=struct(point=struct_array([{"x": 7, "y": 8, "id": np.uint8(2)}, {"x": 9, "y": 9, "id": 3}])),
     )
     tested = struct_array([place, {"scale": 0.6, "objpos": struct(x=80.0, y=100.0)}, {"scale": EMPTY}])
     rects = [two_people, one_keypoint, without_points, no_visibility, tested, EMPTY, struct(**place)]

@@ -32,9 +32,7 @@ def test_backends_are_compared_stage_by_stage(random_weights: Path, tmp_path: Pa
 def test_benchmark_runs_without_the_module_resource(random_weights: Path) -> None:
     """Windows does not have it."""
     options = ["benchmark", str(random_weights), "--backend", "torch", "--device", "cpu", "--repeats", "1"]
-    code = (
-        f"import sys; sys.modules['resource'] = None; from rsn.cli import main; sys.argv += {options}; main()"
-    )
+    code = f"import sys; sys.modules['resource'] = None; from rsn.cli import main; sys.argv += {options}; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "peak memory: unknown" in done.stdout
@@ -48,9 +46,7 @@ def test_benchmark_rejects_zero_repeats(random_weights: Path) -> None:
 
 def test_tasks_take_turns_and_warm_up_runs_are_not_counted() -> None:
     order: list[str] = []
-    times = take_turns(
-        {"a": lambda: order.append("a"), "b": lambda: (order.append("b"), time.sleep(0.01))}, 3
-    )
+    times = take_turns({"a": lambda: order.append("a"), "b": lambda: (order.append("b"), time.sleep(0.01))}, 3)
     assert "".join(order) == "ab" * 5
     assert [len(seconds) for seconds in times.values()] == [3, 3]
     assert min(times["b"]) >= 0.01  # as long as it sleeps, or longer

@@ -49,16 +49,11 @@ def anchors(page: Path) -> set[str]:
 
 def as_parameters(pages: Iterable[Path], slow: str = "") -> list[Any]:
     """Return pages as parameters of a test; the one named `slow` is marked slow."""
-    return [
-        pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == slow else ())
-        for page in pages
-    ]
+    return [pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == slow else ()) for page in pages]
 
 
 # Exporting is slow, and tests/export runs an exported file too.
-@pytest.mark.parametrize(
-    "page", as_parameters((page for page in PAGES if code_blocks(page, "python")), slow="export")
-)
+@pytest.mark.parametrize("page", as_parameters((page for page in PAGES if code_blocks(page, "python")), slow="export"))
 def test_python_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_image(Path("image.jpg"), astronaut())
@@ -66,9 +61,7 @@ def test_python_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("page", as_parameters(page for page in PAGES if any(rsn_commands(page))))
-def test_commands_are_valid(
-    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_are_valid(page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The parser accepts all commands, and the recipe accepts the settings of `rsn train`; nothing runs."""
     monkeypatch.chdir(ROOT)
     for arguments in rsn_commands(page):
@@ -141,9 +134,7 @@ def test_every_page_is_in_the_navigation() -> None:
 
 
 def test_conda_dependencies_are_those_of_the_package() -> None:
-    (listed,) = re.findall(
-        r"run dependencies (.*?) at the bounds", (ROOT / "docs/install.md").read_text(), re.DOTALL
-    )
+    (listed,) = re.findall(r"run dependencies (.*?) at the bounds", (ROOT / "docs/install.md").read_text(), re.DOTALL)
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in package["dependencies"]}
     conda_names = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}

@@ -48,9 +48,7 @@ def test_download_writes_the_file(server: FileServer, tmp_path: Path, way: str) 
 
 
 @pytest.mark.parametrize("way", ["wrong", "html"])
-def test_download_rejects_another_hash_and_deletes_the_file(
-    server: FileServer, tmp_path: Path, way: str
-) -> None:
+def test_download_rejects_another_hash_and_deletes_the_file(server: FileServer, tmp_path: Path, way: str) -> None:
     with pytest.raises(DownloadError, match=f"expected a SHA-256 that begins with {SHA256[:8]}"):
         fetch(server, way, tmp_path / "file.bin")
     assert left(tmp_path) == []
@@ -102,9 +100,7 @@ def test_killed_download_leaves_no_file(server: FileServer, tmp_path: Path) -> N
 
 
 def test_two_processes_download_the_same_file(server: FileServer, tmp_path: Path) -> None:
-    processes = [
-        subprocess.Popen(command(server, "late", tmp_path / "x"), stderr=subprocess.PIPE) for _ in range(2)
-    ]
+    processes = [subprocess.Popen(command(server, "late", tmp_path / "x"), stderr=subprocess.PIPE) for _ in range(2)]
     assert [process.wait(60) for process in processes] == [0, 0], [p.stderr.read() for p in processes]
     assert (tmp_path / "x").read_bytes() == DATA
     assert left(tmp_path) == ["x"]

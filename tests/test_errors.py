@@ -24,9 +24,7 @@ def test_errors_about_arguments_are_value_errors(error: type[RsnError]) -> None:
 
 def test_require_names_the_command_that_installs_a_missing_library() -> None:
     require("numpy", extra="train", feature="arrays")
-    with pytest.raises(
-        ImportError, match=r"dancing needs no_such_library: pip install 'rsn-pose\[dance\]'"
-    ) as caught:
+    with pytest.raises(ImportError, match=r"dancing needs no_such_library: pip install 'rsn-pose\[dance\]'") as caught:
         require("numpy", "no_such_library", extra="dance", feature="dancing")
     assert isinstance(caught.value, MissingDependencyError)
 

@@ -78,9 +78,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 @amounts(1500, 40_000)
 def test_damaged_images(encoded: list[bytes], amount: Amount, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "rsn.io.images.MAX_PIXELS", 10**6
-    )  # what a damaged header asks for takes seconds beyond
+    monkeypatch.setattr("rsn.io.images.MAX_PIXELS", 10**6)  # what a damaged header asks for takes seconds beyond
 
     def trial(random: Random) -> None:
         data = damaged_bytes(random.choice(encoded), random)
@@ -138,9 +136,7 @@ def test_damaged_results(annotations: Path, tmp_path: Path, amount: Amount) -> N
 
 @amounts(300, 5000)
 def test_damaged_submissions(tmp_path: Path, amount: Amount) -> None:
-    results = [
-        {"image_id": 7, "category_id": 1, "keypoints": [float(n)] * 51, "score": 0.5} for n in range(3)
-    ]
+    results = [{"image_id": 7, "category_id": 1, "keypoints": [float(n)] * 51, "score": 0.5} for n in range(3)]
     path = tmp_path / "out.zip"
 
     def trial(random: Random) -> None:
@@ -188,9 +184,7 @@ def test_damaged_boxes(annotations: Path, tmp_path: Path, amount: Amount) -> Non
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small file as torch.save writes it, of no network that rsn knows."""
     path = tmp_path_factory.mktemp("checkpoint") / "net.pth"
-    torch.save(
-        {"state_dict": {"layer.weight": torch.zeros(3, 4), "layer.bias": torch.zeros(3)}, "epoch": 3}, path
-    )
+    torch.save({"state_dict": {"layer.weight": torch.zeros(3, 4), "layer.bias": torch.zeros(3)}, "epoch": 3}, path)
     return path.read_bytes()
 
 

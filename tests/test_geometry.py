@@ -14,9 +14,7 @@ SIZE = (256, 192)
 
 def test_coco_matrices_match_the_reference(oracles: Path) -> None:
     oracle = np.load(oracles / "affine.npz")
-    for box, rotation, expected in zip(
-        oracle["coco_boxes"], oracle["coco_rot"], oracle["coco_affine"], strict=True
-    ):
+    for box, rotation, expected in zip(oracle["coco_boxes"], oracle["coco_rot"], oracle["coco_affine"], strict=True):
         region = Region.from_box(box).scaled(1.09, 1.135).fit_aspect(SIZE)
         matrix = Crop.from_region(region, SIZE, rotation=rotation).matrix
         corners = np.array([[0, 0, 1], [*(box[:2] + box[2:]), 1], [*box[:2], 1]])
@@ -82,9 +80,7 @@ def test_for_resized_maps_to_the_same_points(times: Downscale) -> None:
     crop = Crop.from_region(Region((500.0, 300.0), (480.0, 640.0)), SIZE, rotation=30.0)
     in_whole = np.array([[480.0, 320.0], [8.0, 0.0]])
     in_shrunk = (in_whole + 0.5) / times - 0.5  # pixel centers are integers
-    np.testing.assert_allclose(
-        crop.for_resized(times, times).to_input(in_shrunk), crop.to_input(in_whole), atol=1e-9
-    )
+    np.testing.assert_allclose(crop.for_resized(times, times).to_input(in_shrunk), crop.to_input(in_whole), atol=1e-9)
 
 
 @pytest.mark.parametrize(

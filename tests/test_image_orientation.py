@@ -110,9 +110,7 @@ def test_decode_image_rotates_gray_and_palette_images_with_transparency(mode: st
     exif, file = Pillow.Exif(), io.BytesIO()
     exif[0x112] = 6
     image.save(file, "PNG", exif=exif.tobytes())
-    assert_close(
-        decode_image(file.getvalue(), mode), np.rot90(on_white(np.asarray(image.convert("RGBA"))), -1)
-    )
+    assert_close(decode_image(file.getvalue(), mode), np.rot90(on_white(np.asarray(image.convert("RGBA"))), -1))
 
 
 def test_decode_image_rotates_downscaled_images() -> None:
@@ -130,17 +128,13 @@ def test_avif_without_reader_names_the_package_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rsn.io.image_formats.READS_AVIF", False)
-    with pytest.raises(
-        ImageError, match=r"a\.avif is an AVIF image.*pip install 'pillow>=11\.3', or convert it"
-    ):
+    with pytest.raises(ImageError, match=r"a\.avif is an AVIF image.*pip install 'pillow>=11\.3', or convert it"):
         decode_image(b"\0\0\0\x1cftypavif" + bytes(200), "a.avif")
 
 
 def test_heic_without_reader_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rsn.io.image_formats._HEIF_READERS", ("no_such_reader",))
-    with pytest.raises(
-        ImageError, match=r"a\.heic is a HEIF image.*pip install 'rsn-pose\[heif\]', or convert it"
-    ):
+    with pytest.raises(ImageError, match=r"a\.heic is a HEIF image.*pip install 'rsn-pose\[heif\]', or convert it"):
         decode_image(HEIC, "a.heic")
 
 
@@ -177,9 +171,7 @@ def test_find_images_warns_about_skipped_images(tmp_path: Path) -> None:
 
 def test_find_images_names_unsupported_images_of_a_folder_without_others(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").touch()
-    with pytest.raises(
-        ImageError, match=r"no image directly in .*; 1 file that looks like an image is skipped: a.jxl"
-    ):
+    with pytest.raises(ImageError, match=r"no image directly in .*; 1 file that looks like an image is skipped: a.jxl"):
         find_images([tmp_path])
 
 

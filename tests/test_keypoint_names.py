@@ -21,9 +21,7 @@ def test_normalize_name_maps_every_spelling_to_one_name(name: str) -> None:
     assert normalize_name(name) == "left_wrist"
 
 
-@pytest.mark.parametrize(
-    "name", ["nose", "neck", "lip", "rear", "l", "cleft", "level_1", "upright", "rib", "left"]
-)
+@pytest.mark.parametrize("name", ["nose", "neck", "lip", "rear", "l", "cleft", "level_1", "upright", "rib", "left"])
 def test_normalize_name_finds_no_side_in_other_names(name: str) -> None:
     assert normalize_name(name) == name
     assert Skeleton.from_names("custom", [name, "other"]).sides == ("middle", "middle")
@@ -73,9 +71,7 @@ def test_given_pairs_are_ordered_left_first() -> None:
 
 
 def test_unpaired_lists_sides_without_counterpart() -> None:
-    skeleton = Skeleton.from_names(
-        "custom", ["nose", "left_hand", "right_hand", "left_foot", "hoof.R", "lkne", "rear"]
-    )
+    skeleton = Skeleton.from_names("custom", ["nose", "left_hand", "right_hand", "left_foot", "hoof.R", "lkne", "rear"])
     assert skeleton.unpaired == ("left_foot", "hoof.R", "lkne")
     given = Skeleton.from_names("custom", ["left_hand", "right_foot"], flip_pairs=((0, 1),))
     assert given.unpaired == ()
@@ -113,13 +109,8 @@ def test_permutation_to_needs_the_same_keypoints() -> None:
     assert backwards.permutation_to(COCO_17) == tuple(range(16, -1, -1))
     assert COCO_17.permutation_to(COCO_17) == tuple(range(17))
     assert MPII_16.permutation_to(COCO_17) is None
-    assert (
-        Skeleton.from_names("a", ["nose", "tail"]).permutation_to(Skeleton.from_names("b", ["nose", "ear"]))
-        is None
-    )
-    assert Skeleton.from_names("a", ["headtop"]).permutation_to(Skeleton.from_names("b", ["head_top"])) == (
-        0,
-    )
+    assert Skeleton.from_names("a", ["nose", "tail"]).permutation_to(Skeleton.from_names("b", ["nose", "ear"])) is None
+    assert Skeleton.from_names("a", ["headtop"]).permutation_to(Skeleton.from_names("b", ["head_top"])) == (0,)
 
 
 def test_normalize_names_keeps_names_distinct() -> None:

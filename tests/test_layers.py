@@ -27,9 +27,7 @@ LAYERS = (
 # `PoseResult.plot` draws; it imports what draws only when it is called.
 EXCEPTIONS = {"results": {"visualization"}}
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
-FILES = sorted(
-    path for path in SOURCE.rglob("*.py") if not (path.parent == SOURCE and path.stem.startswith("__"))
-)
+FILES = sorted(path for path in SOURCE.rglob("*.py") if not (path.parent == SOURCE and path.stem.startswith("__")))
 
 
 def _package(path: Path) -> str:
@@ -53,11 +51,7 @@ def test_package_offers_every_name(name: str) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_module_imports_only_from_lower_layers(path: Path) -> None:
     own = _package(path)
-    imported = {
-        name.split(".")[1] for name in _imported(ast.parse(path.read_text())) if name.startswith("rsn.")
-    }
-    above = {
-        package for package in imported if LAYER_OF.get(package, -1) > LAYER_OF[own]
-    }  # -1: what rsn itself offers
+    imported = {name.split(".")[1] for name in _imported(ast.parse(path.read_text())) if name.startswith("rsn.")}
+    above = {package for package in imported if LAYER_OF.get(package, -1) > LAYER_OF[own]}  # -1: what rsn itself offers
     above -= EXCEPTIONS.get(own, set())
     assert not above, f"{own} imports from {', '.join(sorted(above))}"

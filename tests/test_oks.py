@@ -88,9 +88,7 @@ def test_skeleton_without_sigmas_is_deduplicated_by_boxes() -> None:
         0.8: [0, 10, 100, 100],
         0.7: [20, 0, 100, 100],
     }  # IoU 0.82 and 0.67 with the first
-    found = [
-        Person(np.array(box, float), np.zeros((16, 2)), np.ones(16), score) for score, box in boxes.items()
-    ]
+    found = [Person(np.array(box, float), np.zeros((16, 2)), np.ones(16), score) for score, box in boxes.items()]
     assert raw_scores(deduplicate(result(found[::-1], MPII_16))) == [0.9, 0.7]
 
 

@@ -39,9 +39,7 @@ def test_encoding_gives_the_references_target_heatmaps(codec: str, reference: st
 def test_decoding_gives_the_references_keypoints_and_scores(codec: str, reference: str) -> None:
     oracle = tensors("codec")
     keypoints, scores = create_codec(codec).decode(oracle["heatmaps"])
-    torch.testing.assert_close(
-        keypoints.double(), oracle[f"{reference}_keypoints"].double(), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(keypoints.double(), oracle[f"{reference}_keypoints"].double(), atol=1e-4, rtol=0)
     torch.testing.assert_close(scores.double(), oracle[f"{reference}_scores"].double(), atol=1e-5, rtol=0)
 
 
@@ -54,9 +52,7 @@ def network_output(stages: int) -> Tensor:
 @pytest.mark.parametrize(
     ("stages", "ohkm_topk", "coarse_to_fine"), [(1, 8, True), (1, None, True), (1, 8, False), (2, 8, True)]
 )
-def test_loss_and_gradients_are_those_of_rsn(
-    stages: int, ohkm_topk: int | None, coarse_to_fine: bool
-) -> None:
+def test_loss_and_gradients_are_those_of_rsn(stages: int, ohkm_topk: int | None, coarse_to_fine: bool) -> None:
     oracle = tensors("loss")
     targets = MegviiCodec().encode(oracle["joints"], oracle["visibility"], SIZE)
     output = network_output(stages).requires_grad_()

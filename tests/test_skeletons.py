@@ -89,9 +89,7 @@ def test_assume_sigmas_warns_and_names_the_values() -> None:
 
 
 def test_metadata_keeps_a_custom_skeleton() -> None:
-    skeleton = Skeleton.from_names(
-        "crab", ["port", "starboard"], [(0, 1)], flip_pairs=((0, 1),), sigmas=[0.1, 0.2]
-    )
+    skeleton = Skeleton.from_names("crab", ["port", "starboard"], [(0, 1)], flip_pairs=((0, 1),), sigmas=[0.1, 0.2])
     metadata = ModelMetadata("rsn18", skeleton=skeleton).to_metadata()
     assert parse_metadata(metadata).skeleton == skeleton
     (key, text), = metadata.items()  # fmt: skip
@@ -200,10 +198,7 @@ def test_from_category_skips_invalid_limbs_with_a_remark(skeleton: Any, limbs: A
 
 
 def test_from_category_accepts_missing_limbs() -> None:
-    assert (
-        Skeleton.from_category({"name": "person", "keypoints": list(COCO_17.keypoint_names)}, "a.json")
-        is COCO_17
-    )
+    assert Skeleton.from_category({"name": "person", "keypoints": list(COCO_17.keypoint_names)}, "a.json") is COCO_17
     assert Skeleton.from_category(PORT | {"skeleton": None}, "a.json").limbs == ()
 
 
@@ -229,8 +224,6 @@ def test_from_category_names_each_mistake(wrong: dict[str, Any], says: str) -> N
 
 
 def test_from_file_rejects_repeated_names_with_sigmas(tmp_path: Path) -> None:
-    (tmp_path / "cat.yaml").write_text(
-        "name: cat\nkeypoints: [nose, tail, nose]\nsigmas: {nose: 0.1, tail: 0.1}\n"
-    )
+    (tmp_path / "cat.yaml").write_text("name: cat\nkeypoints: [nose, tail, nose]\nsigmas: {nose: 0.1, tail: 0.1}\n")
     with pytest.raises(AnnotationError, match="keypoint names repeat"):
         Skeleton.from_file(tmp_path / "cat.yaml")

@@ -25,9 +25,7 @@ def lacking() -> str | None:
 def two_hosts(folder: Path) -> Iterator[dict[str, list[str]]]:
     """Set up two hosts for the block; returns command prefixes by host name."""
     names = folder / "hosts"
-    names.write_text(
-        "127.0.0.1 localhost\n" + "".join(f"{address} {host}\n" for host, address in HOSTS.items())
-    )
+    names.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {host}\n" for host, address in HOSTS.items()))
     as_host = 'hostname "$1"; mount --bind "$2" /etc/hosts; shift 2; exec "$@"'
     try:
         for host in HOSTS:

@@ -55,9 +55,7 @@ def _draw_pixels(folder: Path) -> None:
             axes.plot(x, height, "D", color=color, ms=9)
             if cell == cells - 1:
                 text = "unbiased" if codec is UnbiasedCodec else "megvii, mmpose"
-                axes.text(
-                    11.8, height, f"{text}: {STRIDE}j + {codec.cell_center:g}", color=color, va="center"
-                )
+                axes.text(11.8, height, f"{text}: {STRIDE}j + {codec.cell_center:g}", color=color, va="center")
     axes.text(11.8, 0.5, "input pixels", va="center")
     axes.text(11.8, -0.37, "coordinate x", va="center")
     axes.set(xlim=(-0.8, 15.6), ylim=(-0.7, 2.35))
@@ -72,9 +70,7 @@ def _draw_crop(folder: Path, regions: dict[str, Region]) -> None:
         width, height = region.extent
         corner = (region.center[0] - width / 2, region.center[1] - height / 2)
         dash = ":" if name == "padded" else "-"
-        image.add_patch(
-            plt.Rectangle(corner, width, height, fill=False, ec=color, lw=2.2, ls=dash, label=name)
-        )
+        image.add_patch(plt.Rectangle(corner, width, height, fill=False, ec=color, lw=2.2, ls=dash, label=name))
     center = regions["box"].center
     image.plot(*center, "+", color=INK, ms=14, mew=2)
     image.text(center[0], center[1] + 36, f"({center[0]:g}, {center[1]:g})", fontsize=11, ha="center")

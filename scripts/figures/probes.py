@@ -93,9 +93,7 @@ def block_units(block: nn.Module) -> dict[str, nn.Module]:
 
 def stage_units(stage: Stage) -> dict[str, nn.Module]:
     """Return the parts of a stage by name; levels count from coarse to fine."""
-    units: dict[str, nn.Module] = {
-        f"layer {number}": layer for number, layer in enumerate(stage.down.layers, 1)
-    }
+    units: dict[str, nn.Module] = {f"layer {number}": layer for number, layer in enumerate(stage.down.layers, 1)}
     units |= {f"up {level}": unit for level, unit in enumerate(stage.up)}
     units |= {f"head {level}": unit for level, unit in enumerate(stage.heads)}
     units |= {f"skip {level}": unit for level, unit in enumerate(stage.skips)}
@@ -130,9 +128,7 @@ def network_units(model: PoseNetwork) -> dict[str, nn.Module]:
     return units
 
 
-def network_sizes_and_wires(
-    name: str, size: tuple[int, int]
-) -> tuple[dict[str, tuple[int, int, int]], Wires]:
+def network_sizes_and_wires(name: str, size: tuple[int, int]) -> tuple[dict[str, tuple[int, int, int]], Wires]:
     """Return (channels, height, width) of every part of a named network, and the connections between parts.
 
     The network is on PyTorch's meta device, so nothing is computed.
@@ -170,9 +166,7 @@ def step_views(block: nn.Module) -> dict[str, list[Tensor]]:
         probe(torch.ones(1, probe.split.conv.in_channels, 33, 33, dtype=torch.float64))
     chunks = [slice(i * probe.width, (i + 1) * probe.width) for i in range(len(probe.steps))]
     return {
-        name: [reach(seen[name][..., 16:17], seen["split"], chunk) for chunk in chunks]
-        for name in units
-        if "." in name
+        name: [reach(seen[name][..., 16:17], seen["split"], chunk) for chunk in chunks] for name in units if "." in name
     }
 
 

@@ -30,10 +30,7 @@ def tables() -> dict[str, Table]:
     return {
         "speed, steps": [
             ["step", "unit", "reference, ms", "`rsn`, ms", "speedup", "target"],
-            *(
-                [*_name(row), row["reference"], row["ms"], row["ratio"], row["target"] or "-"]
-                for row in _compared()
-            ),
+            *([*_name(row), row["reference"], row["ms"], row["ratio"], row["target"] or "-"] for row in _compared()),
         ],
         "speed, backends": _backends("forward"),
         "speed, backends on CUDA": _backends("forward on CUDA"),
@@ -90,12 +87,7 @@ def _name(row: Row) -> tuple[str, str]:
 
 
 def _of(step: str) -> list[Row]:
-    return [
-        row
-        for path in sorted((BENCHMARKS / "speed").glob("*.csv"))
-        for row in _rows(path)
-        if row["step"] == step
-    ]
+    return [row for path in sorted((BENCHMARKS / "speed").glob("*.csv")) for row in _rows(path) if row["step"] == step]
 
 
 def _milliseconds(title: str, rows: list[Row]) -> Table:

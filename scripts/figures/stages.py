@@ -139,9 +139,7 @@ def _wire(axes: Axes, start: Point, end: Point, size: Point) -> None:
         arrow(axes, (x0, y0 - size[1] / 2), (x1 - size[0] / 2, y1), bend=0.25)
 
 
-def _short_wire(
-    axes: Axes, start: Point, end: Point, size: Point, end_size: Point, part: str, to: str
-) -> None:
+def _short_wire(axes: Axes, start: Point, end: Point, size: Point, end_size: Point, part: str, to: str) -> None:
     (x0, y0), (x1, y1) = start, end
     if x0 == x1:
         _wire(axes, start, end, size)
@@ -152,9 +150,7 @@ def _short_wire(
     elif to in ("skip", "start") and part == "up":
         y = y0 + (size[1] / 2 if to == "start" else -0.08)
         x = x0 + (0 if to == "start" else size[0] / 2)
-        arrow(
-            axes, (x, y), (x1 - end_size[0] / 2, y1 + 0.04), PINK, bend=-0.25 if to == "start" else 0, width=1
-        )
+        arrow(axes, (x, y), (x1 - end_size[0] / 2, y1 + 0.04), PINK, bend=-0.25 if to == "start" else 0, width=1)
     elif part in ("skip", "start"):
         y = y1 + (end_size[1] / 2 if part == "start" else -0.1)
         arrow(

@@ -29,10 +29,7 @@ def draw(folder: Path) -> dict[str, Table]:
     header = ["", *(f"level {level}" for level in range(LEVELS))]
     rows = [
         ["last stage" if stage == STAGES - 1 else f"stage {stage + 1}"]
-        + [
-            f"{KERNEL_SIZES[index]} × {weight:g}"
-            for index, weight in zip(used[stage], weights[stage], strict=True)
-        ]
+        + [f"{KERNEL_SIZES[index]} × {weight:g}" for index, weight in zip(used[stage], weights[stage], strict=True)]
         for stage in range(STAGES)
     ]
     gains = gain()
@@ -48,9 +45,7 @@ def targets_and_weights() -> tuple[list[list[int]], list[list[float]]]:
     targets = torch.rand(2, len(KERNEL_SIZES), KEYPOINTS, 8, 6)
     visible = torch.full((2, KEYPOINTS), 2)
     # Predict one of the targets everywhere: the loss is zero at the levels that use this target.
-    distances = [
-        PoseLoss().terms([[target] * LEVELS] * STAGES, targets, visible) for target in targets.unbind(1)
-    ]
+    distances = [PoseLoss().terms([[target] * LEVELS] * STAGES, targets, visible) for target in targets.unbind(1)]
     used = torch.stack(distances).argmin(0).tolist()
     off_by_one = [[torch.ones(2, KEYPOINTS, 8, 6)] * LEVELS] * STAGES
     terms = PoseLoss().terms(off_by_one, torch.zeros(2, len(KERNEL_SIZES), KEYPOINTS, 8, 6), visible)

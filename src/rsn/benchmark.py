@@ -55,9 +55,7 @@ def benchmark(
     first = next(iter(estimators.values()))
     image = _noise()
     boxes = np.array([[40.0 + 130 * person, 60, 120, 360] for person in range(PEOPLE)])
-    batch, single = (
-        first.preprocess(image, np.resize(boxes, (count, 4)), np.ones(count)) for count in (batch_size, 1)
-    )
+    batch, single = (first.preprocess(image, np.resize(boxes, (count, 4)), np.ones(count)) for count in (batch_size, 1))
     heatmaps = first.forward([batch])
     with TemporaryDirectory() as folder:
         file = Path(folder) / "image.jpg"
@@ -111,10 +109,7 @@ def format_report(report: dict[str, Any]) -> str:
 
 def milliseconds(seconds: Sequence[float], items: int = 1) -> dict[str, float]:
     """Median, 90th and 99th percentile for one item, from runs that process several at once."""
-    return {
-        name: float(np.percentile(seconds, percentile)) / items * 1000
-        for name, percentile in PERCENTILES.items()
-    }
+    return {name: float(np.percentile(seconds, percentile)) / items * 1000 for name, percentile in PERCENTILES.items()}
 
 
 def take_turns(tasks: Mapping[Any, Callable[[], object]], repeats: int) -> dict[Any, list[float]]:

@@ -33,14 +33,10 @@ class DistributedInfo:
             RsnError: srun started different numbers of tasks on the hosts.
         """
         if "TORCHELASTIC_RUN_ID" in environment:
-            rank, count, on_host = (
-                int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-            )
+            rank, count, on_host = (int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
             return cls(rank, count, count // on_host)
         if "SLURM_STEP_ID" in environment and "SLURM_PROCID" in environment:
-            rank, count, hosts = (
-                int(environment[key]) for key in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NNODES")
-            )
+            rank, count, hosts = (int(environment[key]) for key in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NNODES"))
             if count % hosts:
                 raise RsnError(f"srun started {count} tasks on {hosts} nodes; give it --ntasks-per-node")
             return cls(rank, count, hosts)
@@ -80,9 +76,7 @@ def process_group() -> Iterator[DistributedInfo]:
     import torch.distributed as distributed
 
     try:
-        distributed.init_process_group(
-            "gloo", rank=processes.rank, world_size=processes.count, timeout=TIMEOUT
-        )
+        distributed.init_process_group("gloo", rank=processes.rank, world_size=processes.count, timeout=TIMEOUT)
     except (ValueError, RuntimeError) as error:
         raise _cannot_connect(error) from error
     try:

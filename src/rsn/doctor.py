@@ -60,16 +60,10 @@ def examine() -> Iterator[Check]:
     libraries = ("torch", "numpy", "pillow", *(name for name in _OPENCV if _version(name)))
     yield Check("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
     if len({_version(name) for name in _OPENCV} - {None}) > 1:
-        yield Check(
-            "opencv", "packages of different versions overwrite each other; see docs/install.md", ok=False
-        )
+        yield Check("opencv", "packages of different versions overwrite each other; see docs/install.md", ok=False)
     yield Check("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
     if not torch.cuda.is_available():
-        why = (
-            "no GPU or driver that PyTorch can use"
-            if torch.version.cuda
-            else "PyTorch is built for CPUs only"
-        )
+        why = "no GPU or driver that PyTorch can use" if torch.version.cuda else "PyTorch is built for CPUs only"
         yield Check("cuda", f"none: {why}", ok=False)
     for number in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(number)

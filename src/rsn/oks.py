@@ -51,9 +51,7 @@ def oks(
     return rows
 
 
-def _split(
-    keypoints: ArrayLike, spread: FloatArray, score_above: float | None
-) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _split(keypoints: ArrayLike, spread: FloatArray, score_above: float | None) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Positions (N, K, 2) in units of the spread, and which keypoints count (N, K)."""
     poses = np.asarray(keypoints, np.float64).reshape(-1, len(spread), 3)
     return poses[..., :2] / spread, poses[..., 2] > (-np.inf if score_above is None else score_above)

@@ -65,9 +65,7 @@ def _section(source: DatasetConfig, people: int, seed: int) -> dict[str, Any]:
     suspects = [image for image in images if image.findings]
     sample = random.Random(seed).sample(images, min(people, len(images)))
     galleries = {
-        f"With findings ({min(len(suspects), MAX_SUSPECTS)} of {len(suspects)} images)": suspects[
-            :MAX_SUSPECTS
-        ],
+        f"With findings ({min(len(suspects), MAX_SUSPECTS)} of {len(suspects)} images)": suspects[:MAX_SUSPECTS],
         f"At random ({len(sample)} of {len(images)} images)": sample,
     }
     return {

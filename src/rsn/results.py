@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 EMPTY = 0.5  # raw score of an empty heatmap
-KEYPOINT_THRESHOLD = (
-    0.3  # keypoints with lower scores are neither drawn nor tracked, unless the weights differ
-)
+KEYPOINT_THRESHOLD = 0.3  # keypoints with lower scores are neither drawn nor tracked, unless the weights differ
 SCORE_TYPE, UNIT = "score_type", "0 to 1"  # the range of a person's scores; without this entry they are raw
 EVALUATED_BOX = "box"  # the key of the box in entries with raw scores
 NOTEBOOK_SIDE = 1280  # pixels; longest side of the image that a notebook shows
@@ -110,9 +108,7 @@ class Person:
     def reordered(self, order: Sequence[int]) -> "Person":
         """The same person with its keypoints in another order; `order`: the present index of each keypoint."""
         indices = list(order)
-        return replace(
-            self, keypoints=self.keypoints[indices], raw_scores=self.raw_scores[indices], skeleton=None
-        )
+        return replace(self, keypoints=self.keypoints[indices], raw_scores=self.raw_scores[indices], skeleton=None)
 
     def to_dict(self) -> dict[str, Any]:
         """The person as all outputs of rsn write it: `poses.json`, JSON Lines of videos, the service.
@@ -158,9 +154,7 @@ class Person:
         track_id = raw.get("track_id")
         return cls(bbox, keypoints[:, :2], keypoints[:, 2], score, box_score, skeleton, track_id)
 
-    def to_coco(
-        self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False
-    ) -> dict[str, Any]:
+    def to_coco(self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False) -> dict[str, Any]:
         """An entry of a COCO keypoint results file: `to_dict` with the image and the category.
 
         With `raw` the scores are the raw ones, which evaluation and submission need, and the key of the box is `box`:
@@ -262,9 +256,7 @@ class PoseResult(Sequence[Person]):
         from rsn.visualization.drawing import draw
 
         if self.image is None:
-            raise RsnError(
-                "this result has no image; estimate with keep_image=True, or use rsn.draw(image, result)"
-            )
+            raise RsnError("this result has no image; estimate with keep_image=True, or use rsn.draw(image, result)")
         return draw(self.image, self, options)
 
     def save(self, path: str | Path, options: "DrawOptions | None" = None) -> None:
@@ -297,9 +289,7 @@ class PoseResult(Sequence[Person]):
         shown.save(file, "PNG")
         return file.getvalue()
 
-    def to_coco(
-        self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False
-    ) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False) -> list[dict[str, Any]]:
         """Entries of a COCO keypoint results file, see `Person.to_coco`."""
         return [person.to_coco(image_id, category_id, raw=raw) for person in self]
 
@@ -327,9 +317,7 @@ class PoseResult(Sequence[Person]):
         """
         try:
             names, limbs = values["keypoint_names"], values["limbs"]
-            skeleton = Skeleton.from_names(
-                str(values["skeleton"]), names, [(int(a), int(b)) for a, b in limbs]
-            )
+            skeleton = Skeleton.from_names(str(values["skeleton"]), names, [(int(a), int(b)) for a, b in limbs])
             size = (int(values["height"]), int(values["width"]))
             people = tuple(Person.from_dict(entry, skeleton) for entry in values["people"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -122,9 +122,7 @@ class Skeleton:
             )
 
     @classmethod
-    def from_category(
-        cls, category: dict[str, Any], where: str, remarks: list[str] | None = None
-    ) -> "Skeleton":
+    def from_category(cls, category: dict[str, Any], where: str, remarks: list[str] | None = None) -> "Skeleton":
         """Create the skeleton that an entry of COCO's `categories` describes.
 
         Besides COCO's `keypoints` (names) and `skeleton` (limbs, counted from 1), it may have `sigmas` (one number
@@ -151,15 +149,11 @@ class Skeleton:
                     f"Invalid category {category.get('name')!r}: expected a list of keypoint names as keypoints, pairs"
                     " as flip_pairs, numbers as sigmas and flip_idx"
                 ) from None
-            flip_pairs = _pairs("flip_pairs", pairs, keypoints) or _pairs_of_flip_idx(
-                flip_idx, len(keypoints)
-            )
+            flip_pairs = _pairs("flip_pairs", pairs, keypoints) or _pairs_of_flip_idx(flip_idx, len(keypoints))
             limbs, remark = _read_limbs(category.get("skeleton"), keypoints)
             if remark and remarks is not None:
                 remarks.append(f"category {name!r}: {remark}")
-            return cls.from_names(
-                name, keypoints, limbs, sigmas=sigmas or None, flip_pairs=flip_pairs or None
-            )
+            return cls.from_names(name, keypoints, limbs, sigmas=sigmas or None, flip_pairs=flip_pairs or None)
 
     def __post_init__(self) -> None:
         count = len(self.keypoint_names)
@@ -168,9 +162,7 @@ class Skeleton:
         first: dict[str, str] = {}
         for name, normalized in zip(self.keypoint_names, self.normalized_names, strict=True):
             if normalized in first:
-                self._fail(
-                    f"keypoint names repeat ({first[normalized]}, {name}); give every keypoint its own name"
-                )
+                self._fail(f"keypoint names repeat ({first[normalized]}, {name}); give every keypoint its own name")
             first[normalized] = name
         object.__setattr__(self, "flip_pairs", self._left_right_pairs(self.flip_pairs))
         flipped = [index for pair in self.flip_pairs for index in pair]
@@ -216,9 +208,7 @@ class Skeleton:
     def unpaired(self) -> tuple[str, ...]:
         """The keypoints whose names say left or right, but that are in no flip pair."""
         paired = {index for pair in self.flip_pairs for index in pair}
-        return tuple(
-            name for index, name in enumerate(self.keypoint_names) if index not in paired and says_side(name)
-        )
+        return tuple(name for index, name in enumerate(self.keypoint_names) if index not in paired and says_side(name))
 
     @cached_property
     def flip_indices(self) -> tuple[int, ...]:
@@ -299,9 +289,7 @@ def _pairs(setting: str, given: Iterable[tuple[str | int, str | int]], names: Se
 
 def _pairs_of_flip_idx(order: Sequence[int], count: int) -> Pairs:
     """The pairs of keypoints that Ultralytics' flip_idx exchanges."""
-    if order and (
-        sorted(order) != list(range(count)) or any(order[order[index]] != index for index in range(count))
-    ):
+    if order and (sorted(order) != list(range(count)) or any(order[order[index]] != index for index in range(count))):
         raise AnnotationError(
             f"Invalid flip_idx: expected the index of the counterpart of each of the {count} keypoints, from 0, got"
             f" {shortened(list(order))}"
@@ -394,9 +382,7 @@ def assume_sigmas(skeleton: Skeleton) -> Skeleton:
         RsnWarning,
         stacklevel=2,
     )
-    return replace(
-        skeleton, sigmas=tuple(coco.get(name, DEFAULT_SIGMA) for name in skeleton.normalized_names)
-    )
+    return replace(skeleton, sigmas=tuple(coco.get(name, DEFAULT_SIGMA) for name in skeleton.normalized_names))
 
 
 def copy_sigmas(skeleton: Skeleton, other: Skeleton) -> Skeleton:

@@ -55,9 +55,7 @@ def test_bulk_rejects_address_without_cluster(tmp_path: Path, random_weights: Pa
         ({"model": "gone.safetensors"}, "no such weights file"),
     ],
 )
-def test_bulk_rejects_invalid_options(
-    tmp_path: Path, random_weights: Path, options: dict[str, Any], text: str
-) -> None:
+def test_bulk_rejects_invalid_options(tmp_path: Path, random_weights: Path, options: dict[str, Any], text: str) -> None:
     write_images(tmp_path / "in", 1)
     with pytest.raises(RsnError, match=text):
         without_ray(tmp_path / "in", output=tmp_path / "out", weights=random_weights, **options)
@@ -98,9 +96,7 @@ def test_bulk_reports_that_ray_does_not_start(tmp_path: Path, random_weights: Pa
     ]  # fmt: skip
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert re.fullmatch(
-        r"rsn: Ray does not start on this machine: .*; if the machine is busy.*\n", done.stderr
-    )
+    assert re.fullmatch(r"rsn: Ray does not start on this machine: .*; if the machine is busy.*\n", done.stderr)
     assert rows_in(tmp_path / "out") == []
 
 
@@ -243,9 +239,7 @@ def test_bulk_runs_on_ray_cluster(bulk: Command, tmp_path: Path) -> None:
             assert any("Ray runtime started" in line for line in cluster.stdout or ())
             address = ["--address", f"127.0.0.1:{port}"]
             stranger = bulk(tmp_path / "in", "--output", tmp_path / "out", *address)
-            assert re.fullmatch(
-                r"rsn: Ray cannot join the cluster at .*set RAY_AUTH_MODE=.*\n", stranger.stderr
-            )
+            assert re.fullmatch(r"rsn: Ray cannot join the cluster at .*set RAY_AUTH_MODE=.*\n", stranger.stderr)
             done = bulk(tmp_path / "in", "--output", tmp_path / "out", *address, env=token)
             assert done.returncode == 0, done.stderr
             assert len(rows_in(tmp_path / "out")) == 20

@@ -127,9 +127,7 @@ def test_parquet_paths_and_structs_are_read(tmp_path: Path) -> None:
         ({"image": [1.5]}, "column 'image' holds double; images are bytes"),
     ],
 )
-def test_parquet_with_invalid_column_is_rejected(
-    tmp_path: Path, columns: dict[str, list[object]], text: str
-) -> None:
+def test_parquet_with_invalid_column_is_rejected(tmp_path: Path, columns: dict[str, list[object]], text: str) -> None:
     path = write_parquet(tmp_path / "a.parquet", columns)
     with pytest.raises(RsnError, match=text):
         sources_of(path)
@@ -157,9 +155,7 @@ def test_stores_are_read_and_written_by_url() -> None:
     for given in ("memory://bucket/images", "memory://bucket/*/*.png"):
         found = sources_of(given, outside="memory://bucket/out")
         assert [source.urls[0] for source in found] == [f"memory:///bucket/images/{name}" for name in IMAGES]
-    assert list(read(Part("images", tuple(source.urls[0] for source in found))).values()) == list(
-        IMAGES.values()
-    )
+    assert list(read(Part("images", tuple(source.urls[0] for source in found))).values()) == list(IMAGES.values())
     folder = Output("memory://bucket/out")
     assert (folder.names("people"), folder.read("people/a")) == ([], b"")
     folder.write("people/a", b"1")

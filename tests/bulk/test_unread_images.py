@@ -29,9 +29,7 @@ def test_folder_warns_about_unsupported_images(folder: Path, pattern: str) -> No
 
 def test_folder_with_only_unsupported_images_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").touch()
-    with pytest.raises(
-        ImageError, match=r"there is no image.*; 1 file that looks like an image is skipped: a.jxl"
-    ):
+    with pytest.raises(ImageError, match=r"there is no image.*; 1 file that looks like an image is skipped: a.jxl"):
         find_sources([str(tmp_path)], Columns(), outside="/nowhere")
 
 
@@ -41,7 +39,5 @@ def test_shard_reports_each_unsupported_image(tmp_path: Path) -> None:
     found = {Path(one.name).name: one for one in images_of(Part("tar", (str(shard),)), Columns())}
     assert list(found) == ["a.png", "b.jxl", "c.heic"]
     assert found["a.png"].read() == image(0)
-    with pytest.raises(
-        ImageError, match=r"s\.tar/b\.jxl has an image format that is not supported; convert it"
-    ):
+    with pytest.raises(ImageError, match=r"s\.tar/b\.jxl has an image format that is not supported; convert it"):
         found["b.jxl"].read()

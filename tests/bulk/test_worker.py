@@ -35,9 +35,7 @@ def _threads() -> Iterator[None]:
 
 @pytest.fixture
 def settings(random_weights: Path) -> Settings:
-    return Settings(
-        model=str(random_weights), boxes="whole", box_threshold=0.3, person_threshold=0.0, backend="torch"
-    )
+    return Settings(model=str(random_weights), boxes="whole", box_threshold=0.3, person_threshold=0.0, backend="torch")
 
 
 def test_worker_writes_people_of_estimator(settings: Settings, tmp_path: Path) -> None:
@@ -131,9 +129,7 @@ def test_boxes_of_file_are_found_by_image_name(settings: Settings, tmp_path: Pat
     write_images(tmp_path, 1)
     (tmp_path / "boxes.json").write_text(json.dumps({"0000.png": [[1, 2, 30, 40], [5, 5, 20, 50, 0.5]]}))
     given = replace(settings, boxes=str(tmp_path / "boxes.json"))
-    Worker(given, str(tmp_path / "out"), "run", *HERE).process(
-        0, Part("images", (str(tmp_path / "0000.png"),))
-    )
+    Worker(given, str(tmp_path / "out"), "run", *HERE).process(0, Part("images", (str(tmp_path / "0000.png"),)))
     assert [row["bbox"] for row in rows_in(tmp_path / "out")] == [[1, 2, 30, 40], [5, 5, 20, 50]]
 
 
@@ -157,10 +153,7 @@ def test_part_that_kills_workers_is_skipped(settings: Settings, tmp_path: Path) 
     assert "its worker died 3 times" in done.failed
     assert output.finished() == set()
     assert (
-        Worker(settings, str(tmp_path / "out"), "next run", *HERE)
-        .process(0, Part("images", (str(path),)))
-        .failed
-        == ""
+        Worker(settings, str(tmp_path / "out"), "next run", *HERE).process(0, Part("images", (str(path),))).failed == ""
     )
 
 

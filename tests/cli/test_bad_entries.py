@@ -56,12 +56,8 @@ def write(folder: Path, name: str, document: Any) -> str:
     return name
 
 
-@pytest.mark.parametrize(
-    "boxes", [[], {}, [{"image_id": 1, "category_id": 1, "bbox": [900, 1, 9, 9], "score": 1}]]
-)
-def test_file_without_usable_boxes_is_rejected(
-    folder: Path, random_weights: Path, tmp_path: Path, boxes: Any
-) -> None:
+@pytest.mark.parametrize("boxes", [[], {}, [{"image_id": 1, "category_id": 1, "bbox": [900, 1, 9, 9], "score": 1}]])
+def test_file_without_usable_boxes_is_rejected(folder: Path, random_weights: Path, tmp_path: Path, boxes: Any) -> None:
     name = write(folder, "none.json", boxes)
     for command in (
         ("evaluate", random_weights),
@@ -84,16 +80,13 @@ def test_file_without_usable_boxes_is_rejected(
         (lambda document: document, "1 images without boxes; skipped: 2 of an image of another size"),
         (
             lambda document: [
-                one | {"score": 0.9, "bbox": [value / 160 for value in one["bbox"]]}
-                for one in document["annotations"]
+                one | {"score": 0.9, "bbox": [value / 160 for value in one["bbox"]]} for one in document["annotations"]
             ],
             "skipped: 4 less than a pixel wide or high; boxes are x, y, width, height in pixels of the image",
         ),
     ],
 )
-def test_boxes_of_another_image_size_are_reported(
-    folder: Path, random_weights: Path, boxes: Any, says: str
-) -> None:
+def test_boxes_of_another_image_size_are_reported(folder: Path, random_weights: Path, boxes: Any, says: str) -> None:
     document = json.loads((folder / "people.json").read_text())
     document["images"][0] |= {"width": 320, "height": 240}
     done = rsn("evaluate", random_weights, *given(folder, write(folder, "other.json", boxes(document))))
@@ -147,9 +140,7 @@ def test_annotations_without_people_are_rejected_before_prediction(
     ],
 )
 def test_score_rejects_invalid_results(folder: Path, results: Any, says: str) -> None:
-    done = rsn(
-        "score", folder / write(folder, "results.json", results), "--annotations", folder / "people.json"
-    )
+    done = rsn("score", folder / write(folder, "results.json", results), "--annotations", folder / "people.json")
     assert done.returncode == 1
     assert says in done.stderr
     assert done.stdout == ""

@@ -37,11 +37,7 @@ def test_import_rsn_imports_neither_torch_nor_numpy() -> None:
 
 def imported_by(module: str) -> set[str]:
     code = f"import sys; import {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
-    return set(
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.split()
-    )
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_predict_writes_images_and_results(image: Path, random_weights: Path, tmp_path: Path) -> None:
@@ -79,9 +75,7 @@ def test_predict_numbers_images_with_equal_names(image: Path, random_weights: Pa
     assert {path.name for path in tmp_path.glob("*.jpg")} == {"same_poses.jpg", "same_poses_2.jpg"}
 
 
-def test_evaluate_prints_and_writes_the_ten_metrics(
-    people_json: Path, random_weights: Path, tmp_path: Path
-) -> None:
+def test_evaluate_prints_and_writes_the_ten_metrics(people_json: Path, random_weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "metrics.json"
     done = rsn(
         "evaluate", random_weights, "--dataset", "coco", "--annotations", people_json,
@@ -109,9 +103,7 @@ def test_evaluate_prints_and_writes_the_ten_metrics(
 def test_train_and_preview_from_a_recipe(people_json: Path, tmp_path: Path) -> None:
     source = f"{{annotations: {people_json}, images: {people_json.parent / 'images'}}}"
     recipe = tmp_path / "tiny.yaml"
-    recipe.write_text(
-        f"train: [{source}]\nvalidation: {source}\noutput: {tmp_path / 'run'}\ninput_size: [64, 64]\n"
-    )
+    recipe.write_text(f"train: [{source}]\nvalidation: {source}\noutput: {tmp_path / 'run'}\ninput_size: [64, 64]\n")
     preview = rsn("data", "preview", recipe, "--output", tmp_path / "preview.png", "--people", 7)
     assert preview.returncode == 0, preview.stderr
     assert cv2.imread(str(tmp_path / "preview.png")).shape == (2 * 64, 6 * 2 * 64, 3)
@@ -150,9 +142,7 @@ def _text(folder: Path) -> Path:
 
 def _truncated(folder: Path) -> Path:
     path = folder / "truncated.jpg"
-    data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8))[
-        1
-    ].tobytes()
+    data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8))[1].tobytes()
     path.write_bytes(data[: len(data) // 2])
     return path
 
@@ -342,9 +332,7 @@ def test_full_disk_leaves_no_partial_files(image: Path, random_weights: Path, tm
     def no_room() -> None:
         import signal
 
-        signal.signal(
-            signal.SIGXFSZ, signal.SIG_IGN
-        )  # then a write past the limit fails like one to a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write past the limit fails like one to a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 
     given = [*WHOLE, "--model", random_weights, "--output", tmp_path / "out"]

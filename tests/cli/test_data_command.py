@@ -51,9 +51,7 @@ def test_check_exits_with_1_if_there_are_errors(broken: Path, people_json: Path,
         (("preview", "recipe.yaml", "--images", "."), "a recipe contains its images and skeletons"),
     ],
 )
-def test_data_commands_reject_invalid_arguments(
-    tmp_path: Path, arguments: tuple[str, ...], says: str
-) -> None:
+def test_data_commands_reject_invalid_arguments(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     done = rsn("data", *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("rsn: ")
@@ -107,9 +105,7 @@ def test_preview_shows_the_issues(broken: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "out/page.html").read_bytes()
 
 
-def test_preview_of_a_recipe_shows_crops_and_datasets(
-    recipe_file: Path, broken: Path, tmp_path: Path
-) -> None:
+def test_preview_of_a_recipe_shows_crops_and_datasets(recipe_file: Path, broken: Path, tmp_path: Path) -> None:
     done = rsn("data", "preview", recipe_file, "--output", tmp_path / "page.html", "--people", 2)
     assert done.returncode == 0, done.stderr
     page = Page(tmp_path / "page.html")

@@ -94,16 +94,12 @@ def test_several_processes_give_results_of_one(
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "together.json").read_text()) == json.loads(
-        (tmp_path / "alone.json").read_text()
-    )
+    assert json.loads((tmp_path / "together.json").read_text()) == json.loads((tmp_path / "alone.json").read_text())
     assert done.stdout == alone.stdout
     assert done.stderr.count("rsn: boxes:") == 1
 
 
-def test_other_category_id_and_image_names_are_read(
-    crowd: Path, random_weights: Path, tmp_path: Path
-) -> None:
+def test_other_category_id_and_image_names_are_read(crowd: Path, random_weights: Path, tmp_path: Path) -> None:
     document = json.loads(crowd.read_text())
     for entry in (*document["annotations"], *document["categories"]):
         entry["category_id" if "bbox" in entry else "id"] = 4

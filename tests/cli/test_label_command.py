@@ -19,9 +19,7 @@ def label(images: Path, output: Path, *arguments: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("threshold", "visibility"), [(0, 2), (1, -1)])
-def test_keypoints_are_visible_or_unknown_by_their_score(
-    threshold: float, visibility: int, tmp_path: Path
-) -> None:
+def test_keypoints_are_visible_or_unknown_by_their_score(threshold: float, visibility: int, tmp_path: Path) -> None:
     images = write_people(tmp_path).parent / "images"
     (images / "more").mkdir()
     next(images.glob("*.png")).rename(images / "more/one.png")
@@ -48,9 +46,7 @@ def test_unknown_keypoints_are_read_and_counted(tmp_path: Path) -> None:
     annotations.write_text(json.dumps(document))
     dataset = read_coco(annotations, tmp_path / "images")
     assert dataset.people[0].visibility[:2].tolist() == [-1, 2]
-    checked = rsn(
-        "data", "check", annotations, "--images", tmp_path / "images", "--json", tmp_path / "report.json"
-    )
+    checked = rsn("data", "check", annotations, "--images", tmp_path / "images", "--json", tmp_path / "report.json")
     assert checked.returncode == 0, checked.stdout
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["keypoints"]["nose"] == {"visible": 7, "occluded": 0, "absent": 0, "unknown": 1}

@@ -18,9 +18,7 @@ def test_score_gives_same_metrics_for_raw_and_normalized_scores(people_json: Pat
         keypoints = np.array(entry["keypoints"], float).reshape(-1, 3)[:, :2]
         scores, box_score = random.uniform(0.5, 1.5, len(keypoints)), float(random.uniform(0.2, 1))
         moved = keypoints + random.normal(0, 4, keypoints.shape)
-        people.append(
-            (entry["image_id"], Person.from_keypoints(entry["bbox"], moved, scores, box_score=box_score))
-        )
+        people.append((entry["image_id"], Person.from_keypoints(entry["bbox"], moved, scores, box_score=box_score)))
     printed = []
     for raw in (True, False):
         path = tmp_path / f"{raw}.json"

@@ -55,9 +55,7 @@ def test_submit_writes_zip_for_server(testdev: list[object], random_weights: Pat
     assert "6 people in 3 images" in checked.stderr
 
 
-def test_other_zip_name_is_written_with_notice(
-    testdev: list[object], random_weights: Path, tmp_path: Path
-) -> None:
+def test_other_zip_name_is_written_with_notice(testdev: list[object], random_weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.zip"
     done = rsn("submit", "coco-testdev", random_weights, *testdev, "--output", out)
     assert done.returncode == 0, done.stderr

@@ -23,9 +23,7 @@ def load(path: Path, *names: str) -> list[Tensor]:
 
 def test_megvii_targets_equal_the_rsn_repository(oracles: Path) -> None:
     keypoints, visibility, labels = load(oracles / "targets_coco.npz", "joints", "valid", "labels")
-    torch.testing.assert_close(
-        MegviiCodec().encode(keypoints, visibility[..., 0], SIZE), labels, atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(MegviiCodec().encode(keypoints, visibility[..., 0], SIZE), labels, atol=1e-3, rtol=0)
 
 
 def test_mmpose_targets_equal_mmpose(oracles: Path) -> None:
@@ -93,9 +91,7 @@ def test_flip_back_equals_the_rsn_repository(oracles: Path) -> None:
 @pytest.mark.parametrize("kernel", [5, 7, 9, 11, 15])
 def test_kernels_equal_opencv(kernel: int) -> None:
     cv2 = pytest.importorskip("cv2")
-    np.testing.assert_allclose(
-        gaussian_kernel(kernel).numpy(), cv2.getGaussianKernel(kernel, 0)[:, 0], atol=1e-12
-    )
+    np.testing.assert_allclose(gaussian_kernel(kernel).numpy(), cv2.getGaussianKernel(kernel, 0)[:, 0], atol=1e-12)
 
 
 @pytest.mark.parametrize("kernel", [3, 8, 101])
@@ -110,17 +106,13 @@ def test_megvii_decodes_its_targets_within_a_cell(size: tuple[int, int]) -> None
     keypoints = torch.rand(8, 17, 2, generator=generator) * torch.tensor([size[1], size[0]])
     targets = MegviiCodec().encode(keypoints, torch.full((8, 17), 2), size)
     found, scores = MegviiCodec().decode(targets[:, -1])
-    assert (
-        found - keypoints
-    ).abs().max() <= 2 + 1 + 4  # half a cell, a quarter step, and a border that moves it
+    assert (found - keypoints).abs().max() <= 2 + 1 + 4  # half a cell, a quarter step, and a border that moves it
     assert (found - keypoints).abs().median() <= 2
     assert scores.min() > 1.2  # at the border the keypoint is beside the peak
 
 
 def test_only_visible_keypoints_inside_the_crop_are_drawn() -> None:
-    keypoints = torch.tensor(
-        [[[50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [-8.0, 60.0], [50.0, 256.0]]]
-    )
+    keypoints = torch.tensor([[[50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [50.0, 60.0], [-8.0, 60.0], [50.0, 256.0]]])
     targets = MegviiCodec().encode(keypoints, torch.tensor([[2, 1, 0, -1, 2, 2]]), SIZE)
     assert (targets.amax((-2, -1)) > 0).all(1).tolist() == [[True, True, False, False, False, False]]
 
@@ -159,9 +151,7 @@ def test_encode_rejects_a_heatmap_too_small_for_the_kernel() -> None:
 
 
 def test_unbiased_decodes_positions_between_cells() -> None:
-    keypoints = (
-        torch.rand(2, 17, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([150.0, 210.0]) + 20
-    )
+    keypoints = torch.rand(2, 17, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([150.0, 210.0]) + 20
     maps = UnbiasedCodec(kernel_sizes=(7,)).encode(keypoints, torch.full((2, 17), 2), SIZE)[:, 0]
     found, scores = UnbiasedCodec().decode(maps)
     torch.testing.assert_close(found, keypoints, atol=0.02, rtol=0)

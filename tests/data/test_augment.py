@@ -16,9 +16,7 @@ from rsn.data.loading import CropDataset, SampleIndex, ShuffledBatches
 from rsn.skeletons import COCO_17, NOT_ANNOTATED
 
 SIZE = (256, 192)
-STILL = Augmentation(
-    jitter=(0, 0), half_body_probability=0, scale=(1, 1), rotation_probability=0, flip_probability=0
-)
+STILL = Augmentation(jitter=(0, 0), half_body_probability=0, scale=(1, 1), rotation_probability=0, flip_probability=0)
 
 
 @pytest.fixture
@@ -102,9 +100,7 @@ def test_half_body_needs_enough_keypoints(person: PersonAnnotation) -> None:
     settings = replace(STILL, half_body_probability=1)
     few = replace(person, visibility=np.where(np.arange(17) < 3, 2, 0))
     crop = augment(few, COCO_17, SIZE, settings, np.random.default_rng(0)).crop
-    assert crop.matrix == pytest.approx(
-        augment(few, COCO_17, SIZE, STILL, np.random.default_rng(0)).crop.matrix
-    )
+    assert crop.matrix == pytest.approx(augment(few, COCO_17, SIZE, STILL, np.random.default_rng(0)).crop.matrix)
 
 
 def test_scale_and_rotation_stay_in_their_ranges(person: PersonAnnotation) -> None:
@@ -123,9 +119,7 @@ def test_scale_and_rotation_stay_in_their_ranges(person: PersonAnnotation) -> No
 
 @pytest.fixture(scope="module")
 def crops(people_json: Path) -> CropDataset:
-    return CropDataset(
-        read_coco(people_json, people_json.parent / "images"), (64, 64), Augmentation(), seed=3
-    )
+    return CropDataset(read_coco(people_json, people_json.parent / "images"), (64, 64), Augmentation(), seed=3)
 
 
 def test_crop_depends_on_seed_epoch_and_person_only(crops: CropDataset) -> None:
@@ -161,9 +155,9 @@ def test_color_jitter_stays_in_its_range() -> None:
     gray = np.full((4, 4, 3), 128, np.uint8)
     random = np.random.default_rng(0)
     assert (apply_color_factors(gray, sample_color_factors(0.0, random)) == gray).all()
-    colors = np.stack(
-        [apply_color_factors(gray, sample_color_factors(0.2, random))[0, 0] for _ in range(500)]
-    ).astype(int)
+    colors = np.stack([apply_color_factors(gray, sample_color_factors(0.2, random))[0, 0] for _ in range(500)]).astype(
+        int
+    )
     assert colors.std(0).min() > 20
     assert (colors.std(1) > 3).mean() > 0.8  # channels differ
     assert colors.min() >= 128 * 0.8 - 51 - 1

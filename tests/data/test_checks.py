@@ -194,19 +194,11 @@ def test_swaps_are_found_in_real_datasets(shared_dir: Path, skeleton: Skeleton, 
     suspected = find_swapped_people(skeleton, points, visibility)
     assert suspected.mean() < 0.035  # 67 of 7,428; 325 of LSP's 10,000 athletes
     trunk = [
-        skeleton.keypoint_names.index(f"{side}_{part}")
-        for side in ("left", "right")
-        for part in ("hip", "shoulder")
+        skeleton.keypoint_names.index(f"{side}_{part}") for side in ("left", "right") for part in ("hip", "shoulder")
     ]
     judged = (visibility[:, trunk] > 0).all(1)
-    legs = [
-        pair
-        for pair in skeleton.flip_pairs
-        if skeleton.keypoint_names[pair[0]].endswith(("hip", "knee", "ankle"))
-    ]
-    caught = find_swapped_people(
-        skeleton, exchanged(points, skeleton, legs), exchanged(visibility, skeleton, legs)
-    )
+    legs = [pair for pair in skeleton.flip_pairs if skeleton.keypoint_names[pair[0]].endswith(("hip", "knee", "ankle"))]
+    caught = find_swapped_people(skeleton, exchanged(points, skeleton, legs), exchanged(visibility, skeleton, legs))
     assert caught[judged].mean() > 0.85  # 0.92; 0.88
     (sentence,) = find_swapped_names(
         skeleton, exchanged(points, skeleton, legs[-1:]), exchanged(visibility, skeleton, legs[-1:])

@@ -21,9 +21,7 @@ def test_read_coco_returns_the_annotations_of_the_file(people_json: Path) -> Non
     assert people.skeleton is COCO_17
     assert len(people) == 8
     assert people.people[0].box.tolist() == first["bbox"]
-    np.testing.assert_allclose(
-        people.people[0].keypoints.ravel(), np.delete(first["keypoints"], slice(2, None, 3))
-    )
+    np.testing.assert_allclose(people.people[0].keypoints.ravel(), np.delete(first["keypoints"], slice(2, None, 3)))
     assert people.people[0].image.path.is_file()
 
 
@@ -63,14 +61,10 @@ def test_missing_box_is_derived_from_the_keypoints_with_a_warning(people_json: P
     def no_box(document: dict[str, Any]) -> None:
         del document["annotations"][0]["bbox"]
 
-    with pytest.warns(
-        RsnWarning, match=r"changed\.json: 1 people without a box, who get one around their keypoints"
-    ):
+    with pytest.warns(RsnWarning, match=r"changed\.json: 1 people without a box, who get one around their keypoints"):
         people = read_coco(changed(people_json, tmp_path, no_box), people_json.parent / "images").people
     keypoints, box = people[0].keypoints, people[0].box
-    np.testing.assert_allclose(
-        box[2], 1.3 * np.ptp(keypoints[:, 0]), rtol=0.05
-    )  # cut off at the image's edge
+    np.testing.assert_allclose(box[2], 1.3 * np.ptp(keypoints[:, 0]), rtol=0.05)  # cut off at the image's edge
     np.testing.assert_allclose(box[3], 1.2 * np.ptp(keypoints[:, 1]), rtol=0.05)
     assert (box[:2] >= 0).all()
     assert (box[:2] + box[2:] <= (160, 120)).all()
@@ -139,9 +133,7 @@ def test_categories_with_the_same_keypoints_are_read_together(people_json: Path,
 
 def test_remap_rejects_skeletons_without_common_keypoint(people_json: Path) -> None:
     people = read_coco(people_json, people_json.parent / "images")
-    with pytest.raises(
-        AnnotationError, match=r"coco_17 .* and dog \(paw, tail\) have no keypoint of the same name"
-    ):
+    with pytest.raises(AnnotationError, match=r"coco_17 .* and dog \(paw, tail\) have no keypoint of the same name"):
         people.remap(Skeleton.from_names("dog", ["paw", "tail"]))
 
 

@@ -84,18 +84,12 @@ def test_boxes_move_with_their_pixels(annotations: Path) -> None:
 
 def test_boxes_move_with_their_pixels_in_a_mosaic(annotations: Path) -> None:
     """Every quadrant has red persons, each in a box."""
-    images = [
-        image for image in read_detection_samples(annotations, annotations.parent) if not image.complete
-    ]
-    crops = DetectionCropDataset(
-        images, (128, 128), DetectionAugmentation(scale=(0.9, 1.1), mosaic_probability=1.0)
-    )
+    images = [image for image in read_detection_samples(annotations, annotations.parent) if not image.complete]
+    crops = DetectionCropDataset(images, (128, 128), DetectionAugmentation(scale=(0.9, 1.1), mosaic_probability=1.0))
     crop = crops[SampleIndex(0, 0)]
     assert crop["image"].shape == (3, 128, 128)
     centers = (crop["corners"][:, :2] + crop["corners"][:, 2:]) / 2
-    assert {(bool(x > 64), bool(y > 64)) for x, y in centers} == {
-        (a, b) for a in (False, True) for b in (False, True)
-    }
+    assert {(bool(x > 64), bool(y > 64)) for x, y in centers} == {(a, b) for a in (False, True) for b in (False, True)}
     for x, y in centers.long().tolist():
         assert crop["image"][:, y, x].max() > 230
     red = (crop["image"][0] > 200) & (crop["image"][1] < 50)
@@ -122,9 +116,7 @@ def test_mosaic_does_not_mix_complete_and_incomplete_images(annotations: Path) -
 def test_color_jitter_does_not_move_boxes(annotations: Path) -> None:
     images = read_detection_samples(annotations, annotations.parent)
     plain = DetectionCropDataset(images, (64, 64), DetectionAugmentation())[SampleIndex(0, 0)]
-    colored = DetectionCropDataset(images, (64, 64), DetectionAugmentation(color_jitter=0.3))[
-        SampleIndex(0, 0)
-    ]
+    colored = DetectionCropDataset(images, (64, 64), DetectionAugmentation(color_jitter=0.3))[SampleIndex(0, 0)]
     assert torch.equal(plain["corners"], colored["corners"])
     assert not torch.equal(plain["image"], colored["image"])
 
@@ -189,9 +181,7 @@ def test_read_detection_samples_accepts_ids_and_crowds_as_text(annotations: Path
     expected = read_detection_samples(annotations, annotations.parent)[0]
     document = json.loads(annotations.read_text())
     document["images"][0]["file_name"] = "images\\a.png"
-    for entry, image_id, crowd in zip(
-        document["annotations"], ("1", 1.0, "a"), ("0", "false", "1"), strict=True
-    ):
+    for entry, image_id, crowd in zip(document["annotations"], ("1", 1.0, "a"), ("0", "false", "1"), strict=True):
         entry |= {"image_id": image_id, "iscrowd": crowd, "bbox": [str(value) for value in entry["bbox"]]}
     annotations.write_text(json.dumps(document))
     found = read_detection_samples(annotations, annotations.parent)[0]

@@ -50,9 +50,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[DetectionSample]:
 def test_device_crops_match_crops_from_files(images: list[DetectionSample]) -> None:
     device_images = DeviceImages([image.path for image in images], CPU, levels=4)
     files = DetectionCropDataset(images, SIZE, AUGMENTATION, seed=1)
-    device_crops = DetectionCropDataset(
-        images, SIZE, AUGMENTATION, image_indices=device_images.indices, seed=1
-    )
+    device_crops = DetectionCropDataset(images, SIZE, AUGMENTATION, image_indices=device_images.indices, seed=1)
     samples = [SampleIndex(epoch, number) for epoch in range(6) for number in range(len(images))]
     expected, params = (
         collate([files[sample] for sample in samples]),

@@ -83,9 +83,7 @@ def largest_difference(first: Tensor, second: Tensor) -> float:
     return float(max(differences))
 
 
-def test_device_crops_have_the_distribution_of_crops_from_files(
-    people: PoseDataset, from_files: Tensor
-) -> None:
+def test_device_crops_have_the_distribution_of_crops_from_files(people: PoseDataset, from_files: Tensor) -> None:
     assert largest_difference(from_device(people, STRONG), from_files) < BOUND
 
 

@@ -81,9 +81,7 @@ def test_locate_images_ignores_impossible_names(tmp_path: Path) -> None:
 
 def test_check_files_names_the_folder_of_missing_images(tmp_path: Path) -> None:
     touch(tmp_path, "deep/er/a.jpg")
-    with pytest.raises(
-        AnnotationError, match=r"2 of 2 images are missing there; .*deep/er has it, name that folder"
-    ):
+    with pytest.raises(AnnotationError, match=r"2 of 2 images are missing there; .*deep/er has it, name that folder"):
         check_files({tmp_path / "a.jpg", tmp_path / "b.jpg"}, tmp_path)
 
 

@@ -39,9 +39,7 @@ def people_of(document: dict[str, Any]) -> dict[str, list[tuple[list[Any], list[
     return people
 
 
-def assert_same_people(
-    document: dict[str, Any], *, occluded: bool = True, boxes: bool = True, most: int = 9
-) -> None:
+def assert_same_people(document: dict[str, Any], *, occluded: bool = True, boxes: bool = True, most: int = 9) -> None:
     """The people of `label_files`, with or without visibility 1 and boxes; only the first `most` of each image."""
     found = people_of(document)
     assert document["categories"][0]["keypoints"] == NAMES
@@ -77,9 +75,7 @@ def test_convert_reads_a_file_with_its_images(write: Writer, tmp_path: Path, ima
     document = convert(write(tmp_path), tmp_path / "people.json", "--images", images)
     assert_same_people(document)
     assert [image["file_name"] for image in document["images"]] == list(PEOPLE)
-    assert [(image["width"], image["height"]) for image in document["images"]] == list(
-        label_files.SIZES.values()
-    )
+    assert [(image["width"], image["height"]) for image in document["images"]] == list(label_files.SIZES.values())
 
 
 @pytest.mark.parametrize(
@@ -105,9 +101,7 @@ def test_convert_reads_deeplabcut_h5(kind: str, several: bool, tmp_path: Path) -
     pytest.importorskip("h5py")
     pytest.importorskip("tables")
     source = label_files.dlc(tmp_path / "project", kind=kind, several=several)
-    assert_same_people(
-        convert(source, tmp_path / "people.json"), occluded=False, boxes=False, most=9 if several else 1
-    )
+    assert_same_people(convert(source, tmp_path / "people.json"), occluded=False, boxes=False, most=9 if several else 1)
 
 
 def test_convert_reads_yolo_without_visibility_and_names(tmp_path: Path) -> None:
@@ -235,9 +229,7 @@ def test_convert_reads_mpii_lists_from_one_based_pixels(tmp_path: Path, images: 
 @pytest.mark.parametrize("to", ["coco", "cvat", "labelme", "label-studio", "yolo", "dlc"])
 def test_convert_writes_what_it_reads(to: str, tmp_path: Path, images: Path) -> None:
     written = tmp_path / {"coco": "a.json", "cvat": "a.xml", "label-studio": "tasks.json"}.get(to, "written")
-    done = rsn(
-        "data", "convert", label_files.coco(tmp_path), "--images", images, "--to", to, "--output", written
-    )
+    done = rsn("data", "convert", label_files.coco(tmp_path), "--images", images, "--to", to, "--output", written)
     assert done.returncode == 0, done.stderr
     where = () if to in ("yolo", "dlc") else ("--images", images)
     document = convert(written, tmp_path / "back.json", *where)
@@ -265,9 +257,7 @@ def test_results_become_predictions_of_label_studio(tmp_path: Path, images: Path
         "rectanglelabels",
         *["keypointlabels"] * 17,
     ]
-    back = rsn(
-        "data", "convert", tmp_path / "tasks.json", "--images", images, "--output", tmp_path / "back.json"
-    )
+    back = rsn("data", "convert", tmp_path / "tasks.json", "--images", images, "--output", tmp_path / "back.json")
     assert back.returncode == 1
     assert "1 tasks without labels" in back.stderr
 
@@ -356,9 +346,7 @@ def test_convert_counts_images_without_labels_and_labels_without_images(tmp_path
     names = [image["file_name"] for image in json.loads((tmp_path / "people.json").read_text())["images"]]
     assert names == ["sub/a.png", "c.png"]
     (tmp_path / "empty").mkdir()
-    assert "none of its 3 images (sub/a.png)" in refused(
-        source, "--images", tmp_path / "empty", output="b.json"
-    )
+    assert "none of its 3 images (sub/a.png)" in refused(source, "--images", tmp_path / "empty", output="b.json")
 
 
 def test_convert_takes_out_keypoints_outside_the_image(tmp_path: Path, images: Path) -> None:
@@ -493,9 +481,7 @@ LSP = Path(__file__).parents[3] / "shared/data/lsp_extended"
 def test_real_labels_come_back_as_the_same_numbers(to: str, tmp_path: Path) -> None:
     document = json.loads((LSP / "annotations.json").read_text())
     chosen = document["images"][10:40]
-    annotations = [
-        one for one in document["annotations"] if one["image_id"] in {image["id"] for image in chosen}
-    ]
+    annotations = [one for one in document["annotations"] if one["image_id"] in {image["id"] for image in chosen}]
     (tmp_path / "lsp.json").write_text(json.dumps(document | {"images": chosen, "annotations": annotations}))
     written = tmp_path / "written"
     done = rsn("data", "convert", tmp_path / "lsp.json", "--images", LSP, "--to", to, "--output", written)

@@ -225,9 +225,7 @@ def test_read_mpii_rejects_damaged_releases(
         read_mpii(tmp_path / "other.mat", mat.parent / "images")
 
 
-@pytest.mark.parametrize(
-    "variables", [{"other": 1}, {"RELEASE": 3}, {"RELEASE": {"annolist": 1}}, {"RELEASE": EMPTY}]
-)
+@pytest.mark.parametrize("variables", [{"other": 1}, {"RELEASE": 3}, {"RELEASE": {"annolist": 1}}, {"RELEASE": EMPTY}])
 def test_read_mpii_rejects_other_matlab_files(tmp_path: Path, variables: dict[str, Any]) -> None:
     scipy.io.savemat(tmp_path / "other.mat", variables)
     with pytest.raises(AnnotationError, match=r"other\.mat: a MATLAB file, but not MPII's release"):

@@ -82,9 +82,7 @@ def another_order(document: dict[str, Any]) -> None:
 
 def an_order_for_each_category(document: dict[str, Any]) -> None:
     category = document["categories"][0]
-    document["categories"].append(
-        category | {"id": 2, "keypoints": category["keypoints"][::-1], "skeleton": []}
-    )
+    document["categories"].append(category | {"id": 2, "keypoints": category["keypoints"][::-1], "skeleton": []})
     for person in document["annotations"][::2]:
         triples = np.reshape(person["keypoints"], (-1, 3))
         person |= {"category_id": 2, "keypoints": triples[::-1].ravel().tolist()}
@@ -290,18 +288,14 @@ def test_unlisted_categories_are_counted_apart_from_those_without_keypoints(
 
 def test_category_without_id_is_rejected(document: dict[str, Any]) -> None:
     document["categories"][0]["id"] = None
-    with pytest.raises(
-        AnnotationError, match="category 'person' has the id None; give it a number or a text"
-    ):
+    with pytest.raises(AnnotationError, match="category 'person' has the id None; give it a number or a text"):
         evaluate_keypoints(document, [], COCO_17)
 
 
 def test_keypoint_names_match_in_every_unicode_form(document: dict[str, Any]) -> None:
     names = ["tête", *(f"point {index}" for index in range(16))]
     document["categories"][0] |= {"keypoints": names, "skeleton": []}
-    apart = Skeleton.from_names(
-        "chat", [unicodedata.normalize("NFD", name) for name in names], sigmas=[0.05] * 17
-    )
+    apart = Skeleton.from_names("chat", [unicodedata.normalize("NFD", name) for name in names], sigmas=[0.05] * 17)
     assert evaluate_keypoints(document, found_nearly(document), apart).ap > 0.9
 
 

@@ -44,9 +44,7 @@ def test_path_parts_splits_paths_of_every_system(name: str, parts: tuple[str, ..
     assert path_parts(name) == parts
 
 
-@pytest.mark.parametrize(
-    "value", [1490, "1490", 1490.0, "000000001490", "000000001490.jpg", "val/000000001490.jpg"]
-)
+@pytest.mark.parametrize("value", [1490, "1490", 1490.0, "000000001490", "000000001490.jpg", "val/000000001490.jpg"])
 def test_by_id_finds_every_form_of_an_id(value: Any) -> None:
     images = References([1, 1490], ["000000000001.jpg", "000000001490.jpg"])
     assert images.by_id(value) == 1

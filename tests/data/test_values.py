@@ -50,17 +50,13 @@ def test_evaluation_replaces_invalid_areas_with_a_warning(
     results = found_a_pixel_off(document)
     for entry in document["annotations"]:
         entry["area"] = wrong(entry["area"])
-    with pytest.warns(
-        RsnWarning, match=r"6 people with an invalid area, who get 0\.53 x the area of their box"
-    ):
+    with pytest.warns(RsnWarning, match=r"6 people with an invalid area, who get 0\.53 x the area of their box"):
         scores = evaluate_keypoints(document, results, COCO_17)
     assert scores.ap > 0.9
     assert scores.ar > 0.9
 
 
-@pytest.mark.parametrize(
-    ("area", "from_box"), [(2500, 5000), ("2500", 5000), (26, 1000), (1000, 1000), (1900, 1000)]
-)
+@pytest.mark.parametrize(("area", "from_box"), [(2500, 5000), ("2500", 5000), (26, 1000), (1000, 1000), (1900, 1000)])
 def test_usable_area_returns_valid_areas(area: object, from_box: float) -> None:
     assert usable_area(area, [3, 4, from_box / 10, 10]) == float(str(area))
 
@@ -154,9 +150,7 @@ def test_results_as_fractions_of_the_image_are_rejected(document: dict[str, Any]
         evaluate_keypoints(document, results, COCO_17)
 
 
-def test_boxes_and_areas_as_fractions_are_replaced_with_warnings(
-    tmp_path: Path, document: dict[str, Any]
-) -> None:
+def test_boxes_and_areas_as_fractions_are_replaced_with_warnings(tmp_path: Path, document: dict[str, Any]) -> None:
     results = found_a_pixel_off(document)
     for entry in document["annotations"]:
         entry |= {"bbox": [value / 160 for value in entry["bbox"]], "area": entry["area"] / 160**2}

@@ -54,9 +54,7 @@ def test_mmdeploy_file_needs_a_name_with_its_family(tmp_path: Path) -> None:
 def test_onnx_detector_rejects_other_outputs(tmp_path: Path) -> None:
     graph = Graph()
     graph.node("GlobalAveragePool", "images", output="pooled")
-    with pytest.raises(
-        WeightsError, match=r"other.onnx: its outputs \(pooled \(1, 3, 1, 1\)\) are those of no family"
-    ):
+    with pytest.raises(WeightsError, match=r"other.onnx: its outputs \(pooled \(1, 3, 1, 1\)\) are those of no family"):
         open_detector(graph.save(tmp_path / "other.onnx", ["pooled"]), device="cpu")
 
 
@@ -87,9 +85,7 @@ def test_onnx_detector_rejects_other_files(content: bytes, tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["missing.onnx", "models/missing.onnx", "runs/gone.safetensors", "image.jpg"]
-)
+@pytest.mark.parametrize("name", ["missing.onnx", "models/missing.onnx", "runs/gone.safetensors", "image.jpg"])
 def test_open_detector_rejects_a_missing_file(name: str) -> None:
     with pytest.raises(WeightsError, match="there is no such detector"):
         open_detector(name)

@@ -25,9 +25,7 @@ def test_fuse_detections_averages_matching_boxes() -> None:
 
 
 def test_fuse_detections_halves_the_score_of_one_scale() -> None:
-    boxes, scores = fuse_detections(
-        [look((10, 10, 40, 80, 0.6), (200, 10, 40, 80, 0.8)), look((11, 10, 40, 80, 0.6))]
-    )
+    boxes, scores = fuse_detections([look((10, 10, 40, 80, 0.6), (200, 10, 40, 80, 0.8)), look((11, 10, 40, 80, 0.6))])
     np.testing.assert_allclose(boxes[1], [200, 10, 40, 80])
     np.testing.assert_allclose(scores, [0.6, 0.4, 0.6])
 

@@ -34,9 +34,7 @@ def test_box_metrics_equal_pycocotools(people_json: Path) -> None:
         for _ in range(int(random.integers(0, 3))):
             box = np.array(person["bbox"]) + random.normal(0, 6, 4)
             score = float(random.random())
-            results.append(
-                {"image_id": person["image_id"], "category_id": 1, "bbox": box.tolist(), "score": score}
-            )
+            results.append({"image_id": person["image_id"], "category_id": 1, "bbox": box.tolist(), "score": score})
     ours = evaluate_boxes(document, results)
     assert (ours.ap, ours.ap50) == pytest.approx(_pycocotools(document, results), abs=1e-6)
     assert 0.1 < ours.ap < 0.9

@@ -98,9 +98,7 @@ def test_inputs_are_not_modified(annotations: Entry, results: list[Entry]) -> No
     assert (annotations, results) == before
 
 
-def test_nothing_is_printed(
-    annotations: Entry, results: list[Entry], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_printed(annotations: Entry, results: list[Entry], capfd: pytest.CaptureFixture[str]) -> None:
     evaluate_keypoints(annotations, results, COCO_17)
     assert capfd.readouterr() == ("", "")
 
@@ -254,9 +252,7 @@ def test_skeleton_without_sigmas_is_rejected() -> None:
         evaluate_keypoints(crowd_of_people(MPII_16), [], MPII_16)
 
 
-def test_missing_hotcoco_is_reported(
-    annotations: Entry, results: list[Entry], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_hotcoco_is_reported(annotations: Entry, results: list[Entry], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hotcoco", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'rsn-pose\[eval\]'"):
         evaluate_keypoints(annotations, results, COCO_17)

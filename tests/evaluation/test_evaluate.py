@@ -48,9 +48,7 @@ def test_messages_and_progress_are_passed_on(random_weights: Path, people_json: 
         totals.append(total)
         return results
 
-    rsn.evaluate(
-        random_weights, people_json, people_json.parent / "images", report=messages.append, track=track
-    )
+    rsn.evaluate(random_weights, people_json, people_json.parent / "images", report=messages.append, track=track)
     assert messages[0] == "boxes: annotated; 8 in 4 images"
     assert totals == [4]
 

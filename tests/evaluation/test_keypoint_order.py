@@ -44,17 +44,13 @@ def test_results_have_keypoint_order_of_annotations(estimator: PoseEstimator, pe
     assert first["score"] == turned["score"]
 
 
-def test_keypoint_order_does_not_change_metrics(
-    tmp_path: Path, estimator: PoseEstimator, random_weights: Path
-) -> None:
+def test_keypoint_order_does_not_change_metrics(tmp_path: Path, estimator: PoseEstimator, random_weights: Path) -> None:
     path = write_people(tmp_path, images=2)
     document = json.loads(path.read_text())
     people = read_coco(path, tmp_path / "images")
     found = [entry for entries in predict_poses(estimator, labeled_boxes(people)) for entry in entries]
     for person, entry in zip(document["annotations"], found, strict=True):  # annotated as predicted
-        person["keypoints"] = [
-            2 if place % 3 == 2 else value for place, value in enumerate(entry["keypoints"])
-        ]
+        person["keypoints"] = [2 if place % 3 == 2 else value for place, value in enumerate(entry["keypoints"])]
     path.write_text(json.dumps(document))
     other = backwards(path)
     for name in (path, other):

@@ -162,9 +162,7 @@ def test_results_are_matched_by_image_and_box(mat: Path) -> None:
     assert evaluate_pckh(people, reversed(results)).mean == 1
     assert evaluate_pckh(people, found_at(people, 17)).mean < 1
     assert evaluate_pckh(people, json.loads(json.dumps(results))).mean == 1
-    with pytest.raises(
-        AnnotationError, match=r"4 of 4 people have no result, the first in image 000000001\.jpg"
-    ):
+    with pytest.raises(AnnotationError, match=r"4 of 4 people have no result, the first in image 000000001\.jpg"):
         evaluate_pckh(people, [])
     with pytest.raises(AnnotationError, match="16 keypoints"):
         evaluate_pckh(people, [results[0] | {"keypoints": [1] * 51}])
@@ -231,9 +229,7 @@ def test_submission_has_structure_of_release(mat: Path, tmp_path: Path) -> None:
     points = people["annopoints"][0, 1]["point"][0, 0]
     assert points.shape == (1, 16)
     assert [point["id"].item() for point in points[0]] == list(range(16))
-    assert [(point["x"].item(), point["y"].item()) for point in points[0]] == [
-        (x + 1, y + 1) for x, y in keypoints
-    ]
+    assert [(point["x"].item(), point["y"].item()) for point in points[0]] == [(x + 1, y + 1) for x, y in keypoints]
     assert written["annorect"][0, 1].size == 0
     np.testing.assert_array_equal(keypoints_in(path)[2, 0], keypoints + 3)
 

@@ -22,9 +22,7 @@ def test_parts_of_a_skeleton_follow_from_its_keypoint_names() -> None:
         "knees": (13, 14), "ankles": (15, 16),
     }  # fmt: skip
     assert body_parts(MPII_16)["upper_neck"] == (8,)
-    assert sorted(keypoint for keypoints in body_parts(MPII_16).values() for keypoint in keypoints) == list(
-        range(16)
-    )
+    assert sorted(keypoint for keypoints in body_parts(MPII_16).values() for keypoint in keypoints) == list(range(16))
 
 
 @pytest.mark.parametrize("part", body_parts(COCO_17))
@@ -85,13 +83,9 @@ def test_mmposes_example_results_equal_pycocotools(oracles: Path) -> None:
     annotations = val2017(np.load(oracles.parent / "data/coco/val2017_labels.npz"))
     images = {entry["image_id"] for entry in results}
     annotations["images"] = [image for image in annotations["images"] if image["id"] in images]
-    annotations["annotations"] = [
-        person for person in annotations["annotations"] if person["image_id"] in images
-    ]
+    annotations["annotations"] = [person for person in annotations["annotations"] if person["image_id"] in images]
     scores = evaluate_keypoints(annotations, results, COCO_17)
-    assert list(scores.as_dict().values()) == pytest.approx(
-        by_pycocotools(annotations, results, COCO_17), abs=1e-6
-    )
+    assert list(scores.as_dict().values()) == pytest.approx(by_pycocotools(annotations, results, COCO_17), abs=1e-6)
 
 
 @pytest.mark.slow
@@ -100,7 +94,5 @@ def test_simulated_results_on_all_of_val2017_equal_pycocotools(shared_dir: Path,
     annotations = val2017(np.load(shared_dir / "data/coco/val2017_labels.npz"))
     results = noisy_results(annotations, with_boxes=with_boxes)
     scores = evaluate_keypoints(annotations, results, COCO_17)
-    assert list(scores.as_dict().values()) == pytest.approx(
-        by_pycocotools(annotations, results, COCO_17), abs=1e-6
-    )
+    assert list(scores.as_dict().values()) == pytest.approx(by_pycocotools(annotations, results, COCO_17), abs=1e-6)
     assert 0.05 < scores.ap < 0.95

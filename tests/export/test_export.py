@@ -94,9 +94,7 @@ def files(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
-def test_runtime_without_torch_gives_the_results_of_torch(
-    name: str, files: dict[str, Path], weights: Weights
-) -> None:
+def test_runtime_without_torch_gives_the_results_of_torch(name: str, files: dict[str, Path], weights: Weights) -> None:
     folder = files[name].parent
     np.save(folder / "crops.npy", weights.crops)
     code = NO_TORCH + RUNTIMES[name] + SAVE
@@ -119,9 +117,7 @@ def test_torch_export_file_runs_without_rsn(files: dict[str, Path], weights: Wei
         "    answer = torch.export.load('model.pt2').module()(torch.from_numpy(crops))\n"
         "np.save('answer.npy', answer[2].numpy())\nprint('rsn' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=folder, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=folder, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
     found = np.load(folder / "answer.npy")
     assert np.abs(found - weights.heatmaps.numpy()).max() <= 1e-4 * weights.heatmaps.abs().max()
@@ -133,17 +129,11 @@ def test_program_in_the_documentation_equals_the_estimator(files: dict[str, Path
     shutil.copy(files["onnx"], tmp_path / "rsn18.onnx")
     image = np.random.default_rng(2).integers(0, 256, (90, 120, 3)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "image.jpg"), image)
-    code = (
-        NO_TORCH.split("import numpy")[0]
-        + program
-        + "np.savez('keypoints.npz', keypoints=keypoints, scores=scores)"
-    )
+    code = NO_TORCH.split("import numpy")[0] + program + "np.savez('keypoints.npz', keypoints=keypoints, scores=scores)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = np.load(tmp_path / "keypoints.npz")
-    person = PoseEstimator(files["onnx"])(
-        read_image(tmp_path / "image.jpg"), [[20, 10, 40, 70]], box_format="xywh"
-    )[0]
+    person = PoseEstimator(files["onnx"])(read_image(tmp_path / "image.jpg"), [[20, 10, 40, 70]], box_format="xywh")[0]
     np.testing.assert_allclose(found["keypoints"], person.keypoints, atol=1e-3)
     np.testing.assert_allclose(found["scores"][0], person.raw_scores, atol=1e-5)
 
@@ -160,9 +150,7 @@ def test_file_is_described_inside_and_beside(name: str, files: dict[str, Path], 
 
 
 @pytest.mark.parametrize(("name", "backend"), [("onnx", "auto"), ("onnx", "openvino"), ("openvino", "auto")])
-def test_estimator_opens_an_exported_file(
-    name: str, backend: str, files: dict[str, Path], weights: Weights
-) -> None:
+def test_estimator_opens_an_exported_file(name: str, backend: str, files: dict[str, Path], weights: Weights) -> None:
     image = np.random.default_rng(1).integers(0, 256, (90, 120, 3)).astype(np.uint8)
     boxes = [[5, 5, 50, 80], [60, 10, 40, 70]]
     expected = PoseEstimator(weights.path, backend="torch", flip_test=True)(image, boxes, box_format="xywh")
@@ -201,9 +189,7 @@ def test_fp16_halves_the_file(files: dict[str, Path], weights: Weights, tmp_path
 
 
 @pytest.mark.slow
-def test_int8_quarters_the_file(
-    files: dict[str, Path], weights: Weights, people_json: Path, tmp_path: Path
-) -> None:
+def test_int8_quarters_the_file(files: dict[str, Path], weights: Weights, people_json: Path, tmp_path: Path) -> None:
     pytest.importorskip("nncf")
     output = tmp_path / "m.xml"
     people = read_dataset(people_json, people_json.parent / "images")
@@ -212,17 +198,12 @@ def test_int8_quarters_the_file(
     )
     assert export.precision == "int8"
     assert 1e-3 < comparison.heatmaps < 0.5
-    assert (
-        output.with_suffix(".bin").stat().st_size
-        < 0.35 * files["openvino"].with_suffix(".bin").stat().st_size
-    )
+    assert output.with_suffix(".bin").stat().st_size < 0.35 * files["openvino"].with_suffix(".bin").stat().st_size
     image = np.random.default_rng(1).integers(0, 256, (90, 120, 3)).astype(np.uint8)
     estimator = PoseEstimator(output, flip_test=True)
     assert estimator.backend == "openvino"
     exact = PoseEstimator(files["openvino"], flip_test=True)(image, [[5, 5, 50, 80]], box_format="xywh")[0]
-    np.testing.assert_allclose(
-        estimator(image, [[5, 5, 50, 80]], box_format="xywh")[0].scores, exact.scores, atol=0.2
-    )
+    np.testing.assert_allclose(estimator(image, [[5, 5, 50, 80]], box_format="xywh")[0].scores, exact.scores, atol=0.2)
 
 
 @pytest.mark.parametrize(
@@ -243,9 +224,7 @@ def test_int8_needs_openvino_and_calibration(
 ) -> None:
     people = ["--calibration", people_json, "--images", people_json.parent / "images"]
     given = [setting for setting in settings if setting != "--no-people"]
-    done = rsn(
-        "export", weights.path, "--output", tmp_path / name, *given, *(people if given == settings else [])
-    )
+    done = rsn("export", weights.path, "--output", tmp_path / name, *given, *(people if given == settings else []))
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -257,12 +236,8 @@ def test_int8_names_its_missing_library(
 ) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     people = read_dataset(people_json, people_json.parent / "images")
-    with pytest.raises(
-        MissingDependencyError, match=r"precision int8 needs nncf: pip install 'rsn-pose\[int8\]'"
-    ):
-        export_model(
-            weights.path, tmp_path / "m.xml", format="openvino", precision="int8", calibration=people
-        )
+    with pytest.raises(MissingDependencyError, match=r"precision int8 needs nncf: pip install 'rsn-pose\[int8\]'"):
+        export_model(weights.path, tmp_path / "m.xml", format="openvino", precision="int8", calibration=people)
 
 
 def test_export_with_different_results_is_not_written(
@@ -345,13 +320,9 @@ def test_export_names_a_missing_library(
         MissingDependencyError, match="export to onnx needs onnxscript, onnxruntime: " + how.format("onnx")
     ):
         export_model(weights.path, tmp_path / "m.onnx", format="onnx")
-    with pytest.raises(
-        MissingDependencyError, match="backend onnxruntime needs onnxruntime: " + how.format("onnx")
-    ):
+    with pytest.raises(MissingDependencyError, match="backend onnxruntime needs onnxruntime: " + how.format("onnx")):
         PoseEstimator(files["onnx"])
-    with pytest.raises(
-        MissingDependencyError, match="backend openvino needs openvino: " + how.format("openvino")
-    ):
+    with pytest.raises(MissingDependencyError, match="backend openvino needs openvino: " + how.format("openvino")):
         PoseEstimator(files["openvino"])
 
 

@@ -83,9 +83,7 @@ def test_missing_compiler_is_reported(
     trained: tuple[PoseNetwork, ModelMetadata], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda graph, mode: no_compiler)
-    with pytest.raises(
-        DeviceError, match=r"torch.compile does not work on this machine \(no working C\+\+ compiler\)"
-    ):
+    with pytest.raises(DeviceError, match=r"torch.compile does not work on this machine \(no working C\+\+ compiler\)"):
         build_backend("torch-compile", *trained, CPU)
 
 
@@ -166,9 +164,7 @@ def test_cached_graph_is_used_from_a_read_only_cache(
     for folder in (tmp_path / "cache/graphs").iterdir():
         shutil.rmtree(folder)
         folder.touch()  # keeps even root from writing a folder of that name
-    with pytest.raises(
-        RsnError, match=r"^cannot write .*; set RSN_CACHE to a writable folder.* or choose backend"
-    ):
+    with pytest.raises(RsnError, match=r"^cannot write .*; set RSN_CACHE to a writable folder.* or choose backend"):
         build_backend("openvino", *trained, CPU)
 
 
@@ -176,9 +172,7 @@ def test_cache_that_is_a_file_is_reported(
     trained: tuple[PoseNetwork, ModelMetadata], image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSN_CACHE", str(image))
-    with pytest.raises(
-        RsnError, match=r"^cannot write .*: Not a directory; set RSN_CACHE to a writable folder"
-    ):
+    with pytest.raises(RsnError, match=r"^cannot write .*: Not a directory; set RSN_CACHE to a writable folder"):
         build_backend("openvino", *trained, CPU)
 
 

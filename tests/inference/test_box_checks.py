@@ -31,9 +31,7 @@ BAD: list[tuple[list[float], float, str]] = [
 
 
 @pytest.mark.parametrize(("box", "score", "reason"), BAD)
-def test_filter_boxes_leaves_out_and_counts_invalid_boxes(
-    box: list[float], score: float, reason: str
-) -> None:
+def test_filter_boxes_leaves_out_and_counts_invalid_boxes(box: list[float], score: float, reason: str) -> None:
     boxes, scores, notes = filter_boxes([GOOD, box, GOOD, box], [0.5, score, 0.4, score], SIZE)
     assert boxes.tolist() == [GOOD, GOOD]
     assert scores.tolist() == [0.5, 0.4]
@@ -50,9 +48,7 @@ def test_check_boxes_rejects_invalid_boxes(box: list[float], score: float, reaso
 def test_box_over_the_edge_is_used_and_one_far_outside_is_reported() -> None:
     boxes, _, notes = filter_boxes([[-2, -2, 60, 80], [10, 20, 60, 60], [10, 20, 80, 120]], np.ones(3), SIZE)
     assert len(boxes) == 3
-    assert notes.sentence().startswith(
-        "boxes: 1 reach far beyond the image; boxes are x, y, width, height in pix"
-    )
+    assert notes.sentence().startswith("boxes: 1 reach far beyond the image; boxes are x, y, width, height in pix")
 
 
 def test_empty_boxes_give_empty_notes() -> None:
@@ -206,9 +202,7 @@ def predict(folder: Path, weights: Path, image: Path, boxes: Any, *options: obje
     """Exit status, people found, and what was said."""
     (folder / "boxes.json").write_text(json.dumps(boxes))
     out = folder / "out"
-    done = rsn(
-        "predict", image, "--boxes", folder / "boxes.json", "--model", weights, "--output", out, *options
-    )
+    done = rsn("predict", image, "--boxes", folder / "boxes.json", "--model", weights, "--output", out, *options)
     people = json.loads((out / "poses.json").read_text()) if (out / "poses.json").is_file() else []
     return done.returncode, len(people), done.stderr
 
@@ -229,18 +223,14 @@ def test_predict_uses_boxes_of_persons_by_default(tmp_path: Path, random_weights
     assert (status, people) == (0, 2)
 
 
-def test_predict_rejects_boxes_in_fractions_of_the_image(
-    tmp_path: Path, random_weights: Path, image: Path
-) -> None:
+def test_predict_rejects_boxes_in_fractions_of_the_image(tmp_path: Path, random_weights: Path, image: Path) -> None:
     status, people, said = predict(tmp_path, random_weights, image, {"good.png": [[0.1, 0.1, 0.5, 0.6]] * 2})
     assert (status, people) == (1, 0)
     assert "none of its boxes can be used" in said
     assert "in pixels of the image" in said
 
 
-def test_predict_rejects_boxes_of_an_image_of_another_size(
-    tmp_path: Path, random_weights: Path, image: Path
-) -> None:
+def test_predict_rejects_boxes_of_an_image_of_another_size(tmp_path: Path, random_weights: Path, image: Path) -> None:
     document = {
         "images": [{"id": 1, "file_name": "good.png", "width": 140, "height": 180}],
         "annotations": [{"image_id": 1, "bbox": GOOD}],

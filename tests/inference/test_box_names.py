@@ -78,14 +78,10 @@ def test_images_with_the_same_name_need_folders(tmp_path: Path) -> None:
     boxes = read(tmp_path, {"cam0/1.jpg": [BOX], "cam1/1.jpg": [other]})
     boxes.check_apart(paths)
     assert [boxes(path, IMAGE)[0].tolist() for path in paths] == [[BOX], [other]]
-    with pytest.raises(
-        AnnotationError, match=r"boxes\.json: '1\.jpg' could be any of 2 images; name their folders"
-    ):
+    with pytest.raises(AnnotationError, match=r"boxes\.json: '1\.jpg' could be any of 2 images; name their folders"):
         boxes(Path("1.jpg"), IMAGE)
     for document in ({"1.jpg": [BOX]}, [result(1)]):
-        with pytest.raises(
-            AnnotationError, match=r"could be those of a/cam0/1\.jpg and of a/cam1/1\.jpg; name"
-        ):
+        with pytest.raises(AnnotationError, match=r"could be those of a/cam0/1\.jpg and of a/cam1/1\.jpg; name"):
             read(tmp_path, document).check_apart(paths)
 
 
@@ -120,9 +116,7 @@ def test_predict_accepts_its_own_results_as_boxes(tmp_path: Path, random_weights
     assert [entry["keypoints"] for entry in one] == [entry["keypoints"] for entry in two]
 
 
-def test_predict_rejects_boxes_that_match_two_images(
-    tmp_path: Path, image: Path, random_weights: Path
-) -> None:
+def test_predict_rejects_boxes_that_match_two_images(tmp_path: Path, image: Path, random_weights: Path) -> None:
     for folder in ("cam0", "cam1"):
         (tmp_path / folder).mkdir()
         shutil.copy(image, tmp_path / folder / "1.png")

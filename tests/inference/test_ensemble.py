@@ -31,9 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("models")
     for seed in range(3):
         torch.manual_seed(seed)
-        save_weights(
-            folder / f"{seed}.safetensors", create_model("res18"), ModelMetadata("res18", input_size=(64, 64))
-        )
+        save_weights(folder / f"{seed}.safetensors", create_model("res18"), ModelMetadata("res18", input_size=(64, 64)))
     return [folder / f"{seed}.safetensors" for seed in range(3)]
 
 
@@ -87,20 +85,14 @@ def test_heatmaps_of_other_input_sizes_are_aligned() -> None:
         ModelMetadata("rsn18", input_size=(256, 256), bbox_padding=(1.25, 1.25)),
     ]
     crops = [
-        [Crop.from_box(box, metadata.input_size, metadata.bbox_padding) for box in BOXES]
-        for metadata in all_metadata
+        [Crop.from_box(box, metadata.input_size, metadata.bbox_padding) for box in BOXES] for metadata in all_metadata
     ]
     points = np.array(
-        [
-            [[x + width * a, y + height * b] for a, b in ((0.5, 0.2), (0.3, 0.7))]
-            for x, y, width, height in BOXES
-        ]
+        [[[x + width * a, y + height * b] for a, b in ((0.5, 0.2), (0.3, 0.7))] for x, y, width, height in BOXES]
     )
     first = None
     for metadata, theirs in zip(all_metadata, crops, strict=True):
-        inside = torch.from_numpy(
-            np.stack([crop.to_input(at) for crop, at in zip(theirs, points, strict=True)])
-        )
+        inside = torch.from_numpy(np.stack([crop.to_input(at) for crop, at in zip(theirs, points, strict=True)]))
         first = inside if first is None else first
         codec = UnbiasedCodec()
         maps = codec.encode(inside, torch.full(inside.shape[:2], 2), metadata.input_size)[:, 0]
@@ -137,9 +129,7 @@ def test_ensemble_of_different_inputs_runs(models: list[Path], image: np.ndarray
 
 
 def test_models_in_memory_form_an_ensemble(image: np.ndarray) -> None:
-    models = [
-        PoseModel(create_model(name), ModelMetadata(name, input_size=(64, 64))) for name in ("res18", "rsn18")
-    ]
+    models = [PoseModel(create_model(name), ModelMetadata(name, input_size=(64, 64))) for name in ("res18", "rsn18")]
     assert len(estimate(models)(image, BOXES, box_format="xywh")) == 3
 
 
@@ -152,9 +142,7 @@ def test_ensemble_rejects_invalid_weights(models: list[Path], odd: list[float]) 
 def test_ensemble_rejects_models_of_other_skeletons(models: list[Path], tmp_path: Path) -> None:
     mpii = ModelMetadata("res18", skeleton=MPII_16, input_size=(64, 64))
     save_weights(tmp_path / "mpii.safetensors", create_model("res18", num_keypoints=16), mpii)
-    with pytest.raises(
-        RsnError, match=r"first predicts the 17 of coco_17, .*mpii\.safetensors the 16 of mpii_16"
-    ):
+    with pytest.raises(RsnError, match=r"first predicts the 17 of coco_17, .*mpii\.safetensors the 16 of mpii_16"):
         estimate([models[0], tmp_path / "mpii.safetensors"])
 
 

@@ -121,9 +121,7 @@ def test_load_image_does_not_copy_an_rgb_array() -> None:
         ("https://example.org/a.jpg", "got the URL https://example.org/a.jpg; .* allow_urls=True"),
     ],
 )  # fmt: skip
-def test_estimator_rejects_sources_that_are_no_image(
-    estimator: PoseEstimator, source: Any, says: str
-) -> None:
+def test_estimator_rejects_sources_that_are_no_image(estimator: PoseEstimator, source: Any, says: str) -> None:
     with pytest.raises(ImageError, match=says):
         estimator([source])
     if not isinstance(source, list):
@@ -178,16 +176,12 @@ def test_lists_give_lists_and_generators_give_generators(estimator: PoseEstimato
         (PoseResult((), COCO_17, (60, 80)), None, "a result of an image of 160 x 120 pixels, got one of 80 x 60"),
     ],
 )  # fmt: skip
-def test_estimator_rejects_invalid_boxes(
-    estimator: PoseEstimator, boxes: Any, box_format: Any, says: str
-) -> None:
+def test_estimator_rejects_invalid_boxes(estimator: PoseEstimator, boxes: Any, box_format: Any, says: str) -> None:
     with pytest.raises(AnnotationError, match=says):
         estimator(RGB, boxes, box_format=box_format)
 
 
-@pytest.mark.parametrize(
-    "scores", ["high", [None], [float("nan")], [[1.0], [1.0, 2.0]], [1.0, 1.0], [1.5], [-0.1]]
-)
+@pytest.mark.parametrize("scores", ["high", [None], [float("nan")], [[1.0], [1.0, 2.0]], [1.0, 1.0], [1.5], [-0.1]])
 def test_estimator_rejects_box_scores_that_do_not_fit(estimator: PoseEstimator, scores: Any) -> None:
     with pytest.raises(AnnotationError, match="Invalid box_scores"):
         estimator(RGB, BOX, box_format="xywh", box_scores=scores)

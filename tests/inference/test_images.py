@@ -114,9 +114,7 @@ def test_ordered_map_raises_errors_in_place() -> None:
         next(answers)
 
 
-def test_ctrl_c_stops_predict_without_a_traceback(
-    images: list[Path], random_weights: Path, tmp_path: Path
-) -> None:
+def test_ctrl_c_stops_predict_without_a_traceback(images: list[Path], random_weights: Path, tmp_path: Path) -> None:
     for number in range(400):
         (tmp_path / f"{number}.png").write_bytes(images[0].read_bytes())
     command = [sys.executable, "-c", "from rsn.cli import main; main()", "predict", tmp_path]

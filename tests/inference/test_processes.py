@@ -46,9 +46,7 @@ def in_fork(work: Callable[[], object]) -> str:
 @pytest.mark.parametrize("name", ["torch", "openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)])
 def test_backend_is_thread_safe(name: str) -> None:
     torch.manual_seed(0)
-    backend = build_backend(
-        name, small_network(2), ModelMetadata("mspn50", input_size=(32, 32)), torch.device("cpu")
-    )
+    backend = build_backend(name, small_network(2), ModelMetadata("mspn50", input_size=(32, 32)), torch.device("cpu"))
     batches = [torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8) for count in (1, 2, 3, 5)]
     alone = [backend(crops) for crops in batches]
     with ThreadPoolExecutor(8) as pool:
@@ -57,9 +55,7 @@ def test_backend_is_thread_safe(name: str) -> None:
         torch.testing.assert_close(answer, alone[turn % 4])
 
 
-def test_estimator_opens_one_detector_for_all_threads(
-    random_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_estimator_opens_one_detector_for_all_threads(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
     def open_detector(source: str, *, device: str, box_threshold: float | None) -> object:
@@ -134,9 +130,7 @@ def test_model_in_memory_is_pickled_with_the_estimator() -> None:
     metadata = ModelMetadata("mspn50", input_size=(64, 64))
     estimator = PoseEstimator(PoseModel(small_network(17), metadata), detector=None)
     again = pickle.loads(pickle.dumps(estimator))
-    np.testing.assert_allclose(
-        again(IMAGE, "whole").keypoints, estimator(IMAGE, "whole").keypoints, atol=1e-3
-    )
+    np.testing.assert_allclose(again(IMAGE, "whole").keypoints, estimator(IMAGE, "whole").keypoints, atol=1e-3)
 
 
 def test_pickling_rejects_arguments_that_cannot_be_pickled() -> None:

@@ -19,9 +19,7 @@ def test_activation_checkpointing_does_not_change_a_step() -> None:
     state = sparing.state_dict()
     for key, value in plain.state_dict().items():  # statistics too
         torch.testing.assert_close(state[key], value, msg=key)
-    for (name, expected), (_, found) in zip(
-        plain.named_parameters(), sparing.named_parameters(), strict=True
-    ):
+    for (name, expected), (_, found) in zip(plain.named_parameters(), sparing.named_parameters(), strict=True):
         torch.testing.assert_close(found.grad, expected.grad, msg=name)
 
 

@@ -39,9 +39,7 @@ def test_model_trains_on_a_batch_of_odd_size(named: tuple[str, PoseNetwork]) -> 
     model.zero_grad()
 
 
-def test_saved_weights_load_and_their_architecture_is_detected(
-    named: tuple[str, PoseNetwork], tmp_path: Path
-) -> None:
+def test_saved_weights_load_and_their_architecture_is_detected(named: tuple[str, PoseNetwork], tmp_path: Path) -> None:
     name, model = named
     assert infer_metadata(model.state_dict()).model == name
     save_weights(tmp_path / "w.safetensors", model, ModelMetadata(name, input_size=(64, 64)))

@@ -77,6 +77,4 @@ def test_inference_graph_folds_batch_norms_of_any_module() -> None:
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in graph.modules())
     crops = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     with torch.inference_mode():
-        torch.testing.assert_close(
-            graph(crops), network.eval()(metadata.normalize(crops)), atol=1e-5, rtol=1e-4
-        )
+        torch.testing.assert_close(graph(crops), network.eval()(metadata.normalize(crops)), atol=1e-5, rtol=1e-4)

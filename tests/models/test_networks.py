@@ -62,9 +62,7 @@ def _slow_unless_quick(names: Iterable[str]) -> list[Any]:
         ("orig_2xmspn50_coco", "2xmspn50", 17, "x256x192"),
     ],
 )
-def test_heatmaps_equal_the_reference(
-    oracles: Path, oracle: str, name: str, keypoints: int, inputs: str
-) -> None:
+def test_heatmaps_equal_the_reference(oracles: Path, oracle: str, name: str, keypoints: int, inputs: str) -> None:
     model = create_model(name, num_keypoints=keypoints)
     load_weights(model, reference_state(oracles / f"keys_{oracle}.json"))
     x = torch.from_numpy(np.load(oracles / "inputs.npz")[inputs])

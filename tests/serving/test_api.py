@@ -33,9 +33,7 @@ def test_people_equal_those_of_estimator(service: Client, image: Path, estimator
     assert (found["model"], found["width"], found["height"]) == ("random", 70, 90)
     assert tuple(found["keypoint_names"]) == COCO_17.keypoint_names
     assert [tuple(limb) for limb in found["limbs"]] == list(COCO_17.limbs)
-    expected = estimator(
-        read_image(image), [box[:4] for box in boxes], box_format="xywh", box_scores=[1, 0.5]
-    )
+    expected = estimator(read_image(image), [box[:4] for box in boxes], box_format="xywh", box_scores=[1, 0.5])
     assert len(found["people"]) == len(expected) == 2
     for person, own in zip(found["people"], expected, strict=True):
         assert person["bbox"] == own.bbox.tolist()
@@ -184,9 +182,7 @@ def test_unknown_paths_are_status_404(service: Client) -> None:
     assert service.get("/api/people").status in (404, 405)
 
 
-def test_client_returns_what_the_estimator_returns(
-    service: Client, image: Path, estimator: PoseEstimator
-) -> None:
+def test_client_returns_what_the_estimator_returns(service: Client, image: Path, estimator: PoseEstimator) -> None:
     client = rsn.serving.Client(service.url)
     for boxes, options in (([[5, 5, 45, 65]], {"box_format": "xyxy", "box_scores": [0.5]}), ("whole", {})):
         result, expected = client(image, boxes, **options), estimator(image, boxes, **options)

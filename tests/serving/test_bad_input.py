@@ -19,9 +19,7 @@ from pose_service import Answer, Client, estimator_of, serving
 from rsn.inference.estimator import PoseEstimator
 from rsn.serving.limits import Limits
 
-MULTIPART = (
-    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n\xff\xd8\xff\r\n--x--\r\n'
-)
+MULTIPART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n\xff\xd8\xff\r\n--x--\r\n'
 
 
 def refused(answer: Answer, status: int) -> str:
@@ -44,9 +42,7 @@ def gif(width: int, height: int, frames: int = 1) -> bytes:
 
 def png(width: int, height: int) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     row = zlib.compressobj()
@@ -72,9 +68,7 @@ def png(width: int, height: int) -> bytes:
     ],
     ids=["nothing", "svg", "html", "program", "png bomb", "long png", "gif bomb", "tiny"],
 )
-def test_invalid_or_large_image_is_rejected(
-    service: Client, image: bytes, status: int, sentence: str
-) -> None:
+def test_invalid_or_large_image_is_rejected(service: Client, image: bytes, status: int, sentence: str) -> None:
     for path in ("/api/people", "/api/heatmaps"):
         assert re.search(sentence, refused(service.post(path, image), status))
 
@@ -91,16 +85,12 @@ def test_gif_with_many_frames_is_accepted(service: Client) -> None:
 
 def test_truncated_image_is_rejected(service: Client, image: Path) -> None:
     jpeg = cv2.imencode(".jpg", cv2.imread(str(image)))[1].tobytes()
-    assert refused(service.people(jpeg[: len(jpeg) // 2]), 422) == (
-        "the image is truncated or damaged; copy it again"
-    )
+    assert refused(service.people(jpeg[: len(jpeg) // 2]), 422) == ("the image is truncated or damaged; copy it again")
     whole = image.read_bytes()
     assert "is truncated" in refused(service.people(whole[: len(whole) // 2]), 422)
 
 
-@pytest.mark.parametrize(
-    "kind", ["multipart/form-data; boundary=x", "text/html", "application/json", "", "image"]
-)
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "text/html", "application/json", "", "image"])
 def test_other_content_type_is_rejected(service: Client, kind: str) -> None:
     sentence = refused(service.post("/api/people", MULTIPART, kind), 415)
     assert "must be one image file" in sentence

@@ -28,9 +28,7 @@ def images() -> list[bytes]:
 
 
 def text_of(random: Random, length: int) -> str:
-    return "".join(
-        chr(random.choice((random.randrange(32, 127), random.randrange(0x2000)))) for _ in range(length)
-    )
+    return "".join(chr(random.choice((random.randrange(32, 127), random.randrange(0x2000)))) for _ in range(length))
 
 
 def check(answer: Answer, allowed: set[int]) -> None:
@@ -66,8 +64,7 @@ def test_damaged_boxes_get_a_response(service: Client, image: Path, amount: Amou
             rows = random.choice(THINGS)
         elif chosen < 0.4:
             rows = [
-                [random.uniform(-1e3, 1e3) for _ in range(random.randint(3, 6))]
-                for _ in range(random.randrange(4))
+                [random.uniform(-1e3, 1e3) for _ in range(random.randint(3, 6))] for _ in range(random.randrange(4))
             ]
         elif chosen < 0.9:
             rows = damaged_document(rows, random)

@@ -41,9 +41,7 @@ def page(browser: Any, service: Client) -> Iterator[Page]:
     opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     own = (service.url, "blob:", "data:")
-    opened.on(
-        "request", lambda request: None if request.url.startswith(own) else elsewhere.append(request.url)
-    )
+    opened.on("request", lambda request: None if request.url.startswith(own) else elsewhere.append(request.url))
     opened.goto(service.url)
     api.expect(opened.locator("#model option")).to_have_count(2)
     yield opened
@@ -241,9 +239,7 @@ def test_camera_frames_are_predicted(page: Page) -> None:
 def test_denied_camera_shows_error_and_keeps_image(browser: Any, service: Client, images: list[Path]) -> None:
     refused = browser.new_page(permissions=[])
     refused.goto(service.url)
-    refused.evaluate(
-        "() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('not allowed')); }"
-    )
+    refused.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('not allowed')); }")
     refused.get_by_role("button", name="Use the camera").click()
     api.expect(refused.locator("#status.bad")).to_have_text("Cannot open camera: not allowed")
     api.expect(refused.locator("#welcome")).to_be_visible()

@@ -79,9 +79,7 @@ def test_evaluate_rejects_unreadable_images_before_predicting(tmp_path: Path, ra
     assert "image 2 (000000000002.png)" in done.stderr
 
 
-def test_evaluate_warns_of_images_with_another_size_than_annotated(
-    tmp_path: Path, random_weights: Path
-) -> None:
+def test_evaluate_warns_of_images_with_another_size_than_annotated(tmp_path: Path, random_weights: Path) -> None:
     pytest.importorskip("hotcoco")
     path = write_people(tmp_path, images=2)
     document = json.loads(path.read_text())
@@ -118,10 +116,7 @@ def test_train_prints_the_keypoint_matches_before_the_first_step(tmp_path: Path)
     done = rsn("train", tmp_path / "recipe.yaml")
     assert done.returncode == 0, done.stderr
     assert f"{coco}: 2 people; 17 of the 17 keypoints of coco_17 are matched by name\n" in done.stderr
-    assert (
-        f"{lsp}: 2 people; 12 of the 17 keypoints of coco_17 are matched by name; no match for neck"
-        in done.stderr
-    )
+    assert f"{lsp}: 2 people; 12 of the 17 keypoints of coco_17 are matched by name; no match for neck" in done.stderr
     assert done.stderr.index("no match for neck") < done.stderr.index("step 1/1")
 
 
@@ -140,12 +135,8 @@ def test_describe_match_names_respelled_and_missing_keypoints(names: list[str], 
 
 
 @pytest.mark.parametrize("names", [["nose", "left_hand", "tail"], ["left_hand", "right_foot", "L_hip"]])
-def test_training_sets_warn_of_left_and_right_names_without_counterpart(
-    tmp_path: Path, names: list[str]
-) -> None:
+def test_training_sets_warn_of_left_and_right_names_without_counterpart(tmp_path: Path, names: list[str]) -> None:
     skeleton: Skeleton = Skeleton.from_names("odd", names)
     path = write_people(tmp_path, images=1, skeleton=skeleton)
-    with pytest.warns(
-        RsnWarning, match="keypoints whose names say left or right, but that have no counterpart"
-    ):
+    with pytest.warns(RsnWarning, match="keypoints whose names say left or right, but that have no counterpart"):
         read_training_sets(recipe_of(tmp_path, path, path), skeleton)

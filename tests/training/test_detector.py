@@ -83,21 +83,15 @@ def losses(folder: Path) -> list[float]:
         return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
 
 
-def test_train_detector_does_not_overwrite_weights(
-    best: Path, recipe: DetectorRecipe, tmp_path: Path
-) -> None:
+def test_train_detector_does_not_overwrite_weights(best: Path, recipe: DetectorRecipe, tmp_path: Path) -> None:
     (tmp_path / "best.safetensors").write_bytes(best.read_bytes())
     with pytest.raises(RecipeError, match="holds the weights of a run"):
         train_detector(replace(recipe, output=tmp_path))
 
 
-def test_train_detector_rejects_a_batch_that_cannot_be_divided(
-    recipe: DetectorRecipe, tmp_path: Path
-) -> None:
+def test_train_detector_rejects_a_batch_that_cannot_be_divided(recipe: DetectorRecipe, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"batch_size: expected a multiple of"):
-        train_detector(
-            replace(recipe, output=tmp_path / "run", compute=ComputeConfig(accumulate_grad_batches=3))
-        )
+        train_detector(replace(recipe, output=tmp_path / "run", compute=ComputeConfig(accumulate_grad_batches=3)))
     assert not (tmp_path / "run").exists()
 
 

@@ -61,9 +61,7 @@ def test_schedule_and_flip_follow_the_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("steps", "interval"), [(400, 50), (30, 3), (7, 1)])
-def test_validation_interval_follows_the_steps(
-    climbers: Path, tmp_path: Path, steps: int, interval: int
-) -> None:
+def test_validation_interval_follows_the_steps(climbers: Path, tmp_path: Path, steps: int, interval: int) -> None:
     changed = [f"optimization.steps={steps}", "optimization.warmup_steps=0"]
     recipe = finetuning_recipe(climbers, climbers.parent / "images", tmp_path / "run", overrides=changed)
     assert recipe.val_interval == interval

@@ -20,9 +20,7 @@ def damaged(people_json: Path, tmp_path: Path) -> str:
     return f"train=[{{annotations: {people_json}, images: {tmp_path / 'images'}}}]"
 
 
-def test_train_skips_an_unreadable_image_with_a_warning(
-    damaged: str, recipe_file: Path, tmp_path: Path
-) -> None:
+def test_train_skips_an_unreadable_image_with_a_warning(damaged: str, recipe_file: Path, tmp_path: Path) -> None:
     recipe = read_recipe(recipe_file, (damaged, f"output={tmp_path / 'run'}", "max_unreadable_fraction=0.25"))
     with pytest.warns(RsnWarning, match=r"1 of 4 images cannot be read: .*000000000001.png"):
         train(recipe)
@@ -30,9 +28,7 @@ def test_train_skips_an_unreadable_image_with_a_warning(
 
 
 def test_train_rejects_too_many_unreadable_images(damaged: str, recipe_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        AnnotationError, match=r"1 images that cannot be read .*: image 1 \(000000000001\.png\)"
-    ):
+    with pytest.raises(AnnotationError, match=r"1 images that cannot be read .*: image 1 \(000000000001\.png\)"):
         train(read_recipe(recipe_file, (damaged, f"output={tmp_path / 'run'}")))
     assert not (tmp_path / "run").exists()
 

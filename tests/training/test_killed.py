@@ -90,9 +90,7 @@ def test_averaged_weights_differ_from_the_trained_ones(unbroken: Recipe) -> None
     assert (averaged - state["current_model_state"][key]).abs().max() > 1e-6
 
 
-def test_train_continues_when_a_checkpoint_cannot_be_written(
-    recipe_file: Path, tmp_path: Path, full: Path
-) -> None:
+def test_train_continues_when_a_checkpoint_cannot_be_written(recipe_file: Path, tmp_path: Path, full: Path) -> None:
     (tmp_path / f".{LAST_CHECKPOINT}.part").symlink_to(full)  # for the first checkpoint, which removes it
     recipe = read_recipe(recipe_file, (f"output={tmp_path}",))
     with pytest.warns(RsnWarning, match=r"cannot write .*last.ckpt .*training continues"):
@@ -119,10 +117,7 @@ def two_checkpoints(tmp_path: Path) -> Path:
 
 def test_previous_checkpoint_is_kept(two_checkpoints: Path) -> None:
     assert last_complete_checkpoint(two_checkpoints).name == LAST_CHECKPOINT
-    numbers = [
-        int(torch.load(two_checkpoints / name)["number"][0])
-        for name in (PREVIOUS_CHECKPOINT, LAST_CHECKPOINT)
-    ]
+    numbers = [int(torch.load(two_checkpoints / name)["number"][0]) for name in (PREVIOUS_CHECKPOINT, LAST_CHECKPOINT)]
     assert numbers == [1, 2]
 
 
@@ -131,9 +126,7 @@ def test_damaged_checkpoint_is_skipped_with_a_warning(two_checkpoints: Path, dam
     data = bytearray((two_checkpoints / LAST_CHECKPOINT).read_bytes())
     half = len(data) // 2
     data[half] ^= 0xFF
-    (two_checkpoints / LAST_CHECKPOINT).write_bytes(
-        {"cut": data[:half], "flipped": data, "empty": b""}[damage]
-    )
+    (two_checkpoints / LAST_CHECKPOINT).write_bytes({"cut": data[:half], "flipped": data, "empty": b""}[damage])
     with pytest.warns(RsnWarning, match=r"last.ckpt is damaged"):
         assert last_complete_checkpoint(two_checkpoints).name == PREVIOUS_CHECKPOINT
     (two_checkpoints / PREVIOUS_CHECKPOINT).write_bytes(b"gone too")
@@ -193,7 +186,5 @@ def test_full_disk_keeps_the_checkpoints(two_checkpoints: Path, full: Path) -> N
     before = {path.name: path.read_bytes() for path in two_checkpoints.iterdir()}
     (two_checkpoints / f".{LAST_CHECKPOINT}.part").symlink_to(full)
     with pytest.warns(RsnWarning, match=r"cannot write .*training continues"):
-        RotatingCheckpointIO().save_checkpoint(
-            {"number": torch.zeros(10_000_000)}, two_checkpoints / LAST_CHECKPOINT
-        )
+        RotatingCheckpointIO().save_checkpoint({"number": torch.zeros(10_000_000)}, two_checkpoints / LAST_CHECKPOINT)
     assert {path.name: path.read_bytes() for path in two_checkpoints.iterdir()} == before

@@ -23,16 +23,12 @@ LIMBS = ((0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6))
 FEW_PIXELS = 5  # shoulders, the closest pair, are 23 pixels apart
 
 
-def keypoint_errors(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, flip_pairs: list[list[str]] | None
-) -> np.ndarray:
+def keypoint_errors(folder: Path, monkeypatch: pytest.MonkeyPatch, *, flip_pairs: list[list[str]] | None) -> np.ndarray:
     """Train, and return the mean error of each keypoint in pixels: the nose, then (pair, side).
 
     flip_pairs: of the skeleton; None takes them from the names.
     """
-    small = partial(
-        PoseNetwork, block=residual_steps, blocks_per_layer=(1,) * 4, num_stages=1, up_channels=32
-    )
+    small = partial(PoseNetwork, block=residual_steps, blocks_per_layer=(1,) * 4, num_stages=1, up_channels=32)
     register_model("small", small)
     skeleton = folder / "skeleton.yaml"
     skeleton.write_text(yaml.safe_dump({"name": "upper", "keypoints": list(NAMES), "flip_pairs": flip_pairs}))
@@ -62,16 +58,12 @@ def keypoint_errors(
 
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")  # of assumed sigmas
-def test_short_training_finds_keypoints_within_a_few_pixels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_short_training_finds_keypoints_within_a_few_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert keypoint_errors(tmp_path, monkeypatch, flip_pairs=None).max() < FEW_PIXELS
 
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")
-def test_training_without_flip_pairs_confuses_left_and_right(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_without_flip_pairs_confuses_left_and_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Flipped people have keypoints of the wrong side, so at least one keypoint of every pair is missed."""
     nose, *paired = keypoint_errors(tmp_path, monkeypatch, flip_pairs=[])
     assert nose < FEW_PIXELS

@@ -30,9 +30,7 @@ def test_loss_and_gradients_equal_those_of_the_rsn_repository(
 ) -> None:
     predictions = outputs(stages).requires_grad_()
     compare = PoseLoss(ohkm_topk=ohkm_topk, coarse_to_fine=coarse_to_fine)
-    loss = compare(
-        predictions, torch.from_numpy(oracle["labels"]), torch.from_numpy(oracle["valids"])[..., 0]
-    )
+    loss = compare(predictions, torch.from_numpy(oracle["labels"]), torch.from_numpy(oracle["valids"])[..., 0])
     loss.backward()
     name = f"s{stages}_ohkm{int(ohkm_topk is not None)}_ctf{int(coarse_to_fine)}"
     assert loss.item() == pytest.approx(oracle[f"loss_{name}"].item(), rel=1e-5)
@@ -50,9 +48,7 @@ def test_terms_equal_those_of_the_rsn_repository(oracle: dict[str, np.ndarray], 
 
 
 @pytest.mark.parametrize("stages", [1, 2, 4])
-def test_loss_equals_that_of_mmpose_with_its_target_weighting(
-    oracle: dict[str, np.ndarray], stages: int
-) -> None:
+def test_loss_equals_that_of_mmpose_with_its_target_weighting(oracle: dict[str, np.ndarray], stages: int) -> None:
     labels, visibility = torch.from_numpy(oracle["mmpose_labels"]), torch.from_numpy(oracle["valids"])[..., 0]
     loss = PoseLoss(target_weighting="mmpose")(outputs(stages), labels, visibility)
     assert loss.item() == pytest.approx(oracle[f"mmpose_loss_s{stages}"].item(), rel=1e-5)
@@ -87,7 +83,4 @@ def test_target_weighting_of_occluded_keypoints_on_coarse_levels(
 ) -> None:
     targets = torch.full((1, 5, 1, 8, 8), 5.0)
     right = torch.full((1, 4, 1, 1, 8, 8), wanted)
-    assert (
-        PoseLoss(target_weighting=target_weighting).terms(right, targets, torch.tensor([[1]]))[0, :3].sum()
-        == 0
-    )
+    assert PoseLoss(target_weighting=target_weighting).terms(right, targets, torch.tensor([[1]]))[0, :3].sum() == 0

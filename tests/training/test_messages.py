@@ -35,9 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_infinite_loss_before_the_first_validation_advises_to_start_again(
-    recipe_file: Path, tmp_path: Path
-) -> None:
+def test_infinite_loss_before_the_first_validation_advises_to_start_again(recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as stopped, pytest.warns(RsnWarning):
         train(read_recipe(recipe_file, (*HUGE, f"output={tmp_path}")))
     message = str(stopped.value)
@@ -46,9 +44,7 @@ def test_infinite_loss_before_the_first_validation_advises_to_start_again(
 
 
 @pytest.mark.usefixtures("small")
-def test_infinite_loss_after_a_validation_gives_options_that_resume_the_run(
-    recipe_file: Path, tmp_path: Path
-) -> None:
+def test_infinite_loss_after_a_validation_gives_options_that_resume_the_run(recipe_file: Path, tmp_path: Path) -> None:
     settings = (f"output={tmp_path}", "optimization.warmup_steps=0", "compute.precision=bf16-mixed")
     with pytest.warns(RsnWarning, match="trained on too"):
         train(read_recipe(recipe_file, settings))
@@ -105,9 +101,7 @@ def test_resume_uses_the_new_learning_rate() -> None:
     assert resumed.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"] / 10)
 
 
-def test_recipe_expands_the_home_folder_in_every_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recipe_expands_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "r.yaml").write_text(
         "train: [{annotations: ~/a.json, images: ~/images, skeleton: ~/s.yaml}]\n"
@@ -120,9 +114,7 @@ def test_recipe_expands_the_home_folder_in_every_path(
     assert [path.name for path in paths if path] == ["a.json", "images", "s.yaml", "run", "w.pth"]
     assert all(path.parent == tmp_path for path in (*paths, recipe.validation.head_sizes) if path)
     assert read_recipe(tmp_path / "r.yaml", ("output=~/other",)).output == tmp_path / "other"
-    with pytest.raises(
-        RecipeError, match=r"~nobody_of_that_name/run: the home folder .* write the path in full"
-    ):
+    with pytest.raises(RecipeError, match=r"~nobody_of_that_name/run: the home folder .* write the path in full"):
         read_recipe(tmp_path / "r.yaml", ("output=~nobody_of_that_name/run",))
 
 
@@ -151,9 +143,7 @@ def test_train_rejects_too_small_batches_before_writing_anything(recipe_file: Pa
     settings = ("input_size=[32,32]", "compute.accumulate_grad_batches=4", f"output={tmp_path / 'run'}")
     done = rsn("train", recipe_file, "--set", *settings)
     assert done.returncode == 1
-    assert (
-        "raise optimization.batch_size, lower compute.accumulate_grad_batches" in done.stderr.splitlines()[-1]
-    )
+    assert "raise optimization.batch_size, lower compute.accumulate_grad_batches" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
 
 
@@ -172,9 +162,7 @@ def test_find_duplicate_images_compares_contents(tmp_path: Path) -> None:
     other[-1] = 0  # the files start with the same bytes and have the same size
     for name, image in (("a.bmp", pixels), ("b.bmp", other), ("copy.bmp", pixels), ("c.bmp", pixels[:50])):
         cv2.imwrite(str(tmp_path / name), image)
-    a, b, copy, c, absent = (
-        tmp_path / name for name in ("a.bmp", "b.bmp", "copy.bmp", "c.bmp", "absent.bmp")
-    )
+    a, b, copy, c, absent = (tmp_path / name for name in ("a.bmp", "b.bmp", "copy.bmp", "c.bmp", "absent.bmp"))
     assert find_duplicate_images([a, b, c, absent], [copy, absent]) == [a]
     assert find_duplicate_images([a, b], [a]) == [a]
     assert find_duplicate_images([a, b], []) == []

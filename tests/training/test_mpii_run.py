@@ -34,9 +34,7 @@ def test_train_on_mpii_validates_by_pckh(recipe_file: Path, tmp_path: Path) -> N
     assert metadata.metrics["validation_pckh"] == pytest.approx(max(metrics), abs=1e-4)
 
 
-def test_train_rejects_mpii_validation_without_head_sizes(
-    recipe_file: Path, tmp_path: Path, shared_dir: Path
-) -> None:
+def test_train_rejects_mpii_validation_without_head_sizes(recipe_file: Path, tmp_path: Path, shared_dir: Path) -> None:
     folder = shared_dir / "data" / "mpii"
     source = f"{{annotations: {folder / 'test_mpii.json'}, images: {folder / 'images'}}}"
     settings = (f"output={tmp_path / 'run'}", f"train=[{source}]", f"validation={source}")

@@ -44,9 +44,7 @@ def alone(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_same_run(folder: Path, expected: Path) -> None:
     weights = read_tensors(expected / "last.safetensors")
     for key, value in read_tensors(folder / "last.safetensors").items():
-        if (
-            "running_" not in key and "num_batches" not in key
-        ):  # statistics are those of the first process's crops
+        if "running_" not in key and "num_batches" not in key:  # statistics are those of the first process's crops
             torch.testing.assert_close(value, weights[key], atol=1e-5, rtol=1e-5, msg=key)
 
 

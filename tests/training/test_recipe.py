@@ -61,8 +61,7 @@ def test_every_published_row_has_a_recipe() -> None:
     recipes = {path: read_recipe(path) for path in ROWS}
     assert len(rows) > 10
     assert rows <= {
-        (f"{path.parent.name.upper()} val", recipe.model, recipe.input_size)
-        for path, recipe in recipes.items()
+        (f"{path.parent.name.upper()} val", recipe.model, recipe.input_size) for path, recipe in recipes.items()
     }
 
 

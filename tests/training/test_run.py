@@ -174,9 +174,7 @@ def test_train_rejects_a_network_with_another_number_of_keypoints(recipe_file: P
         train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}",)), network=small_network(3))
 
 
-def test_train_does_not_overwrite_a_run_and_rejects_resuming_nothing(
-    finished: Recipe, recipe_file: Path
-) -> None:
+def test_train_does_not_overwrite_a_run_and_rejects_resuming_nothing(finished: Recipe, recipe_file: Path) -> None:
     with pytest.raises(RecipeError, match="holds a run"):
         train(finished)
     with pytest.raises(RecipeError, match="nothing to resume"):
@@ -191,9 +189,7 @@ def test_train_does_not_overwrite_weights_without_checkpoints(recipe_file: Path,
 
 
 @pytest.mark.parametrize("folder", ["/proc/none/run", "file/run", "file"])
-def test_train_rejects_an_output_folder_that_is_not_writable(
-    recipe_file: Path, tmp_path: Path, folder: str
-) -> None:
+def test_train_rejects_an_output_folder_that_is_not_writable(recipe_file: Path, tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RsnError, match=r"cannot make the folder .*; choose another"):
         train(read_recipe(recipe_file, (f"output={tmp_path / folder}",)))
@@ -209,9 +205,7 @@ def test_train_starts_from_pretrained_weights(finished: Recipe, recipe_file: Pat
         torch.testing.assert_close(old, new, atol=1e-7, rtol=0)
 
 
-def test_frozen_modules_keep_weights_and_statistics(
-    finished: Recipe, recipe_file: Path, tmp_path: Path
-) -> None:
+def test_frozen_modules_keep_weights_and_statistics(finished: Recipe, recipe_file: Path, tmp_path: Path) -> None:
     start = finished.output / "last.safetensors"
     settings = (f"output={tmp_path}", f"pretrained={start}", "freeze=[stem, stages.*.down]")
     train(read_recipe(recipe_file, settings))
@@ -230,9 +224,7 @@ def test_frozen_modules_keep_weights_and_statistics(
         ("['*']", "match all of them"),
     ],
 )
-def test_train_rejects_wrong_freeze_patterns(
-    recipe_file: Path, tmp_path: Path, patterns: str, message: str
-) -> None:
+def test_train_rejects_wrong_freeze_patterns(recipe_file: Path, tmp_path: Path, patterns: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", f"freeze={patterns}")))
 
@@ -250,9 +242,7 @@ def test_environment_is_recorded(finished: Recipe) -> None:
     assert environment["processes"] == 1
 
 
-def test_train_rejects_a_dataset_without_usable_people(
-    recipe_file: Path, tmp_path: Path, people_json: Path
-) -> None:
+def test_train_rejects_a_dataset_without_usable_people(recipe_file: Path, tmp_path: Path, people_json: Path) -> None:
     source = f"{{annotations: {people_json}, images: {people_json.parent / 'images'}, min_box_height: 500}}"
     with pytest.raises(RecipeError, match=r"no person is left to train on.*8 box lower than 500 px"):
         train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", f"train=[{source}]")))
@@ -261,12 +251,8 @@ def test_train_rejects_a_dataset_without_usable_people(
 def test_set_head_gain_changes_only_heatmap_heads() -> None:
     model = create_model("2xrsn50")
     set_head_gain(model, 20.0)
-    gains = {
-        key for key, value in model.state_dict().items() if key.endswith("weight") and (value == 20).all()
-    }
-    assert gains == {
-        f"stages.{stage}.heads.{level}.predict.norm.weight" for stage in (0, 1) for level in range(4)
-    }
+    gains = {key for key, value in model.state_dict().items() if key.endswith("weight") and (value == 20).all()}
+    assert gains == {f"stages.{stage}.heads.{level}.predict.norm.weight" for stage in (0, 1) for level in range(4)}
 
 
 def test_run_report_has_table_curves_and_samples(finished: Recipe) -> None:
@@ -289,9 +275,7 @@ def test_best_validation_has_the_highest_ap() -> None:
     assert run.steps == 6
 
 
-def test_report_compares_runs_with_published_rows(
-    finished: Recipe, recipe_file: Path, tmp_path: Path
-) -> None:
+def test_report_compares_runs_with_published_rows(finished: Recipe, recipe_file: Path, tmp_path: Path) -> None:
     size = ("model=rsn18", "input_size=[256, 192]", "optimization.steps=2", "optimization.batch_size=2")
     train(read_recipe(recipe_file, (f"output={tmp_path / 'large'}", *size)))
     done = rsn("report", finished.output, tmp_path / "large", "--output", tmp_path / "both")

@@ -62,9 +62,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         stored_images = DeviceImages(paths, torch.device(device), levels=4)
         box = np.array([[20.0, 20.0, 80.0, 120.0]])
         images = [DetectionSample(path, (240, 320), box, np.zeros((0, 4)), complete=True) for path in paths]
-        plans = DetectionCropDataset(
-            images, SIZE, DetectionAugmentation(mosaic_probability=0.5), stored_images.indices
-        )
+        plans = DetectionCropDataset(images, SIZE, DetectionAugmentation(mosaic_probability=0.5), stored_images.indices)
         recipe = DetectorRecipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
         encode = partial(encode_boxes, recipe)
         maps = network(BoxCodec().num_maps())
@@ -127,8 +125,6 @@ def test_captured_step_equals_the_eager_step(
         loss.backward()
         again.backward()
         for ours, theirs in zip(other.parameters(), network.parameters(), strict=True):
-            torch.testing.assert_close(
-                ours.grad, theirs.grad, rtol=1e-2, atol=1e-2 * theirs.grad.abs().max().item()
-            )
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-2 * theirs.grad.abs().max().item())
         for ours, theirs in zip(other.buffers(), network.buffers(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)

@@ -52,9 +52,7 @@ def test_closed_generator_keeps_written_frames(estimator: PoseEstimator, tmp_pat
     clip = write_clip(tmp_path / "a.mp4", times=SECOND)
     settings = VideoSettings()
     before = threading.active_count()
-    moments = predict_video(
-        estimator, open_frames(str(clip), settings), whole_image_boxes, tmp_path, "out", settings
-    )
+    moments = predict_video(estimator, open_frames(str(clip), settings), whole_image_boxes, tmp_path, "out", settings)
     for _ in range(3):
         next(moments)
     moments.close()
@@ -71,9 +69,7 @@ def test_corrupt_frame_is_skipped_and_truncated_file_kept(random_weights: Path, 
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[1].endswith("broken.mp4: 1 frames could not be decoded and were skipped")
-    assert lines[-1].endswith(
-        "the file is cut short, its length should be 4.0 seconds; the frames before are written"
-    )
+    assert lines[-1].endswith("the file is cut short, its length should be 4.0 seconds; the frames before are written")
     assert len(records(tmp_path / "out/broken_poses.jsonl")) == 24
     assert len(shown(tmp_path / "out/broken_poses.mp4")[0]) == 24
     assert 20 < len(records(tmp_path / "out/cut_poses.jsonl")) < 90

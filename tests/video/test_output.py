@@ -118,9 +118,7 @@ def frames_in(folder: Path, size: tuple[int, int] = (64, 64)) -> Path:
     return folder
 
 
-def test_predict_takes_videos_images_and_folder_of_frames(
-    image: Path, random_weights: Path, tmp_path: Path
-) -> None:
+def test_predict_takes_videos_images_and_folder_of_frames(image: Path, random_weights: Path, tmp_path: Path) -> None:
     clips = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -128,9 +126,7 @@ def test_predict_takes_videos_images_and_folder_of_frames(
     folder = frames_in(tmp_path / "shots")
     (folder / "2.png").write_bytes(b"broken")
     out = tmp_path / "out"
-    done = rsn(
-        "predict", image, *clips, folder, "--fps", 10, *WHOLE, "--model", random_weights, "--output", out
-    )
+    done = rsn("predict", image, *clips, folder, "--fps", 10, *WHOLE, "--model", random_weights, "--output", out)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith("shots: 1 frames could not be decoded and were skipped")
     names = {path.name for path in out.iterdir()}

@@ -64,9 +64,7 @@ def test_frame_missing_in_box_file_is_rejected(estimator: PoseEstimator, tmp_pat
 
 
 @pytest.mark.parametrize("every", [1, 2])
-def test_boxes_outside_frame_are_skipped_and_counted(
-    estimator: PoseEstimator, tmp_path: Path, every: int
-) -> None:
+def test_boxes_outside_frame_are_skipped_and_counted(estimator: PoseEstimator, tmp_path: Path, every: int) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND[:4])
     here, far = [5, 5, 40, 30], [5000, 5, 40, 30]
     (tmp_path / "boxes.json").write_text(json.dumps({"0": [here, far], "1": [here], "2": [far], "3": [here]}))
@@ -81,12 +79,8 @@ def test_boxes_outside_frame_are_skipped_and_counted(
 
 def test_video_without_usable_box_is_rejected(estimator: PoseEstimator, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", times=SECOND[:4])
-    (tmp_path / "boxes.json").write_text(
-        json.dumps({str(frame): [[0.1, 0.2, 0.5, 0.5]] for frame in range(4)})
-    )
-    with pytest.raises(
-        AnnotationError, match=r"a\.mp4: none of its boxes can be used; .*4 less than a pixel"
-    ):
+    (tmp_path / "boxes.json").write_text(json.dumps({str(frame): [[0.1, 0.2, 0.5, 0.5]] for frame in range(4)}))
+    with pytest.raises(AnnotationError, match=r"a\.mp4: none of its boxes can be used; .*4 less than a pixel"):
         follow(estimator, clip, tmp_path, boxes=BoxFile.read(tmp_path / "boxes.json"))
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "boxes.json"}
 
@@ -129,9 +123,7 @@ def test_boxes_follow_poses_between_detections(random_weights: Path, tmp_path: P
         return np.array([[*low, *(high - low)]]), np.array([0.5])
 
     settings = VideoSettings(detect_every=10, smoothing=Smoothing(min_cutoff=np.inf))
-    moments = list(
-        video_people(Truth(random_weights, walker), open_frames(str(clip), settings), detector, settings)
-    )
+    moments = list(video_people(Truth(random_weights, walker), open_frames(str(clip), settings), detector, settings))
     assert asked == [0, 10, 20]
     for number, moment in enumerate(moments):
         assert [tracked.track_id for tracked in moment.people] == [1]

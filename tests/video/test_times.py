@@ -55,9 +55,7 @@ def seen(path: Path, **settings: float) -> list[tuple[int, float, int]]:
 ORDINARY = [(k, round(k / 25, 3), k) for k in range(30)]
 
 
-@pytest.mark.parametrize(
-    "suffix", [".mp4", ".mov", ".mkv", ".avi", ".ts", ".flv", ".webm", ".mpg", ".y4m", ".mjpeg"]
-)
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".avi", ".ts", ".flv", ".webm", ".mpg", ".y4m", ".mjpeg"])
 def test_frames_have_the_same_numbers_and_times_in_every_container(tmp_path: Path, suffix: str) -> None:
     clip = write(tmp_path / f"clip{suffix}")
     assert seen(clip) == ORDINARY

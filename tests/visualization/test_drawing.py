@@ -36,9 +36,7 @@ def person(skeleton: Skeleton, size: float = 300, *, seed: int = 0, score: float
 
 def person_at(places: dict[str, tuple[float, float]], skeleton: Skeleton = COCO_17) -> Person:
     """The named keypoints found, all others not."""
-    keypoints = np.array(
-        [places.get(keypoint, (200, 200)) for keypoint in skeleton.keypoint_names], np.float64
-    )
+    keypoints = np.array([places.get(keypoint, (200, 200)) for keypoint in skeleton.keypoint_names], np.float64)
     scores = [1.5 if keypoint in places else 0.5 for keypoint in skeleton.keypoint_names]
     return Person.from_keypoints((100, 100, 200, 200), keypoints, scores)
 
@@ -186,9 +184,7 @@ def test_draw_heatmaps_colors_the_keypoints() -> None:
 def test_opacity_grows_with_the_score() -> None:
     def strength(score: float) -> int:
         forearm = person_at({"left_elbow": (200, 100), "left_wrist": (200, 300)})
-        unsure = Person.from_keypoints(
-            forearm.bbox, forearm.keypoints, np.where(forearm.scores > 0, 0.5 + score, 0.5)
-        )
+        unsure = Person.from_keypoints(forearm.bbox, forearm.keypoints, np.where(forearm.scores > 0, 0.5 + score, 0.5))
         drawn = draw_people(canvas(), [unsure], COCO_17)
         return int(np.abs(drawn[200, 200].astype(int) - GRAY).sum())
 
@@ -217,9 +213,7 @@ def test_draw_follows_the_options() -> None:
     tracked = PoseResult((replace(people[0], track_id=7),), COCO_17, (400, 400), keypoint_threshold=0.1)
 
     def drawn(options: DrawOptions, heat: np.ndarray | None = None) -> Image:
-        return draw(
-            canvas(), tracked, replace(options, label=options.label.replace("auto", "none")), heatmap=heat
-        )
+        return draw(canvas(), tracked, replace(options, label=options.label.replace("auto", "none")), heatmap=heat)
 
     plain = draw_people(canvas(), people, COCO_17)
     assert np.array_equal(drawn(DrawOptions()), plain)

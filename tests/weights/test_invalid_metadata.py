@@ -177,18 +177,14 @@ def test_text_that_is_no_metadata_is_rejected(forge: Forge, text: str) -> None:
     refused(forge(text), "model metadata cannot be read: (not valid JSON|Invalid type: expected mapping)")
 
 
-def test_commands_report_invalid_metadata_in_one_sentence(
-    document: dict[str, Any], forge: Forge, image: Path
-) -> None:
+def test_commands_report_invalid_metadata_in_one_sentence(document: dict[str, Any], forge: Forge, image: Path) -> None:
     path = forge(json.dumps(document | {"input_size": [10**6, 10**6]}))
     for command in (("models", "show", path), ("predict", image, *WHOLE, "--model", path)):
         done = rsn(*command, cwd=path.parent)
         assert done.returncode == 1
         assert done.stdout == ""
         assert len(done.stderr.splitlines()) == 1, done.stderr
-        assert done.stderr.startswith(
-            f"rsn: {path}: the file's model metadata cannot be read: Invalid input_size"
-        )
+        assert done.stderr.startswith(f"rsn: {path}: the file's model metadata cannot be read: Invalid input_size")
 
 
 def test_describe_removes_control_characters_from_notes(document: dict[str, Any], forge: Forge) -> None:

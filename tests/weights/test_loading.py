@@ -23,9 +23,7 @@ from rsn.weights.metadata import ModelMetadata
 def same(a: torch.nn.Module, b: torch.nn.Module, tolerance: float = 0.0) -> bool:
     states = zip(a.state_dict().items(), b.state_dict().values(), strict=True)
     return all(
-        torch.allclose(x, y, atol=tolerance, rtol=tolerance)
-        for (key, x), y in states
-        if "num_batches" not in key
+        torch.allclose(x, y, atol=tolerance, rtol=tolerance) for (key, x), y in states if "num_batches" not in key
     )
 
 
@@ -55,9 +53,7 @@ def test_half_precision_weights_are_loaded_as_float32(tmp_path: Path) -> None:
     assert (tmp_path / "half.safetensors").stat().st_size < 25e6
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda s: s, lambda s: {"state_dict": s, "meta": {}}, lambda s: {"model": s}]
-)
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s, "meta": {}}, lambda s: {"model": s}])
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_load_weights_removes_wrappers_and_prefixes(tmp_path: Path, wrap, prefix: str) -> None:
     model, other = create_model("rsn18"), create_model("rsn18")
@@ -97,9 +93,7 @@ def test_load_weights_reports_another_number_of_keypoints() -> None:
 def test_load_weights_rejects_numbers_that_are_not_finite() -> None:
     state = create_model("rsn18").state_dict()
     state["stem.reduce.norm.running_var"][3] = float("nan")
-    with pytest.raises(
-        WeightsError, match=r"1 tensors hold numbers.* diverged: stem\.reduce\.norm\.running_var$"
-    ):
+    with pytest.raises(WeightsError, match=r"1 tensors hold numbers.* diverged: stem\.reduce\.norm\.running_var$"):
         load_weights(create_model("rsn18"), state)
 
 
@@ -107,9 +101,7 @@ def test_rejected_weights_leave_the_network_unchanged() -> None:
     model = create_model("rsn18")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(WeightsError):
-        load_weights(
-            model, {**before, "odd": torch.zeros(1), "stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7)}
-        )
+        load_weights(model, {**before, "odd": torch.zeros(1), "stem.reduce.conv.weight": torch.zeros(64, 3, 7, 7)})
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
@@ -126,9 +118,7 @@ def test_load_weights_fills_any_module(tmp_path: Path) -> None:
     torch.save({"state_dict": model.state_dict()}, tmp_path / "w.pth")
     load_weights(other, tmp_path / "w.pth")
     assert same(model, other)
-    with pytest.raises(
-        WeightsError, match=r"1 tensors do not fit this network: prm\.conv1\.weight is \(4, 3"
-    ):
+    with pytest.raises(WeightsError, match=r"1 tensors do not fit this network: prm\.conv1\.weight is \(4, 3"):
         load_weights(other, {**model.state_dict(), "prm.conv1.weight": torch.zeros(4, 3, 3, 3)})
 
 

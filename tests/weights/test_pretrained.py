@@ -22,9 +22,7 @@ def checkpoint() -> bytes:
     """A checkpoint with tensor names of MMPose."""
     torch.manual_seed(0)
     state = {
-        key.replace("stem.reduce.norm", "backbone.top.top.0.bn").replace(
-            "stem.reduce", "backbone.top.top.0"
-        ): value
+        key.replace("stem.reduce.norm", "backbone.top.top.0.bn").replace("stem.reduce", "backbone.top.top.0"): value
         for key, value in create_model("rsn18").state_dict().items()
     }
     file = io.BytesIO()
@@ -92,17 +90,13 @@ def test_unusable_cache_is_reported_in_one_sentence(
     monkeypatch.setenv(pretrained.CACHE, str(tmp_path / cache))
     monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
     assert "rsn18.test [remote]" in all_networks()
-    with pytest.raises(
-        DownloadError, match=r"cannot make the folder .*\(RSN_CACHE sets another cache folder\)$"
-    ):
+    with pytest.raises(DownloadError, match=r"cannot make the folder .*\(RSN_CACHE sets another cache folder\)$"):
         fetch(entry)
 
 
 def test_unknown_home_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(pretrained.CACHE, "~nobody-of-that-name/rsn")
-    with pytest.raises(
-        RsnError, match=r"Invalid RSN_CACHE: expected a folder, got ~nobody.*; write the path in full"
-    ):
+    with pytest.raises(RsnError, match=r"Invalid RSN_CACHE: expected a folder, got ~nobody.*; write the path in full"):
         cache_folder()
 
 

@@ -48,6 +48,4 @@ def test_metrics_equal_those_of_the_metadata(estimator: PoseEstimator, shared_di
     boxes = labeled_boxes(read_coco(annotations, folder / "val2017").filter_valid())
     found = [entry for entries in predict_poses(estimator, boxes) for entry in entries]
     measured = evaluate_keypoints(annotations, found, COCO_17).as_dict()
-    assert measured == pytest.approx(
-        estimator.metadata.metrics, abs=0.01
-    )  # OpenCV versions cut crops differently
+    assert measured == pytest.approx(estimator.metadata.metrics, abs=0.01)  # OpenCV versions cut crops differently

@@ -22,9 +22,7 @@ from rsn.weights.recognition import detect_architecture, infer_metadata
 def as_mmpose(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors with a few names of MMPose, enough to detect the format."""
     return {
-        key.replace("stem.reduce.norm", "backbone.top.top.0.bn").replace(
-            "stem.reduce", "backbone.top.top.0"
-        ): value
+        key.replace("stem.reduce.norm", "backbone.top.top.0.bn").replace("stem.reduce", "backbone.top.top.0"): value
         for key, value in state.items()
     }
 
@@ -120,9 +118,7 @@ def test_prms_are_unchanged_after_weights_that_do_not_fit() -> None:
     with pytest.raises(WeightsError, match=r"heads\.0\.refine"):
         load_weights(model, other.state_dict())
     assert all(
-        machine.shared_spatial_attention
-        for machine in model.modules()
-        if isinstance(machine, PoseRefineMachine)
+        machine.shared_spatial_attention for machine in model.modules() if isinstance(machine, PoseRefineMachine)
     )
 
 
@@ -147,18 +143,14 @@ def test_checkpoint_without_metadata_is_used_as_its_project_uses_it(tmp_path: Pa
     image = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype(np.uint8)
     mmpose = estimator(image, [[5, 5, 80, 110]], box_format="xywh")[0]
     convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors")
-    same = PoseEstimator(tmp_path / "w.safetensors", backend="torch")(
-        image, [[5, 5, 80, 110]], box_format="xywh"
-    )[0]
+    same = PoseEstimator(tmp_path / "w.safetensors", backend="torch")(image, [[5, 5, 80, 110]], box_format="xywh")[0]
     np.testing.assert_allclose(mmpose.keypoints, same.keypoints, atol=1e-6)
 
 
 def test_convert_weights_writes_metadata(tmp_path: Path) -> None:
     model = create_model("rsn18", num_keypoints=14)
     torch.save({"model": as_authors(model.state_dict())}, tmp_path / "w.pth")
-    with pytest.raises(
-        WeightsError, match=r"w\.pth: these weights have heatmaps of 14 keypoints, which is neither"
-    ):
+    with pytest.raises(WeightsError, match=r"w\.pth: these weights have heatmaps of 14 keypoints, which is neither"):
         convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors")
     convert_weights(tmp_path / "w.pth", tmp_path / "w.safetensors", skeleton=LSP_14, input_size=(128, 96))
     metadata = read_metadata(tmp_path / "w.safetensors")
@@ -189,9 +181,7 @@ def test_infer_metadata_rejects_a_skeleton_with_another_number_of_keypoints(tmp_
     ],
 )
 def test_infer_metadata_rejects_unknown_formats(tensors: dict[str, Tensor]) -> None:
-    with pytest.raises(
-        WeightsError, match=r"format of these weights is unknown|no network of the catalog lacks"
-    ):
+    with pytest.raises(WeightsError, match=r"format of these weights is unknown|no network of the catalog lacks"):
         infer_metadata(tensors)
 
 
@@ -242,9 +232,7 @@ def test_resnet_weights_fill_the_stem_and_all_downsampling_paths() -> None:
     for stage in (0, 1):
         down = f"stages.{stage}.down.layers"
         assert torch.equal(after[f"{down}.3.2.expand.conv.weight"], state["layer4.2.conv3.weight"])
-        assert torch.equal(
-            after[f"{down}.0.0.shortcut.norm.running_var"], state["layer1.0.downsample.1.running_var"]
-        )
+        assert torch.equal(after[f"{down}.0.0.shortcut.norm.running_var"], state["layer1.0.downsample.1.running_var"])
     changed = {key for key, value in before.items() if not torch.equal(value, after[key])}
     assert all(key.startswith("stem.") or ".down." in key for key in changed)
     down = [key for key in before if (key.startswith("stem.") or ".down." in key) and "tracked" not in key]

@@ -35,8 +35,7 @@ def transferred(metadata: ModelMetadata) -> tuple[dict[str, Tensor], Transfer]:
 def test_keypoints_match_by_name_alias_and_flip_partner() -> None:
     skeleton = Skeleton.from_names("odd", ["L_hand", "knee", "Right Ear", "tail"])
     names = {
-        skeleton.keypoint_names[a]: COCO_17.keypoint_names[b]
-        for a, b in match_keypoints(skeleton, COCO_17).items()
+        skeleton.keypoint_names[a]: COCO_17.keypoint_names[b] for a, b in match_keypoints(skeleton, COCO_17).items()
     }
     assert names == {"L_hand": "left_wrist", "knee": "left_knee", "Right Ear": "right_ear"}
 

@@ -45,9 +45,7 @@ OPTIMIZER = {
 SMALL = {"stem.reduce.conv.weight": torch.ones(2, 3, 7, 7), "stages.0.up.0.lateral.norm.bias": torch.ones(2)}
 
 
-@pytest.mark.parametrize(
-    "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "net.module.", "any."]
-)
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "net.module.", "any."])
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -86,9 +84,7 @@ def test_find_networks_removes_names_of_wrappers() -> None:
     ],
 )
 def test_averaged_weights_come_first(averaged: str, other: str) -> None:
-    first, second = find_networks(
-        {other: SMALL, averaged: {"module." + key: value for key, value in SMALL.items()}}
-    )
+    first, second = find_networks({other: SMALL, averaged: {"module." + key: value for key, value in SMALL.items()}})
     assert first.startswith(f"{averaged}.")
     assert second.startswith(f"{other}.")
 
@@ -100,9 +96,7 @@ def test_averaged_weights_of_the_same_dictionary_come_first() -> None:
 
 def test_warning_names_the_network_that_is_used(tmp_path: Path) -> None:
     torch.save({"model": state(1), "model_ema": state(0, "module.")}, tmp_path / "w.pth")
-    with pytest.warns(
-        RsnWarning, match=r"w\.pth contains several networks: 'model_ema\.' is used, not 'model\.'"
-    ):
+    with pytest.warns(RsnWarning, match=r"w\.pth contains several networks: 'model_ema\.' is used, not 'model\.'"):
         found = loaded(tmp_path / "w.pth")
     assert same(found, state(0))
 
@@ -139,6 +133,4 @@ def test_checkpoint_without_tensors_is_rejected_with_its_keys() -> None:
 def test_network_that_contains_a_resnet_is_not_taken_for_a_resnet() -> None:
     pose = {f"backbone.{key}": torch.zeros(1) for key in ("conv1.weight", "layer1.0.conv1.weight")}
     with pytest.raises(WeightsError, match="do not fit this network"):
-        load_weights(
-            create_model("mspn50"), {"state_dict": pose | {"keypoint_head.final.weight": torch.zeros(1)}}
-        )
+        load_weights(create_model("mspn50"), {"state_dict": pose | {"keypoint_head.final.weight": torch.zeros(1)}})

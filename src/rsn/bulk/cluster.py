@@ -69,9 +69,7 @@ def ray_session(address: str | None, workers: int | None, device: str) -> Iterat
             ray.shutdown()
 
 
-def run_parts(
-    todo: Iterable[tuple[int, Part]], pool: WorkerPool, worker: tuple[Any, ...]
-) -> Iterator[PartResult]:
+def run_parts(todo: Iterable[tuple[int, Part]], pool: WorkerPool, worker: tuple[Any, ...]) -> Iterator[PartResult]:
     """The results of numbered parts, as they finish. Another worker repeats the parts of a worker that died.
 
     worker: arguments of `Worker`.
@@ -102,9 +100,7 @@ def run_parts(
         for batch in results.iter_batches(batch_size=None, prefetch_batches=0):
             yield from batch["result"]
     except ray.exceptions.RayError as error:
-        raise DeviceError(
-            f"Ray failed: {_first_line(error)}; run the same command again to continue"
-        ) from error
+        raise DeviceError(f"Ray failed: {_first_line(error)}; run the same command again to continue") from error
 
 
 def _connect(folder: str, address: str | None, workers: int | None, device: str) -> WorkerPool:
@@ -119,8 +115,7 @@ def _connect(folder: str, address: str | None, workers: int | None, device: str)
         pool = WorkerPool.from_resources(workers, cores, torch.cuda.device_count(), device)
         options = {
             "address": "local",
-            "num_cpus": pool.workers * pool.cores
-            + 1,  # one more than the workers occupy, for Ray's own tasks
+            "num_cpus": pool.workers * pool.cores + 1,  # one more than the workers occupy, for Ray's own tasks
             "object_store_memory": OBJECT_STORE,
             "include_dashboard": False,
             "_temp_dir": folder,
@@ -139,9 +134,7 @@ def _connect(folder: str, address: str | None, workers: int | None, device: str)
         cores = int(resources.get("CPU", 0))
         pool = WorkerPool.from_resources(workers, cores, int(resources.get("GPU", 0)), device)
         if pool.workers * pool.cores > cores:
-            raise DeviceError(
-                f"the cluster at {address} has {cores} cores, too few for {pool.workers} workers"
-            )
+            raise DeviceError(f"the cluster at {address} has {cores} cores, too few for {pool.workers} workers")
     return pool
 
 

@@ -78,9 +78,7 @@ class Output:
         try:
             lock = FileLock(local / ".lock", timeout=0).acquire()
         except Timeout as error:
-            raise RsnError(
-                f"another run writes to {self.url}; wait for it, or choose another folder"
-            ) from error
+            raise RsnError(f"another run writes to {self.url}; wait for it, or choose another folder") from error
         with lock:
             for temporary in [*local.glob(".*.part"), *local.glob(f"{PEOPLE}/.*.part")]:
                 temporary.unlink(missing_ok=True)  # of a run that was killed while writing
@@ -96,9 +94,7 @@ class Output:
         try:
             before = dict(json.loads(data))
         except (ValueError, TypeError) as error:
-            raise RsnError(
-                f"{self.url}/{SETTINGS} was not written by rsn bulk; choose another --output"
-            ) from error
+            raise RsnError(f"{self.url}/{SETTINGS} was not written by rsn bulk; choose another --output") from error
         now = json.loads(_to_json(settings))
         for key in now.keys() | before.keys():
             if now.get(key) != before.get(key):

@@ -101,9 +101,7 @@ def _tar_images(url: str) -> Iterator[StoredImage]:
 
     After a damaged position the rest of the shard is lost; an unreadable image with the shard's name reports that.
     """
-    broken = ImageError(
-        f"{url} is broken or ends in the middle; the images after that are lost, copy it again"
-    )
+    broken = ImageError(f"{url} is broken or ends in the middle; the images after that are lost, copy it again")
     with store_errors(f"read {url}", UnreachableError):
         try:
             with fsspec.open(url, "rb", compression="infer") as file:

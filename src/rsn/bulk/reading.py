@@ -34,9 +34,7 @@ def read_results(folder: str) -> Iterator[tuple[str, PoseResult]]:
             raise RsnError(f"{folder}/{PEOPLE}/{name} was not written by rsn bulk ({error})") from error
         skeleton = Skeleton.from_names("keypoints", names)
         batches = file.iter_batches(batch_size=ROWS)
-        for image, group in groupby(
-            (row for batch in batches for row in batch.to_pylist()), itemgetter("image")
-        ):
+        for image, group in groupby((row for batch in batches for row in batch.to_pylist()), itemgetter("image")):
             rows = list(group)
             people = tuple(Person.from_dict(row, skeleton) for row in rows if row["person"] is not None)
             yield image, PoseResult(people, skeleton, (rows[0]["height"], rows[0]["width"]))

@@ -57,9 +57,7 @@ class Settings:
             model=_full_path(self.model),
             boxes=_full_path(self.boxes),
             detector=_full_path(self.detector),
-            box_threshold=default_box_threshold(self.detector)
-            if self.box_threshold is None
-            else self.box_threshold,
+            box_threshold=default_box_threshold(self.detector) if self.box_threshold is None else self.box_threshold,
             person_threshold=default if self.person_threshold is None else self.person_threshold,
             sha256={name: sha256_of(path) for name, path in files.items() if isfile(path)},
         )

@@ -16,9 +16,7 @@ SMALLEST = 16  # images of a part
 OPENERS = 16  # threads that open Parquet files
 
 
-def find_sources(
-    inputs: Sequence[str], columns: Columns, *, outside: str, known: Collection[str] = ()
-) -> list[Part]:
+def find_sources(inputs: Sequence[str], columns: Columns, *, outside: str, known: Collection[str] = ()) -> list[Part]:
     """The files of all inputs, each once as one part, sorted within each input.
 
     Args:

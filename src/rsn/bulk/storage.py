@@ -72,9 +72,7 @@ def read_bytes(url: str) -> bytes:
                 return bytes(system.cat_file(path))
         except UnreachableError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                raise ImageError(
-                    f"there is no image at {url}; it was there when the run was planned"
-                ) from error
+                raise ImageError(f"there is no image at {url}; it was there when the run was planned") from error
             if isinstance(error.__cause__, PermissionError | IsADirectoryError):
                 raise ImageError(f"cannot read {url}; check its permissions") from error
             if attempt == ATTEMPTS:

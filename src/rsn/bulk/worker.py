@@ -115,9 +115,7 @@ class Worker:
                 continue
             height, width = people.image_size
             common = {"image": stored.name, "width": width, "height": height, "model": model}
-            rows += [
-                common | {"person": index} | person.to_dict() for index, person in enumerate(people)
-            ] or [common]
+            rows += [common | {"person": index} | person.to_dict() for index, person in enumerate(people)] or [common]
             result.images += 1
             result.people += len(people)
         output.write_part(number, rows, unreadable, estimator.metadata.skeleton)

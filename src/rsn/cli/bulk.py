@@ -51,14 +51,10 @@ class Bulk(DetectionOptions):
         if min(self.images_per_part, self.batch_size, 1 if self.workers is None else self.workers) < 1:
             raise RsnError("--workers, --batch-size and --images-per-part must be at least 1")
         if self.device not in ("auto", "cpu", "cuda"):
-            raise RsnError(
-                f"Invalid --device: expected auto, cpu or cuda, got {self.device}; Ray assigns the GPUs"
-            )
+            raise RsnError(f"Invalid --device: expected auto, cpu or cuda, got {self.device}; Ray assigns the GPUs")
         self.check_detector()
         options: dict[str, Any] = {
-            option.name: getattr(self, option.name)
-            for option in fields(Settings)
-            if hasattr(self, option.name)
+            option.name: getattr(self, option.name) for option in fields(Settings) if hasattr(self, option.name)
         }
         settings = Settings(**options).resolve()
         if self.boxes not in ("whole", "detect"):

@@ -55,17 +55,13 @@ class Label(DetectionOptions):
             **self.backend_options(),
         )
         metadata = estimator.metadata
-        threshold = (
-            metadata.keypoint_threshold if self.keypoint_threshold is None else self.keypoint_threshold
-        )
+        threshold = metadata.keypoint_threshold if self.keypoint_threshold is None else self.keypoint_threshold
         names = list(metadata.skeleton.keypoint_names)
         limbs = [(names[a], names[b]) for a, b in metadata.skeleton.limbs]
         labels = Labels(str(self.images), self.images, names, limbs=limbs)
         results = estimator.stream(
             paths,
-            lambda path: prepare_image(
-                estimator, str(path), read_image(path), boxes, notes, keep_image=False
-            ),
+            lambda path: prepare_image(estimator, str(path), read_image(path), boxes, notes, keep_image=False),
         )
         for path, result in track(results, total=len(paths), unit="image"):
             if isinstance(result, RsnError):

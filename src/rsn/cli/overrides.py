@@ -5,9 +5,7 @@ from typing import Annotated
 
 import tyro
 
-Overrides = Annotated[
-    tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE...")
-]
+Overrides = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE...")]
 
 
 def flatten_overrides(overrides: Overrides) -> tuple[str, ...]:

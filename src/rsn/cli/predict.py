@@ -64,14 +64,10 @@ class Predict(DetectionOptions):
         make_folder(self.output)
         done = self._predict_images(estimator, paths, boxes) if paths else True
         if videos:
-            done &= predict_videos(
-                estimator, videos, boxes, self.output, self.video, self.draw, print_json=self.json
-            )
+            done &= predict_videos(estimator, videos, boxes, self.output, self.video, self.draw, print_json=self.json)
         return 0 if done else 1
 
-    def _predict_images(
-        self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource | None"
-    ) -> bool:
+    def _predict_images(self, estimator: "PoseEstimator", paths: list[Path], boxes: "BoxSource | None") -> bool:
         """Whether every image was done."""
         from rsn.inference.box_checks import BoxNotes
         from rsn.inference.box_sources import BoxFile

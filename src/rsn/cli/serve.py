@@ -16,9 +16,7 @@ from rsn.serving.limits import Limits
 class Serve(DetectionOptions):
     """Serve a web page and its HTTP API on this machine until Ctrl-C."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")] = (
-        "rsn18.starter",
-    )
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL...")] = ("rsn18.starter",)
     """Names of weights, or weights files, to choose from on the page."""
     boxes: Literal["detect", "whole"] = field(default="detect", kw_only=True)
     """Boxes of the people: `detect` runs the detector; `whole` treats each image as one person unless boxes are

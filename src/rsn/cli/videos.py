@@ -61,9 +61,7 @@ def predict_videos(
     return complete
 
 
-def _run(
-    frames: "FrameSource", results: "Generator[FrameResult]", stopped: Event, *, print_json: bool
-) -> str:
+def _run(frames: "FrameSource", results: "Generator[FrameResult]", stopped: Event, *, print_json: bool) -> str:
     """Process one video; returns the number of people and frames as text."""
     from rsn.video.writing import to_entry
 

@@ -62,9 +62,7 @@ class Codec(ABC):
         """Raw scores (N, K) of the keypoints -> (N,), the factor of the person's raw score."""
         return raw_scores.mean(-1)
 
-    def resample(
-        self, outputs: Tensor, crops: Sequence[Crop], target: "Codec", target_crops: Sequence[Crop]
-    ) -> Tensor:
+    def resample(self, outputs: Tensor, crops: Sequence[Crop], target: "Codec", target_crops: Sequence[Crop]) -> Tensor:
         """Outputs on some crops -> the outputs of the codec `target` on other crops of the same persons.
 
         Raises:

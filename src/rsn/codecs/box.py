@@ -70,9 +70,7 @@ class BoxCodec(Codec):
         areas = sizes.prod(-1)[..., None, None].expand_as(heatmaps)
         smallest = areas.masked_fill(~near, torch.inf).argmin(1)
         height_there = heatmaps.gather(1, smallest[:, None]).squeeze(1) * near.any(1)
-        total = torch.zeros_like(areas[..., 0, 0]).scatter_add(
-            1, smallest.flatten(1), height_there.flatten(1)
-        )
+        total = torch.zeros_like(areas[..., 0, 0]).scatter_add(1, smallest.flatten(1), height_there.flatten(1))
         weights = height_there / total.gather(1, smallest.flatten(1)).view_as(height_there).clamp(min=1e-6)
         index = smallest.flatten(1)[..., None].expand(-1, -1, 4)
         return BoxTargets(heatmaps.amax(1), corners.gather(1, index).view(*smallest.shape, 4), weights)

@@ -57,9 +57,7 @@ class HeatmapCodec(Codec):
             (N, L, K, height / 4, width / 4) float32, L kernel sizes. A keypoint outside the crop gives an empty map.
         """
         height, width = input_size[0] // STRIDE, input_size[1] // STRIDE
-        x, y = torch.trunc(keypoints / STRIDE).unbind(
-            -1
-        )  # numbers, not a tensor: a GPU would wait for its copy
+        x, y = torch.trunc(keypoints / STRIDE).unbind(-1)  # numbers, not a tensor: a GPU would wait for its copy
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         drawn = ((visibility > 0) & inside)[..., None]
         columns = [self._profiles(keypoints[..., 0], width, size) * drawn for size in self.kernel_sizes]
@@ -81,9 +79,7 @@ class HeatmapCodec(Codec):
         """
         return outputs.flip(-1)[:, list(flip_indices)]
 
-    def resample(
-        self, outputs: Tensor, crops: Sequence[Crop], target: Codec, target_crops: Sequence[Crop]
-    ) -> Tensor:
+    def resample(self, outputs: Tensor, crops: Sequence[Crop], target: Codec, target_crops: Sequence[Crop]) -> Tensor:
         """Heatmaps (N, K, h, w) on some crops -> heatmaps on other crops of the same persons, in their size.
 
         Bilinear; empty outside of the first crops. Where nothing differs, the heatmaps themselves.

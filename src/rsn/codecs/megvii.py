@@ -31,9 +31,7 @@ class MegviiCodec(HeatmapCodec):
 
     name: ClassVar[str] = "megvii"
     cell_center: ClassVar[float] = STRIDE / 2
-    peak_at_keypoint: ClassVar[bool] = (
-        False  # what is scaled to 255: the maximum, or the cell of the keypoint
-    )
+    peak_at_keypoint: ClassVar[bool] = False  # what is scaled to 255: the maximum, or the cell of the keypoint
 
     def _profiles(self, positions: Tensor, length: int, kernel_size: int) -> Tensor:
         table = _blurred_impulses(length, kernel_size, self.peak_at_keypoint, positions.device)

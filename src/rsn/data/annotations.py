@@ -71,9 +71,7 @@ class PoseDataset:
         if not self.people or self.skeleton.normalized_names == skeleton.normalized_names:
             return replace(self, skeleton=skeleton)
         if not self.skeleton.common_keypoints(skeleton):
-            own, other = (
-                f"{one.name} ({', '.join(one.keypoint_names)})" for one in (self.skeleton, skeleton)
-            )
+            own, other = (f"{one.name} ({', '.join(one.keypoint_names)})" for one in (self.skeleton, skeleton))
             raise AnnotationError(
                 f"{own} and {other} have no keypoint of the same name; are these annotations of another dataset?"
             )

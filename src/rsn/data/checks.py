@@ -57,9 +57,7 @@ def check_dataset(
     issues = records.issues
     files = locate(records.images, images, issues)
     people = {
-        person.id: person.to_person(files[person.image])
-        for person in records.annotations
-        if person.image in files
+        person.id: person.to_person(files[person.image]) for person in records.annotations if person.image in files
     }
     report = Report(records.where, records.skeleton, len(document["images"]), people, issues)
     records.check_positions()
@@ -86,9 +84,7 @@ def _check_people(report: Report) -> None:
                 report.found.add(kinds.LEFT_RIGHT_CONFLICT, one)
 
 
-def _check_images(
-    report: Report, files: list[ImageFile], sample: int | None, seed: int, track: Track
-) -> None:
+def _check_images(report: Report, files: list[ImageFile], sample: int | None, seed: int, track: Track) -> None:
     issue = report.found.add
     points: dict[int | str, list[NDArray[np.float32]]] = defaultdict(list)  # marked, by image
     for person in report.people.values():
@@ -119,9 +115,7 @@ def _check_images(
             contents.setdefault(image.content, file.id)
 
 
-def check_images(
-    files: Iterable[ImageFile], where: str, *, allowed: float = 0.0, sample: int | None = None
-) -> None:
+def check_images(files: Iterable[ImageFile], where: str, *, allowed: float = 0.0, sample: int | None = None) -> None:
     """Open images before they are used; an RsnWarning names those of another size than the dataset says.
 
     where: the file that lists them, for messages. allowed: fraction of them that may be unreadable, with an
@@ -182,9 +176,7 @@ def _open(file: ImageFile) -> _OpenedImage | ImageError:
     return _OpenedImage((pixels.shape[1], pixels.shape[0]), content.digest(), orientation)
 
 
-def _check_size(
-    issues: Issues, file: ImageFile, image: _OpenedImage, points: NDArray[np.floating[Any]]
-) -> None:
+def _check_size(issues: Issues, file: ImageFile, image: _OpenedImage, points: NDArray[np.floating[Any]]) -> None:
     """Add issues about the size and the marked points (N, 2) that the dataset has for an image."""
     width, height = image.size
     turned = image.orientation >= QUARTER_TURNED
@@ -193,8 +185,7 @@ def _check_size(
         ignored = file.size == (height, width)
     else:
         outside, outside_stored = (
-            points_outside(points, np.asarray(size, np.float64)).any()
-            for size in ((width, height), (height, width))
+            points_outside(points, np.asarray(size, np.float64)).any() for size in ((width, height), (height, width))
         )
         ignored = bool(turned and outside and not outside_stored)
     if ignored:

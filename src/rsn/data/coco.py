@@ -36,9 +36,7 @@ def read_coco(annotations: Path, images: Path, skeleton: Skeleton | None = None)
     return parse_coco(read_json(annotations), annotations, images, skeleton)
 
 
-def parse_coco(
-    document: Any, annotations: Path, images: Path, skeleton: Skeleton | None = None
-) -> PoseDataset:
+def parse_coco(document: Any, annotations: Path, images: Path, skeleton: Skeleton | None = None) -> PoseDataset:
     """As `read_coco`, for a file whose content was already read by `read_json`."""
     records = read_records(document, str(annotations), skeleton)
     files = locate(records.images, images, records.issues)
@@ -73,6 +71,4 @@ def locate(images: Sequence[ListedImage], folder: Path, issues: Issues) -> dict[
     located = locate_images([image.name or "" for image in named], folder)
     for index in located.respelled:
         issues.add(kinds.FILE_NAME_SPELLING, named[index].id, named[index].name or "")
-    return {
-        image: ImageFile(image.id, path, image.size) for image, path in zip(named, located.paths, strict=True)
-    }
+    return {image: ImageFile(image.id, path, image.size) for image, path in zip(named, located.paths, strict=True)}

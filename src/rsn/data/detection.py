@@ -105,9 +105,7 @@ def read_detection_samples(annotations: Path, images: Path) -> list[DetectionSam
             (crowds if is_crowd(entry.get("iscrowd")) else people)[index].append(entry["bbox"])
         paths = locate_images(names, images).paths
         return [
-            DetectionSample(
-                path, _size(image), _rows(boxes), _rows(regions), bool(image.get("annotations_complete"))
-            )
+            DetectionSample(path, _size(image), _rows(boxes), _rows(regions), bool(image.get("annotations_complete")))
             for image, path, boxes, regions in zip(listed, paths, people, crowds, strict=True)
         ]
     except AnnotationError as error:  # several images match an id
@@ -141,9 +139,7 @@ class DetectionCropDataset(Dataset[Batch]):
         self.augmentation = augmentation
         self.seed = seed
         self.image_indices = image_indices
-        self.by_complete = {
-            value: [image for image in images if image.complete is value] for value in (False, True)
-        }
+        self.by_complete = {value: [image for image in images if image.complete is value] for value in (False, True)}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -158,9 +154,7 @@ class DetectionCropDataset(Dataset[Batch]):
         quadrant = (self.size[0] // 2, self.size[1] // 2)
         return self._batch([self._view(one, quadrant, random) for one in images])
 
-    def _view(
-        self, image: DetectionSample, size: tuple[int, int], random: np.random.Generator
-    ) -> DetectionView:
+    def _view(self, image: DetectionSample, size: tuple[int, int], random: np.random.Generator) -> DetectionView:
         crop = sample_crop(image.size, size, self.augmentation, random)
         return DetectionView(image, crop, sample_color_factors(self.augmentation.color_jitter, random))
 

@@ -245,9 +245,7 @@ class Report:
         ]
         marked = ", ".join(f"{count}: {people}" for count, people in self.keypoints_per_person().items())
         low, *quartiles, high = (f"{height:.0f}" for height in self.box_heights())
-        heights = (
-            f"lowest {low}, quartiles {' '.join(quartiles)}, highest {high} pixels" if low != "nan" else "-"
-        )
+        heights = f"lowest {low}, quartiles {' '.join(quartiles)}, highest {high} pixels" if low != "nan" else "-"
         return "\n".join(
             [*lines, "", f"keypoints marked: people   {marked or '-'}", f"box heights             {heights}"]
         )

@@ -104,11 +104,7 @@ def _trunk_pairs(skeleton: Skeleton) -> list[int] | None:
     if trunk is None:
         return None
     pairs = [(trunk[0], trunk[1]), (trunk[2], trunk[3])]
-    return (
-        [skeleton.flip_pairs.index(pair) for pair in pairs]
-        if set(pairs) <= set(skeleton.flip_pairs)
-        else None
-    )
+    return [skeleton.flip_pairs.index(pair) for pair in pairs] if set(pairs) <= set(skeleton.flip_pairs) else None
 
 
 def _face_visible(skeleton: Skeleton, visibility: ArrayLike) -> NDArray[np.bool_]:

@@ -48,9 +48,7 @@ def read_mat(path: Path) -> dict[str, Any]:
             f"{path}: a MAT-file of version 7.3; save it from MATLAB with save(..., '-v7')"
         ) from error
     except Exception as error:  # scipy raises errors of every type for damaged files
-        raise AnnotationError(
-            f"{path}: not a MATLAB file, or damaged ({error}); download it again"
-        ) from error
+        raise AnnotationError(f"{path}: not a MATLAB file, or damaged ({error}); download it again") from error
 
 
 def structs(value: object) -> list[dict[str, Any]]:

@@ -24,9 +24,7 @@ from rsn.skeletons import MPII_16
 Split = Literal["train", "test"]
 
 PIXELS_PER_SCALE = 200  # height in pixels of a person of scale 1
-CENTER_SHIFT = (
-    15  # pixels, times the scale, by which the reference lowers the center, which is high on the chest
-)
+CENTER_SHIFT = 15  # pixels, times the scale, by which the reference lowers the center, which is high on the chest
 HEAD_FACTOR = 0.6  # head size of PCKh, as a fraction of the diagonal of the head box
 NO_CENTER = -1.0  # x of a missing center
 NO_POSITION = "no center and scale"  # reason to skip a person
@@ -99,14 +97,9 @@ def read_mpii(annotations: Path, images: Path, *, split: Split = "train") -> Pos
         )
     entries = read_json(annotations)
     if not isinstance(entries, list) or not entries:
-        raise AnnotationError(
-            f"{annotations}: not a list of MPII people (entries with image, center and scale)"
-        )
+        raise AnnotationError(f"{annotations}: not a list of MPII people (entries with image, center and scale)")
     return _dataset(
-        (
-            _read_entry(entry, f"{annotations}: person {number}", images)
-            for number, entry in enumerate(entries, 1)
-        ),
+        (_read_entry(entry, f"{annotations}: person {number}", images) for number, entry in enumerate(entries, 1)),
         images,
     )
 
@@ -227,9 +220,7 @@ def _person(
     """Convert a person from MPII's pixels. position: center x, y and scale. keypoints: (16, 3) with visibility."""
     numbers = [*position, *keypoints.flat, *(head_box or ())]
     if len(position) != 3 or len(head_box or range(4)) != 4 or not np.isfinite(numbers).all():
-        raise AnnotationError(
-            f"{where} has a number that is not finite, or a center or head box of another length"
-        )
+        raise AnnotationError(f"{where} has a number that is not finite, or a center or head box of another length")
     *center, scale = position
     marked = keypoints[:, 2] > 0
     points = np.where(marked[:, None], from_mpii(keypoints[:, :2]), 0)

@@ -29,7 +29,5 @@ def read_dataset(
         dataset = read_mpii(annotations, images)
         return dataset if head_sizes is None else with_ground_truth(dataset, head_sizes)
     if head_sizes is not None:
-        raise AnnotationError(
-            f"{annotations}: a COCO file; head sizes ({head_sizes}) are only for MPII lists"
-        )
+        raise AnnotationError(f"{annotations}: a COCO file; head sizes ({head_sizes}) are only for MPII lists")
     return read_coco(annotations, images, Skeleton.from_file(skeleton) if skeleton else None)

@@ -90,9 +90,7 @@ class Annotation:
     def to_person(self, file: ImageFile) -> PersonAnnotation:
         """The person in an image on disk."""
         points, visibility = self.keypoints[:, :2], self.keypoints[:, 2]
-        return PersonAnnotation(
-            file, self.box, points.astype(np.float32), visibility.astype(np.int64), self.crowd
-        )
+        return PersonAnnotation(file, self.box, points.astype(np.float32), visibility.astype(np.int64), self.crowd)
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,9 +85,7 @@ class References:
         parts = path_parts(name)
         if not parts:
             return None
-        similar = [
-            index for index in self._by_stem.get(_stem(parts[-1]), ()) if _same_end(parts, self._parts[index])
-        ]
+        similar = [index for index in self._by_stem.get(_stem(parts[-1]), ()) if _same_end(parts, self._parts[index])]
         exact = [index for index in similar if parts == self._parts[index]]
         return _only(exact or similar, name)
 

@@ -82,9 +82,7 @@ class DetrDetector:
         with _as_weights_error(name):
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if config.model_type not in FAMILIES:
-            raise WeightsError(
-                f"{name}: expected a model of type {', '.join(FAMILIES)}, got {config.model_type}"
-            )
+            raise WeightsError(f"{name}: expected a model of type {', '.join(FAMILIES)}, got {config.model_type}")
         self.person = _person_label(name, config.id2label)
         with _as_weights_error(name):
             # No pickles and no remote code: safetensors and transformers' own classes only.

@@ -19,9 +19,7 @@ PUBLISHED = {
 FILES = (".onnx", ".safetensors")
 
 
-def open_detector(
-    source: str | Path, *, device: str = "auto", box_threshold: float | None = None
-) -> Detector:
+def open_detector(source: str | Path, *, device: str = "auto", box_threshold: float | None = None) -> Detector:
     """A people detector, ready to be called.
 
     Args:
@@ -55,9 +53,7 @@ def open_detector(
 
         return DetrDetector(PUBLISHED.get(name, name), device=device, box_threshold=default)
     if path.suffix or path.is_absolute():
-        raise WeightsError(
-            f"{path}: there is no such detector; give an ONNX or .safetensors file, or a folder"
-        )
+        raise WeightsError(f"{path}: there is no such detector; give an ONNX or .safetensors file, or a folder")
     raise UnknownNameError("detector", name, [STARTER, *PUBLISHED])
 
 

@@ -41,9 +41,7 @@ class OnnxDetector:
         self.size_input = others[0].name if others else None
         self.size = _input_size(path, self.image.shape)
         if self.image.type not in PIXELS or len(others) > 1:
-            raise WeightsError(
-                f"{path}: takes more, or something else, than an image of floating-point numbers"
-            )
+            raise WeightsError(f"{path}: takes more, or something else, than an image of floating-point numbers")
         plain = np.zeros((1, 3, *self.size), PIXELS[self.image.type])
         self.format = detect_output_format(path.name, self._outputs(plain), self.size)
 
@@ -52,9 +50,7 @@ class OnnxDetector:
         check_process()
         resized, scale = _fit(image, self.size, letterboxed=self.format.letterboxed)
         corners, scores = self.format.read(self._outputs(_pixels(resized, self.format)), self.size)
-        detections = filter_detections(
-            corners / np.tile(scale, 2), scores, image.shape[:2], self.box_threshold
-        )
+        detections = filter_detections(corners / np.tile(scale, 2), scores, image.shape[:2], self.box_threshold)
         iou_threshold = self.format.nms_iou_threshold
         return detections if iou_threshold is None else nms(detections, iou_threshold)
 
@@ -80,9 +76,7 @@ def _open_session(path: Path, device: str) -> Any:
     if device == "auto" and wanted.get(kind) not in available:
         kind = "cpu"
     if wanted.get(kind) not in available:
-        raise DeviceError(
-            f"{path}: the onnxruntime that is installed cannot run on {device!r}; take --device cpu"
-        )
+        raise DeviceError(f"{path}: the onnxruntime that is installed cannot run on {device!r}; take --device cpu")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     try:
@@ -105,9 +99,7 @@ def _fit(image: Image, size: tuple[int, int], *, letterboxed: bool) -> tuple[Ima
     if not letterboxed:
         return _resized(image, size[1], size[0]), scale
     scale[:] = scale.min()
-    width, height = (
-        max(round(side * factor), 1) for side, factor in zip(image.shape[1::-1], scale, strict=True)
-    )
+    width, height = (max(round(side * factor), 1) for side, factor in zip(image.shape[1::-1], scale, strict=True))
     padded = np.full((*size, 3), GRAY, np.uint8)
     padded[:height, :width] = _resized(image, width, height)
     return padded, scale

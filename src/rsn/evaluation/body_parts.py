@@ -34,9 +34,7 @@ def evaluate_parts(
     A person with no labeled keypoint of a part is ignored for it, together with the results that match this person.
     All metrics of a part that no person has are -1. Arguments and errors: as `evaluate_keypoints`.
     """
-    truth = (
-        annotations if isinstance(annotations, GroundTruth) else GroundTruth.from_coco(annotations, skeleton)
-    )
+    truth = annotations if isinstance(annotations, GroundTruth) else GroundTruth.from_coco(annotations, skeleton)
     selected, skipped = truth.select(results)
     metrics = {}
     for part, keypoints in body_parts(skeleton).items():

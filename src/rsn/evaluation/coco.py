@@ -57,8 +57,7 @@ class CocoMetrics:
     def as_dict(self) -> dict[str, float]:
         """The metrics as the papers name them: AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL."""
         return {
-            name.replace("_medium", "m").replace("_large", "l").upper(): value
-            for name, value in asdict(self).items()
+            name.replace("_medium", "m").replace("_large", "l").upper(): value for name, value in asdict(self).items()
         }
 
     def table(self) -> str:
@@ -84,9 +83,7 @@ class GroundTruth:
     category_ids: frozenset[int | str | None]
 
     @classmethod
-    def from_coco(
-        cls, annotations: Path | Entry, skeleton: Skeleton, where: str = "the annotations"
-    ) -> "GroundTruth":
+    def from_coco(cls, annotations: Path | Entry, skeleton: Skeleton, where: str = "the annotations") -> "GroundTruth":
         """Read and check a COCO keypoints file, or its parsed content, which messages call `where`.
 
         Raises:
@@ -114,8 +111,7 @@ class GroundTruth:
         category_ids = frozenset(records.categories.orders)
         truth = cls(skeleton, document, records.references, image_numbers, category_ids)
         if without_size := sum(
-            any(seen > 0 for seen in person["keypoints"][2::3]) and not person["area"] > 0
-            for person in people
+            any(seen > 0 for seen in person["keypoints"][2::3]) and not person["area"] > 0 for person in people
         ):
             warnings.warn(
                 f"{where}: {without_size} people with neither a box nor an area are not evaluated",
@@ -139,9 +135,7 @@ class GroundTruth:
     @property
     def is_empty(self) -> bool:
         """Whether no person counts: all are crowds or have no labeled keypoint."""
-        return not any(
-            person["num_keypoints"] and not person["iscrowd"] for person in self.document["annotations"]
-        )
+        return not any(person["num_keypoints"] and not person["iscrowd"] for person in self.document["annotations"])
 
     def select(self, results: Sequence[Any]) -> tuple[list[Entry], Counter[str]]:
         """Valid results, converted for hotcoco, and the number of skipped ones by reason."""
@@ -218,9 +212,7 @@ def evaluate_keypoints(
             annotated person who counts.
         MissingDependencyError: hotcoco is not installed.
     """
-    truth = (
-        annotations if isinstance(annotations, GroundTruth) else GroundTruth.from_coco(annotations, skeleton)
-    )
+    truth = annotations if isinstance(annotations, GroundTruth) else GroundTruth.from_coco(annotations, skeleton)
     selected, skipped = truth.select(results)
     if skipped:
         warnings.warn(f"results skipped: {reasons(skipped)}", RsnWarning, stacklevel=2)

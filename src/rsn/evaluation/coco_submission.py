@@ -162,7 +162,5 @@ def _check(entry: Any, where: str, images: Collection[int | str] | None) -> None
         raise AnnotationError(f"Invalid {where}: image {image!r} is not in test-dev")
     if not isinstance(keypoints, list) or len(keypoints) != NUMBERS:
         raise AnnotationError(f"Invalid {where}: expected {NUMBERS} keypoint numbers")
-    if not all(
-        isinstance(value, int | float) and math.isfinite(value) for value in (*keypoints, entry["score"])
-    ):
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in (*keypoints, entry["score"])):
         raise AnnotationError(f"Invalid {where}: a number is missing or not finite")

@@ -100,9 +100,7 @@ def match_results(
     keypoints = len(MPII_16)
     try:
         found = {
-            (entry["image_id"], *_rounded(entry["box"])): np.reshape(entry["keypoints"], (keypoints, 3))[
-                :, :2
-            ]
+            (entry["image_id"], *_rounded(entry["box"])): np.reshape(entry["keypoints"], (keypoints, 3))[:, :2]
             for entry in results
         }
     except (KeyError, TypeError, ValueError) as error:

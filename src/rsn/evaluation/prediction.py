@@ -109,9 +109,7 @@ def read_boxes(
     file = BoxFile.read(path, category=category, category_ids=category_ids)
     skipped = Counter(file.skipped)
     found, known = [], 0
-    for image, given, other_size in zip(
-        images, file.of_files(images), file.of_other_size(images), strict=True
-    ):
+    for image, given, other_size in zip(images, file.of_files(images), file.of_other_size(images), strict=True):
         boxes, scores = given or (np.empty((0, 4)), np.empty(0))
         known += len(boxes)
         if other_size:

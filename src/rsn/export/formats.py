@@ -62,9 +62,7 @@ def check_format(name: str, output: Path, export: Export) -> None:
         require("nncf", extra="int8", feature="precision int8")
 
 
-def write_graph(
-    name: str, graph: ExportGraph, path: Path, export: Export, calibration: Tensor | None = None
-) -> None:
+def write_graph(name: str, graph: ExportGraph, path: Path, export: Export, calibration: Tensor | None = None) -> None:
     """Write a graph in a format; the weights of OpenVINO are in a .bin beside the file.
 
     calibration: (N, 3, H, W) uint8 RGB crops of people, for precision int8.

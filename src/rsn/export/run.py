@@ -91,9 +91,7 @@ def export_model(
     if is_exported(source):
         raise WeightsError(f"{source}: is an exported file; export its weights instead")
     if (precision == "int8") != (calibration is not None):
-        raise WeightsError(
-            "precision int8 needs people to calibrate with (--calibration), and no other precision does"
-        )
+        raise WeightsError("precision int8 needs people to calibrate with (--calibration), and no other precision does")
     network, metadata = load_network(source)
     if decode and not isinstance(metadata, ModelMetadata):
         raise WeightsError(f"{source}: finds person boxes, which --decode does not support; leave it out")

@@ -19,9 +19,7 @@ BoxFormat = Literal["xywh", "xyxy"]
 NOT_FINITE = "with a number that is not finite"
 TOO_SMALL = "less than a pixel wide or high"
 OUTSIDE = "outside the image"
-FAR_OUTSIDE = (
-    0.1  # share of a box outside the image from which it is reported: maybe the boxes of a larger image
-)
+FAR_OUTSIDE = 0.1  # share of a box outside the image from which it is reported: maybe the boxes of a larger image
 MISFIT = 0.5  # share of a box outside the image from which the other box format is tried
 PIXELS = "boxes are in pixels of the image at its full size, not in fractions of it"
 
@@ -66,9 +64,7 @@ def reasons(skipped: Counter[str]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in skipped.items())
 
 
-def usable_boxes(
-    boxes: FloatArray, scores: FloatArray, size: tuple[int, int]
-) -> tuple[NDArray[np.bool_], BoxNotes]:
+def usable_boxes(boxes: FloatArray, scores: FloatArray, size: tuple[int, int]) -> tuple[NDArray[np.bool_], BoxNotes]:
     """Which boxes (N, 4) x, y, width, height with scores (N,) can be used in an image of (height, width): (N,)."""
     finite = np.isfinite(boxes).all(1) & np.isfinite(scores)
     plain = np.where(finite[:, None], boxes, 0.0)
@@ -76,9 +72,7 @@ def usable_boxes(
     inside = _share_inside(plain, size)
     outside = finite & ~small & (inside <= 0)
     usable = finite & ~small & ~outside
-    skipped = Counter(
-        {NOT_FINITE: int((~finite).sum()), TOO_SMALL: int(small.sum()), OUTSIDE: int(outside.sum())}
-    )
+    skipped = Counter({NOT_FINITE: int((~finite).sum()), TOO_SMALL: int(small.sum()), OUTSIDE: int(outside.sum())})
     far_outside = usable & (inside < 1 - FAR_OUTSIDE)
     return usable, BoxNotes(int(usable.sum()), +skipped, int(far_outside.sum()))
 
@@ -132,15 +126,11 @@ def _rows(boxes: Any, box_format: BoxFormat | None, size: tuple[int, int]) -> Fl
     if not len(rows):
         return rows
     if box_format is None:
-        raise AnnotationError(
-            "Invalid box_format: expected 'xywh' or 'xyxy' with an array of boxes, got None"
-        )
+        raise AnnotationError("Invalid box_format: expected 'xywh' or 'xyxy' with an array of boxes, got None")
     if not np.isfinite(rows).all():
         raise AnnotationError("Invalid boxes: expected finite numbers, got NaN or infinity")
     if np.abs(rows).max() <= 1:
-        raise AnnotationError(
-            f"Invalid boxes: {_describe(rows[0])} looks like fractions of the image; {PIXELS}"
-        )
+        raise AnnotationError(f"Invalid boxes: {_describe(rows[0])} looks like fractions of the image; {PIXELS}")
     converted = rows if box_format == "xywh" else _to_xywh(rows)
     other, other_format = (_to_xywh(rows), "xyxy") if box_format == "xywh" else (rows, "xywh")
     valid = (converted[:, 2:] >= MIN_BOX_SIZE).all(1)
@@ -211,9 +201,7 @@ def _numbers(values: Any, name: str, expected: str) -> FloatArray:
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:  # ragged rows, names, dictionaries, tensors on a GPU
-        raise AnnotationError(
-            f"Invalid {name}: expected {expected}, got {str(values)[:80]} ({error})"
-        ) from error
+        raise AnnotationError(f"Invalid {name}: expected {expected}, got {str(values)[:80]} ({error})") from error
 
 
 def _describe(box: FloatArray) -> str:

@@ -152,10 +152,7 @@ class BoxFile:
         Raises:
             AnnotationError: as `of_files`.
         """
-        pairs = [
-            (self.sizes.get(key or ""), file.size)
-            for key, file in zip(self._keys_of(files), files, strict=True)
-        ]
+        pairs = [(self.sizes.get(key or ""), file.size) for key, file in zip(self._keys_of(files), files, strict=True)]
         return [one is not None and other is not None and _differ(one, other) for one, other in pairs]
 
     def check_apart(self, paths: Iterable[Path]) -> None:
@@ -249,9 +246,7 @@ class _Reader:
         images = References([image["id"] for image in listed], keys)
         found = [_index_of(entry, images) for entry in document["annotations"]]
         entry_keys = [None if index is None else keys[index] for index in found]
-        self._add_entries(
-            zip(entry_keys, document["annotations"], strict=True), document.get("categories") or []
-        )
+        self._add_entries(zip(entry_keys, document["annotations"], strict=True), document.get("categories") or [])
 
     def _key_of(self, entry: Any) -> str | None:
         """The file name of an entry's image, or else its id; None if it has neither."""
@@ -359,9 +354,7 @@ def _by_name(category: str, used: Collection[Id], names: Mapping[Id, str], file:
     if normalized is not None and (normalized in used or normalized in names):
         found.add(normalized)
     if not found:
-        raise AnnotationError(
-            f"{file}: no box is of category {category!r}; there are {_listed(used, names) or 'none'}"
-        )
+        raise AnnotationError(f"{file}: no box is of category {category!r}; there are {_listed(used, names) or 'none'}")
     return frozenset(found)
 
 
@@ -380,9 +373,7 @@ def _normalized(ids: Collection[Id]) -> frozenset[Id]:
 
 
 def _are_results(entries: Any) -> bool:
-    return isinstance(entries, list) and any(
-        isinstance(entry, dict) and "image_id" in entry for entry in entries
-    )
+    return isinstance(entries, list) and any(isinstance(entry, dict) and "image_id" in entry for entry in entries)
 
 
 def _index_of(entry: Any, images: References) -> int | None:

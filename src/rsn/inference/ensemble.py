@@ -107,9 +107,7 @@ def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
     return [weight / sum(given) for weight in given]
 
 
-def _open_model(
-    source: ModelSource, backend_name: str, device: torch.device, *, low_memory: bool
-) -> SingleModel:
+def _open_model(source: ModelSource, backend_name: str, device: torch.device, *, low_memory: bool) -> SingleModel:
     def open_backend() -> tuple[Backend, ModelMetadata]:
         if is_exported(source):
             backend, export = open_exported(Path(source), backend_name, device)

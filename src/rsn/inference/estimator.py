@@ -186,19 +186,13 @@ class PoseEstimator(PickledByArguments):
         def prepare(item: tuple[Any, Any, Any]) -> ImageCrops:
             source, boxes, scores = item
             image = load_image(source, color_order=color_order, allow_urls=self.allow_urls)
-            found = (
-                self.detect(image)
-                if boxes is None
-                else check_boxes(boxes, scores, box_format, image.shape[:2])
-            )
+            found = self.detect(image) if boxes is None else check_boxes(boxes, scores, box_format, image.shape[:2])
             return self.preprocess(image, *found, detected=boxes is None, keep_image=keep_image)
 
         if not is_collection(source):
             return self.predict([prepare((source, boxes, box_scores))])[0]
         if isinstance(source, list | tuple) and not source:
-            raise ImageError(
-                f"Invalid source: expected at least one image, got an empty {type(source).__name__}"
-            )
+            raise ImageError(f"Invalid source: expected at least one image, got an empty {type(source).__name__}")
         results = self._predict_all(_zipped(source, boxes, box_scores), prepare)
         return list(results) if isinstance(source, list | tuple) else results
 
@@ -210,9 +204,7 @@ class PoseEstimator(PickledByArguments):
         """
         detector = self.detector
         if detector is None:
-            raise AnnotationError(
-                "Invalid boxes: this estimator has no detector, so it needs boxes; got None"
-            )
+            raise AnnotationError("Invalid boxes: this estimator has no detector, so it needs boxes; got None")
         found = detector(image)
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise AnnotationError(
@@ -268,10 +260,7 @@ class PoseEstimator(PickledByArguments):
     def predict(self, images: Sequence[ImageCrops]) -> list[PoseResult]:
         """The persons of images that were preprocessed, one result per image."""
         results = self.postprocess(images, self.forward(images))
-        return [
-            self.select(result, detected=crops.detected)
-            for crops, result in zip(images, results, strict=True)
-        ]
+        return [self.select(result, detected=crops.detected) for crops, result in zip(images, results, strict=True)]
 
     def stream(
         self,
@@ -360,9 +349,7 @@ def _zipped(source: Iterable[Any], boxes: Any, box_scores: Any) -> Iterator[tupl
         try:
             item = image, next(all_boxes), next(all_scores)
         except StopIteration:
-            raise AnnotationError(
-                f"Invalid boxes: expected boxes for every image, got them for {number}"
-            ) from None
+            raise AnnotationError(f"Invalid boxes: expected boxes for every image, got them for {number}") from None
         yield item
 
 
@@ -371,9 +358,7 @@ def _per_image(name: str, values: Any, source: Iterable[Any]) -> Iterator[Any]:
     if values is None or (name == "boxes" and isinstance(values, str)):
         return repeat(values)
     if not is_collection(values):
-        raise AnnotationError(
-            f"Invalid {name}: expected a list with one entry per image, got {type(values).__name__}"
-        )
+        raise AnnotationError(f"Invalid {name}: expected a list with one entry per image, got {type(values).__name__}")
     if isinstance(source, list | tuple) and isinstance(values, list | tuple) and len(values) != len(source):
         raise AnnotationError(f"Invalid {name}: expected {len(source)}, one per image, got {len(values)}")
     return iter(values)

@@ -59,9 +59,7 @@ class Export:
             WeightsError: they are missing, invalid, or of a form that only a later rsn knows.
         """
         if KEYS[1] not in metadata:
-            raise WeightsError(
-                "was not written by rsn export, so its keypoints and input are unknown; export it again"
-            )
+            raise WeightsError("was not written by rsn export, so its keypoints and input are unknown; export it again")
         try:
             settings = json.loads(metadata[KEYS[1]])
             form, version = settings.pop("form"), settings["version"]

@@ -22,9 +22,7 @@ ColorOrder = Literal["RGB", "BGR"]  # of arrays and tensors
 Source = str | PathLike[str] | bytes | Pillow.Image | NDArray[Any] | torch.Tensor
 
 MAX_URL_BYTES = 100_000_000  # of an image that is downloaded
-EXPECTED = (
-    "Invalid source: expected a path, bytes, a PIL image, an array (H, W, 3) or a tensor (3, H, W), got"
-)
+EXPECTED = "Invalid source: expected a path, bytes, a PIL image, an array (H, W, 3) or a tensor (3, H, W), got"
 
 
 def is_collection(source: object) -> bool:
@@ -85,9 +83,7 @@ def _array_of(tensor: torch.Tensor) -> NDArray[Any]:
     """(3, H, W) -> an array (H, W, 3)."""
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         hint = "; pass a list of images for a batch" if tensor.ndim == 4 else ""
-        raise ImageError(
-            f"Invalid tensor: expected (3, H, W) uint8, got {tuple(tensor.shape)} {tensor.dtype}{hint}"
-        )
+        raise ImageError(f"Invalid tensor: expected (3, H, W) uint8, got {tuple(tensor.shape)} {tensor.dtype}{hint}")
     return np.asarray(tensor.detach().cpu().permute(1, 2, 0).numpy())
 
 

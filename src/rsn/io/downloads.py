@@ -106,9 +106,7 @@ def _chunks(url: str, timeout: float, *, show_progress: bool = True) -> Iterator
         raise DownloadError(f"cannot fetch {url}: the server answers {error.code} {error.reason}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a URL without a host
         reason = str(getattr(error, "reason", error)) or type(error).__name__
-        raise DownloadError(
-            f"cannot fetch {url}: {reason}; try again when the network is available"
-        ) from error
+        raise DownloadError(f"cannot fetch {url}: {reason}; try again when the network is available") from error
 
 
 def _progress_bar(url: str, shown: bool) -> Progress:

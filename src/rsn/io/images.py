@@ -148,11 +148,7 @@ def on_white(pixels: NDArray[np.uint8]) -> Image:
 
 def describe_skipped(names: Sequence[str]) -> str:
     """Part of a sentence about files that look like images but are skipped: how many, and the first names."""
-    what = (
-        "1 file that looks like an image is"
-        if len(names) == 1
-        else f"{len(names)} files that look like images are"
-    )
+    what = "1 file that looks like an image is" if len(names) == 1 else f"{len(names)} files that look like images are"
     listed = ", ".join(names[:_MAX_LISTED]) + (", ..." if len(names) > _MAX_LISTED else "")
     return f"{what} skipped: {listed}; convert other formats to JPEG or PNG, and rename files with a wrong suffix"
 

@@ -21,9 +21,7 @@ class Complexity:
         return replace(self, multiply_adds=self.multiply_adds * size[0] * size[1] // (256 * 192))
 
 
-def complexity(
-    name: str, size: tuple[int, int] = (256, 192), *, num_keypoints: int = 17, **options: Any
-) -> Complexity:
+def complexity(name: str, size: tuple[int, int] = (256, 192), *, num_keypoints: int = 17, **options: Any) -> Complexity:
     """Measure a registered model with every head of every stage, as training computes it.
 
     size: (height, width) of the input. Nothing is allocated: the network is on PyTorch's meta device.

@@ -26,8 +26,7 @@ class ResidualStepsBlock(nn.Module):
         self.width = width
         self.split = ConvNormReLU(in_channels, NUM_BRANCHES * width, stride=stride)
         self.steps = nn.ModuleList(
-            nn.ModuleList(ConvNormReLU(width, width, 3) for _ in range(branch + 1))
-            for branch in range(NUM_BRANCHES)
+            nn.ModuleList(ConvNormReLU(width, width, 3) for _ in range(branch + 1)) for branch in range(NUM_BRANCHES)
         )
         self.merge = ConvNorm(NUM_BRANCHES * width, out_channels)
         changes_shape = stride != 1 or in_channels != out_channels

@@ -182,9 +182,7 @@ class Stage(nn.Module):
             up_features.append(level(down, up_features[-1] if up_features else None))
         if self.start_next is None:
             return up_features, None
-        new_skips = [
-            level(down, up) for level, down, up in zip(self.skips, down_features, up_features, strict=True)
-        ]
+        new_skips = [level(down, up) for level, down, up in zip(self.skips, down_features, up_features, strict=True)]
         return up_features, CrossStageFeatures(self.start_next(up_features[-1]), new_skips)
 
     def heatmaps(self, up_features: Sequence[Tensor]) -> list[Tensor]:

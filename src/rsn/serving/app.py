@@ -42,9 +42,7 @@ def create_app(
     for kind in (RequestError, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _error_response)
     app.include_router(router)
-    app.mount(
-        "/", StaticFiles(directory=str(resources.files("rsn.serving") / "page"), html=True), name="page"
-    )
+    app.mount("/", StaticFiles(directory=str(resources.files("rsn.serving") / "page"), html=True), name="page")
     return app
 
 

@@ -34,9 +34,7 @@ class Client:
         allow_urls: also accept URLs of images, as `PoseEstimator` does; the client downloads them.
     """
 
-    def __init__(
-        self, url: str, *, model: str | None = None, timeout: float = 60.0, allow_urls: bool = False
-    ) -> None:
+    def __init__(self, url: str, *, model: str | None = None, timeout: float = 60.0, allow_urls: bool = False) -> None:
         self.url = url.rstrip("/")
         self.model = model
         self.timeout = timeout

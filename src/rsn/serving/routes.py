@@ -101,9 +101,7 @@ async def models(service: _Service) -> ServiceInfo:
             )
             for name, model in service.models.items()
         ],
-        limits=LimitsEntry(
-            bytes=limits.bytes, pixels=limits.pixels, people=limits.people, seconds=limits.seconds
-        ),
+        limits=LimitsEntry(bytes=limits.bytes, pixels=limits.pixels, people=limits.people, seconds=limits.seconds),
     )
 
 

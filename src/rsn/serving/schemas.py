@@ -34,9 +34,7 @@ class ImageResult(BaseModel):
     height: int
     skeleton: str
     keypoint_names: list[str]
-    limbs: Annotated[
-        list[tuple[int, int]], Field(description="pairs of keypoint indices to connect by lines")
-    ]
+    limbs: Annotated[list[tuple[int, int]], Field(description="pairs of keypoint indices to connect by lines")]
     people: list[PersonResult]
 
 
@@ -55,9 +53,7 @@ class Heatmaps(BaseModel):
     ]
     maps: Annotated[
         list[list[list[int]]],
-        Field(
-            description="one per keypoint, as rows of numbers; 255 is a certain keypoint, larger values occur"
-        ),
+        Field(description="one per keypoint, as rows of numbers; 255 is a certain keypoint, larger values occur"),
     ]
 
     @classmethod

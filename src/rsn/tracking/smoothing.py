@@ -19,9 +19,7 @@ RESET_AFTER_S = 0.5  # seconds after which a keypoint's filter starts anew
 class Smoother:
     """Smooths tracked people, frame by frame. Keypoints that score below `keypoint_threshold` are not filtered."""
 
-    def __init__(
-        self, settings: Smoothing | None = None, *, keypoint_threshold: float = KEYPOINT_THRESHOLD
-    ) -> None:
+    def __init__(self, settings: Smoothing | None = None, *, keypoint_threshold: float = KEYPOINT_THRESHOLD) -> None:
         self.keypoint_threshold = keypoint_threshold
         self.settings = settings or Smoothing()
         self._filters: dict[int, OneEuroFilter] = {}
@@ -37,9 +35,7 @@ class Smoother:
 
     def _smooth(self, person: Person, seconds: float) -> Person:
         assert person.track_id is not None
-        filter_ = self._filters.setdefault(
-            person.track_id, OneEuroFilter(self.settings, len(person.keypoints))
-        )
+        filter_ = self._filters.setdefault(person.track_id, OneEuroFilter(self.settings, len(person.keypoints)))
         size = float(np.sqrt(person.bbox[2] * person.bbox[3]))
         visible = person.scores >= self.keypoint_threshold
         return replace(person, keypoints=filter_(person.keypoints, visible, seconds, size))
@@ -55,9 +51,7 @@ class OneEuroFilter:
         self._keypoints = np.zeros((num_keypoints, 2))
         self._velocities = np.zeros((num_keypoints, 2))
 
-    def __call__(
-        self, keypoints: FloatArray, visible: NDArray[np.bool_], seconds: float, size: float
-    ) -> FloatArray:
+    def __call__(self, keypoints: FloatArray, visible: NDArray[np.bool_], seconds: float, size: float) -> FloatArray:
         """The keypoints of the next frame, smoothed.
 
         Args:
@@ -76,9 +70,7 @@ class OneEuroFilter:
         weight = _newest_weight(elapsed, self.settings.min_cutoff + self.settings.beta * speeds)
         smooth = np.where(known[:, None], self._keypoints + weight * steps, keypoints)
         self._keypoints = np.where(visible[:, None], smooth, self._keypoints)
-        self._velocities = np.where(
-            known[:, None], velocities, np.where(visible[:, None], 0, self._velocities)
-        )
+        self._velocities = np.where(known[:, None], velocities, np.where(visible[:, None], 0, self._velocities))
         self._seconds = np.where(visible, seconds, self._seconds)
         self.last_seen = seconds
         return np.asarray(smooth)

@@ -107,14 +107,9 @@ def similarity_matrix(
     iou = box_iou(*boxes)
     if skeleton.sigmas is None or not iou.size:
         return iou
-    poses = [
-        [np.column_stack([person.keypoints, person.scores]) for person in people]
-        for people in (first, second)
-    ]
+    poses = [[np.column_stack([person.keypoints, person.scores]) for person in people] for people in (first, second)]
     areas = [rows[:, 2:].prod(1) for rows in boxes]
-    similarities = oks(
-        poses[0], areas[0], poses[1], areas[1], skeleton.sigmas, score_above=keypoint_threshold
-    )
+    similarities = oks(poses[0], areas[0], poses[1], areas[1], skeleton.sigmas, score_above=keypoint_threshold)
     return (similarities + iou) / 2
 
 

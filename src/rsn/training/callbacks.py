@@ -116,9 +116,7 @@ class Progress(Callback):
     Add it after all other callbacks: its time of an epoch includes theirs. interval: batches between updates.
     """
 
-    def __init__(
-        self, optimization: OptimizationConfig, interval: int, headlines: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, optimization: OptimizationConfig, interval: int, headlines: Sequence[str] = ()) -> None:
         self.steps = optimization.steps
         self.batch_size = optimization.batch_size
         self.interval = interval
@@ -146,9 +144,7 @@ class Progress(Callback):
         self.waited = 0.0
         self.started = self.ready = time.perf_counter()
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self.waited += time.perf_counter() - self.ready
 
     def on_train_batch_end(

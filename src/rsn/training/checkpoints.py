@@ -25,9 +25,7 @@ class RotatingCheckpointIO(TorchCheckpointIO):
     the folder of temporary files, so that a run that is killed may leave half a file.
     """
 
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         path = Path(path)
         part = path.with_name(f".{path.name}.part")
         try:
@@ -40,9 +38,7 @@ class RotatingCheckpointIO(TorchCheckpointIO):
             part.replace(path)
         except (OSError, RuntimeError) as error:  # PyTorch raises the latter for a full disk
             part.unlink(missing_ok=True)
-            _warn(
-                f"cannot write {path} ({error}); training continues, and would resume from the checkpoint before"
-            )
+            _warn(f"cannot write {path} ({error}); training continues, and would resume from the checkpoint before")
 
 
 def checkpoint_folder(trainer: Trainer) -> Path:
@@ -71,9 +67,7 @@ def last_complete_checkpoint(folder: Path) -> Path:
         if _is_complete(path):
             return path
         _warn(f"{path} is damaged, so the checkpoint before it is tried")
-    raise RecipeError(
-        f"every checkpoint in {folder} is damaged; start a new run with pretrained: last.safetensors"
-    )
+    raise RecipeError(f"every checkpoint in {folder} is damaged; start a new run with pretrained: last.safetensors")
 
 
 def _checkpoints(folder: Path) -> list[Path]:

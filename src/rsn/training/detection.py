@@ -80,9 +80,7 @@ def detection_task(recipe: DetectorRecipe) -> Task:
     return Task(
         detector_network(metadata, recipe.pretrained),
         metadata,
-        dataset=partial(
-            DetectionCropDataset, samples, recipe.input_size, recipe.augmentation, seed=recipe.seed
-        ),
+        dataset=partial(DetectionCropDataset, samples, recipe.input_size, recipe.augmentation, seed=recipe.seed),
         encode=partial(encode_boxes, recipe),
         loss=BoxLoss(recipe.box_weight),
         crop=warp_quadrants,

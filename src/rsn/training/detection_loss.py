@@ -11,9 +11,7 @@ from rsn.codecs.box import BoxTargets, corners_of
 from rsn.codecs.heatmap import STRIDE
 from rsn.training.losses import COARSE_LEVEL_WEIGHT
 
-KNOWN_REGION_SCALE = (
-    1.5  # times the box of a labeled person: nearby, other people would have been labeled, too
-)
+KNOWN_REGION_SCALE = 1.5  # times the box of a labeled person: nearby, other people would have been labeled, too
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,7 @@ class BoxLoss:
 
     box_weight: float = 4.0
 
-    def __call__(
-        self, predictions: Sequence[Sequence[Tensor]], targets: BoxTargets, negatives: Tensor
-    ) -> Tensor:
+    def __call__(self, predictions: Sequence[Sequence[Tensor]], targets: BoxTargets, negatives: Tensor) -> Tensor:
         """The loss of a batch per person, a scalar.
 
         predictions: one stage of levels, coarse to fine, each (N, 5, h, w). negatives: (N, h, w), the weight of

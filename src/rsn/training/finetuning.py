@@ -134,9 +134,7 @@ def _split(annotations: Path, people: PoseDataset, output: Path) -> tuple[Path, 
     The split is by image, always the same for the same file, and holds out images with persons only.
     """
     if is_mpii(annotations):
-        raise AnnotationError(
-            f"{annotations}: an MPII file cannot be split; name validation labels with --val"
-        )
+        raise AnnotationError(f"{annotations}: an MPII file cannot be split; name validation labels with --val")
     ids = sorted({person.image.id for person in people.people}, key=str)
     count = min(max(1, round(VALIDATION_SHARE * len(ids))), MAX_VALIDATION_IMAGES)
     if len(ids) < 2:
@@ -151,13 +149,9 @@ def _split(annotations: Path, people: PoseDataset, output: Path) -> tuple[Path, 
         output.mkdir(parents=True, exist_ok=True)
         for name, held_out in parts.items():
             part = document | {
-                "images": [
-                    one for one in document["images"] if (normalize_id(one.get("id")) in chosen) == held_out
-                ],
+                "images": [one for one in document["images"] if (normalize_id(one.get("id")) in chosen) == held_out],
                 "annotations": [
-                    one
-                    for one in document["annotations"]
-                    if (normalize_id(one.get("image_id")) in chosen) == held_out
+                    one for one in document["annotations"] if (normalize_id(one.get("image_id")) in chosen) == held_out
                 ],
             }
             atomic_write(output / name, json.dumps(part).encode())

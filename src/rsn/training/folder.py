@@ -43,9 +43,7 @@ def open_folder(recipe: BaseRecipe, processes: DistributedInfo, *, resume: bool)
         checkpoint = last_complete_checkpoint(folder)
         _check_same_run(recipe)
     elif last_checkpoint(folder):
-        raise RecipeError(
-            f"{folder} holds a run; continue it with --resume, or choose another folder: --set output="
-        )
+        raise RecipeError(f"{folder} holds a run; continue it with --resume, or choose another folder: --set output=")
     elif any((folder / name).is_file() for name in (BEST, LAST)):
         raise RecipeError(f"{folder} holds the weights of a run; choose another folder: --set output=")
     make_folder(folder)

@@ -37,9 +37,7 @@ class NanGuard(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.finite is not None and not bool(self.finite):
-            raise TrainingError(
-                f"the loss is not finite before step {trainer.global_step}; {_advice(trainer)}"
-            )
+            raise TrainingError(f"the loss is not finite before step {trainer.global_step}; {_advice(trainer)}")
 
 
 def _advice(trainer: Trainer) -> str:
@@ -104,9 +102,7 @@ class UnreadableImages(Callback):
         unreadable = batch["unreadable"]
         self.found.update(self.paths[number] for number in unreadable[unreadable != NO_SUBSTITUTE].tolist())
         if len(self.found) > self.max_fraction * self.images:
-            raise TrainingError(
-                f"{self.summary()}; max_unreadable_fraction allows a share of {self.max_fraction:g}"
-            )
+            raise TrainingError(f"{self.summary()}; max_unreadable_fraction allows a share of {self.max_fraction:g}")
 
     def summary(self) -> str:
         """One line: how many, and the first of them."""
@@ -122,6 +118,4 @@ class UnreadableImages(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.found:
-            warnings.warn(
-                self.summary(), RsnWarning, stacklevel=1
-            )  # 2 is Lightning, whose warnings are hidden
+            warnings.warn(self.summary(), RsnWarning, stacklevel=1)  # 2 is Lightning, whose warnings are hidden

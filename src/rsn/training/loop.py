@@ -64,9 +64,7 @@ def run_task(
     compute, steps = recipe.compute, recipe.optimization.steps
     share = _share_of_batch(recipe, processes)
     if compute.step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
-        raise RecipeError(
-            "Invalid compute.step: captured needs one CUDA GPU and one process; use compute.step: eager"
-        )
+        raise RecipeError("Invalid compute.step: captured needs one CUDA GPU and one process; use compute.step: eager")
     with _quiet_lightning():
         seed_everything(recipe.seed, verbose=False)
         task = build_task()
@@ -90,9 +88,7 @@ def run_task(
         loader = _build_loader(dataset, recipe, share, task.collate)
         try:
             with distributed_errors():
-                trainer.fit(
-                    TrainingModule(task, recipe, images), loader, ckpt_path=checkpoint, weights_only=True
-                )
+                trainer.fit(TrainingModule(task, recipe, images), loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as stopped:  # Lightning's way to end after SIGTERM and Ctrl-C
             advice = "continue from the last validation with --resume"
             if last_checkpoint(recipe.output) is None:
@@ -119,9 +115,7 @@ def _check_task(task: Task, recipe: BaseRecipe, processes: DistributedInfo) -> N
     outputs = check_network(task.network, recipe.optimization.batch_size // shares, recipe.input_size)
     expected = task.metadata.num_outputs
     if outputs is not None and outputs[1:2] != (expected,):
-        raise RecipeError(
-            f"Invalid network: expected an output of {expected} maps, got shape {list(outputs)}"
-        )
+        raise RecipeError(f"Invalid network: expected an output of {expected} maps, got shape {list(outputs)}")
     if recipe.compute.activation_checkpointing:
         checkpoint_activations = getattr(task.network, "checkpoint_activations", None)
         if checkpoint_activations is None:

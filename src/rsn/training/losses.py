@@ -38,13 +38,9 @@ class PoseLoss:
 
     def __post_init__(self) -> None:
         if self.ohkm_topk is not None and self.ohkm_topk < 1:
-            raise ValueError(
-                f"Invalid ohkm_topk: expected at least 1, or null to count all, got {self.ohkm_topk}"
-            )
+            raise ValueError(f"Invalid ohkm_topk: expected at least 1, or null to count all, got {self.ohkm_topk}")
 
-    def __call__(
-        self, predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor
-    ) -> Tensor:
+    def __call__(self, predictions: Sequence[Sequence[Tensor]], targets: Tensor, visibility: Tensor) -> Tensor:
         """The sum of all `terms`, a scalar. The reference does not average over stages either."""
         return self.terms(predictions, targets, visibility).sum()
 

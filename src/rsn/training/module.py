@@ -164,9 +164,7 @@ def freeze_modules(network: nn.Module, patterns: Sequence[str]) -> None:
         for name in matched:
             names[name].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise RecipeError(
-            "Invalid freeze: expected some parameters to train, got patterns that match all of them"
-        )
+        raise RecipeError("Invalid freeze: expected some parameters to train, got patterns that match all of them")
 
 
 def set_head_gain(network: nn.Module, gain: float) -> None:

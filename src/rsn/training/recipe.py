@@ -32,9 +32,7 @@ def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:  # no such user
-        raise ValueError(
-            f"{path}: the home folder that it begins with is unknown; write the path in full"
-        ) from error
+        raise ValueError(f"{path}: the home folder that it begins with is unknown; write the path in full") from error
 
 
 UserPath = Annotated[Path, AfterValidator(_expand_home)]  # ~ is the home folder
@@ -229,9 +227,7 @@ def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> None:
 
 def plain_settings(recipe: BaseRecipe, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
     """All settings of a recipe as YAML types, defaults included, without the top-level keys in `exclude`."""
-    document: dict[str, Any] = TypeAdapter(type(recipe)).dump_python(
-        recipe, mode="json", exclude=set(exclude)
-    )
+    document: dict[str, Any] = TypeAdapter(type(recipe)).dump_python(recipe, mode="json", exclude=set(exclude))
     return document
 
 

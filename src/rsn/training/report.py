@@ -149,9 +149,7 @@ def write_comparison(folders: Sequence[Path], output: Path) -> Path:
         rows=list(_rows(runs)),
         legend=_LEGEND,
         curves=data_uri(curves, "png"),
-        samples={
-            name: data_uri(path.read_bytes(), "jpeg") for name, path in samples.items() if path.is_file()
-        },
+        samples={name: data_uri(path.read_bytes(), "jpeg") for name, path in samples.items() if path.is_file()},
     )
     text = "\n\n".join([f"# {title}", _markdown(runs), _LEGEND, f"![Curves]({CURVES})\n"])
     make_folder(output)

@@ -122,9 +122,7 @@ def _build_task(
     if recipe.sync_batchnorm:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     encode = partial(encode_keypoints, recipe.codec, recipe.input_size)
-    task = partial(
-        Task, network, metadata, encode=encode, loss=loss, crop=DeviceImages.crop, validate=validate
-    )
+    task = partial(Task, network, metadata, encode=encode, loss=loss, crop=DeviceImages.crop, validate=validate)
     if dataset is not None and not isinstance(dataset, PoseDataset):
         if recipe.compute.cache_images != "none":
             raise RecipeError("Invalid compute.cache_images: expected none for a dataset of your own")
@@ -206,15 +204,11 @@ class PoseValidation:
 
 def read_people(source: DatasetConfig) -> PoseDataset:
     """The people of a dataset that have keypoints and high enough boxes."""
-    people = read_dataset(
-        source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes
-    )
+    people = read_dataset(source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes)
     return people.filter_valid(min_box_height=source.min_box_height)
 
 
-def read_training_sets(
-    recipe: Recipe, skeleton: Skeleton, *, check: bool = False
-) -> tuple[PoseDataset, list[str]]:
+def read_training_sets(recipe: Recipe, skeleton: Skeleton, *, check: bool = False) -> tuple[PoseDataset, list[str]]:
     """The training sets of a recipe as one dataset with the keypoints of `skeleton`, and a line about each.
 
     check: open images before they are needed.
@@ -224,9 +218,7 @@ def read_training_sets(
         AnnotationError: a set cannot be read, has none of these keypoints, or has too many unreadable images.
     """
     if not recipe.train:
-        raise RecipeError(
-            "Invalid train: expected at least one set, got none; add its annotations and images"
-        )
+        raise RecipeError("Invalid train: expected at least one set, got none; add its annotations and images")
     sets, summaries = [], []
     for source in recipe.train:
         people = read_people(source)

@@ -194,9 +194,7 @@ class VideoReader(FrameSource):
 
     def _keep_audio(self, packet: Any) -> None:
         """Keep audio between start and end, with times relative to the start."""
-        if (
-            packet.dts is None or self._origin is None
-        ):  # the end of the stream, or before the first live frame
+        if packet.dts is None or self._origin is None:  # the end of the stream, or before the first live frame
             return
         start, end = self._settings.start, self._settings.end
         begin = start if start > 0 else -np.inf  # codecs may start a little before 0

@@ -143,9 +143,7 @@ def _between_detections(
             crops = _crops(estimator, frame, boxes, notes)
         else:
             bboxes, scores = _expected_boxes(frame, tracker)
-            crops = estimator.preprocess(
-                frame.image, bboxes, scores, detected=boxes is None, keep_image=False
-            )
+            crops = estimator.preprocess(frame.image, bboxes, scores, detected=boxes is None, keep_image=False)
         (people,) = estimator.predict([crops])
         yield frame, people
 

@@ -31,8 +31,6 @@ class VideoSettings:
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise RsnError(f"Invalid --fps: expected a number above 0, got {self.fps:g}")
         if not 0 <= self.start < self.end:
-            raise RsnError(
-                f"Invalid --start and --end: expected 0 <= start < end, got {self.start:g} and {self.end:g}"
-            )
+            raise RsnError(f"Invalid --start and --end: expected 0 <= start < end, got {self.start:g} and {self.end:g}")
         self.tracking.check()
         self.smoothing.check()

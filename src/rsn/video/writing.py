@@ -171,9 +171,7 @@ def open_outputs(
             with VideoWriter(video, source) as writer:
                 yield writer, ResultWriter(lines_file, table_file, skeleton)
         except av.FFmpegError as error:
-            raise RsnError(
-                f"cannot write {path}: {error.strerror}; choose a folder with enough space"
-            ) from error
+            raise RsnError(f"cannot write {path}: {error.strerror}; choose a folder with enough space") from error
 
 
 def _to_frame(image: Image, width: int, height: int) -> "VideoFrame":

@@ -111,9 +111,7 @@ def id_color(number: int) -> Color:
     return ID_COLORS[(number - 1) % len(ID_COLORS)]
 
 
-def draw_labels(
-    image: Image, people: Sequence[Person], labels: Sequence[str], ids: Sequence[int] = ()
-) -> Image:
+def draw_labels(image: Image, people: Sequence[Person], labels: Sequence[str], ids: Sequence[int] = ()) -> Image:
     """A copy of the image, (H, W, 3) uint8 RGB, with a short text above each box.
 
     The text grows with the person, within bounds. ids: of the persons; the labels have their colors. Without them the
@@ -223,8 +221,7 @@ def _limbs(figure: _Figure, skeleton: Skeleton) -> Iterator[_Capsule]:
     for color, growth in ((OUTLINE, rim), (None, 0.0)):
         for a, b in limbs:
             radii = [
-                0.5 * figure.thickness * _fineness(skeleton.normalized_names[keypoint]) + growth
-                for keypoint in (a, b)
+                0.5 * figure.thickness * _fineness(skeleton.normalized_names[keypoint]) + growth for keypoint in (a, b)
             ]
             opacity = float(min(figure.opacity[a], figure.opacity[b]))
             limb_color = color or _limb_color(skeleton, a, b)

@@ -96,9 +96,7 @@ FORMAT_SIGNS: tuple[tuple[CheckpointFormat, str], ...] = (
 )
 _STEP = re.compile(r"\.conv_bn_relu2_\d_\d\.")  # only residual-steps blocks have such keys
 # Batch counts, normalization, a classifier, and leftovers of averaging: MMCV's copies and PyTorch's count.
-_NOT_WEIGHTS = re.compile(
-    r"^data_preprocessor\.|\.num_batches_tracked$|^(?:module\.)?fc\.|^ema_\w+$|^n_averaged$"
-)
+_NOT_WEIGHTS = re.compile(r"^data_preprocessor\.|\.num_batches_tracked$|^(?:module\.)?fc\.|^ema_\w+$|^n_averaged$")
 
 
 def detect_format(tensors: Mapping[str, Tensor]) -> CheckpointFormat | None:

@@ -114,9 +114,7 @@ def load_metadata(source: str | Path) -> Metadata:
     return _metadata_of(source, path, {} if has_metadata(path) else read_tensors(path))
 
 
-def save_weights(
-    path: str | Path, network: nn.Module, metadata: WeightsMetadata, *, half: bool = False
-) -> None:
+def save_weights(path: str | Path, network: nn.Module, metadata: WeightsMetadata, *, half: bool = False) -> None:
     """Write a network (or a `PoseModel`) and its metadata as safetensors; `half` stores float16."""
     network = network.network if isinstance(network, PoseModel) else network
     state = {
@@ -148,11 +146,7 @@ def convert_weights(
         raise WeightsError(f"{output}: converted weights are named OUT.safetensors")
     path = weights_path(source)
     tensors = read_tensors(path)
-    metadata = (
-        read_metadata(path)
-        if has_metadata(path)
-        else _inferred_metadata(source, tensors, skeleton, input_size)
-    )
+    metadata = read_metadata(path) if has_metadata(path) else _inferred_metadata(source, tensors, skeleton, input_size)
     save_weights(output, _network(metadata, tensors, source), metadata, half=half)
     return metadata
 
@@ -241,9 +235,7 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     state = _state_for(model, tensors)
     _refuse_broken(state, name)
     changed = _match_spatial_attention(model, state)
-    if detect_format(tensors) == "torchvision" and isinstance(
-        stages := getattr(model, "stages", None), nn.ModuleList
-    ):
+    if detect_format(tensors) == "torchvision" and isinstance(stages := getattr(model, "stages", None), nn.ModuleList):
         state = copy_to_all_stages(state, len(stages))
         problems = _misfits(model, state, lambda key: key.startswith("stem.") or ".down." in key)
     else:

@@ -142,9 +142,7 @@ def _with_location(name: str) -> str:
 
 
 def _val_ap(model: str) -> str:
-    rows = (
-        row for row in published_results(model) if (row.dataset, row.input_size) == ("COCO val", SIZES[0])
-    )
+    rows = (row for row in published_results(model) if (row.dataset, row.input_size) == ("COCO val", SIZES[0]))
     first = next(rows, None)
     return f"{first.metrics['AP']:.1f}" if first else "-"
 

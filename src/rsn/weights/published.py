@@ -56,6 +56,5 @@ def _result(row: dict[str, str]) -> PublishedResult:
 
 # What `rsn.models.complexity` measures at 256x192 with 17 keypoints; measuring all networks takes half a minute.
 MEASURED_COMPLEXITY = {
-    row["model"]: Complexity(int(row["parameters"]), int(row["multiply_adds"]))
-    for row in read_table("complexity")
+    row["model"]: Complexity(int(row["parameters"]), int(row["multiply_adds"])) for row in read_table("complexity")
 }

@@ -19,9 +19,7 @@ _SKELETONS = {len(skeleton): skeleton for skeleton in (COCO_17, MPII_16)}  # of 
 
 # How weights are used by the project that they come from, for MPII's skeleton or another.
 _COCO = ModelMetadata("", bbox_padding=(1.09, 1.135), notes="weights of the authors' repositories")
-_MPII = replace(
-    _COCO, input_size=(256, 256), bbox_padding=(1.25, 1.25), codec=MegviiCodec(blur_kernel_size=9)
-)
+_MPII = replace(_COCO, input_size=(256, 256), bbox_padding=(1.25, 1.25), codec=MegviiCodec(blur_kernel_size=9))
 _MMPOSE = ModelMetadata("", bbox_padding=(1.25, 1.25), codec=MMPoseCodec(), notes="weights of MMPose")
 _USES: dict[tuple[CheckpointFormat, bool], ModelMetadata] = {
     ("authors", False): _COCO,
@@ -54,13 +52,9 @@ def infer_metadata(
     """
     source_format = detect_format(tensors)
     if source_format is None:
-        raise WeightsError(
-            f"the format of these weights is unknown; the first tensor is {next(iter(tensors))}"
-        )
+        raise WeightsError(f"the format of these weights is unknown; the first tensor is {next(iter(tensors))}")
     if source_format == "torchvision":
-        raise WeightsError(
-            "a ResNet-50 alone finds no keypoints; train an MSPN with it as pretrained weights"
-        )
+        raise WeightsError("a ResNet-50 alone finds no keypoints; train an MSPN with it as pretrained weights")
     model, num_keypoints, refine = detect_architecture(convert_state_dict(tensors))
     skeleton = skeleton or _SKELETONS.get(num_keypoints)
     if skeleton is None:
@@ -73,9 +67,7 @@ def infer_metadata(
             f"these weights have heatmaps of {num_keypoints} keypoints, {skeleton.name} has {len(skeleton)}"
         )
     options = {} if refine == "none" else {"refine": refine}
-    metadata = replace(
-        _USES[source_format, skeleton == MPII_16], model=model, options=options, skeleton=skeleton
-    )
+    metadata = replace(_USES[source_format, skeleton == MPII_16], model=model, options=options, skeleton=skeleton)
     return replace(metadata, input_size=input_size) if input_size else metadata
 
 

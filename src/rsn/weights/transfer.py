@@ -64,15 +64,11 @@ class Transfer:
             lines.append(f"           heads taken for {', '.join(taken)}")
         if self.unmatched:
             new = (f"{name} (nearest: {other})" if other else name for name, other in self.unmatched)
-            lines.append(
-                f"           heads initialized for {', '.join(new)}, which have no counterpart there"
-            )
+            lines.append(f"           heads initialized for {', '.join(new)}, which have no counterpart there")
         if self.missing:
             parts = sorted({re.sub(r"\d+", "*", ".".join(name.split(".")[:3])) for name in self.missing})
             more = f" and {len(parts) - 6} more" if len(parts) > 6 else ""
-            lines.append(
-                f"           initialized, because the weights have none: {', '.join(parts[:6])}{more}"
-            )
+            lines.append(f"           initialized, because the weights have none: {', '.join(parts[:6])}{more}")
         return "\n".join(lines)
 
 
@@ -111,9 +107,7 @@ def create_model(
         load_weights(network, pretrained)
     elif pretrained is not None and skeleton is not None:
         size = load_metadata(pretrained).input_size
-        transfer_weights(
-            network, ModelMetadata(name, options=options, skeleton=skeleton, input_size=size), pretrained
-        )
+        transfer_weights(network, ModelMetadata(name, options=options, skeleton=skeleton, input_size=size), pretrained)
     return network
 
 
@@ -201,14 +195,11 @@ def keypoint_dimensions(metadata: WeightsMetadata) -> dict[str, tuple[int, ...]]
     count = metadata.num_outputs
     with torch.device("meta"):
         smaller, larger = (
-            build_model(metadata.model, number, **metadata.options).state_dict()
-            for number in (count, count + 1)
+            build_model(metadata.model, number, **metadata.options).state_dict() for number in (count, count + 1)
         )
     return {
         key: tuple(
-            dimension
-            for dimension, (a, b) in enumerate(zip(tensor.shape, larger[key].shape, strict=True))
-            if a != b
+            dimension for dimension, (a, b) in enumerate(zip(tensor.shape, larger[key].shape, strict=True)) if a != b
         )
         for key, tensor in smaller.items()
     }
@@ -239,9 +230,7 @@ def _in_last_stage(key: str, theirs: Mapping[str, Tensor]) -> str:
     return re.sub(r"^stages\.\d+\.", f"stages.{max(stages, default=0)}.", key)
 
 
-def _by_keypoint(
-    own: Tensor, theirs: Tensor, dimensions: tuple[int, ...], matches: Mapping[int, int]
-) -> Tensor | None:
+def _by_keypoint(own: Tensor, theirs: Tensor, dimensions: tuple[int, ...], matches: Mapping[int, int]) -> Tensor | None:
     """A tensor whose entries of matched keypoints are those of the weights; None where the shapes do not allow it."""
     others = [dimension for dimension in range(own.ndim) if dimension not in dimensions]
     if own.ndim != theirs.ndim or any(own.shape[one] != theirs.shape[one] for one in others) or not matches:

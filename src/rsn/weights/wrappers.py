@@ -42,9 +42,7 @@ def find_networks(checkpoint: Any) -> dict[str, dict[str, Tensor]]:
         listed = ", ".join(keys[:MAX_LISTED])
         raise WeightsError(f"the checkpoint holds no tensors by name; its keys are {listed or 'none'}{more}")
     networks = {
-        path + prefix: network
-        for path, tensors in groups.items()
-        for prefix, network in _without_prefixes(tensors)
+        path + prefix: network for path, tensors in groups.items() for prefix, network in _without_prefixes(tensors)
     }
     if not networks:
         path = max(groups, key=lambda name: len(groups[name]))
@@ -59,9 +57,7 @@ def find_networks(checkpoint: Any) -> dict[str, dict[str, Tensor]]:
 
 def same_tensors(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     """Whether two groups of tensors have the same names and values."""
-    return a.keys() == b.keys() and all(
-        a[key].shape == b[key].shape and torch.equal(a[key], b[key]) for key in a
-    )
+    return a.keys() == b.keys() and all(a[key].shape == b[key].shape and torch.equal(a[key], b[key]) for key in a)
 
 
 def _tensor_groups(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -79,10 +75,7 @@ def _tensor_groups(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple
 def _without_prefixes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """(prefix, tensors without it) of every network in a group of tensors."""
     prefixes = {
-        (key.removesuffix(sign), name)
-        for key in tensors
-        for name, sign in FORMAT_SIGNS
-        if has_ending(key, sign)
+        (key.removesuffix(sign), name) for key in tensors for name, sign in FORMAT_SIGNS if has_ending(key, sign)
     }
     for prefix, name in sorted(prefixes):
         others = any(not key.startswith(prefix) and tensor.ndim for key, tensor in tensors.items())

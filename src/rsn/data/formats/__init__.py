@@ -109,9 +109,7 @@ def _nearest(source: Source) -> str:
     if any(path.name == "data.yaml" for path in source.files):
         return "its data.yaml has no kpt_shape, so it is YOLO without keypoints"
     present = {key for path in source.of(".json")[:10] for key in _keys(source.json(path))}
-    shares = {
-        key: len(present.intersection(one.keys)) / max(1, len(one.keys)) for key, one in FORMATS.items()
-    }
+    shares = {key: len(present.intersection(one.keys)) / max(1, len(one.keys)) for key, one in FORMATS.items()}
     nearest = FORMATS[max(shares, key=lambda key: shares[key])]
     if max(shares.values()) == 0:
         return f"known are {', '.join(one.tool for one in FORMATS.values())}"
@@ -149,9 +147,7 @@ def read_labels(
             raise AnnotationError(f"{path}: has no labels of {FORMATS[key].tool}")
         labels = finish(FORMATS[key].read(source, files), images, skeleton)
     except OSError as error:
-        raise AnnotationError(
-            f"{error.filename or path}: cannot be read ({error.strerror or error})"
-        ) from error
+        raise AnnotationError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from error
     records = read_records(coco.to_coco(labels), str(path))
     records.check_positions()
     records.issues.raise_errors(str(path))

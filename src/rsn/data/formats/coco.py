@@ -42,19 +42,13 @@ def read_coco_labels(source: Source, files: list[Path]) -> Labels:
             raise AnnotationError(f"{path}: its keypoints are not those of {files[0]}; convert one at a time")
         labels.keypoint_names, labels.flip_idx = names, list(records.skeleton.flip_indices)
         labels.limbs = [(names[a], names[b]) for a, b in records.skeleton.limbs]
-        labels.notes.update(
-            {f"annotations {reason}, skipped": count for reason, count in records.skipped.items()}
-        )
+        labels.notes.update({f"annotations {reason}, skipped": count for reason, count in records.skipped.items()})
         images = {
-            image: LabeledImage(
-                _image_name(source, path, image.name or str(image.id)), size=image.size, id=image.id
-            )
+            image: LabeledImage(_image_name(source, path, image.name or str(image.id)), size=image.size, id=image.id)
             for image in records.images
         }
         entries = _entries(document)
-        categories = {
-            normalize_id(one.get("id")): str(one.get("name") or PERSON) for one in document["categories"]
-        }
+        categories = {normalize_id(one.get("id")): str(one.get("name") or PERSON) for one in document["categories"]}
         for record in records.annotations:
             entry = entries[record.id]
             triples = zip(names, record.keypoints.tolist(), strict=True)
@@ -111,9 +105,7 @@ def to_coco(labels: Labels) -> dict[str, Any]:
             for image_id, image in zip(image_ids, labels.images, strict=True)
             for person in image.people
         ],
-        "categories": [
-            {"id": number, "name": name, **described} for number, name in enumerate(categories, 1)
-        ],
+        "categories": [{"id": number, "name": name, **described} for number, name in enumerate(categories, 1)],
     }
 
 
@@ -126,17 +118,11 @@ def _annotation(person: LabeledPerson, names: list[str]) -> dict[str, Any]:
     points = [person.points.get(name, ABSENT) for name in names]
     points = [point if point[2] else ABSENT for point in points]
     box = person.box or (0.0, 0.0, 0.0, 0.0)
-    scores = (
-        [round(person.keypoint_scores.get(name, 0.0), 6) for name in names]
-        if person.keypoint_scores
-        else None
-    )
+    scores = [round(person.keypoint_scores.get(name, 0.0), 6) for name in names] if person.keypoint_scores else None
     return (
         {
             "iscrowd": 0,
-            "keypoints": [
-                value for x, y, visibility in points for value in (round(x, 3), round(y, 3), visibility)
-            ],
+            "keypoints": [value for x, y, visibility in points for value in (round(x, 3), round(y, 3), visibility)],
             "num_keypoints": sum(point[2] > 0 for point in points),
             "bbox": [round(value, 3) for value in box],
             "area": round(AREA_PER_BOX * box[2] * box[3], 3),

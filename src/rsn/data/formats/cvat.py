@@ -73,15 +73,11 @@ def read_cvat(source: Source, files: list[Path]) -> Labels:
                 for shape in image:
                     _add_shape(shape, frame, shape.get("group_id"), labels)
                 size = image_size(dict(image.attrib))
-                labels.images.append(
-                    LabeledImage(image.attrib["name"], _people(image.attrib["name"], frame), size)
-                )
+                labels.images.append(LabeledImage(image.attrib["name"], _people(image.attrib["name"], frame), size))
             labels.images += _video(root, labels)
     used = [names[category] for category in labels.categories() if category in names]
     if any(sorted(one) != sorted(used[0]) for one in used):
-        raise AnnotationError(
-            f"{source.path}: has skeletons with different keypoints; export a task with one of them"
-        )
+        raise AnnotationError(f"{source.path}: has skeletons with different keypoints; export a task with one of them")
     labels.keypoint_names = form.order_names([*used[:1], *(person.points for person in labels.people())])
     labels.limbs = [limb for limb in dict.fromkeys(labels.limbs) if set(limb) <= set(labels.keypoint_names)]
     return labels
@@ -121,9 +117,7 @@ def _add_shape(shape: Element, frame: _Frame, group: str | None, labels: Labels)
         spots = _points(shape)
         for number, (x, y, visibility) in enumerate(spots, 1):  # several in one shape are one person
             name = category if len(spots) == 1 else f"keypoint_{number}"
-            frame.points.append(
-                PointMark(name, x, y, visibility, group or (id(shape) if len(spots) > 1 else None))
-            )
+            frame.points.append(PointMark(name, x, y, visibility, group or (id(shape) if len(spots) > 1 else None)))
     elif shape.tag == "box":
         x1, y1, x2, y2 = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
         frame.boxes.append(BoxMark((x1, y1, x2 - x1, y2 - y1), category, group))
@@ -156,9 +150,7 @@ def _video(root: Element, labels: Labels) -> Iterator[LabeledImage]:
     start, stop, count = (root.findtext(f".//task/{key}") for key in ("start_frame", "stop_frame", "size"))
     step = re.search(r"step=(\d+)", root.findtext(".//task/frame_filter") or "")
     numbers = (
-        range(int(start), int(stop) + 1, int(step[1]) if step else 1)
-        if start and stop
-        else range(int(count or 0))
+        range(int(start), int(stop) + 1, int(step[1]) if step else 1) if start and stop else range(int(count or 0))
     )
     frames = defaultdict(_Frame, {number: _Frame() for number in numbers})
     for track in tracks:

@@ -109,23 +109,17 @@ def _read_h5(path: Path) -> _Table:
             levels, rows, order, blocks = (_read_table if "table" in group else _read_fixed)(group)
     except (OSError, StopIteration, pickle.UnpicklingError) as error:
         raise ValueError(f"not an H5 file of pandas, or cut off: {error}") from error
-    columns = {
-        name: values for names, block in blocks for name, values in zip(names, block.T.tolist(), strict=True)
-    }
+    columns = {name: values for names, block in blocks for name, values in zip(names, block.T.tolist(), strict=True)}
     _check_unique(order)
     return levels, rows, {names: columns[names] for names in order}
 
 
-_Stored = tuple[
-    list[str], list[_Names], list[_Names], list[tuple[list[_Names], Any]]
-]  # levels, rows, columns, blocks
+_Stored = tuple[list[str], list[_Names], list[_Names], list[tuple[list[_Names], Any]]]  # levels, rows, columns, blocks
 
 
 def _read_fixed(group: Any) -> _Stored:
     """Read pandas' fixed format."""
-    levels = [
-        _text(group[f"axis0_level{index}"].attrs["name"]) for index in range(group.attrs["axis0_nlevels"])
-    ]
+    levels = [_text(group[f"axis0_level{index}"].attrs["name"]) for index in range(group.attrs["axis0_nlevels"])]
     blocks = [
         (_axis(group, f"block{index}_items"), np.asarray(group[f"block{index}_values"], float))
         for index in range(group.attrs["nblocks"])
@@ -182,12 +176,8 @@ def write_deeplabcut(labels: Labels, output: Path) -> None:
     """
     most = max(len(image.people) for image in labels.images)
     people = [f"individual{number}" for number in range(1, most + 1)]
-    columns = [
-        ("rsn", person, name, axis) for person in people for name in labels.keypoint_names for axis in "xy"
-    ]
-    heads = [
-        [level, "", "", *words] for level, words in zip(_LEVELS, zip(*columns, strict=True), strict=True)
-    ]
+    columns = [("rsn", person, name, axis) for person in people for name in labels.keypoint_names for axis in "xy"]
+    heads = [[level, "", "", *words] for level, words in zip(_LEVELS, zip(*columns, strict=True), strict=True)]
     rows: dict[tuple[str, str], list[Any]] = {}
     with new_folder(output) as folder:
         for image in labels.images:
@@ -200,9 +190,7 @@ def write_deeplabcut(labels: Labels, output: Path) -> None:
             poses = [person.points for person in image.people] + [{}] * (most - len(image.people))
             points = [pose.get(name, ABSENT) for pose in poses for name in labels.keypoint_names]
             rows[video, path.name] = [
-                value
-                for x, y, seen in points
-                for value in ((round(x, 3), round(y, 3)) if seen > 0 else ("", ""))
+                value for x, y, seen in points for value in ((round(x, 3), round(y, 3)) if seen > 0 else ("", ""))
             ]
         for video in {video for video, _ in rows}:
             table = folder / _FOLDER / video / "CollectedData_rsn.csv"

@@ -74,9 +74,7 @@ def _find_images(labels: Labels, images: Path | None, notes: Counter[str]) -> No
         raise AnnotationError(f"{images}: there is no such folder of images")
     default = (labels.folder, labels.folder / "images", labels.folder.parent / "images")
     for folder in (images,) if images else filter(Path.is_dir, default):
-        files = [
-            file.relative_to(folder).as_posix() for file in files_below(folder) if is_image_name(file.name)
-        ]
+        files = [file.relative_to(folder).as_posix() for file in files_below(folder) if is_image_name(file.name)]
         found = _match([image.name for image in labels.images], folder, files)
         if any(found):
             break
@@ -86,9 +84,7 @@ def _find_images(labels: Labels, images: Path | None, notes: Counter[str]) -> No
                 f"{labels.where}: none of its {len(labels.images)} images ({labels.images[0].name}) is in"
                 f" {images or labels.folder}; name their folder with --images"
             )
-        notes["images not found, so their sizes were not checked; name their folder with --images"] = len(
-            labels.images
-        )
+        notes["images not found, so their sizes were not checked; name their folder with --images"] = len(labels.images)
         for image in labels.images:  # a frame of a video has no suffix
             image.name += "" if PurePosixPath(image.name).suffix else ".png"
         return
@@ -116,9 +112,7 @@ def _match(names: list[str], folder: Path, files: list[str]) -> list[str | None]
     paths = locate_images(names, folder).paths if None in indices else [folder] * len(names)
     found: list[str | None] = []
     for index, path in zip(indices, paths, strict=True):
-        respelled = (
-            path.relative_to(folder).as_posix() if path.is_file() and path.is_relative_to(folder) else None
-        )
+        respelled = path.relative_to(folder).as_posix() if path.is_file() and path.is_relative_to(folder) else None
         found.append(respelled if index is None else files[index])
     return found
 
@@ -143,12 +137,8 @@ def _scale(image: LabeledImage, labels: Labels, notes: Counter[str]) -> None:
     scale = np.divide(image.size, (1, 1) if labels.unit == "fraction" else labeled or image.size)
     if labels.unit == "pixel" and (scale != 1).any():
         if abs(scale[0] / scale[1] - 1) > _ASPECT_TOLERANCE:
-            sizes = "{:g} x {:g} pixels, but the stored image has {:g} x {:g}".format(
-                *(labeled or ()), *image.size
-            )
-            raise AnnotationError(
-                f"{labels.where}: {image.name} was labeled with {sizes}; use the images as labeled"
-            )
+            sizes = "{:g} x {:g} pixels, but the stored image has {:g} x {:g}".format(*(labeled or ()), *image.size)
+            raise AnnotationError(f"{labels.where}: {image.name} was labeled with {sizes}; use the images as labeled")
         notes["images stored in another size than they were labeled in, labels scaled"] += 1
     sx, sy = scale.tolist()
     for person in image.people:
@@ -157,13 +147,9 @@ def _scale(image: LabeledImage, labels: Labels, notes: Counter[str]) -> None:
             x, y, width, height = person.box
             person.box = (x * sx, y * sy, width * sx, height * sy)
         if not np.isfinite([*person.points.values()]).all() or not np.isfinite(person.box or 0).all():
-            raise AnnotationError(
-                f"{labels.where}: {image.name} has a keypoint or box that is not a finite number"
-            )
+            raise AnnotationError(f"{labels.where}: {image.name} has a keypoint or box that is not a finite number")
         if (sx, sy) != (1, 1):
-            person.extra = {
-                key: one for key, one in person.extra.items() if key not in ("area", "segmentation")
-            }
+            person.extra = {key: one for key, one in person.extra.items() if key not in ("area", "segmentation")}
 
 
 def _complete(person: LabeledPerson, image: LabeledImage, notes: Counter[str]) -> None:

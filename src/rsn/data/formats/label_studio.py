@@ -21,11 +21,7 @@ _RESULTS = {"annotations", "completions", "predictions"}
 
 def find_label_studio(source: Source) -> list[Path]:
     """The JSON files that list tasks."""
-    return [
-        path
-        for path in source.json_lists("data")
-        if all(_RESULTS & task.keys() for task in source.json(path))
-    ]
+    return [path for path in source.json_lists("data") if all(_RESULTS & task.keys() for task in source.json(path))]
 
 
 def read_label_studio(source: Source, files: list[Path]) -> Labels:
@@ -42,9 +38,7 @@ def read_label_studio(source: Source, files: list[Path]) -> Labels:
             with form.reading(where, "a task of Label Studio"):
                 annotations = task.get("annotations", task.get("completions")) or []
                 submitted = [
-                    one
-                    for one in annotations
-                    if not any(map(one.get, ("was_cancelled", "skipped", "deleted")))
+                    one for one in annotations if not any(map(one.get, ("was_cancelled", "skipped", "deleted")))
                 ]
                 labels.notes["cancelled annotations, skipped"] += len(annotations) - len(submitted)
                 labels.notes["tasks without labels, skipped"] += not submitted
@@ -80,9 +74,7 @@ def _image(where: str, task: dict[str, Any], results: list[dict[str, Any]], fold
         group = next((parent for parent in (one.get("parentID"), *related) if parent in boxes), None)
         name, seen = str(value["keypointlabels"][0]), form.visibility_from(choices[own])
         points.append(PointMark(name, value["x"] / 100, value["y"] / 100, seen, group))
-    return LabeledImage(
-        _name(task["data"], folder), form.assemble_people(where, points, boxes.values()), size
-    )
+    return LabeledImage(_name(task["data"], folder), form.assemble_people(where, points, boxes.values()), size)
 
 
 def _box(value: dict[str, Any], size: tuple[float, float] | None) -> Box:
@@ -91,9 +83,7 @@ def _box(value: dict[str, Any], size: tuple[float, float] | None) -> Box:
     angle, aspect = math.radians(float(value.get("rotation") or 0)), size[0] / size[1] if size else 1.0
     across = width * math.cos(angle), width * math.sin(angle) * aspect  # the angle is one of pixels
     down = -height * math.sin(angle) / aspect, height * math.cos(angle)
-    xs, ys = (
-        [start, start + a, start + b, start + a + b] for start, a, b in zip((x, y), across, down, strict=True)
-    )
+    xs, ys = ([start, start + a, start + b, start + a + b] for start, a, b in zip((x, y), across, down, strict=True))
     return (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
 
 
@@ -133,9 +123,7 @@ def _task(image: LabeledImage, number: int, labels: Labels) -> dict[str, Any]:
                 "height": 100 * h / height,
                 "rectanglelabels": [person.category],
             }
-            results.append(
-                common | {"id": parent, "from_name": "person", "type": "rectanglelabels", "value": box}
-            )
+            results.append(common | {"id": parent, "from_name": "person", "type": "rectanglelabels", "value": box})
         for name in labels.keypoint_names:
             x, y, seen = person.points.get(name, ABSENT)
             spot = {"x": 100 * x / width, "y": 100 * y / height, "width": 0.5}

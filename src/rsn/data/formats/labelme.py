@@ -55,9 +55,7 @@ def read_labelme(source: Source, files: list[Path]) -> Labels:
 
 def _visibility(shape: dict[str, Any]) -> int:
     flags = [name for name, is_set in (shape.get("flags") or {}).items() if is_set]
-    return form.visibility_from(
-        [*flags, shape.get("description") or "", "occluded" if shape.get("difficult") else ""]
-    )
+    return form.visibility_from([*flags, shape.get("description") or "", "occluded" if shape.get("difficult") else ""])
 
 
 def write_labelme(labels: Labels, output: Path) -> None:

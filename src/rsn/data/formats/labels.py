@@ -98,11 +98,7 @@ class Labels:
         """Take the keypoint names from the people, for formats without a list; in the order of a known skeleton."""
         names = order_names(person.points for person in self.people())
         normalized = normalize_names(names)
-        known = (
-            one.keypoint_names
-            for one in SKELETONS.values()
-            if sorted(one.keypoint_names) == sorted(normalized)
-        )
+        known = (one.keypoint_names for one in SKELETONS.values() if sorted(one.keypoint_names) == sorted(normalized))
         self.keypoint_names = [names[normalized.index(name)] for name in next(known, normalized)]
 
 
@@ -152,9 +148,7 @@ def has_keys(document: Any, *keys: str) -> bool:
 def files_below(folder: Path) -> list[Path]:
     """All files below a folder, sorted, without hidden ones and those that macOS adds to archives."""
     found = ((path, path.relative_to(folder).parts) for path in folder.rglob("*") if path.is_file())
-    return sorted(
-        path for path, parts in found if not any(part[0] == "." or part == "__MACOSX" for part in parts)
-    )
+    return sorted(path for path, parts in found if not any(part[0] == "." or part == "__MACOSX" for part in parts))
 
 
 @contextmanager
@@ -172,9 +166,7 @@ def reading(where: str, what: str) -> Iterator[None]:
 def order_names(sequences: Iterable[Iterable[str]]) -> list[str]:
     """The names in all sequences, in an order that agrees with each of them, if there is one."""
     lists = [list(names) for names in sequences]
-    sorter: TopologicalSorter[str] = TopologicalSorter(
-        dict.fromkeys((name for names in lists for name in names), ())
-    )
+    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys((name for names in lists for name in names), ()))
     for names in lists:
         for before, name in pairwise(names):
             sorter.add(name, before)
@@ -210,9 +202,7 @@ class BoxMark:
     group: Hashable = None
 
 
-def assemble_people(
-    where: str, points: Iterable[PointMark], boxes: Iterable[BoxMark] = ()
-) -> list[LabeledPerson]:
+def assemble_people(where: str, points: Iterable[PointMark], boxes: Iterable[BoxMark] = ()) -> list[LabeledPerson]:
     """The people that single keypoints and boxes of an image form.
 
     Those of one group are one person. A keypoint without a group belongs to the smallest box around it whose person

@@ -18,9 +18,7 @@ def read_mpii_list(source: Source, files: list[Path]) -> Labels:
     The box is the square of MPII's center and scale; people without these get one around their keypoints.
     """
     names = list(MPII_16.keypoint_names)
-    labels = Labels(
-        str(source.path), source.folder, names, limbs=[(names[a], names[b]) for a, b in MPII_16.limbs]
-    )
+    labels = Labels(str(source.path), source.folder, names, limbs=[(names[a], names[b]) for a, b in MPII_16.limbs])
     images: dict[str, LabeledImage] = {}
     for path in files:
         for number, entry in enumerate(source.json(path), 1):
@@ -31,8 +29,6 @@ def read_mpii_list(source: Source, files: list[Path]) -> Labels:
                 if entry["center"][0] != NO_CENTER:
                     x, y, width, height = square_box(entry["center"], float(entry["scale"])).tolist()
                     person.box = (x, y, width, height)
-                images.setdefault(str(entry["image"]), LabeledImage(str(entry["image"]))).people.append(
-                    person
-                )
+                images.setdefault(str(entry["image"]), LabeledImage(str(entry["image"]))).people.append(person)
     labels.images = list(images.values())
     return labels

@@ -26,8 +26,7 @@ _HALPE_26 = (
     "right_small_toe", "left_heel", "right_heel",
 )  # fmt: skip
 _NAMES = {
-    len(names): names
-    for names in (MPII_16.keypoint_names, COCO_17.keypoint_names, _OPENPOSE_18, _BODY_25, _HALPE_26)
+    len(names): names for names in (MPII_16.keypoint_names, COCO_17.keypoint_names, _OPENPOSE_18, _BODY_25, _HALPE_26)
 }
 
 
@@ -47,9 +46,7 @@ def read_openpose(source: Source, files: list[Path]) -> Labels:
     for path in files:
         with reading(str(path), "a file of OpenPose"):
             people = [
-                _person(flat, labels)
-                for one in source.json(path)["people"]
-                if (flat := one["pose_keypoints_2d"])
+                _person(flat, labels) for one in source.json(path)["people"] if (flat := one["pose_keypoints_2d"])
             ]
             name = path.relative_to(source.folder).with_name(path.stem.removesuffix("_keypoints")).as_posix()
             labels.images.append(LabeledImage(name, people))
@@ -77,9 +74,7 @@ def read_results(source: Source, files: list[Path]) -> Labels:
             with reading(f"{path}: result {number}", "a result with image_id, keypoints and score"):
                 name = str(entry.get("file_name") or entry["image_id"]).replace("\\", "/")
                 person = _person(entry["keypoints"], labels, entry.get("keypoint_names"))
-                x, y, width, height = (
-                    float(value) for value in entry.get("bbox") or entry.get("box") or [0] * 4
-                )
+                x, y, width, height = (float(value) for value in entry.get("bbox") or entry.get("box") or [0] * 4)
                 person.box = (x, y, width, height) if width > 0 and height > 0 else None
                 person.extra = {"score": float(entry["score"])}
                 track = entry.get("track_id", entry.get("idx"))

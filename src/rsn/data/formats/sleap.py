@@ -60,9 +60,7 @@ def read_sleap(source: Source, files: list[Path]) -> Labels:
 def _take_skeleton(skeleton: Any, labels: Labels) -> None:
     names = list(skeleton.node_names)
     if labels.keypoint_names not in ([], names):
-        raise AnnotationError(
-            f"{labels.where}: has skeletons with different keypoints; save each in its own file"
-        )
+        raise AnnotationError(f"{labels.where}: has skeletons with different keypoints; save each in its own file")
     labels.keypoint_names = names
     labels.limbs = [(names[a], names[b]) for a, b in skeleton.edge_inds]
     other = {a: b for pair in skeleton.symmetry_inds for a, b in (pair, pair[::-1])}

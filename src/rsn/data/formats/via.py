@@ -81,9 +81,7 @@ def _from_csv(path: Path) -> list[dict[str, Any]]:
     with open(path, encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
             if any(row.get(column) is None for column in _CSV):
-                raise AnnotationError(
-                    f"{path}: the row of {row.get('filename')} is cut off; export the file again"
-                )
+                raise AnnotationError(f"{path}: the row of {row.get('filename')} is cut off; export the file again")
             shape, attributes = (json.loads(row[column] or "{}") for column in _CSV[1:])
             image = images.setdefault(row["filename"], {"filename": row["filename"], "regions": []})
             if shape:
@@ -100,9 +98,7 @@ def _image(name: str, regions: Iterable[dict[str, Any]], labels: Labels) -> Labe
         if shape["name"] == "point":
             label = label or next((str(value) for value in attributes.values() if value), None)
             if label is None:
-                raise ValueError(
-                    f"a point in {name} has no attribute with the name of its keypoint, such as keypoint"
-                )
+                raise ValueError(f"a point in {name} has no attribute with the name of its keypoint, such as keypoint")
             points.append(PointMark(label, float(shape["cx"]), float(shape["cy"]), seen, group))
         elif shape["name"] == "rect":
             x, y, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))

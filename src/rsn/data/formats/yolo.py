@@ -38,9 +38,7 @@ def read_yolo(source: Source, files: list[Path]) -> Labels:
     are keypoint_1, keypoint_2, ... With `kpt_shape: [K, 2]` a keypoint at 0 0 or below 0 is absent, others are visible.
     """
     if len(files) > 1:
-        raise AnnotationError(
-            f"{source.path}: has {len(files)} datasets ({', '.join(map(str, files))}); name one"
-        )
+        raise AnnotationError(f"{source.path}: has {len(files)} datasets ({', '.join(map(str, files))}); name one")
     path = files[0]
     config = read_mapping(path, what="data.yaml", error=AnnotationError)
     with reading(str(path), "a YOLO-pose data.yaml"):
@@ -54,9 +52,7 @@ def read_yolo(source: Source, files: list[Path]) -> Labels:
         ]
         numbered = given.items() if isinstance(given, dict) else enumerate(given)
         classes = {int(number): str(name) for number, name in numbered}
-        labels = Labels(
-            str(path), path.parent, _keypoint_names(config, count, flip), flip_idx=flip, unit="fraction"
-        )
+        labels = Labels(str(path), path.parent, _keypoint_names(config, count, flip), flip_idx=flip, unit="fraction")
         root = path.parent / str(config.get("path") or "")
         root = root if root.is_dir() else path.parent  # `path` may be of another machine
         images = [image for split in _SPLITS for image in _images(path, root, config.get(split))]
@@ -93,20 +89,14 @@ def _images(config: Path, root: Path, split: Any) -> list[Path]:
     found: list[Path] = []
     for entry in split if isinstance(split, list) else [split] if split else []:
         # Roboflow writes ../train/images for train/images.
-        candidates = [
-            folder / name for folder in (root, config.parent) for name in (entry, entry.lstrip("./"))
-        ]
+        candidates = [folder / name for folder in (root, config.parent) for name in (entry, entry.lstrip("./"))]
         split_path = next((path for path in candidates if path.exists()), None)
         if split_path is None:
             raise ValueError(f"{entry} does not exist; copy it, or remove it from the file")
         if split_path.is_dir():
             found += [file for file in files_below(split_path) if is_image_name(file.name)]
         else:
-            found += [
-                split_path.parent / line
-                for line in split_path.read_text(encoding="utf-8").splitlines()
-                if line
-            ]
+            found += [split_path.parent / line for line in split_path.read_text(encoding="utf-8").splitlines() if line]
     return found
 
 
@@ -124,9 +114,7 @@ def _people(path: Path, names: list[str], dims: int, classes: dict[int, str]) ->
         values = line.split()
         with reading(f"{path}: line {number}", "a person"):
             if values and len(values) != expected:
-                raise ValueError(
-                    f"{len(values)} numbers, not {expected}; is the file cut off, or kpt_shape wrong?"
-                )
+                raise ValueError(f"{len(values)} numbers, not {expected}; is the file cut off, or kpt_shape wrong?")
             if values:
                 kind, x, y, width, height, *flat = (float(value) for value in values)
                 triples = [flat[index : index + dims] for index in range(0, len(flat), dims)]

@@ -61,9 +61,7 @@ def choose(backend: str, device: str) -> "tuple[str, torch.device]":
         raise UnknownNameError("backend", backend, ["auto", *BACKENDS])
     chosen = pick_device(device, usable=_DEVICES.get(backend.partition("-")[0], PREFERRED))
     if backend.startswith("openvino") and chosen.type != "cpu":
-        raise DeviceError(
-            f"backend {backend} runs on the CPU only; leave out device {device}, or choose backend torch"
-        )
+        raise DeviceError(f"backend {backend} runs on the CPU only; leave out device {device}, or choose backend torch")
     if backend != "auto":
         return backend, chosen
     if chosen.type != "cpu":
@@ -71,9 +69,7 @@ def choose(backend: str, device: str) -> "tuple[str, torch.device]":
     return next(name for name in _PREFERRED_ON_CPU if find_spec(name)), chosen
 
 
-def build_backend(
-    name: str, network: "torch.nn.Module", metadata: "Metadata", device: "torch.device"
-) -> "Backend":
+def build_backend(name: str, network: "torch.nn.Module", metadata: "Metadata", device: "torch.device") -> "Backend":
     """Prepare a network to run in the backend `name` (one of `BACKENDS`); the network is not changed.
 
     Raises:

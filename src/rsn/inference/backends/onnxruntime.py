@@ -49,9 +49,7 @@ def open_onnx(path: Path, device: torch.device) -> Graph:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=[(provider, options_of_provider)])
     except Exception as error:  # of many undocumented types
-        raise WeightsError(
-            f"{path}: cannot be read by ONNX Runtime ({str(error).splitlines()[0]})"
-        ) from error
+        raise WeightsError(f"{path}: cannot be read by ONNX Runtime ({str(error).splitlines()[0]})") from error
 
     def run(crops: Tensor) -> tuple[Tensor, ...]:
         outputs = session.run(None, {"crops": crops.cpu().contiguous().numpy()})

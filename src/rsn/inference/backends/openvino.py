@@ -32,9 +32,7 @@ def openvino_backend(graph: InferenceGraph, *, bf16: bool) -> Backend:
         DeviceError: the processor does not compute in bfloat16.
     """
     _check(bf16)
-    folder = converted(
-        graph, lambda at: save_openvino(as_openvino(graph), at / FILE), libraries=("openvino",)
-    )
+    folder = converted(graph, lambda at: save_openvino(as_openvino(graph), at / FILE), libraries=("openvino",))
     return open_openvino(folder / FILE, bf16=bf16).backend
 
 
@@ -67,9 +65,7 @@ def open_openvino(path: Path, *, bf16: bool) -> Graph:
         finally:  # no request stays busy after Ctrl-C in a notebook
             for request in started:
                 request.wait()
-        outputs = (
-            [torch.from_numpy(output.data) for output in request.output_tensors] for request in requests
-        )
+        outputs = ([torch.from_numpy(output.data) for output in request.output_tensors] for request in requests)
         return tuple(map(torch.cat, zip(*outputs, strict=True)))
 
     return Graph(run, _metadata(model))

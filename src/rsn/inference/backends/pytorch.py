@@ -54,6 +54,4 @@ def _compile_now(backend: Backend, example: Tensor) -> None:
         backend(example)
     except Exception as error:  # of many types; most often there is no compiler
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DeviceError(
-            f"torch.compile does not work on this machine ({reason}); choose backend torch"
-        ) from error
+        raise DeviceError(f"torch.compile does not work on this machine ({reason}); choose backend torch") from error
