@@ -9,7 +9,7 @@ import yaml
 from command import rsn
 from people_on_disk import write_people
 from rsn import LSP_14, Skeleton, load_model
-from rsn.errors import AnnotationError, RsnError
+from rsn.errors import AnnotationError, RecipeError, RsnError
 from rsn.training.finetuning import SCHEDULES, finetuning_recipe
 
 CLIMBER = Skeleton.from_names("climber", ["head", "left_hand", "right_hand", "left_foot", "right_foot"])
@@ -115,3 +115,9 @@ def test_documented_schedule_is_the_one_used() -> None:
     for schedule in SCHEDULES:
         rate = f"{schedule.learning_rate:.0e}".replace("e-0", "e-")
         assert f"| {schedule.batch_size} | {schedule.steps:,} | {rate} |" in page
+
+
+@pytest.mark.parametrize("override", ["optimization=5", "optimization.steps=many", "optimization.steps=0"])
+def test_invalid_overrides_are_one_sentence(climbers: Path, tmp_path: Path, override: str) -> None:
+    with pytest.raises(RecipeError, match="optimization"):
+        finetuning_recipe(climbers, climbers.parent / "images", tmp_path / "run", overrides=[override])

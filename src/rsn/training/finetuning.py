@@ -111,8 +111,9 @@ def finetuning_recipe(
         "compute": {"workers": 0 if len(people) < 1_000 else 4},
     }
     apply_overrides(document, overrides)
-    steps = document["optimization"]["steps"]
-    if isinstance(steps, int) and steps > 0:
+    settings = document["optimization"]
+    steps = settings.get("steps") if isinstance(settings, dict) else None
+    if isinstance(steps, int) and steps > 0:  # else validation says what is wrong
         most = max(1, steps // VALIDATIONS)
         document.setdefault("val_interval", next(one for one in range(most, 0, -1) if steps % one == 0))
     return validated(Recipe, document, path="rsn finetune", error=RecipeError)
