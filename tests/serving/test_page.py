@@ -16,6 +16,7 @@ from rsn.serving.app import create_app
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+api.expect.set_options(timeout=20_000)  # ms; machines that also run other tests are slow
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
 
 Page = Any  # playwright's, which may not be installed
@@ -119,6 +120,7 @@ def test_images_are_selected_from_strip(page: Page, images: list[Path]) -> None:
 
 def test_boxes_are_drawn_with_pointer(page: Page, images: list[Path]) -> None:
     open_files(page, images[0])
+    api.expect(people(page)).to_have_count(1)  # the layout no longer changes
     page.get_by_role("button", name="Draw").click()
     frame = page.locator("#image").bounding_box()
     for left, right in ((0.1, 0.4), (0.9, 0.5)):
@@ -298,6 +300,7 @@ def test_layout_fits_width_and_color_scheme(
 ) -> None:
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.goto(service.url)
+    api.expect(page.locator("#model option")).to_have_count(2)
     open_files(page, *images)
     api.expect(people(page)).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "scrolls sideways"
