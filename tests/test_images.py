@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -325,3 +327,14 @@ def test_read_image_rejects_impossible_names(tmp_path: Path, name: str) -> None:
     (path,) = find_images([tmp_path / name])
     with pytest.raises(ImageError, match=r"no image at|cannot read"):
         read_image(path)
+
+
+def test_reading_images_leaves_the_warning_filters_alone() -> None:
+    code = (
+        "import warnings; warnings.filterwarnings('error', 'kept'); before = list(warnings.filters);"
+        " import rsn; rsn.read_image; rsn.PoseEstimator;"
+        " assert all(one in warnings.filters for one in before); print([f for f in warnings.filters if f[3]])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "PIL" not in done.stdout

@@ -63,6 +63,7 @@ def main() -> None:
         return
     subcommand = parse(sys.argv[1:])
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about harmless irregularities of image files
     try:
         sys.exit(subcommand.run())
     except RsnError as error:

@@ -1,6 +1,5 @@
 """Recognize image files by name and header (read by Pillow), and rotate them upright."""
 
-import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
@@ -39,8 +38,6 @@ _HEIF_READERS = ("pi_heif", "pillow_heif")
 _FLIPPED = frozenset({2, 4, 5, 7})  # EXIF orientations
 _QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}  # counterclockwise, before a horizontal flip
 
-# Pillow warns about harmless irregularities of files. Not by catch_warnings, which is not safe with threads.
-warnings.filterwarnings("ignore", module=r"PIL\.")
 _opening = Lock()
 
 
