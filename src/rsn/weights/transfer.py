@@ -213,8 +213,10 @@ def _fitting(
 ) -> dict[str, Tensor]:
     """The tensors that a network takes, by their names in it."""
     taken: dict[str, Tensor] = {}
+    stages = [int(match[1]) for key in theirs if (match := re.match(r"stages\.(\d+)\.", key))]
+    last = f"stages.{max(stages, default=0)}."
     for key, tensor in own.items():
-        source = theirs.get(key, theirs.get(_in_last_stage(key, theirs)))
+        source = theirs.get(key, theirs.get(re.sub(r"^stages\.\d+\.", last, key)))
         if source is None or key.endswith(_COUNT):
             continue
         if dimensions[key]:
@@ -222,12 +224,6 @@ def _fitting(
         if source is not None and source.shape == tensor.shape:
             taken[key] = source
     return taken
-
-
-def _in_last_stage(key: str, theirs: Mapping[str, Tensor]) -> str:
-    """The name of the same tensor in the last stage of the weights."""
-    stages = [int(match[1]) for name in theirs if (match := re.match(r"stages\.(\d+)\.", name))]
-    return re.sub(r"^stages\.\d+\.", f"stages.{max(stages, default=0)}.", key)
 
 
 def _by_keypoint(own: Tensor, theirs: Tensor, dimensions: tuple[int, ...], matches: Mapping[int, int]) -> Tensor | None:
