@@ -90,7 +90,7 @@ def test_resume_uses_the_new_learning_rate() -> None:
         optimizer.step()
         schedule.step()
     state = {"optimizer_states": [optimizer.state_dict()], "lr_schedulers": [schedule.state_dict()]}
-    use_learning_rate(state, after)
+    use_learning_rate(state, resumed)
     resumed.load_state_dict(state["optimizer_states"][0])
     its_schedule.load_state_dict(state["lr_schedulers"][0])
     assert resumed.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"] / 10)

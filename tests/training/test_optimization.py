@@ -38,6 +38,20 @@ def test_weight_decay_can_leave_out_batch_norms() -> None:
     assert (decayed["weight_decay"], plain["weight_decay"]) == (1e-5, 0.0)
 
 
+def test_modules_learn_at_their_own_rates() -> None:
+    network = create_model("rsn18")
+    multipliers = {"stages.*": 0.1, "stages.*.heads": 10.0}  # the last one counts for the heads
+    config = OptimizationConfig(decay_norm_and_bias=False, learning_rate_multipliers=multipliers)
+    groups = build_optimizer(network, config).param_groups
+    rates = {parameter: group["lr"] for group in groups for parameter in group["params"]}
+    for name, parameter in network.named_parameters():
+        factor = 10.0 if ".heads." in name else 0.1 if name.startswith("stages.") else 1.0
+        assert rates[parameter] == pytest.approx(factor * config.learning_rate), name
+    assert {(group["lr"], group["weight_decay"]) for group in groups} == {
+        (factor * config.learning_rate, decay) for factor in (0.1, 1.0, 10.0) for decay in (1e-5, 0.0)
+    }
+
+
 def test_with_batch_size_keeps_the_number_of_crops() -> None:
     source = DatasetConfig(Path("a.json"), Path("a"))
     recipe = Recipe(train=(source,), validation=source, output=Path("run"))

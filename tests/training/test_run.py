@@ -218,15 +218,21 @@ def test_frozen_modules_keep_weights_and_statistics(finished: Recipe, recipe_fil
 
 
 @pytest.mark.parametrize(
-    ("patterns", "message"),
+    ("setting", "message"),
     [
-        ("[stam]", "expected names of modules, got 'stam'; the network has stem"),
-        ("['*']", "match all of them"),
+        ("freeze=[stam]", "Invalid freeze: .* got 'stam', which matches none; the nearest are stem"),
+        ("freeze=['*']", "match all of them"),
+        (
+            "optimization.learning_rate_multipliers={stages.*.hedas: 2}",
+            r"got 'stages.\*.hedas', which matches none; the nearest are stages.\*.heads",
+        ),
+        ("optimization.learning_rate_multipliers={stem: 0}", "greater than 0"),
     ],
 )
-def test_train_rejects_wrong_freeze_patterns(recipe_file: Path, tmp_path: Path, patterns: str, message: str) -> None:
+def test_train_rejects_wrong_patterns_of_modules(recipe_file: Path, tmp_path: Path, setting: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", f"freeze={patterns}")))
+        train(read_recipe(recipe_file, (f"output={tmp_path / 'run'}", setting)))
+    assert not (tmp_path / "run").exists()
 
 
 def test_resume_rejects_another_recipe(finished: Recipe, recipe_file: Path) -> None:

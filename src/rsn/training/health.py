@@ -12,7 +12,8 @@ from rsn.data.annotations import PoseDataset
 from rsn.data.loading import NO_SUBSTITUTE, Batch
 from rsn.errors import RecipeError, RsnWarning, TrainingError
 from rsn.training.checkpoints import checkpoint_folder, last_checkpoint
-from rsn.training.module import compute_predictions
+from rsn.training.module import TrainingModule, compute_predictions
+from rsn.training.recipe import OptimizationConfig
 
 MAX_LISTED = 10
 
@@ -37,15 +38,16 @@ class NanGuard(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.finite is not None and not bool(self.finite):
-            raise TrainingError(f"the loss is not finite before step {trainer.global_step}; {_advice(trainer)}")
+            assert isinstance(pl_module, TrainingModule)
+            advice = _advice(trainer, pl_module.optimization)
+            raise TrainingError(f"the loss is not finite before step {trainer.global_step}; {advice}")
 
 
-def _advice(trainer: Trainer) -> str:
+def _advice(trainer: Trainer, optimization: OptimizationConfig) -> str:
     """How to continue after a loss that is not finite."""
     checkpoint = last_checkpoint(checkpoint_folder(trainer))
-    (rate,) = {group["initial_lr"] for group in trainer.optimizers[0].param_groups}
     precision = "" if trainer.precision == "32-true" else " --set compute.precision=32-true"
-    settings = f"--set optimization.learning_rate={rate / 10:.1g}{precision}"
+    settings = f"--set optimization.learning_rate={optimization.learning_rate / 10:.1g}{precision}"
     if checkpoint is None:
         return f"there is no checkpoint yet: start again with {settings}"
     return f"{checkpoint} is from before that: continue with --resume {settings}"

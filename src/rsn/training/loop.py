@@ -30,6 +30,7 @@ from rsn.training.checkpoints import LAST_CHECKPOINT, RotatingCheckpointIO, last
 from rsn.training.folder import BEST, LOGS, open_folder
 from rsn.training.health import NanGuard, check_network
 from rsn.training.module import Task, TrainingModule
+from rsn.training.optimization import build_optimizer
 from rsn.training.recipe import BaseRecipe
 
 LOG_INTERVAL = 20  # batches
@@ -109,13 +110,14 @@ def _share_of_batch(recipe: BaseRecipe, processes: DistributedInfo) -> Shard:
 
 
 def _check_task(task: Task, recipe: BaseRecipe, processes: DistributedInfo) -> None:
-    """Check the network, and prepare it for activation checkpointing."""
+    """Check the network and its optimizer, and prepare it for activation checkpointing."""
     synchronized = any(isinstance(module, nn.SyncBatchNorm) for module in task.network.modules())
     shares = recipe.compute.accumulate_grad_batches * (1 if synchronized else processes.count)
     outputs = check_network(task.network, recipe.optimization.batch_size // shares, recipe.input_size)
     expected = task.metadata.num_outputs
     if outputs is not None and outputs[1:2] != (expected,):
         raise RecipeError(f"Invalid network: expected an output of {expected} maps, got shape {list(outputs)}")
+    build_optimizer(task.network, recipe.optimization)  # raises before the output folder is made
     if recipe.compute.activation_checkpointing:
         checkpoint_activations = getattr(task.network, "checkpoint_activations", None)
         if checkpoint_activations is None:

@@ -1,6 +1,5 @@
 """What one training step computes, for Lightning."""
 
-import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from torch.utils.data import Dataset
 
 from rsn.data.device_images import DeviceImages
 from rsn.data.loading import Batch
-from rsn.errors import RecipeError
 from rsn.models.stages import HeatmapHead
 from rsn.training.optimization import build_optimizer, build_schedule, use_learning_rate
 from rsn.training.recipe import BaseRecipe
@@ -130,8 +128,8 @@ class TrainingModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continue with the recipe's learning rate, which may differ from that of the checkpoint."""
-        use_learning_rate(checkpoint, self.optimization)
+        """Continue with the recipe's learning rates, which may differ from those of the checkpoint."""
+        use_learning_rate(checkpoint, build_optimizer(self.network, self.optimization))
 
 
 def compute_predictions(network: nn.Module, crops: Tensor) -> Predictions:
@@ -145,26 +143,6 @@ def _at_least_float32(level: Any) -> Any:
     if isinstance(level, Tensor):
         return level.to(torch.promote_types(level.dtype, torch.float32))
     return level  # of a network and a loss that agree on something else
-
-
-def freeze_modules(network: nn.Module, patterns: Sequence[str]) -> None:
-    """Exclude the modules whose names match a pattern, such as stem or stages.*.heads, from training.
-
-    Raises:
-        RecipeError: a pattern matches no module, or all parameters are frozen.
-    """
-    names = dict(network.named_modules())
-    for pattern in patterns:
-        matched = fnmatch.filter(names, pattern)
-        if not matched:
-            raise RecipeError(
-                f"Invalid freeze: expected names of modules, got {pattern!r}; the network has"
-                f" {', '.join(name for name in names if name.count('.') < 3 and name)}"
-            )
-        for name in matched:
-            names[name].requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise RecipeError("Invalid freeze: expected some parameters to train, got patterns that match all of them")
 
 
 def set_head_gain(network: nn.Module, gain: float) -> None:

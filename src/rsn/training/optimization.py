@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from rsn.training.parts import split_groups
 from rsn.training.recipe import OptimizationConfig
 
 WARMUP_START = 0.1  # of the learning rate
@@ -14,18 +15,21 @@ _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 def build_optimizer(network: nn.Module, config: OptimizationConfig) -> torch.optim.Optimizer:
-    """Adam (reference) or AdamW, with weight decay on all trainable parameters or on convolutions only."""
+    """Adam (reference) or AdamW, with weight decay on all trainable parameters or on convolutions only.
+
+    Raises:
+        RecipeError: a pattern of `learning_rate_multipliers` matches no module.
+    """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     not_decayed = [] if config.decay_norm_and_bias else [value for value in parameters if value.ndim == 1]
     decayed = parameters if config.decay_norm_and_bias else [value for value in parameters if value.ndim != 1]
     groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": not_decayed, "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": config.weight_decay, "lr": config.learning_rate},
+        {"params": not_decayed, "weight_decay": 0.0, "lr": config.learning_rate},
     ]
     optimizer: type[torch.optim.Adam] = _OPTIMIZERS[config.optimizer]
     return optimizer(
-        [group for group in groups if group["params"]],
-        lr=config.learning_rate,
+        split_groups(groups, network, config.learning_rate_multipliers),
         fused=True,  # the same numbers, in one kernel
     )
 
@@ -35,15 +39,16 @@ def build_schedule(optimizer: torch.optim.Optimizer, config: OptimizationConfig)
     return LambdaLR(optimizer, lambda step: learning_rate_factor(step, config))
 
 
-def use_learning_rate(checkpoint: dict[str, Any], config: OptimizationConfig) -> None:
-    """Replace the learning rate in a checkpoint by that of the recipe."""
-    for optimizer in checkpoint["optimizer_states"]:
-        for group in optimizer["param_groups"]:
-            group["lr"] *= config.learning_rate / group["initial_lr"]
-            group["initial_lr"] = config.learning_rate
+def use_learning_rate(checkpoint: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Replace the learning rates in a checkpoint by those of a new optimizer for the same network."""
+    groups = checkpoint["optimizer_states"][0]["param_groups"]
+    rates = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    for group, rate in zip(groups, rates, strict=True):
+        group["lr"] *= rate / group["initial_lr"]
+        group["initial_lr"] = rate
     for schedule in checkpoint["lr_schedulers"]:
-        schedule["_last_lr"] = [group["lr"] for group in checkpoint["optimizer_states"][0]["param_groups"]]
-        schedule["base_lrs"] = [config.learning_rate] * len(schedule["base_lrs"])
+        schedule["_last_lr"] = [group["lr"] for group in groups]
+        schedule["base_lrs"] = list(rates)
 
 
 def learning_rate_factor(step: int, config: OptimizationConfig) -> float:

@@ -67,6 +67,8 @@ class OptimizationConfig:
     schedule: after a linear warm-up from a tenth, a linear (reference) or cosine decay to zero.
     optimizer: "adam" adds the weight decay to the gradient (L2, reference), "adamw" to the step.
     decay_norm_and_bias: whether the decay also applies to batch norms and biases, as in the reference.
+    learning_rate_multipliers: factors on the learning rate by pattern of module names, such as stages.*.heads; of
+        several patterns that match a module, or one that it is part of, the last one counts.
     ema_decay: decay of an exponential moving average of the weights, which is then validated and saved.
     """
 
@@ -80,6 +82,7 @@ class OptimizationConfig:
     optimizer: Literal["adam", "adamw"] = "adam"
     weight_decay: NonNegativeFloat = 1e-5
     decay_norm_and_bias: bool = True
+    learning_rate_multipliers: dict[str, PositiveFloat] = field(default_factory=dict)
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 

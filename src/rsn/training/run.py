@@ -31,7 +31,8 @@ from rsn.models.catalog import build_model
 from rsn.skeletons import Skeleton, assume_sigmas, describe_match
 from rsn.training.health import MAX_LISTED, UnreadableImages
 from rsn.training.loop import run_task
-from rsn.training.module import Predictions, Task, ValidationResult, freeze_modules, set_head_gain
+from rsn.training.module import Predictions, Task, ValidationResult, set_head_gain
+from rsn.training.parts import freeze_modules
 from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.training.report import write_run_report
 from rsn.training.samples import write_samples

@@ -229,16 +229,18 @@ def _fitting(
 def _by_keypoint(own: Tensor, theirs: Tensor, dimensions: tuple[int, ...], matches: Mapping[int, int]) -> Tensor | None:
     """A tensor whose entries of matched keypoints are those of the weights; None where the shapes do not allow it."""
     others = [dimension for dimension in range(own.ndim) if dimension not in dimensions]
-    if own.ndim != theirs.ndim or any(own.shape[one] != theirs.shape[one] for one in others) or not matches:
+    if own.ndim != theirs.ndim or any(own.shape[one] != theirs.shape[one] for one in others):
         return None
     here, there = torch.tensor(list(matches)), torch.tensor(list(matches.values()))
-    if any(theirs.shape[dimension] <= int(there.max()) for dimension in dimensions):
+    if matches and any(theirs.shape[dimension] <= int(there.max()) for dimension in dimensions):
         return None
     part = theirs
-    for dimension in dimensions:
+    for dimension in dimensions if matches else ():
         part = part.index_select(dimension, there)
-    # Gains, biases and statistics of new keypoints begin at the mean of those that were taken.
+    # Gains, biases and statistics of new keypoints begin at the mean of those that were taken, or of all if none was.
     result = part.mean().expand_as(own).clone() if own.ndim == 1 else own.clone()
+    if not matches:
+        return result
     index: list[Tensor | slice] = [slice(None)] * own.ndim
     for position, dimension in enumerate(dimensions):
         shape = [1] * len(dimensions)
