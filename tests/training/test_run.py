@@ -18,6 +18,7 @@ from command import rsn
 from rsn import PoseEstimator
 from rsn.codecs import UnbiasedCodec
 from rsn.data.coco import read_coco
+from rsn.data.loading import CropDataset
 from rsn.errors import RecipeError, RsnError
 from rsn.io.images import read_image
 from rsn.models import catalog
@@ -30,6 +31,12 @@ from rsn.weights.checkpoints import read_tensors
 from rsn.weights.loading import load_model
 from rsn.weights.transfer import create_model
 from small_network import small_network
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train the smallest network, which takes a tenth of the time."""
+    monkeypatch.setattr("rsn.training.run.build_model", lambda name, count, **options: small_network(count))
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +107,18 @@ def test_train_accepts_a_network_people_a_loss_callbacks_and_a_logger(
     assert "train/loss" in Path(logger.log_dir, "metrics.csv").read_text()
     assert not (tmp_path / "run/logs").exists()
     assert list(warnings.filters) == filters
+
+
+@pytest.mark.usefixtures("small")
+def test_every_interval_has_crops_of_its_own(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, crop = [], CropDataset.__getitem__
+    monkeypatch.setattr(CropDataset, "__getitem__", lambda self, sample: drawn.append(sample) or crop(self, sample))
+    train(read_recipe(recipe_file, (f"output={tmp_path}",)))
+    before = list(drawn)
+    assert [sample.epoch for sample in before] == [0] * 8 + [1] * 8  # eight people, two batches of four per interval
+    assert {sample.index for sample in before[:8]} == {sample.index for sample in before[8:]} == set(range(8))
 
 
 class PlainNetwork(nn.Module):

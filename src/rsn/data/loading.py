@@ -170,6 +170,11 @@ class ShuffledBatches(Sampler[list[SampleIndex]]):
         self.seed = seed
         self.interval = 0
 
+    @property
+    def sampler(self) -> "ShuffledBatches":
+        """Itself: Lightning calls `set_epoch` of the sampler of a batch sampler."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the interval; Lightning calls this by name, and calls an interval an epoch."""
         self.interval = epoch
