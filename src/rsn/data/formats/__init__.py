@@ -1,5 +1,6 @@
 """Labels of many tools: recognized, read into one form, and written as COCO-keypoints JSON or for another tool."""
 
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rsn.data.formats import (
     via,
     yolo,
 )
+from rsn.data.formats import labels as form
 from rsn.data.formats.finishing import finish
 from rsn.data.formats.labels import Labels, Source
 from rsn.data.records import read_records
@@ -108,6 +110,10 @@ def _nearest(source: Source) -> str:
     """The format that is most similar to the files of an unknown source."""
     if any(path.name == "data.yaml" for path in source.files):
         return "its data.yaml has no kpt_shape, so it is YOLO without keypoints"
+    if archives := source.of(".zip"):
+        return f"it holds an archive; unpack {archives[0].name}"
+    if any(re.match(r"\d+( -?\d\S*){5,}$", form.first_line(path)) for path in source.of(".txt")[:10]):
+        return "its text files may be labels of YOLO-pose, whose data.yaml with kpt_shape is missing"
     present = {key for path in source.of(".json")[:10] for key in _keys(source.json(path))}
     shares = {key: len(present.intersection(one.keys)) / max(1, len(one.keys)) for key, one in FORMATS.items()}
     nearest = FORMATS[max(shares, key=lambda key: shares[key])]

@@ -34,7 +34,7 @@ def read_coco_labels(source: Source, files: list[Path]) -> Labels:
     """
     labels = Labels(str(source.path), source.folder)
     for path in files:
-        document = source.json(path)
+        document = _number_annotations(source.json(path), labels)
         records = read_records(document, str(path), source.skeleton)
         records.issues.raise_errors(str(path))
         names = list(records.skeleton.keypoint_names)
@@ -66,6 +66,17 @@ def read_coco_labels(source: Source, files: list[Path]) -> Labels:
             images[record.image].people.append(person)
         labels.images += images.values()
     return labels
+
+
+def _number_annotations(document: Any, labels: Labels) -> Any:
+    """The document with new ids of its annotations if they repeat; nothing refers to these ids."""
+    entries = [one for one in document["annotations"] if isinstance(one, dict)]
+    ids = [normalize_id(one.get("id")) for one in entries]
+    repeated = len(ids) - len(set(ids))
+    if not repeated or None in ids:
+        return document
+    labels.notes["annotation ids that repeat, so all are numbered anew"] += repeated
+    return document | {"annotations": [one | {"id": number} for number, one in enumerate(entries, 1)]}
 
 
 def _image_name(source: Source, path: Path, name: str) -> str:

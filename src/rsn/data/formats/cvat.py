@@ -1,5 +1,6 @@
 """CVAT's XML 1.1, for images and for video. CVAT's COCO export is read as any other COCO file."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from rsn.data.formats import labels as form
 from rsn.data.formats.labels import (
     ABSENT,
     PERSON,
+    Box,
     BoxMark,
     LabeledImage,
     LabeledPerson,
@@ -112,17 +114,27 @@ def _add_shape(shape: Element, frame: _Frame, group: str | None, labels: Labels)
         if len(points) < len(elements):
             raise ValueError("a skeleton has a keypoint more than once")
         if any(point[2] for point in points.values()):
-            frame.skeletons.append((LabeledPerson(points, category=category), group))
+            track = shape.get("track_id", "")
+            extra = {"track_id": int(track)} if track.isdecimal() else {}
+            frame.skeletons.append((LabeledPerson(points, category=category, extra=extra), group))
     elif shape.tag == "points":
         spots = _points(shape)
         for number, (x, y, visibility) in enumerate(spots, 1):  # several in one shape are one person
             name = category if len(spots) == 1 else f"keypoint_{number}"
             frame.points.append(PointMark(name, x, y, visibility, group or (id(shape) if len(spots) > 1 else None)))
     elif shape.tag == "box":
-        x1, y1, x2, y2 = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
-        frame.boxes.append(BoxMark((x1, y1, x2 - x1, y2 - y1), category, group))
+        frame.boxes.append(BoxMark(_box(shape), category, group))
     else:
         labels.notes["shapes that are neither skeletons nor points nor boxes, skipped"] += 1
+
+
+def _box(shape: Element) -> Box:
+    """A box; of one that is rotated around its center, the box around it."""
+    x1, y1, x2, y2 = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+    angle = math.radians(float(shape.get("rotation", 0)))
+    sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
+    width, height = (x2 - x1) * cosine + (y2 - y1) * sine, (x2 - x1) * sine + (y2 - y1) * cosine
+    return ((x1 + x2 - width) / 2, (y1 + y2 - height) / 2, width, height)
 
 
 def _points(element: Element) -> list[Point]:
@@ -145,10 +157,12 @@ def _people(where: str, frame: _Frame) -> list[LabeledPerson]:
 def _video(root: Element, labels: Labels) -> Iterator[LabeledImage]:
     """The frames of a video task, also those without people."""
     tracks = list(root.iter("track"))
-    if not tracks and root.findtext("meta/task/mode") != "interpolation":
+    if root.find("image") is not None or (not tracks and root.findtext("meta//mode") != "interpolation"):
         return
-    start, stop, count = (root.findtext(f".//task/{key}") for key in ("start_frame", "stop_frame", "size"))
-    step = re.search(r"step=(\d+)", root.findtext(".//task/frame_filter") or "")
+    if len({track.get("task_id") for track in tracks}) > 1:
+        raise ValueError("it holds the videos of several tasks, whose frames have the same numbers; export one by one")
+    start, stop, count = (root.findtext(f"meta//{key}") for key in ("start_frame", "stop_frame", "size"))
+    step = re.search(r"step=(\d+)", root.findtext("meta//frame_filter") or "")
     numbers = (
         range(int(start), int(stop) + 1, int(step[1]) if step else 1) if start and stop else range(int(count or 0))
     )
@@ -159,6 +173,7 @@ def _video(root: Element, labels: Labels) -> Iterator[LabeledImage]:
                 shape.attrib = {
                     "label": track.get("label", PERSON),
                     "source": track.get("source", ""),
+                    "track_id": track.get("id", ""),
                 } | shape.attrib
                 _add_shape(shape, frames[int(shape.attrib["frame"])], track.get("group_id"), labels)
     size = image_size({side: root.findtext(f".//original_size/{side}") for side in ("width", "height")})

@@ -9,9 +9,19 @@ from typing import Any
 import numpy as np
 
 from rsn.data.formats.folders import copy_image, new_folder
-from rsn.data.formats.labels import ABSENT, LabeledImage, LabeledPerson, Labels, Source, order_names, reading
+from rsn.data.formats.labels import (
+    ABSENT,
+    LabeledImage,
+    LabeledPerson,
+    Labels,
+    Source,
+    first_line,
+    order_names,
+    reading,
+)
 from rsn.errors import AnnotationError
 from rsn.extras import require
+from rsn.io.validation import read_mapping
 
 _LEVELS = ["scorer", "individuals", "bodyparts", "coords"]
 _UNIQUE = "single"  # the individual of keypoints that belong to no individual
@@ -24,21 +34,27 @@ _Table = tuple[
 
 
 def find_deeplabcut(source: Source) -> list[Path]:
-    """The files of labels: CSV, or H5 if there is no CSV of the same name; in a project only CollectedData files."""
-    tables = [path for path in source.of(".csv") if _first_word(path) == _LEVELS[0]]
+    """The files of labels: CSV, or H5 if there is no CSV of the same name.
+
+    In a project only CollectedData files, and of several labelers those of the scorer of the project.
+    """
+    tables = [path for path in source.of(".csv") if first_line(path).split(",")[0].strip() == _LEVELS[0]]
     tables += [path for path in source.of(".h5") if path.with_suffix(".csv") not in tables]
-    return sorted(path for path in tables if path.stem.startswith("CollectedData")) or tables
+    collected = sorted(path for path in tables if path.stem.startswith("CollectedData"))
+    scored = [path for path in collected if path.stem == f"CollectedData_{_config(path).get('scorer')}"]
+    return scored or collected or tables
 
 
-def _first_word(path: Path) -> str:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return file.readline().split(",")[0].strip()
+def _config(path: Path) -> dict[str, Any]:
+    """The settings of the project that a file of labels belongs to; empty without a project."""
+    config = _project(path) / "config.yaml"
+    return read_mapping(config, what="config.yaml", error=AnnotationError) if config.is_file() else {}
 
 
 def read_deeplabcut(source: Source, files: list[Path]) -> Labels:
     """Read the labels of one or several videos. A keypoint without coordinates is absent, others are visible.
 
-    Keypoints that belong to no individual ("single") are skipped and counted.
+    Keypoints that belong to no individual ("single") are skipped and counted. The limbs are the project's `skeleton`.
 
     Raises:
         AnnotationError: a file that is cut off, or of predictions, which have a likelihood.
@@ -64,6 +80,8 @@ def read_deeplabcut(source: Source, files: list[Path]) -> Labels:
                 name = "/".join(filter(None, image)).replace("\\", "/")
                 labels.images.append(LabeledImage(name, [person for person in people if person.points]))
     labels.keypoint_names = order_names(sequences)
+    limbs = [limb for limb in _config(files[0]).get("skeleton") or [] if set(limb) <= set(labels.keypoint_names)]
+    labels.limbs = [(limb[0], limb[1]) for limb in limbs if len(limb) == 2]
     return labels
 
 
@@ -81,6 +99,8 @@ def _read_csv(path: Path) -> _Table:
     with open(path, encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.reader(file) if row]
     heads = [row for row in rows[: len(_LEVELS)] if row[0] in _LEVELS]
+    if not {"bodyparts", "coords"} <= {head[0] for head in heads}:
+        raise ValueError("no rows bodyparts and coords; is the file cut off?")
     first = next(index for index, word in enumerate(heads[0]) if index and word)
     body = rows[len(heads) :]
     if any(len(row) != len(heads[0]) for row in body):

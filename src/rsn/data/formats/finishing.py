@@ -87,6 +87,7 @@ def _find_images(labels: Labels, images: Path | None, notes: Counter[str]) -> No
         notes["images not found, so their sizes were not checked; name their folder with --images"] = len(labels.images)
         for image in labels.images:  # a frame of a video has no suffix
             image.name += "" if PurePosixPath(image.name).suffix else ".png"
+        _check_unique([image.name for image in labels.images], labels.where)
         return
     labels.folder = folder
     missing = [image.name for image, name in zip(labels.images, found, strict=True) if name is None]
@@ -95,20 +96,24 @@ def _find_images(labels: Labels, images: Path | None, notes: Counter[str]) -> No
     for image, name in there:
         image.name, image.path = name, folder / name
     labels.images = [image for image, _ in there]
-    names = Counter(name for _, name in there)
-    repeated = [name for name, count in names.items() if count > 1]
-    if repeated:
-        raise AnnotationError(
-            f"{labels.where}: lists {len(repeated)} images more than once ({_few(repeated)}); keep one of each"
-        )
+    names = {name for _, name in there}
+    _check_unique([name for _, name in there], labels.where)
     unlabeled = [name for name in files if name not in names]
     notes[f"images in {folder} without labels: {_few(unlabeled)}"] = len(unlabeled)
+
+
+def _check_unique(names: list[str], where: str) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise AnnotationError(
+            f"{where}: lists {len(repeated)} images more than once ({_few(repeated)}); keep one of each"
+        )
 
 
 def _match(names: list[str], folder: Path, files: list[str]) -> list[str | None]:
     """For each name the file of a folder, which may have more folders in front, a suffix, or another case."""
     references = References([None] * len(files), files)
-    indices = [references.by_name(name) for name in names]
+    indices = [references.by_id(name) for name in names]  # results may have a number in the name instead
     paths = locate_images(names, folder).paths if None in indices else [folder] * len(names)
     found: list[str | None] = []
     for index, path in zip(indices, paths, strict=True):

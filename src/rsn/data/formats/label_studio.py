@@ -1,15 +1,16 @@
-"""Label Studio's JSON export: tasks with keypoints and rectangles in percent of the image."""
+"""Label Studio's exports JSON and JSON-MIN: tasks with keypoints and rectangles in percent of the image."""
 
 import json
 import math
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlparse
+from urllib.parse import parse_qs, quote, unquote, urlparse
 
 from rsn.data.formats import labels as form
-from rsn.data.formats.labels import ABSENT, Box, BoxMark, LabeledImage, Labels, PointMark, Source
+from rsn.data.formats.labels import ABSENT, PERSON, Box, BoxMark, LabeledImage, Labels, PointMark, Source
 from rsn.data.values import image_size
 from rsn.io.files import atomic_write
 from rsn.io.image_formats import is_image_name
@@ -17,23 +18,28 @@ from rsn.io.image_formats import is_image_name
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio writes in front of the names of uploaded files
 _LOCAL = "/data/local-files/?d="
 _RESULTS = {"annotations", "completions", "predictions"}
+_MIN = ("id", "annotator", "annotation_id")  # of each annotation in JSON-MIN
+_LABELS = "labels"  # the type of a result with the label of a region of another type
+_OTHER_REGIONS = {"polygon", "ellipse", "brush", "bitmask", "vector", "video"}
 
 
 def find_label_studio(source: Source) -> list[Path]:
-    """The JSON files that list tasks."""
-    return [path for path in source.json_lists("data") if all(_RESULTS & task.keys() for task in source.json(path))]
+    """The JSON files that list tasks, or the annotations of JSON-MIN."""
+    tasks = [path for path in source.json_lists("data") if all(_RESULTS & task.keys() for task in source.json(path))]
+    return tasks + source.json_lists(*_MIN)
 
 
 def read_label_studio(source: Source, files: list[Path]) -> Labels:
     """Read the annotation of each task that a person submitted: the ground truth, else the one updated last.
 
     Predictions, drafts and cancelled annotations are no labels; tasks with nothing else are skipped and counted. A
-    keypoint belongs to the rectangle that is its parent or related to it, else to the smallest one around it. A choice
-    of the keypoint (occluded, hidden) makes it visibility 1.
+    keypoint belongs to the rectangle that is its parent or related to it, else to the regions with the same parent,
+    else to the smallest rectangle around it. A choice of the keypoint (occluded, hidden) makes it visibility 1.
+    JSON-MIN has neither parents nor choices of a keypoint.
     """
     labels = Labels(str(source.path), source.folder, unit="fraction")
     for path in files:
-        for number, task in enumerate(source.json(path), 1):
+        for number, task in enumerate(_tasks(source.json(path)), 1):
             where = f"{path}: task {task.get('id', number)}"
             with form.reading(where, "a task of Label Studio"):
                 annotations = task.get("annotations", task.get("completions")) or []
@@ -44,37 +50,76 @@ def read_label_studio(source: Source, files: list[Path]) -> Labels:
                 labels.notes["tasks without labels, skipped"] += not submitted
                 labels.notes["further annotations of a labeled task, skipped"] += max(0, len(submitted) - 1)
                 submitted.sort(key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at"))))
-                labels.images += [_image(where, task, one["result"], source.folder) for one in submitted[-1:]]
+                labels.notes["regions that are neither keypoints nor rectangles, skipped"] += sum(
+                    _is_other_region(result) for one in submitted[-1:] for result in one["result"]
+                )
+                folders = (source.folder, *([source.images] if source.images else []))
+                labels.images += [_image(where, task, one["result"], folders) for one in submitted[-1:]]
     labels.collect_names()
     return labels
 
 
-def _image(where: str, task: dict[str, Any], results: list[dict[str, Any]], folder: Path) -> LabeledImage:
-    by_type = defaultdict(list)
-    for one in results:
-        by_type[one["type"]].append(one)
-    keypoints, rectangles = by_type["keypointlabels"], by_type["rectanglelabels"]
-    if any(one.get("image_rotation") for one in keypoints + rectangles):
+def _tasks(document: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks of an export; those of JSON-MIN in the form of JSON."""
+    if not all(form.has_keys(entry, *_MIN) for entry in document):
+        return document
+    tasks: dict[Any, dict[str, Any]] = {}
+    for entry in document:
+        values = [one for value in entry.values() if isinstance(value, list) for one in value if isinstance(one, dict)]
+        results = [result for value in values for result in _results(value)]
+        task = tasks.setdefault(entry["id"], {"id": entry["id"], "data": entry, "annotations": []})
+        if results or entry["annotation_id"] is not None:
+            task["annotations"].append({"result": results, "updated_at": entry.get("updated_at")})
+    return list(tasks.values())
+
+
+def _results(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The result that a value of JSON-MIN is from; none for values without a label."""
+    kind = next((key for key in value if key.endswith(_LABELS)), None)
+    if kind is None:
+        return []
+    shape = kind.removesuffix(_LABELS) or ("rectangle" if "height" in value else "keypoint")  # of the tag Labels
+    sides = {side: value.get(side) for side in ("original_width", "original_height")}
+    return [{"type": f"{shape}{_LABELS}", "value": value | {f"{shape}{_LABELS}": value[kind]}} | sides]
+
+
+def _is_other_region(result: dict[str, Any]) -> bool:
+    return any(result["type"].startswith(word) for word in _OTHER_REGIONS)
+
+
+def _regions(results: list[dict[str, Any]], shape: str) -> list[tuple[dict[str, Any], str | None]]:
+    """The regions of a shape with their labels, which the tag Labels stores as results of their own."""
+    labels = {one["id"]: one["value"].get(_LABELS) for one in results if one["type"] == _LABELS and "id" in one}
+    regions = {}
+    for number, one in enumerate(results):
+        if one["type"] in (shape, f"{shape}{_LABELS}"):
+            given = one["value"].get(one["type"]) or labels.get(one.get("id")) or [None]
+            regions[one.get("id", number)] = (one, given[0])
+    return list(regions.values())
+
+
+def _image(where: str, task: dict[str, Any], results: list[dict[str, Any]], folders: Iterable[Path]) -> LabeledImage:
+    keypoints = [(one, name) for one, name in _regions(results, "keypoint") if name is not None]
+    rectangles = _regions(results, "rectangle")
+    if any(one.get("image_rotation") for one, _ in keypoints + rectangles):
         raise ValueError("its image was rotated in Label Studio; rotate it back there")
     sides = [{"width": one.get("original_width"), "height": one.get("original_height")} for one in results]
     size = next(filter(None, map(image_size, sides)), None)
-    boxes = {
-        one["id"]: BoxMark(_box(one["value"], size), str(one["value"]["rectanglelabels"][0]), one["id"])
-        for one in rectangles
-        if one["value"].get("rectanglelabels")
-    }
+    boxes = [BoxMark(_box(one["value"], size), str(name or PERSON), one.get("id")) for one, name in rectangles]
+    known = {box.group for box in boxes if box.group is not None}
+    ends = [(one["from_id"], one["to_id"]) for one in results if one["type"] == "relation"]
     choices: dict[Any, list[str]] = defaultdict(list)  # results of their own, with the id of the keypoint
-    for one in by_type["choices"]:
-        choices[one.get("id")] += one["value"]["choices"]
+    for one in results:
+        if one["type"] == "choices":
+            choices[one.get("id")] += one["value"]["choices"]
     points = []
-    for one in keypoints:
-        value, own = one["value"], one.get("id")
-        ends = [(two["from_id"], two["to_id"]) for two in by_type["relation"]]
+    for one, name in keypoints:
+        value, own, parent = one["value"], one.get("id"), one.get("parentID")
         related = [end for pair in ends if own in pair for end in pair]
-        group = next((parent for parent in (one.get("parentID"), *related) if parent in boxes), None)
-        name, seen = str(value["keypointlabels"][0]), form.visibility_from(choices[own])
-        points.append(PointMark(name, value["x"] / 100, value["y"] / 100, seen, group))
-    return LabeledImage(_name(task["data"], folder), form.assemble_people(where, points, boxes.values()), size)
+        group = next((other for other in (parent, *related) if other in known), parent)
+        seen = form.visibility_from(choices[own] if own is not None else ())
+        points.append(PointMark(str(name), value["x"] / 100, value["y"] / 100, seen, group))
+    return LabeledImage(_name(task["data"], folders), form.assemble_people(where, points, boxes), size)
 
 
 def _box(value: dict[str, Any], size: tuple[float, float] | None) -> Box:
@@ -87,17 +132,18 @@ def _box(value: dict[str, Any], size: tuple[float, float] | None) -> Box:
     return (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
 
 
-def _name(data: dict[str, Any], folder: Path) -> str:
-    """The image of a task: its path in local storage, the name that an uploaded file had, or the file name of a URL."""
+def _name(data: dict[str, Any], folders: Iterable[Path]) -> str:
+    """The image of a task: its path in local storage or of a URL, or the name that an uploaded file had."""
     texts = [text for text in (data.get("image"), *data.values()) if isinstance(text, str)]
     url = urlparse(next((text for text in texts if "?d=" in text or is_image_name(urlparse(text).path)), ""))
     local = parse_qs(url.query).get("d")
     path = PurePosixPath(local[0] if local else unquote(url.path))
     if not path.name:
         raise ValueError(f"no image among {', '.join(map(str, data))}")
-    if "upload" in path.parts and not any(folder.rglob(path.name)):
-        return _UPLOADED.sub("", path.name)
-    return path.name if url.netloc or "upload" in path.parts else str(path).lstrip("/")
+    if "upload" in path.parts:
+        renamed = not any(found for folder in folders for found in folder.rglob(path.name))
+        return _UPLOADED.sub("", path.name) if renamed else path.name
+    return str(path).lstrip("/")
 
 
 def write_label_studio(labels: Labels, output: Path) -> None:
@@ -137,7 +183,7 @@ def _task(image: LabeledImage, number: int, labels: Labels) -> dict[str, Any]:
                 }
                 results.append(region | {"value": spot | {kind: [value]}})
     scores = [person.extra["score"] for person in image.people if "score" in person.extra]
-    task: dict[str, Any] = {"id": number, "data": {"image": _LOCAL + image.name}, "annotations": []}
+    task: dict[str, Any] = {"id": number, "data": {"image": _LOCAL + quote(image.name)}, "annotations": []}
     if scores:
         return task | {"predictions": [{"result": results, "model_version": "rsn", "score": min(scores)}]}
     return task | {"annotations": [{"result": results, "was_cancelled": False}]}

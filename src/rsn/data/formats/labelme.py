@@ -1,5 +1,6 @@
 """labelme: one JSON file per image, with points and rectangles that share a group_id."""
 
+import base64
 import json
 from os.path import commonpath, normpath, relpath
 from pathlib import Path, PurePosixPath
@@ -7,8 +8,9 @@ from typing import Any
 
 from rsn.data.formats import labels as form
 from rsn.data.formats.folders import new_folder
-from rsn.data.formats.labels import ABSENT, BoxMark, LabeledImage, Labels, PointMark, Source
+from rsn.data.formats.labels import ABSENT, BoxMark, LabeledImage, Labels, PointMark, Source, files_below
 from rsn.data.values import image_size
+from rsn.io.files import atomic_write, make_folder
 
 
 def find_labelme(source: Source) -> list[Path]:
@@ -19,10 +21,11 @@ def find_labelme(source: Source) -> list[Path]:
 def read_labelme(source: Source, files: list[Path]) -> Labels:
     """Read points and rectangles; other shapes are skipped and counted.
 
-    A keypoint is occluded if a flag or its description says so, or `difficult`, which X-AnyLabeling writes.
+    A keypoint is occluded if a flag or its description says so, or `difficult`, which X-AnyLabeling writes. Images
+    inside the files (imageData) that are missing in the folder of `--images` are written there.
     """
     labels = Labels(str(source.path), source.folder)
-    paths = []
+    paths, stored = [], []
     for path in files:
         with form.reading(str(path), "a labelme file"):
             document = source.json(path)
@@ -44,13 +47,27 @@ def read_labelme(source: Source, files: list[Path]) -> Labels:
             size = image_size({"width": document.get("imageWidth"), "height": document.get("imageHeight")})
             people = form.assemble_people(str(path), points, boxes)
             labels.images.append(LabeledImage("", people, size))
+            stored.append(str(document.get("imageData") or ""))
     root = source.folder.absolute()
     if not all(path.is_relative_to(root) for path in paths):
         labels.folder = root = Path(commonpath([path.parent for path in paths]))
     for labeled, path in zip(labels.images, paths, strict=True):
         labeled.name = path.relative_to(root).as_posix()
+    if source.images is not None:
+        _extract(labels.images, stored, source.images)
     labels.collect_names()
     return labels
+
+
+def _extract(images: list[LabeledImage], stored: list[str], folder: Path) -> None:
+    """Write the images (base64) that are not below a folder yet."""
+    there = {path.name for path in files_below(folder)}
+    for image, data in zip(images, stored, strict=True):
+        if data and PurePosixPath(image.name).name not in there:
+            with form.reading(image.name, "an image in labelme's imageData"):
+                pixels = base64.b64decode(data, validate=True)
+            make_folder((folder / image.name).parent)
+            atomic_write(folder / image.name, pixels)
 
 
 def _visibility(shape: dict[str, Any]) -> int:

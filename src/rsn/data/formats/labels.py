@@ -151,6 +151,12 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path, parts in found if not any(part[0] == "." or part == "__MACOSX" for part in parts))
 
 
+def first_line(path: Path) -> str:
+    """The first line of a text file, without the spaces around it."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        return file.readline().strip()
+
+
 @contextmanager
 def reading(where: str, what: str) -> Iterator[None]:
     """Turn the errors that unexpected content of a file causes into one sentence (AnnotationError)."""

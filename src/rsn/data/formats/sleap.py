@@ -38,18 +38,21 @@ def read_sleap(source: Source, files: list[Path]) -> Labels:
             labeled = list(sleap_io.load_slp(str(path), open_videos=False).labeled_frames)
         except Exception as error:  # sleap-io and HDF5 raise many errors for damaged files
             raise AnnotationError(f"{path}: not a SLEAP file, or cut off ({error}); save it again") from error
-        frames += [frame for frame in labeled if frame.user_instances or not frame.instances]
+        frames += [frame for frame in labeled if frame.user_instances or not frame.instances or _is_negative(frame)]
         labels.notes["frames with predictions only, skipped"] += len(labeled)
     labels.notes["frames with predictions only, skipped"] -= len(frames)
-    names = [_name(frame) for frame in frames]
+    folders = _video_folders(frames)
+    names = [_stored_image(frame) or f"{folders[id(frame.video)]}/{frame.frame_idx:06d}.png" for frame in frames]
     # Image files with absolute paths are named from the folder that they share.
     absolute = names and all(PurePosixPath(name).is_absolute() for name in names)
     root = commonpath([str(PurePosixPath(name).parent) for name in names]) if absolute else ""
     labels.folder = Path(root) if root and Path(root).is_dir() else source.folder
+    tracks: dict[int, int] = {}
     for frame, name in zip(frames, names, strict=True):
         for instance in frame.user_instances:
             _take_skeleton(instance.skeleton, labels)
-        people = [person for person in map(_person, frame.user_instances) if person.points]
+        people = [_person(instance, tracks) for instance in frame.user_instances]
+        people = [person for person in people if person.points]
         size = frame.video.shape[2:0:-1] if frame.video.shape else None
         labels.images.append(LabeledImage(str(PurePosixPath(name).relative_to(root)), people, size))
         if source.images and _stored_image(frame) is None:
@@ -67,12 +70,18 @@ def _take_skeleton(skeleton: Any, labels: Labels) -> None:
     labels.flip_idx = [other.get(index, index) for index in range(len(names))] if other else None
 
 
-def _person(instance: Any) -> LabeledPerson:
-    """A person; points that are not visible have no meaning in SLEAP, so they are absent."""
+def _is_negative(frame: Any) -> bool:
+    """Whether a person marked that a frame shows no person, which SLEAP knows since 1.5."""
+    return bool(getattr(frame, "is_negative", False))
+
+
+def _person(instance: Any, tracks: dict[int, int]) -> LabeledPerson:
+    """A person; points that are not visible have no meaning in SLEAP, so they are absent. tracks: by id, numbered."""
     marked = zip(instance.skeleton.node_names, instance.points["xy"], instance.points["visible"], strict=True)
-    return LabeledPerson(
-        {name: (float(x), float(y), 2) for name, (x, y), seen in marked if seen and np.isfinite([x, y]).all()}
-    )
+    points = {name: (float(x), float(y), 2) for name, (x, y), seen in marked if seen and np.isfinite([x, y]).all()}
+    if instance.track is None:
+        return LabeledPerson(points)
+    return LabeledPerson(points, extra={"track_id": tracks.setdefault(id(instance.track), len(tracks))})
 
 
 def _stored_image(frame: Any) -> str | None:
@@ -82,12 +91,17 @@ def _stored_image(frame: Any) -> str | None:
     return str(files[frame.frame_idx]).replace("\\", "/") if files else None
 
 
-def _name(frame: Any) -> str:
-    video = frame.video.source_video or frame.video
-    file = PurePosixPath(str(video.filename).replace("\\", "/")).name.removesuffix(".slp")
-    dataset = str((video.backend_metadata or {}).get("dataset") or "").partition("/")[0]
-    folder = "_".join(filter(None, (PurePosixPath(file).stem, dataset)))
-    return _stored_image(frame) or f"{folder}/{frame.frame_idx:06d}.png"
+def _video_folders(frames: list[Any]) -> dict[int, str]:
+    """For the id of each video a folder of its frames: its name, after that of its folder if names repeat."""
+    videos = {id(frame.video): frame.video.source_video or frame.video for frame in frames}
+    paths = {key: PurePosixPath(str(video.filename).replace("\\", "/")) for key, video in videos.items()}
+    folders = {}
+    for key, video in videos.items():
+        dataset = str((video.backend_metadata or {}).get("dataset") or "").partition("/")[0]
+        name = PurePosixPath(paths[key].name.removesuffix(".slp")).stem
+        repeats = len({path for path in paths.values() if path.name == paths[key].name}) > 1
+        folders[key] = "_".join(filter(None, (paths[key].parent.name if repeats else "", name, dataset)))
+    return folders
 
 
 def _extract(frame: Any, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""VGG Image Annotator (VIA 2): project or annotations as JSON, or annotations as CSV."""
+"""VGG Image Annotator (VIA): project or annotations as JSON, or annotations as CSV; VIA 3 see `via3`."""
 
 import csv
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rsn.data.formats import labels as form
+from rsn.data.formats import via3
 from rsn.data.formats.labels import PERSON, BoxMark, LabeledImage, Labels, PointMark, Source
 from rsn.errors import AnnotationError
 
@@ -40,14 +41,15 @@ _YES = ("1", "true", "yes", "occluded", "hidden")
 
 
 def find_via(source: Source) -> list[Path]:
-    """The files of VIA 2."""
-    files = [path for path in source.of(".json") if _images(source.json(path)) is not None]
-    return files + [path for path in source.of(".csv") if set(_CSV) <= set(_first_line(path))]
+    """The files of VIA 1, 2 and 3."""
+    files = [
+        path for path in source.of(".json") if via3.is_via3(source.json(path)) or _images(source.json(path)) is not None
+    ]
+    return files + [path for path in source.of(".csv") if _is_csv(form.first_line(path))]
 
 
-def _first_line(path: Path) -> list[str]:
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        return file.readline().strip().split(",")
+def _is_csv(line: str) -> bool:
+    return via3.is_via3_csv(line) or set(_CSV) <= set(line.lstrip("#").split(","))
 
 
 def _images(document: Any) -> list[dict[str, Any]] | None:
@@ -66,9 +68,8 @@ def read_via(source: Source, files: list[Path]) -> Labels:
     """
     labels = Labels(str(source.path), source.folder)
     for path in files:
-        with form.reading(str(path), "a file of VIA 2"):
-            images = _from_csv(path) if path.suffix.lower() == ".csv" else _images(source.json(path)) or []
-            for image in images:
+        with form.reading(str(path), "a file of VIA"):
+            for image in _read(source, path, labels):
                 regions = image["regions"]
                 regions = list(regions.values()) if isinstance(regions, dict) else regions
                 labels.images.append(_image(str(image["filename"]), regions, labels))
@@ -76,10 +77,19 @@ def read_via(source: Source, files: list[Path]) -> Labels:
     return labels
 
 
+def _read(source: Source, path: Path, labels: Labels) -> list[dict[str, Any]]:
+    """The images of a file of any version, in the form of VIA 2."""
+    if path.suffix.lower() == ".csv":
+        return via3.images_of_csv(path, labels.notes) if via3.is_via3_csv(form.first_line(path)) else _from_csv(path)
+    document = source.json(path)
+    return via3.images_of_project(document, labels.notes) if via3.is_via3(document) else _images(document) or []
+
+
 def _from_csv(path: Path) -> list[dict[str, Any]]:
     images: dict[str, dict[str, Any]] = {}
     with open(path, encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
+        columns = file.readline().strip().lstrip("#").split(",")  # VIA 1 writes #filename
+        for row in csv.DictReader(file, columns):
             if any(row.get(column) is None for column in _CSV):
                 raise AnnotationError(f"{path}: the row of {row.get('filename')} is cut off; export the file again")
             shape, attributes = (json.loads(row[column] or "{}") for column in _CSV[1:])

@@ -1,0 +1,220 @@
+"""The less common forms of labels are read truly, or refused in a sentence."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import label_files
+import label_variants
+from command import rsn
+from converted_labels import assert_same_people, convert, refused
+from label_files import NAMES, write_images
+
+Writer = Callable[[Path], Path]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        label_variants.via3_project,
+        label_variants.via1_csv,
+        label_variants.label_studio_labels_tag,
+        label_variants.label_studio_uploads,
+        label_variants.coco_with_repeated_ids,
+        label_variants.cvat_images_of_a_video,
+    ],
+)
+def test_convert_reads_variants_of_a_file(write: Writer, tmp_path: Path) -> None:
+    images = write_images(tmp_path / "images")
+    assert_same_people(convert(write(tmp_path / "labels"), tmp_path / "people.json", "--images", images))
+
+
+@pytest.mark.parametrize("write", [label_variants.coco_of_cvat, label_variants.yolo_of_another_machine])
+def test_convert_reads_variants_of_a_folder(write: Writer, tmp_path: Path) -> None:
+    assert_same_people(convert(write(tmp_path / "set"), tmp_path / "people.json"))
+
+
+def test_convert_reads_csv_of_via_3(tmp_path: Path) -> None:
+    images = write_images(tmp_path / "images")
+    document = convert(label_variants.via3_csv(tmp_path / "labels"), tmp_path / "people.json", "--images", images)
+    assert [image["file_name"] for image in document["images"]] == ["sub/a.png", "b.png"]  # it lists no others
+    document["images"].append({"id": 3, "file_name": "c.png"})
+    assert_same_people(document)
+
+
+def test_convert_reads_json_min_of_label_studio(tmp_path: Path) -> None:
+    source, images = label_variants.label_studio_min(tmp_path / "labels"), write_images(tmp_path / "images")
+    assert_same_people(convert(source, tmp_path / "people.json", "--images", images), occluded=False)
+
+
+def test_regions_of_one_parent_are_one_person(tmp_path: Path) -> None:
+    source, images = label_files.label_studio(tmp_path), write_images(tmp_path / "images")
+    tasks = json.loads(source.read_text())
+    for annotation in (one for task in tasks for one in task["annotations"]):
+        for result in annotation["result"]:
+            if result["type"] == "rectanglelabels":
+                result["type"] = "ellipselabels"
+    source.write_text(json.dumps(tasks))
+    assert_same_people(convert(source, tmp_path / "people.json", "--images", images), boxes=False)
+
+
+@pytest.mark.parametrize("write", [label_variants.yolo_of_cvat, label_variants.yolo_without_images])
+def test_convert_reads_yolo_labels_with_images_elsewhere(write: Writer, tmp_path: Path) -> None:
+    source = write(tmp_path / "set")
+    images = tmp_path / "elsewhere"
+    assert "name their folder with --images" in refused(source, output="none.json")
+    document = convert(source, tmp_path / "people.json", "--images", images)
+    for image in document["images"]:
+        image["file_name"] = image["file_name"].replace(".png.rf.0a1b", "")
+    if write is label_variants.yolo_without_images:
+        document["images"].sort(key=lambda image: -len(image["file_name"]))
+    assert_same_people(document)
+
+
+def test_convert_reads_the_labels_of_the_projects_scorer(tmp_path: Path) -> None:
+    document = convert(label_variants.dlc_of_two_labelers(tmp_path / "project"), tmp_path / "people.json")
+    assert_same_people(document, occluded=False, boxes=False)
+    assert document["categories"][0]["skeleton"] == [[1, 2]]
+
+
+def test_convert_writes_the_images_inside_labelme_files(tmp_path: Path) -> None:
+    source = label_variants.labelme_with_image_data(tmp_path / "set")
+    document = convert(source, tmp_path / "people.json", "--images", tmp_path / "images")
+    assert_same_people(document)
+    assert (tmp_path / "images/sub/a.png").is_file()
+
+
+@pytest.mark.parametrize("form", ["cmu", "open"])
+def test_convert_reads_other_formats_of_alphapose(form: str, tmp_path: Path) -> None:
+    source, images = label_variants.alphapose(tmp_path / "out", form), write_images(tmp_path / "images")
+    document = convert(source, tmp_path / "people.json", "--images", images)
+    (person,) = document["annotations"]  # not once more from sep-json
+    assert document["categories"][0]["keypoints"][:3] == ["nose", "neck", "right_shoulder"]
+    assert person["keypoints"][6:12] == [22, 12, 2, 0, 0, 0]
+    again = convert(source / "sep-json", tmp_path / "again.json", "--images", images, "--format", "alphapose")
+    assert again["annotations"][0]["keypoints"] == person["keypoints"]
+
+
+def test_convert_finds_the_images_of_numbered_results(tmp_path: Path) -> None:
+    images = write_images(tmp_path / "images")
+    (images / "b.png").rename(images / "000000000139.png")
+    keypoints = [value for index in range(17) for value in (20 + index, 10 + index, 0.5)]
+    entry = {"image_id": 139, "category_id": 1, "keypoints": keypoints, "score": 0.5}
+    (tmp_path / "results.json").write_text(json.dumps([entry]))
+    document = convert(tmp_path / "results.json", tmp_path / "people.json", "--images", images)
+    assert [image["file_name"] for image in document["images"]] == ["000000000139.png"]
+
+
+def test_tracks_and_frames_without_people_of_sleap_are_kept(tmp_path: Path) -> None:
+    sleap_io = pytest.importorskip("sleap_io")
+    skeleton, track = sleap_io.Skeleton(list(NAMES)), sleap_io.Track("one")
+    videos = [sleap_io.Video(str(tmp_path / day / "clip.mp4"), open_backend=False) for day in ("mon", "tue")]
+    for video in videos:
+        video.backend_metadata = {"shape": [9, 60, 80, 1]}
+    points, wrong = np.array([[50, 10], [40, 25], [60, 25.0]]), np.ones((3, 2))
+    frames = [
+        sleap_io.LabeledFrame(
+            video=video, frame_idx=4, instances=[sleap_io.Instance.from_numpy(points, skeleton=skeleton, track=track)]
+        )
+        for video in videos
+    ]
+    negative = sleap_io.LabeledFrame(
+        video=videos[0], frame_idx=7, instances=[sleap_io.PredictedInstance.from_numpy(wrong, skeleton=skeleton)]
+    )
+    negative.is_negative = True
+    sleap_io.Labels([*frames, negative]).save(str(tmp_path / "labels.slp"), verbose=False)
+    done = rsn("data", "convert", tmp_path / "labels.slp", "--output", tmp_path / "people.json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "people.json").read_text())
+    names = {image["id"]: image["file_name"] for image in document["images"]}
+    assert sorted(names.values()) == ["mon_clip/000004.png", "mon_clip/000007.png", "tue_clip/000004.png"]
+    labeled = [(names[one["image_id"]], one["track_id"]) for one in document["annotations"]]
+    assert sorted(labeled) == [("mon_clip/000004.png", 0), ("tue_clip/000004.png", 0)]
+
+
+def _archive(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "export.zip", "w") as archive:
+        archive.writestr("annotations.xml", "<annotations/>")
+    return folder
+
+
+def _yolo_text(folder: Path) -> Path:
+    (folder / "a.txt").write_text("0 0.5 0.5 0.2 0.2 0.5 0.5 2\n")
+    return folder
+
+
+def _edited(write: Writer, old: str, new: str) -> Writer:
+    def write_edited(folder: Path) -> Path:
+        source = write(folder)
+        files = [path for path in source.rglob("*.*") if path.suffix != ".png"] if source.is_dir() else [source]
+        texts = {path: path.read_text() for path in files if path.is_file()}
+        assert any(old in text for text in texts.values())
+        for path, text in texts.items():
+            path.write_text(text.replace(old, new))
+        return source
+
+    return write_edited
+
+
+def _openpose(folder: Path) -> Path:
+    pose = [value for index in range(25) for value in (-0.5 + index / 30, 0.2, 0.9)]
+    document = {"version": 1.3, "people": [{"pose_keypoints_2d": pose}]}
+    (folder / "b_keypoints.json").write_text(json.dumps(document))
+    return folder
+
+
+def _video_tasks(folder: Path) -> Path:
+    path = label_files.cvat_video(folder)
+    track = '<track id="0" label="person" source="manual" task_id="{}">'
+    text = path.read_text().replace('<track id="0" label="person" source="manual">', track.format(1))
+    path.write_text(text.replace("</annotations>", track.format(2) + "</track></annotations>"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (_archive, "unpack export.zip"),
+        (lambda folder: _archive(folder) / "export.zip", "is an archive; unpack it, and name the folder"),
+        (_yolo_text, "whose data.yaml with kpt_shape is missing"),
+        (_edited(label_files.yolo, "0: [nose,", "0: [a, b, c]\n  1: [nose,"), "its classes have different kpt_names"),
+        (_edited(label_files.yolo, "kpt_shape: [3, 3]", "kpt_shape: [3]"), "not a YOLO-pose data.yaml"),
+        (_edited(label_files.yolo, "  0: person", "  3: person"), "class 0 is not in its names"),
+        (_openpose, "has coordinates from -1 to 1; run OpenPose with --keypoint_scale 0"),
+        (_video_tasks, "videos of several tasks"),
+        (_edited(label_files.cvat_images, 'xtl="2.0"', 'xtl="left"'), "could not convert string to float"),
+        (_edited(label_files.label_studio, '"image_rotation": 0', '"image_rotation": 90'), "rotate it back there"),
+        (_edited(label_files.label_studio, "/data/local-files/?d=photos/b.png", "b"), "no image among image"),
+        (_edited(label_files.labelme, '"imagePath"', '"image_path"'), "the most similar is labelme, but it lacks"),
+        (_edited(label_files.dlc, ",y,", ",likelihood,"), "predictions, with a likelihood"),
+        (_edited(label_variants.via3_project, '"fid_list": ["1"]', '"fid_list": ["1", "2"]'), "view 1 shows 2 files"),
+        (_edited(label_variants.via3_csv, ',"[]"', ""), "a row with 5 columns, not 6; is the file cut off?"),
+        (_edited(label_files.coco, '"id": 2, "file_name"', '"id": 1, "file_name"'), "1 repeated image ids"),
+        (_edited(label_files.coco, '"file_name": "b.png"', '"file_name": "sub/a.png"'), "1 images more than once"),
+        (_edited(label_files.coco, "10.0, 12.5, 2, 4.0, 30.0", "0.1, 0.2, 2, 0.3, 0.5"), "fractions of the image"),
+        (_edited(label_files.coco, "10.0, 12.5, 2", "NaN, 12.5, 2"), "a number that is not finite"),
+    ],
+)
+def test_convert_refuses_in_one_sentence(write: Writer, words: str, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    message = refused(write(folder))
+    assert words in message, message
+    assert message.count("\n") == 0
+
+
+def test_finetune_learns_from_converted_labels(tmp_path: Path) -> None:
+    document = convert(label_files.yolo(tmp_path / "set"), tmp_path / "people.json")
+    unknown = document["annotations"][0]["keypoints"]
+    unknown[2::3] = [2, -1, -1]  # as `rsn data label` writes
+    (tmp_path / "people.json").write_text(json.dumps(document))
+    short = ("optimization.steps=2", "val_interval=2", "optimization.warmup_steps=0", "input_size=[64, 64]")
+    arguments: list[Any] = ["--images", tmp_path / "set", "--output", tmp_path / "run", "--set", *short]
+    done = rsn("finetune", tmp_path / "people.json", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run/best.safetensors").is_file()
