@@ -162,13 +162,16 @@ def yolo_without_images(folder: Path) -> Path:
 
 
 def dlc_of_two_labelers(folder: Path) -> Path:
-    """A project with labels of another scorer too, old names of images in one column, and a skeleton."""
+    """Labels of another scorer too, a copy for training, names of images in one column, and a skeleton."""
     label_files.dlc(folder)
     table = folder / "labeled-data/clip/CollectedData_me.csv"
     text = table.read_text().replace(",,,me", ",me").replace("labeled-data,clip,", "labeled-data/clip/")
     lines = [line.replace(",,,", ",", 1) if index < 4 else line for index, line in enumerate(text.splitlines())]
     table.write_text("\n".join(lines))
     table.with_name("CollectedData_other.csv").write_text("\n".join(lines).replace("me", "other"))
+    merged = folder / "training-datasets/iteration-0/UnaugmentedDataSet_t/CollectedData_me.csv"
+    merged.parent.mkdir(parents=True)
+    merged.write_text(table.read_text())
     config = "Task: t\nscorer: me\nskeleton:\n- - nose\n  - left_wrist\n- - nose\n  - tail\n"
     (folder / "config.yaml").write_text(config)
     return folder

@@ -1,7 +1,6 @@
 """The less common forms of labels are read truly, or refused in a sentence."""
 
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,77 +134,6 @@ def test_tracks_and_frames_without_people_of_sleap_are_kept(tmp_path: Path) -> N
     assert sorted(names.values()) == ["mon_clip/000004.png", "mon_clip/000007.png", "tue_clip/000004.png"]
     labeled = [(names[one["image_id"]], one["track_id"]) for one in document["annotations"]]
     assert sorted(labeled) == [("mon_clip/000004.png", 0), ("tue_clip/000004.png", 0)]
-
-
-def _archive(folder: Path) -> Path:
-    with zipfile.ZipFile(folder / "export.zip", "w") as archive:
-        archive.writestr("annotations.xml", "<annotations/>")
-    return folder
-
-
-def _yolo_text(folder: Path) -> Path:
-    (folder / "a.txt").write_text("0 0.5 0.5 0.2 0.2 0.5 0.5 2\n")
-    return folder
-
-
-def _edited(write: Writer, old: str, new: str) -> Writer:
-    def write_edited(folder: Path) -> Path:
-        source = write(folder)
-        files = [path for path in source.rglob("*.*") if path.suffix != ".png"] if source.is_dir() else [source]
-        texts = {path: path.read_text() for path in files if path.is_file()}
-        assert any(old in text for text in texts.values())
-        for path, text in texts.items():
-            path.write_text(text.replace(old, new))
-        return source
-
-    return write_edited
-
-
-def _openpose(folder: Path) -> Path:
-    pose = [value for index in range(25) for value in (-0.5 + index / 30, 0.2, 0.9)]
-    document = {"version": 1.3, "people": [{"pose_keypoints_2d": pose}]}
-    (folder / "b_keypoints.json").write_text(json.dumps(document))
-    return folder
-
-
-def _video_tasks(folder: Path) -> Path:
-    path = label_files.cvat_video(folder)
-    track = '<track id="0" label="person" source="manual" task_id="{}">'
-    text = path.read_text().replace('<track id="0" label="person" source="manual">', track.format(1))
-    path.write_text(text.replace("</annotations>", track.format(2) + "</track></annotations>"))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("write", "words"),
-    [
-        (_archive, "unpack export.zip"),
-        (lambda folder: _archive(folder) / "export.zip", "is an archive; unpack it, and name the folder"),
-        (_yolo_text, "whose data.yaml with kpt_shape is missing"),
-        (_edited(label_files.yolo, "0: [nose,", "0: [a, b, c]\n  1: [nose,"), "its classes have different kpt_names"),
-        (_edited(label_files.yolo, "kpt_shape: [3, 3]", "kpt_shape: [3]"), "not a YOLO-pose data.yaml"),
-        (_edited(label_files.yolo, "  0: person", "  3: person"), "class 0 is not in its names"),
-        (_openpose, "has coordinates from -1 to 1; run OpenPose with --keypoint_scale 0"),
-        (_video_tasks, "videos of several tasks"),
-        (_edited(label_files.cvat_images, 'xtl="2.0"', 'xtl="left"'), "could not convert string to float"),
-        (_edited(label_files.label_studio, '"image_rotation": 0', '"image_rotation": 90'), "rotate it back there"),
-        (_edited(label_files.label_studio, "/data/local-files/?d=photos/b.png", "b"), "no image among image"),
-        (_edited(label_files.labelme, '"imagePath"', '"image_path"'), "the most similar is labelme, but it lacks"),
-        (_edited(label_files.dlc, ",y,", ",likelihood,"), "predictions, with a likelihood"),
-        (_edited(label_variants.via3_project, '"fid_list": ["1"]', '"fid_list": ["1", "2"]'), "view 1 shows 2 files"),
-        (_edited(label_variants.via3_csv, ',"[]"', ""), "a row with 5 columns, not 6; is the file cut off?"),
-        (_edited(label_files.coco, '"id": 2, "file_name"', '"id": 1, "file_name"'), "1 repeated image ids"),
-        (_edited(label_files.coco, '"file_name": "b.png"', '"file_name": "sub/a.png"'), "1 images more than once"),
-        (_edited(label_files.coco, "10.0, 12.5, 2, 4.0, 30.0", "0.1, 0.2, 2, 0.3, 0.5"), "fractions of the image"),
-        (_edited(label_files.coco, "10.0, 12.5, 2", "NaN, 12.5, 2"), "a number that is not finite"),
-    ],
-)
-def test_convert_refuses_in_one_sentence(write: Writer, words: str, tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    folder.mkdir()
-    message = refused(write(folder))
-    assert words in message, message
-    assert message.count("\n") == 0
 
 
 def test_finetune_learns_from_converted_labels(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def find_deeplabcut(source: Source) -> list[Path]:
     tables = [path for path in source.of(".csv") if first_line(path).split(",")[0].strip() == _LEVELS[0]]
     tables += [path for path in source.of(".h5") if path.with_suffix(".csv") not in tables]
     collected = sorted(path for path in tables if path.stem.startswith("CollectedData"))
+    # training-datasets has copies of them.
+    collected = [path for path in collected if path.parent.parent.name == _FOLDER] or collected
     scored = [path for path in collected if path.stem == f"CollectedData_{_config(path).get('scorer')}"]
     return scored or collected or tables
 

@@ -14,8 +14,10 @@ from rsn.io.images import write_image
 
 
 def find_sleap(source: Source) -> list[Path]:
-    """The .slp files."""
-    return source.of(".slp")
+    """The .slp files; of a folder those at the highest level, since SLEAP stores copies with its models."""
+    files = source.of(".slp")
+    level = min((len(path.parts) for path in files), default=0)
+    return [path for path in files if len(path.parts) == level]
 
 
 def read_sleap(source: Source, files: list[Path]) -> Labels:
