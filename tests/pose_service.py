@@ -14,8 +14,8 @@ from fastapi import FastAPI
 
 from rsn.inference.estimator import PoseEstimator
 from rsn.serving.app import create_app
-from rsn.serving.limits import Limits
 from rsn.serving.run import create_server, open_port
+from rsn.serving.settings import Limits
 
 
 class Answer(NamedTuple):

@@ -20,7 +20,7 @@ from drawn_detectors import image as two_people
 from pose_service import Client
 from rsn.cli.serve import Serve
 from rsn.errors import RsnError
-from rsn.serving.limits import Limits
+from rsn.serving.settings import Limits
 
 
 def test_serve_runs_until_interrupted(random_weights: Path, image: Path, tmp_path: Path) -> None:

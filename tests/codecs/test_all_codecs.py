@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,6 +45,18 @@ def test_decoding_targets_gives_the_keypoints_within_a_cell(codec: Codec) -> Non
 def test_an_empty_heatmap_has_no_confidence(codec: Codec) -> None:
     _, raw = codec.decode(torch.zeros(1, 2, 64, 48))
     assert codec.confidence(raw).tolist() == [[0.0, 0.0]]
+
+
+@all_codecs
+@pytest.mark.parametrize("kind", ["targets", "noise", "nothing above 0"])
+def test_arrays_are_decoded_as_tensors_are(codec: Codec, kind: str) -> None:
+    noise = torch.rand(5, 17, 64, 48, generator=torch.Generator().manual_seed(1)) * 255
+    maps = {"targets": targets(codec, keypoints()), "noise": noise, "nothing above 0": -noise}[kind]
+    for expected, found in zip(codec.decode(maps), codec.decode(maps.numpy()), strict=True):
+        assert isinstance(found, np.ndarray)
+        np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-3)
+    back = codec.flip_back(maps.numpy(), COCO_17.flip_indices)
+    np.testing.assert_array_equal(back, codec.flip_back(maps, COCO_17.flip_indices).numpy())
 
 
 @all_codecs

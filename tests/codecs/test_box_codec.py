@@ -94,3 +94,10 @@ def test_box_sizes_are_bounded() -> None:
     maps = torch.zeros(1, 5, 4, 4)
     maps[:, 1:3] = 100
     assert torch.isfinite(corners_of(maps)).all()
+
+
+def test_arrays_are_decoded_as_tensors_are() -> None:
+    maps = torch.randn(2, 5, 16, 24, generator=torch.Generator().manual_seed(0))
+    for expected, found in zip(BoxCodec().decode(maps), BoxCodec().decode(maps.numpy()), strict=True):
+        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-3)
+    np.testing.assert_array_equal(BoxCodec().flip_back(maps.numpy()), BoxCodec().flip_back(maps).numpy())

@@ -15,8 +15,8 @@ from rsn.geometry import Crop
 from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
 from rsn.serving.app import create_app
-from rsn.serving.limits import Limits
 from rsn.serving.run import allowed_hosts
+from rsn.serving.settings import Limits
 from rsn.skeletons import COCO_17
 
 

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 from pose_service import Answer, Client, estimator_of, serving
 from rsn.inference.estimator import PoseEstimator
-from rsn.serving.limits import Limits
+from rsn.serving.settings import Limits
 
 MULTIPART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n\xff\xd8\xff\r\n--x--\r\n'
 

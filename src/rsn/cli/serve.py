@@ -9,7 +9,7 @@ import tyro
 from rsn.cli.detection_options import DetectionOptions
 from rsn.cli.progress import info
 from rsn.errors import RsnError
-from rsn.serving.limits import Limits
+from rsn.serving.settings import Limits
 
 
 @dataclass(frozen=True)

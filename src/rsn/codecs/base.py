@@ -1,19 +1,24 @@
 """What all codecs have in common, and how they are found by name."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
-from torch import Tensor
 
+from rsn.codecs.arrays import Array, library_of
 from rsn.errors import RsnError, UnknownNameError
 from rsn.geometry import Crop
 from rsn.io.validation import validated
 
-_CODECS: dict[str, type["Codec"]] = {}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CODECS: dict[str, type[Codec]] = {}
 _C = TypeVar("_C", bound="Codec")
 
 
@@ -22,7 +27,7 @@ class Codec(ABC):
     """How keypoints are encoded as targets and decoded from a network's outputs.
 
     A codec is a frozen dataclass: its fields are options, which are stored with the weights. Write a codec of your own
-    as a subclass with a `name`, decorated with `register_codec`.
+    as a subclass with a `name`, decorated with `register_codec`; it gets tensors.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -44,25 +49,32 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def decode(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, outputs: Array) -> tuple[Array, Array]:
         """Outputs of a network -> keypoints (N, K, 2), x, y in pixels of the crop, and raw scores (N, K)."""
 
     @abstractmethod
-    def flip_back(self, outputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+    def flip_back(self, outputs: Array, flip_indices: Sequence[int]) -> Array:
         """Outputs for flipped crops -> what they mean on the crops themselves.
 
         flip_indices: `Skeleton.flip_indices`, the index of every keypoint's counterpart.
         """
 
-    def confidence(self, raw_scores: Tensor) -> Tensor:
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether it decodes NumPy arrays as well as tensors, as the codecs of this package do; others get tensors."""
+        return type(self).__module__.startswith("rsn.codecs.")
+
+    def confidence(self, raw_scores: Array) -> Array:
         """Raw scores -> scores in [0, 1]: 0 for an empty map, 1 for the height of a target."""
-        return (raw_scores - 0.5).clamp(0, 1)
+        scores: Array = library_of(raw_scores).clip(raw_scores - 0.5, 0, 1)
+        return scores
 
-    def mean_score(self, raw_scores: Tensor) -> Tensor:
+    def mean_score(self, raw_scores: Array) -> Array:
         """Raw scores (N, K) of the keypoints -> (N,), the factor of the person's raw score."""
-        return raw_scores.mean(-1)
+        mean: Array = raw_scores.mean(-1)
+        return mean
 
-    def resample(self, outputs: Tensor, crops: Sequence[Crop], target: "Codec", target_crops: Sequence[Crop]) -> Tensor:
+    def resample(self, outputs: Tensor, crops: Sequence[Crop], target: Codec, target_crops: Sequence[Crop]) -> Tensor:
         """Outputs on some crops -> the outputs of the codec `target` on other crops of the same persons.
 
         Raises:

@@ -5,16 +5,18 @@ the center is trained with the box, not the center alone (Liu et al., *Training-
 from which a network learns faster.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
-from torch.nn.functional import max_pool2d
-
+from rsn.codecs.arrays import Array, as_floats, best_first, library_of, surrounded, take
 from rsn.codecs.base import Codec
-from rsn.codecs.heatmap import STRIDE
+from rsn.codecs.heatmap import STRIDE, flattened
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAPS = ("center", "log_width", "log_height", "offset_x", "offset_y")
 SIZE_UNIT = 64.0  # input pixels: a log size of 0
@@ -24,6 +26,7 @@ DEVIATION = 0.09  # of a person's Gaussian in the center heatmap, as a share of 
 MIN_DEVIATION = 0.4  # cells
 NEAR = 0.1  # height of that Gaussian from which a cell is trained with the box
 MAX_PERSONS = 100  # per image
+_LARGE = 80.0  # a logit beyond which the score does not change
 
 
 class BoxTargets(NamedTuple):
@@ -57,6 +60,8 @@ class BoxCodec(Codec):
             visibility: (N, M) booleans: which rows are boxes, and which only fill the table.
             input_size: (height, width) of the input in pixels.
         """
+        import torch
+
         corners, present = keypoints, visibility
         height, width = input_size[0] // STRIDE, input_size[1] // STRIDE
         sizes = (corners[..., 2:] - corners[..., :2]).clamp(min=1.0)
@@ -75,36 +80,66 @@ class BoxCodec(Codec):
         index = smallest.flatten(1)[..., None].expand(-1, -1, 4)
         return BoxTargets(heatmaps.amax(1), corners.gather(1, index).view(*smallest.shape, 4), weights)
 
-    def decode(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, outputs: Array) -> tuple[Array, Array]:
         """Maps (N, 5, h, w) -> corners (N, M, 4) in input pixels and scores (N, M), best first; M at most 100.
 
         A person is a cell whose score is no lower than that of its eight neighbors.
         """
-        scores = outputs[:, 0].sigmoid()
-        peaks = scores * (scores == max_pool2d(scores, 3, stride=1, padding=1))
-        best, index = peaks.flatten(1).topk(min(MAX_PERSONS, peaks[0].numel()))
-        corners = corners_of(outputs).flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4))
-        return corners, best
+        library = library_of(outputs)
+        width = outputs.shape[-1]
+        scores = 1 / (1 + library.exp(-library.clip(outputs[:, :1], -_LARGE, _LARGE)))
+        peaks = flattened(scores * (scores == _highest_around(scores)))[:, 0]
+        index = best_first(peaks, MAX_PERSONS)
+        sizes_and_offsets = take(flattened(outputs[:, 1:]), library.stack([index] * 4, 1))
+        return _corners(index % width, index // width, sizes_and_offsets), take(peaks, index)
 
-    def flip_back(self, outputs: Tensor, flip_indices: Sequence[int] = ()) -> Tensor:
+    def flip_back(self, outputs: Array, flip_indices: Sequence[int] = ()) -> Array:
         """Maps (N, 5, h, w) of flipped inputs -> the maps of the inputs."""
-        back = outputs.flip(-1)
-        back[:, MAPS.index("offset_x")] *= -1
-        return back
+        library = library_of(outputs)
+        back = library.flip(outputs, (-1,))
+        moved = MAPS.index("offset_x")
+        flipped: Array = library.concatenate([back[:, :moved], -back[:, moved : moved + 1], back[:, moved + 1 :]], 1)
+        return flipped
 
 
 def corners_of(maps: Tensor) -> Tensor:
     """The box that every cell of (N, 5, h, w) predicts: (N, h, w, 4) left, top, right, bottom in input pixels."""
+    import torch
+
     height, width = maps.shape[-2:]
     y, x = torch.meshgrid(
         torch.arange(height, device=maps.device), torch.arange(width, device=maps.device), indexing="ij"
     )
-    centers = (torch.stack([x, y], -1) + 0.5) * STRIDE + OFFSET_UNIT * maps[:, 3:5].permute(0, 2, 3, 1)
-    sizes = SIZE_UNIT * maps[:, 1:3].clamp(-MAX_LOG_SIZE, MAX_LOG_SIZE).exp().permute(0, 2, 3, 1)
-    return torch.cat([centers - sizes / 2, centers + sizes / 2], -1)
+    corners: Tensor = _corners(x, y, maps[:, 1:])
+    return corners
+
+
+def _corners(x: Any, y: Any, sizes_and_offsets: Any) -> Any:
+    """The boxes of cells (...), whose sizes and offsets are (N, 4, ...): (N, ..., 4)."""
+    library = library_of(sizes_and_offsets)
+    log_width, log_height, offset_x, offset_y = (sizes_and_offsets[:, number] for number in range(4))
+    half_width, half_height = (
+        SIZE_UNIT / 2 * library.exp(library.clip(log, -MAX_LOG_SIZE, MAX_LOG_SIZE)) for log in (log_width, log_height)
+    )
+    center_x = STRIDE * as_floats(x, offset_x) + STRIDE / 2 + OFFSET_UNIT * offset_x
+    center_y = STRIDE * as_floats(y, offset_y) + STRIDE / 2 + OFFSET_UNIT * offset_y
+    return library.stack(
+        [center_x - half_width, center_y - half_height, center_x + half_width, center_y + half_height], -1
+    )
+
+
+def _highest_around(scores: Any) -> Any:
+    """The highest score of each cell and its eight neighbors; scores (N, 1, h, w) are above 0."""
+    library = library_of(scores)
+    height, width = scores.shape[-2:]
+    wide = surrounded(scores, 1)
+    rows = library.maximum(library.maximum(wide[..., :height, :], wide[..., 1:-1, :]), wide[..., 2:, :])
+    return library.maximum(library.maximum(rows[..., :width], rows[..., 1:-1]), rows[..., 2:])
 
 
 def _gaussian(length: int, cell: Tensor, deviation: Tensor) -> Tensor:
     """(N, M) cells and deviations -> (N, M, length), a Gaussian of height 1 around each cell."""
+    import torch
+
     distance = torch.arange(length, device=cell.device) - cell[..., None]
     return torch.exp(-0.5 * (distance / deviation[..., None]).square())

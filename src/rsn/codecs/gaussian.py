@@ -1,7 +1,8 @@
 """The Gaussian kernels of the reference implementations."""
 
-import torch
-from torch import Tensor
+import numpy as np
+
+from rsn.geometry import FloatArray
 
 MAX_SIZE = 99  # cells; a kernel is no wider than a heatmap
 
@@ -21,21 +22,21 @@ def check_kernel_size(size: int) -> None:
 
 def gaussian_deviation(size: int) -> float:
     """The standard deviation of the kernel, in heatmap cells."""
-    offsets = torch.arange(size, dtype=torch.float64) - size // 2
-    return float((gaussian_kernel(size) * offsets**2).sum().sqrt())
+    offsets = np.arange(size) - size // 2
+    return float(np.sqrt((gaussian_kernel(size) * offsets**2).sum()))
 
 
-def gaussian_kernel(size: int) -> Tensor:
-    """cv2.getGaussianKernel(size, 0): (size,) float64 that sums to 1.
+def gaussian_kernel(size: int) -> FloatArray:
+    """cv2.getGaussianKernel(size, 0): (size,) that sums to 1.
 
     Raises:
         ValueError: a size that `check_kernel_size` refuses.
     """
     check_kernel_size(size)
     if size in _TABLES:
-        weights = torch.tensor(_TABLES[size], dtype=torch.float64)
+        weights = np.array(_TABLES[size], np.float64)
     else:
         sigma = 0.3 * ((size - 1) / 2 - 1) + 0.8
-        offsets = torch.arange(size, dtype=torch.float64) - size // 2
-        weights = torch.exp(-(offsets**2) / (2 * sigma**2))
-    return weights / weights.sum()
+        offsets = np.arange(size) - size // 2
+        weights = np.exp(-(offsets**2) / (2 * sigma**2))
+    return np.asarray(weights / weights.sum())

@@ -1,18 +1,21 @@
 """What the codecs of heatmaps have in common: cells, blur, flip and resampling."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import conv2d, grid_sample, pad
 
+from rsn.codecs.arrays import Array, library_of, surrounded
 from rsn.codecs.base import Codec
 from rsn.codecs.gaussian import check_kernel_size, gaussian_kernel
 from rsn.geometry import Crop
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STRIDE = 4  # input pixels per heatmap cell
 PEAK = 255.0  # height of a target
@@ -56,6 +59,8 @@ class HeatmapCodec(Codec):
         Returns:
             (N, L, K, height / 4, width / 4) float32, L kernel sizes. A keypoint outside the crop gives an empty map.
         """
+        import torch
+
         height, width = input_size[0] // STRIDE, input_size[1] // STRIDE
         x, y = torch.trunc(keypoints / STRIDE).unbind(-1)  # numbers, not a tensor: a GPU would wait for its copy
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -71,13 +76,14 @@ class HeatmapCodec(Codec):
         Gaussians are separable, so a map is the product of a row and a column.
         """
 
-    def flip_back(self, outputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+    def flip_back(self, outputs: Array, flip_indices: Sequence[int]) -> Array:
         """Heatmaps (N, K, h, w) of flipped crops -> heatmaps of the crops: flipped, left and right exchanged.
 
         They are not shifted by one column (reference behavior): exact where cells lie at 4j + 1.5, and half an input
         pixel off, averaged with the heatmaps of the crops, where they lie at 4j + 2.
         """
-        return outputs.flip(-1)[:, list(flip_indices)]
+        flipped: Array = library_of(outputs).flip(outputs, (-1,))[:, list(flip_indices)]
+        return flipped
 
     def resample(self, outputs: Tensor, crops: Sequence[Crop], target: Codec, target_crops: Sequence[Crop]) -> Tensor:
         """Heatmaps (N, K, h, w) on some crops -> heatmaps on other crops of the same persons, in their size.
@@ -87,6 +93,9 @@ class HeatmapCodec(Codec):
         Raises:
             RsnError: the other codec has no heatmaps.
         """
+        import torch
+        from torch.nn.functional import grid_sample
+
         if not isinstance(target, HeatmapCodec):
             return super().resample(outputs, crops, target, target_crops)
         same = all(_is_same(*pair) for pair in zip(crops, target_crops, strict=True))
@@ -103,19 +112,29 @@ class HeatmapCodec(Codec):
         grid = torch.from_numpy(np.stack(cells) / last * 2 - 1).to(outputs)
         return grid_sample(outputs, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
 
-    def _blur(self, heatmaps: Tensor, margin: int = 0) -> Tensor:
+    def _blur(self, heatmaps: Any, margin: int = 0) -> Any:
         """Heatmaps with zeros around them, blurred: (N, K, h, w) -> (N, K, h + 2 margin, w + 2 margin)."""
-        size, channels = self.blur_kernel_size, heatmaps.shape[1]
-        weights = gaussian_kernel(size).to(heatmaps)
-        kernels = torch.outer(weights, weights).expand(channels, 1, size, size)
-        # Contiguous, because cuDNN, which rounds to TF32, convolves other layouts.
-        padded = pad(heatmaps.contiguous(), [margin] * 4)
-        return conv2d(padded, kernels, padding=size // 2, groups=channels)
+        weights = gaussian_kernel(self.blur_kernel_size).tolist()
+        height, width = (side + 2 * margin for side in heatmaps.shape[-2:])
+        wide = surrounded(heatmaps, margin + self.blur_kernel_size // 2)
+        rows = sum(weight * wide[..., step : step + height, :] for step, weight in enumerate(weights))
+        return sum(weight * rows[..., step : step + width] for step, weight in enumerate(weights))
 
 
-def cell_of(index: Tensor, width: int) -> Tensor:
-    """Flat index into maps of this width, (N, K, 1) -> cell (x, y), (N, K, 2)."""
-    return torch.cat([index % width, index // width], dim=-1)
+def flattened(heatmaps: Any) -> Any:
+    """(N, K, h, w) -> (N, K, h w), row by row."""
+    count, keypoints, height, width = heatmaps.shape
+    return heatmaps.reshape(count, keypoints, height * width)
+
+
+def highest_cell(values: Any) -> Any:
+    """Flattened maps (N, K, cells) -> the index of the highest cell, the first one if several are, (N, K, 1)."""
+    return library_of(values).argmax(values, -1)[..., None]
+
+
+def cell_of(index: Any, width: int) -> Any:
+    """Index into flattened maps of this width, (N, K, 1) -> cell (x, y), (N, K, 2)."""
+    return library_of(index).concatenate([index % width, index // width], -1)
 
 
 def _is_same(a: Crop, b: Crop) -> bool:

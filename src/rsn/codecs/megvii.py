@@ -1,16 +1,20 @@
 """The codec of the RSN and MSPN repositories."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
-
+from rsn.codecs.arrays import Array, as_floats, as_indices, library_of, replaced, take
 from rsn.codecs.base import register_codec
 from rsn.codecs.gaussian import gaussian_kernel
-from rsn.codecs.heatmap import PEAK, STRIDE, HeatmapCodec, cell_of
+from rsn.codecs.heatmap import PEAK, STRIDE, HeatmapCodec, cell_of, flattened, highest_cell
 from rsn.errors import RsnError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 BORDER = 10  # zeros that the reference has around a map; a map without a positive value has its peak there
 
@@ -35,31 +39,33 @@ class MegviiCodec(HeatmapCodec):
 
     def _profiles(self, positions: Tensor, length: int, kernel_size: int) -> Tensor:
         table = _blurred_impulses(length, kernel_size, self.peak_at_keypoint, positions.device)
-        return table[torch.trunc(positions / STRIDE).long().clamp(0, length - 1)]
+        return table[(positions / STRIDE).trunc().long().clamp(0, length - 1)]
 
-    def decode(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, outputs: Array) -> tuple[Array, Array]:
         """Heatmaps (N, K, h, w) -> keypoints (N, K, 2), x, y in pixels of the crop, and raw scores (N, K)."""
+        library = library_of(outputs)
         height, width = outputs.shape[-2:]
         margin = self.blur_kernel_size // 2  # blur reaches beyond the map, where the reference searches, too
-        blurred = self._blur(outputs, margin)
-        peak, index = _peak_in_border(blurred, margin)
-        second, _ = _peak_in_border(blurred.flatten(2).scatter(-1, index, 0.0).view_as(blurred), margin)
-        step = (second - peak).to(outputs)
-        distance = step.square().sum(-1, keepdim=True).sqrt()
-        position = peak + 0.25 * step / distance.clamp(min=1.0)  # the distance is 0 or at least 1
-        position = torch.minimum(position.clamp(min=0), position.new_tensor([width - 1, height - 1]))
-        x, y = position.round().long().unbind(-1)
-        score = outputs.flatten(2).gather(-1, (y * width + x)[..., None]).squeeze(-1)
-        return position * STRIDE + self.cell_center, score / PEAK + 0.5
+        blurred = flattened(self._blur(outputs, margin))
+        peak, index = _peak_in_border(blurred, width + 2 * margin, margin)
+        second, _ = _peak_in_border(replaced(blurred, index, 0.0), width + 2 * margin, margin)
+        step = as_floats(second - peak, outputs)
+        distance = library.sqrt((step * step).sum(-1))[..., None]
+        position = as_floats(peak, outputs) + 0.25 * step / library.clip(distance, 1.0, None)  # 0 or at least 1
+        x, y = library.clip(position[..., 0], 0, width - 1), library.clip(position[..., 1], 0, height - 1)
+        cell = as_indices(library.round(y)) * width + as_indices(library.round(x))
+        score = take(flattened(outputs), cell[..., None])[..., 0]
+        return library.stack([x, y], -1) * STRIDE + self.cell_center, score / PEAK + 0.5
 
 
-def _peak_in_border(blurred: Tensor, margin: int) -> tuple[Tensor, Tensor]:
-    """The cell (x, y) of the highest value, (N, K, 2), counted without the margin, and its flat index.
+def _peak_in_border(blurred: Any, width: int, margin: int) -> tuple[Any, Any]:
+    """The cell (x, y) of the highest value, (N, K, 2), counted without the margin, and its index, (N, K, 1).
 
     The reference searches in a wide border of zeros, whose first cell is higher than values that are not positive.
     """
-    value, index = blurred.flatten(2).max(-1, keepdim=True)
-    return torch.where(value > 0, cell_of(index, blurred.shape[-1]) - margin, -BORDER), index
+    index = highest_cell(blurred)
+    found = take(blurred, index) > 0
+    return library_of(blurred).where(found, cell_of(index, width) - margin, -BORDER), index
 
 
 @lru_cache(maxsize=64)
@@ -68,6 +74,8 @@ def _blurred_impulses(length: int, kernel_size: int, peak_at_keypoint: bool, dev
 
     It stays on the device: a GPU would wait for a copy in every step.
     """
+    import torch
+
     reach = kernel_size // 2
     if reach >= length:
         raise RsnError(
@@ -76,7 +84,7 @@ def _blurred_impulses(length: int, kernel_size: int, peak_at_keypoint: bool, dev
     sources = (torch.arange(length)[:, None] + torch.arange(-reach, reach + 1)).abs()
     sources = torch.minimum(sources, 2 * (length - 1) - sources)  # reflection at the far border
     blur = torch.zeros(length, length, dtype=torch.float64)
-    blur.scatter_add_(1, sources, gaussian_kernel(kernel_size).expand(length, -1))
+    blur.scatter_add_(1, sources, torch.from_numpy(gaussian_kernel(kernel_size)).expand(length, -1))
     profiles = blur.T
     peaks = profiles.diagonal() if peak_at_keypoint else profiles.amax(1)
     return (profiles / peaks[:, None]).float().to(device)

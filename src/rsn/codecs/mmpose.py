@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
+from rsn.codecs.arrays import Array, as_floats, library_of, take
 from rsn.codecs.base import register_codec
-from rsn.codecs.heatmap import PEAK, STRIDE, cell_of
+from rsn.codecs.heatmap import PEAK, STRIDE, cell_of, flattened, highest_cell
 from rsn.codecs.megvii import MegviiCodec
 
 COUNTED_SCORE = 0.2  # of a keypoint, to count for the person's score
@@ -29,22 +27,25 @@ class MMPoseCodec(MegviiCodec):
     name: ClassVar[str] = "mmpose"
     peak_at_keypoint: ClassVar[bool] = True
 
-    def decode(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, outputs: Array) -> tuple[Array, Array]:
         """Heatmaps (N, K, h, w) -> keypoints (N, K, 2), x, y in pixels of the crop, and raw scores (N, K)."""
+        library = library_of(outputs)
         height, width = outputs.shape[-2:]
-        blurred = self._blur(outputs).flatten(2)
-        index = blurred.argmax(-1, keepdim=True)
-        peak = cell_of(index, width).to(outputs)
-        highest = outputs.flatten(2).amax(-1, keepdim=True)
-        inside = ((peak > 1) & (peak < peak.new_tensor([width - 1, height - 1]))).all(-1, keepdim=True)
-        center = torch.where(inside, index, width + 1)  # elsewhere any cell that has four neighbors
-        slope_x = blurred.gather(-1, center + 1) - blurred.gather(-1, center - 1)
-        slope_y = blurred.gather(-1, center + width) - blurred.gather(-1, center - width)
-        position = peak + inside * (0.25 * torch.cat([slope_x, slope_y], dim=-1).sign() + 0.5)
-        position = torch.where(highest > 0, position, -1.0)
-        return position * STRIDE, highest.squeeze(-1) / PEAK + 0.5
+        blurred = flattened(self._blur(outputs))
+        index = highest_cell(blurred)
+        x, y = index % width, index // width
+        highest = library.amax(flattened(outputs), -1)[..., None]
+        inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+        center = library.where(inside, index, width + 1)  # elsewhere any cell that has four neighbors
+        slope_x = take(blurred, center + 1) - take(blurred, center - 1)
+        slope_y = take(blurred, center + width) - take(blurred, center - width)
+        uphill = library.sign(library.concatenate([slope_x, slope_y], -1))
+        position = as_floats(cell_of(index, width), outputs) + as_floats(inside, outputs) * (0.25 * uphill + 0.5)
+        position = library.where(highest > 0, position, -1.0)
+        return position * STRIDE, highest[..., 0] / PEAK + 0.5
 
-    def mean_score(self, raw_scores: Tensor) -> Tensor:
+    def mean_score(self, raw_scores: Array) -> Array:
         """Raw scores (N, K) -> (N,), the mean of those above 0.2; 0 where there is none."""
         counted = raw_scores > COUNTED_SCORE
-        return (raw_scores * counted).sum(-1) / counted.sum(-1).clamp(min=1)
+        mean: Array = (raw_scores * counted).sum(-1) / library_of(raw_scores).clip(counted.sum(-1), 1, None)
+        return mean

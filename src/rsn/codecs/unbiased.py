@@ -1,14 +1,17 @@
 """The codec without rounding to cells."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
-
+from rsn.codecs.arrays import Array, as_floats, library_of, take
 from rsn.codecs.base import register_codec
 from rsn.codecs.gaussian import gaussian_deviation
-from rsn.codecs.heatmap import PEAK, STRIDE, HeatmapCodec, cell_of
+from rsn.codecs.heatmap import PEAK, STRIDE, HeatmapCodec, cell_of, flattened, highest_cell
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SMALLEST = 1e-3  # of a peak of 255; the logarithm is taken of no smaller value
 
@@ -32,43 +35,44 @@ class UnbiasedCodec(HeatmapCodec):
     cell_center: ClassVar[float] = (STRIDE - 1) / 2
 
     def _profiles(self, positions: Tensor, length: int, kernel_size: int) -> Tensor:
+        import torch
+
         cells = torch.arange(length, device=positions.device)
         distance = cells - ((positions - self.cell_center) / STRIDE)[..., None]
         return torch.exp(-distance.square() / (2 * gaussian_deviation(kernel_size) ** 2))
 
-    def decode(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, outputs: Array) -> tuple[Array, Array]:
         """Heatmaps (N, K, h, w) -> keypoints (N, K, 2), x, y in pixels of the crop, and raw scores (N, K)."""
-        blurred = self._blur(outputs)
-        peak = cell_of(blurred.flatten(2).argmax(-1, keepdim=True), outputs.shape[-1]).to(outputs)
-        position = refine_peaks(blurred, peak)
-        return position * STRIDE + self.cell_center, outputs.flatten(2).amax(-1) / PEAK + 0.5
+        position = _refined_peaks(self._blur(outputs))
+        return position * STRIDE + self.cell_center, library_of(outputs).amax(flattened(outputs), -1) / PEAK + 0.5
 
 
-def refine_peaks(blurred: Tensor, peaks: Tensor) -> Tensor:
+def _refined_peaks(blurred: Any) -> Any:
     """The maxima of the Gaussians in heatmaps, by the second-order expansion of their logarithms (DARK).
 
     Args:
-        blurred: (N, K, h, w). peaks: (N, K, 2), the cells (x, y) of their maxima.
+        blurred: (N, K, h, w).
 
     Returns:
-        (N, K, 2) in cells, at most one cell from the peak; at the border, and where the surface is no maximum, the
-        peak itself.
+        (N, K, 2) in cells, at most one cell from the highest one; at the border, and where the surface is no maximum,
+        the highest cell itself.
     """
+    library = library_of(blurred)
     height, width = blurred.shape[-2:]
-    limit = peaks.new_tensor([width - 1, height - 1])
-    inside = ((peaks > 0) & (peaks < limit)).all(-1)
-    center = torch.minimum(peaks.clamp(min=1), limit - 1).long()
-    logs = blurred.clamp(min=_SMALLEST).log().flatten(2)
+    index = highest_cell(flattened(blurred))
+    x, y = (index % width)[..., 0], (index // width)[..., 0]
+    inside = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
+    center = library.where(inside, index[..., 0], width + 1)  # elsewhere any cell that has eight neighbors
+    logs = library.log(library.clip(flattened(blurred), _SMALLEST, None))
 
-    def at(x: int, y: int) -> Tensor:
-        index = (center[..., 1] + y) * width + center[..., 0] + x
-        return logs.gather(-1, index[..., None])[..., 0]
+    def at(x: int, y: int) -> Any:
+        return take(logs, (center + y * width + x)[..., None])[..., 0]
 
     dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
     dxx, dyy = at(1, 0) - 2 * at(0, 0) + at(-1, 0), at(0, 1) - 2 * at(0, 0) + at(0, -1)
     dxy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
     determinant = dxx * dyy - dxy**2
-    is_maximum = inside & (determinant > 0) & (dxx < 0)
-    step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], dim=-1)
-    step = step / torch.where(is_maximum, determinant, 1.0)[..., None]
-    return peaks + torch.where(is_maximum[..., None], step.clamp(-1, 1), 0.0)
+    is_maximum = (inside & (determinant > 0) & (dxx < 0))[..., None]
+    step = library.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], -1)
+    step = step / library.where(is_maximum, determinant[..., None], 1.0)
+    return as_floats(cell_of(index, width), blurred) + library.where(is_maximum, library.clip(step, -1.0, 1.0), 0.0)

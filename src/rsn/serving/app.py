@@ -12,10 +12,11 @@ from starlette.requests import ClientDisconnect
 
 from rsn import __version__
 from rsn.inference.estimator import PoseEstimator
-from rsn.serving.limits import Limits, RequestError
+from rsn.serving.limits import RequestError
 from rsn.serving.metrics import ResponseMiddleware
 from rsn.serving.routes import router
 from rsn.serving.service import Service
+from rsn.serving.settings import Limits
 
 DESCRIPTION = "Predicts the keypoints of people in images. Images are held in memory only during a request."
 CLIENT_DISCONNECTED = 499  # never read, but counted in the metrics, as web servers do

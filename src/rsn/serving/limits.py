@@ -1,43 +1,10 @@
-"""Limits on requests: size, number at a time, shared memory; and the error of a rejected request."""
+"""What enforces the limits on requests: number at a time, shared memory; and the error of a rejected request."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from rsn.errors import RsnError
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Largest requests, and how many are served at a time."""
-
-    megabytes: float = 25.0
-    """Largest upload; larger ones get status 413."""
-    megapixels: float = 50.0
-    """Largest image; larger ones get status 413. At most four such images are decoded in memory at a time."""
-    people: int = 100
-    """Most boxes per request; more get status 422."""
-    seconds: float = 30.0
-    """Longest upload (then status 408), and longest wait for a result (then status 503)."""
-    requests: int = 128
-    """Most requests at a time; further ones get status 429."""
-
-    def check(self) -> None:
-        """Raise RsnError for a limit that is not above 0."""
-        for name, value in vars(self).items():
-            if not 0 < value < float("inf"):
-                raise RsnError(f"Invalid limit of {name}: expected a number above 0, got {value:g}")
-
-    @property
-    def bytes(self) -> int:
-        """Of an upload."""
-        return int(self.megabytes * 1e6)
-
-    @property
-    def pixels(self) -> int:
-        """Of an image."""
-        return int(self.megapixels * 1e6)
 
 
 class RequestError(RsnError):

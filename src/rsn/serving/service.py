@@ -11,9 +11,10 @@ from rsn.inference.box_checks import Boxes, check_boxes
 from rsn.inference.estimator import PoseEstimator
 from rsn.inference.single_model import ImageCrops
 from rsn.serving.batching import Batcher
-from rsn.serving.limits import ConcurrencyLimiter, Limits, MemoryBudget, RequestError
+from rsn.serving.limits import ConcurrencyLimiter, MemoryBudget, RequestError
 from rsn.serving.metrics import Metrics
 from rsn.serving.schemas import Heatmaps, ImageResult
+from rsn.serving.settings import Limits
 from rsn.serving.upload import check_size, decode
 
 DECODERS = 2  # threads that decode images and detect people; more would slow down the network

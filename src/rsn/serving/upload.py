@@ -13,7 +13,8 @@ from rsn.geometry import Image
 from rsn.inference.box_checks import Boxes
 from rsn.io.image_formats import declared_size
 from rsn.io.images import decode_image
-from rsn.serving.limits import Limits, RequestError
+from rsn.serving.limits import RequestError
+from rsn.serving.settings import Limits
 
 MAX_SIDE = 32_000  # pixels; OpenCV cannot warp images larger than 32,767
 MAX_COORDINATE = 1e6  # pixels; larger numbers lose the precision that the crop needs
