@@ -345,6 +345,12 @@ def remap_keypoints(
     return points, visible
 
 
+def name_nearest(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Each name, with the nearest of the known ones in brackets if one is similar: noze (nearest: nose)."""
+    nearest = [get_close_matches(name, known, 1) for name in names]
+    return [f"{name} (nearest: {found[0]})" if found else name for name, found in zip(names, nearest, strict=True)]
+
+
 def describe_match(source: Skeleton, target: Skeleton) -> str:
     """Describe how `remap_keypoints` matches two skeletons: how many keypoints, which spellings, what is missing."""
     pairs = source.common_keypoints(target)
@@ -357,7 +363,7 @@ def describe_match(source: Skeleton, target: Skeleton) -> str:
         more = f" and {len(respelled) - 4} more" if len(respelled) > 4 else ""
         text += f" ({', '.join(respelled[:4])}{more})"
     if unused:
-        text += f"; no match for {', '.join(unused)}"
+        text += f"; no match for {', '.join(name_nearest(unused, target.keypoint_names))}"
     if missing:
         text += f"; not annotated, and left out of the loss: {', '.join(missing)}"
     return text

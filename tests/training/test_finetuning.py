@@ -53,7 +53,7 @@ def test_saved_recipe_trains_the_same(climbers: Path, tmp_path: Path) -> None:
 def test_schedule_and_flip_follow_the_data(tmp_path: Path) -> None:
     few = write_people(tmp_path / "few", images=4, skeleton=LSP_14)
     recipe = finetuning_recipe(few, few.parent / "images", tmp_path / "run")
-    assert (recipe.optimization.batch_size, recipe.optimization.steps) == (6, 400)
+    assert (recipe.optimization.batch_size, recipe.optimization.steps) == (6, 200)
     assert recipe.augmentation.flip_probability == 0.5
     unpaired = write_people(tmp_path / "unpaired", images=4, skeleton=Skeleton.from_names("box", ["a", "b"]))
     recipe = finetuning_recipe(unpaired, unpaired.parent / "images", tmp_path / "run2")

@@ -239,6 +239,13 @@ def test_resnet_weights_fill_the_stem_and_all_downsampling_paths() -> None:
     assert changed == set(down)
 
 
+def test_resnet_weights_fill_a_network_of_any_skeleton(tmp_path: Path) -> None:
+    path, tensors = tmp_path / "resnet50.pth", resnet50()
+    torch.save(tensors, path)
+    model = create_model("mspn50", skeleton=LSP_14, pretrained=path)
+    assert torch.equal(model.state_dict()["stem.reduce.conv.weight"], tensors["conv1.weight"])
+
+
 def test_resnet_weights_do_not_fit_rsn() -> None:
     with pytest.raises(WeightsError, match="do not fit this network"):
         load_weights(create_model("rsn50"), resnet50())

@@ -57,10 +57,23 @@ def test_heads_follow_their_keypoints_into_another_order(metadata: ModelMetadata
 def test_new_keypoint_begins_with_the_mean_gain_and_bias(metadata: ModelMetadata) -> None:
     state, transfer = transferred(replace(metadata, skeleton=LSP_14))
     gains = state[f"{FINEST}.norm.weight"]
-    new = [LSP_14.keypoint_names.index(name) for name, _ in transfer.unmatched]
+    new = [LSP_14.keypoint_names.index(name) for name in transfer.unmatched]
     known = [index for index in range(14) if index not in new]
-    assert [name for name, _ in transfer.unmatched] == ["neck", "head_top"]
+    assert transfer.unmatched == ("neck", "head_top")
     torch.testing.assert_close(gains[new], gains[known].mean().expand(2))
+
+
+def test_heads_of_keypoints_that_match_nothing_begin_at_trained_gains(metadata: ModelMetadata) -> None:
+    strange = Skeleton.from_names("strange", ["tip", "edge", "middle"])
+    state, transfer = transferred(replace(metadata, skeleton=strange))
+    assert transfer.unmatched == ("tip", "edge", "middle")
+    original = load_model(STARTER).network.state_dict()
+    for part in ("weight", "bias"):
+        key = f"{FINEST}.norm.{part}"
+        torch.testing.assert_close(state[key], original[key].mean().expand(3))
+    mix = FINEST.replace("predict", "mix.norm.weight")
+    assert not torch.equal(state[mix], original[mix])  # or training would empty the heatmaps
+    assert transfer.missing == ()
 
 
 def test_single_stage_fills_every_stage_of_a_larger_network(metadata: ModelMetadata) -> None:

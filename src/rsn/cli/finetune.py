@@ -43,11 +43,14 @@ class Finetune:
         require("lightning", "hotcoco", extra="train", feature="fine-tuning")
         from rsn.io.files import atomic_write, check_writable
         from rsn.training.finetuning import finetuning_recipe
+        from rsn.training.folder import check_unused
         from rsn.training.recipe import write_recipe
         from rsn.training.run import train
 
         if self.save_recipe is not None:
             check_writable(self.save_recipe)
+        if not self.resume:
+            check_unused(self.output)  # before the labels in it are replaced
         recipe = finetuning_recipe(
             self.annotations,
             self.images,

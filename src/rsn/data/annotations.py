@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsn.data.values import MIN_BOX_SIZE, is_outside
 from rsn.errors import AnnotationError
-from rsn.skeletons import Skeleton, remap_keypoints
+from rsn.skeletons import Skeleton, name_nearest, remap_keypoints
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,11 @@ class PoseDataset:
         if not self.people or self.skeleton.normalized_names == skeleton.normalized_names:
             return replace(self, skeleton=skeleton)
         if not self.skeleton.common_keypoints(skeleton):
-            own, other = (f"{one.name} ({', '.join(one.keypoint_names)})" for one in (self.skeleton, skeleton))
+            own = ", ".join(name_nearest(self.skeleton.keypoint_names, skeleton.keypoint_names))
+            other = ", ".join(skeleton.keypoint_names)
             raise AnnotationError(
-                f"{own} and {other} have no keypoint of the same name; are these annotations of another dataset?"
+                f"{self.skeleton.name} ({own}) and {skeleton.name} ({other}) have no keypoint of the same name; are"
+                " these annotations of another dataset?"
             )
         points, visible = remap_keypoints(
             np.stack([person.keypoints for person in self.people]),

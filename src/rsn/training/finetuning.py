@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rsn.data.annotations import PoseDataset
+from rsn.data.image_files import check_files
 from rsn.data.mpii import is_mpii
 from rsn.data.values import normalize_id
 from rsn.errors import AnnotationError, RecipeError
@@ -36,10 +37,10 @@ class Schedule:
 
 # Documented in docs/fine-tuning.md.
 SCHEDULES = (
-    Schedule(100, 8, 400, 3e-4),
-    Schedule(1_000, 16, 800, 5e-4),
-    Schedule(10_000, 32, 2_400, 5e-4),
-    Schedule(float("inf"), 64, 9_600, 1e-3),
+    Schedule(100, 16, 200, 2e-3),
+    Schedule(1_000, 16, 800, 2e-3),
+    Schedule(10_000, 32, 2_400, 2e-3),
+    Schedule(float("inf"), 64, 9_600, 2e-3),
 )
 
 
@@ -76,6 +77,7 @@ def finetuning_recipe(
     people = read_people(DatasetConfig(annotations, images, skeleton))
     if not len(people):
         raise AnnotationError(f"{annotations}: no person has keypoints: {people.summary()}")
+    check_files({person.image.path for person in people.people}, images)
     if validation is None:
         annotations, validation, held_out = _split(annotations, people, output)
     else:

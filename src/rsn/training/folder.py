@@ -42,15 +42,21 @@ def open_folder(recipe: BaseRecipe, processes: DistributedInfo, *, resume: bool)
     if resume:
         checkpoint = last_complete_checkpoint(folder)
         _check_same_run(recipe)
-    elif last_checkpoint(folder):
-        raise RecipeError(f"{folder} holds a run; continue it with --resume, or choose another folder: --set output=")
-    elif any((folder / name).is_file() for name in (BEST, LAST)):
-        raise RecipeError(f"{folder} holds the weights of a run; choose another folder: --set output=")
+    else:
+        check_unused(folder)
     make_folder(folder)
     if processes.rank == 0:
         atomic_write(folder / RECIPE, write_recipe(recipe).encode())
         atomic_write(folder / ENVIRONMENT, json.dumps(_environment(processes), indent=1).encode())
     return checkpoint
+
+
+def check_unused(folder: Path) -> None:
+    """Raise RecipeError if a folder holds a run or its weights."""
+    if last_checkpoint(folder):
+        raise RecipeError(f"{folder} holds a run; continue it with --resume, or choose another folder: --set output=")
+    if any((folder / name).is_file() for name in (BEST, LAST)):
+        raise RecipeError(f"{folder} holds the weights of a run; choose another folder: --set output=")
 
 
 def _check_same_run(recipe: BaseRecipe) -> None:

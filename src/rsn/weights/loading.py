@@ -75,9 +75,9 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> No
         return not _misfits(model, _state_for(model, tensors))
 
     if isinstance(source, Mapping):
-        _fill(model, select_network(source, "the weights", fits), "the weights")
+        fill_network(model, select_network(source, "the weights", fits), "the weights")
     else:
-        _fill(model, read_tensors(weights_path(source), fits), str(source))
+        fill_network(model, read_tensors(weights_path(source), fits), str(source))
 
 
 def load_model(source: str | Path) -> PoseModel:
@@ -103,7 +103,11 @@ def pose_metadata(metadata: Metadata, source: object) -> ModelMetadata:
 def load_network(source: str | Path) -> tuple[nn.Module, Metadata]:
     """A pose network or a detector with its weights, in eval mode, and the metadata; raises as `load_model`."""
     path = weights_path(source)
-    tensors = read_tensors(path)
+    return network_from_tensors(read_tensors(path), source, path)
+
+
+def network_from_tensors(tensors: Mapping[str, Tensor], source: str | Path, path: Path) -> tuple[nn.Module, Metadata]:
+    """As `load_network`, for the tensors that `read_tensors` read from the file of `source`."""
     metadata = _metadata_of(source, path, tensors)
     return _network(metadata, tensors, source).eval(), metadata
 
@@ -227,11 +231,12 @@ def _network(metadata: Metadata, tensors: Mapping[str, Tensor], source: str | Pa
         ) from error
     except RsnError as error:
         raise WeightsError(f"{source}: {error}") from error
-    _fill(network, tensors, str(source))
+    fill_network(network, tensors, str(source))
     return network
 
 
-def _fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+def fill_network(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """As `load_weights`, with the tensors of one network; name: of the weights, for messages."""
     state = _state_for(model, tensors)
     _refuse_broken(state, name)
     changed = _match_spatial_attention(model, state)

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from rsn.errors import WeightsError
 from rsn.models.catalog import build_model
 from rsn.models.prm import Refine
 from rsn.models.stages import HeatmapHead
-from rsn.skeletons import Skeleton
+from rsn.skeletons import Skeleton, name_nearest
 from rsn.weights.checkpoints import read_tensors
 from rsn.weights.conversion import detect_format
-from rsn.weights.loading import load_metadata, load_network, load_weights, weights_path
+from rsn.weights.loading import fill_network, load_weights, network_from_tensors, weights_path
 from rsn.weights.metadata import ModelMetadata, WeightsMetadata
 
 # Of the tensors that belong to no keypoint; with fewer the weights are of another architecture.
@@ -46,13 +45,14 @@ class Transfer:
 
     source: name or file of the weights.
     matched: (keypoint of the network, keypoint of the weights).
-    unmatched: keypoints of the network that match none, each with the nearest name among those of the weights, or "".
+    unmatched: keypoints of the network that match none; shown with the nearest of the weights' `keypoint_names`.
     loaded: number of tensors that were taken. missing: names of the tensors that the weights do not have.
     """
 
     source: str
     matched: tuple[tuple[str, str], ...]
-    unmatched: tuple[tuple[str, str], ...]
+    unmatched: tuple[str, ...]
+    keypoint_names: tuple[str, ...]
     loaded: int
     missing: tuple[str, ...]
 
@@ -63,8 +63,8 @@ class Transfer:
             taken = (name if name == other else f"{name} (from {other})" for name, other in self.matched)
             lines.append(f"           heads taken for {', '.join(taken)}")
         if self.unmatched:
-            new = (f"{name} (nearest: {other})" if other else name for name, other in self.unmatched)
-            lines.append(f"           heads initialized for {', '.join(new)}, which have no counterpart there")
+            new = ", ".join(name_nearest(self.unmatched, self.keypoint_names))
+            lines.append(f"           heads initialized for {new}, which have no counterpart there")
         if self.missing:
             parts = sorted({re.sub(r"\d+", "*", ".".join(name.split(".")[:3])) for name in self.missing})
             more = f" and {len(parts) - 6} more" if len(parts) > 6 else ""
@@ -90,7 +90,8 @@ def create_model(
         refine: "last" adds a Pose Refine Machine after the last output, as RSN's paper draws it; "all" after every
             output, as in MMPose (and connected as there).
         pretrained: a weight's name or a file; without, the network is randomly initialized. With a `skeleton` heads
-            are matched by keypoint name (see `transfer_weights`), without one all has to fit (see `load_weights`).
+            are matched by keypoint name (see `transfer_weights`; the input size is that of the weights), without one
+            all has to fit (see `load_weights`).
         options: more options of a registered model's builder.
 
     Returns:
@@ -106,8 +107,7 @@ def create_model(
     if pretrained is not None and skeleton is None:
         load_weights(network, pretrained)
     elif pretrained is not None and skeleton is not None:
-        size = load_metadata(pretrained).input_size
-        transfer_weights(network, ModelMetadata(name, options=options, skeleton=skeleton, input_size=size), pretrained)
+        _transfer(network, ModelMetadata(name, options=options, skeleton=skeleton), pretrained, rescale=False)
     return network
 
 
@@ -116,7 +116,8 @@ def transfer_weights(network: nn.Module, metadata: WeightsMetadata, source: str 
 
     Tensors of the same name and shape are taken; a stage that the weights lack takes those of their last stage. Heads
     and Pose Refine Machines are taken keypoint by keypoint (see `match_keypoints`); a keypoint without a counterpart
-    gets an initialized filter, and the mean gain and bias of the heads that were taken.
+    gets an initialized filter, and the mean gain and bias of the heads that were taken. If no keypoint has one, heads
+    are initialized but for the mean gain and bias of all.
 
     A keypoint's peak has the same height and width in cells at every input size, so in a map of twice the side its
     variance is a quarter: the gains and biases of the last batch norms are multiplied by the side of the old input over
@@ -130,12 +131,18 @@ def transfer_weights(network: nn.Module, metadata: WeightsMetadata, source: str 
     Raises:
         UnknownNameError, WeightsError: the weights cannot be read, or are of another architecture.
     """
+    return _transfer(network, metadata, source, rescale=True)
+
+
+def _transfer(network: nn.Module, metadata: WeightsMetadata, source: str | Path, *, rescale: bool) -> Transfer:
     skeleton = getattr(metadata, "skeleton", None)
     names = skeleton.keypoint_names if skeleton else ()
-    if detect_format(read_tensors(weights_path(source))) == "torchvision":
-        load_weights(network, source)
-        return Transfer(str(source), (), tuple((name, "") for name in names), 0, ())
-    other, their_metadata = load_network(source)
+    path = weights_path(source)
+    tensors = read_tensors(path)
+    if detect_format(tensors) == "torchvision":
+        fill_network(network, tensors, str(source))
+        return Transfer(str(source), (), names, (), len(tensors), ())
+    other, their_metadata = network_from_tensors(tensors, source, path)
     their_skeleton = getattr(their_metadata, "skeleton", None)
     matches: dict[int, int] = {}
     if skeleton and their_skeleton:
@@ -151,20 +158,22 @@ def transfer_weights(network: nn.Module, metadata: WeightsMetadata, source: str 
             f"{source}: only {found} of {len(shared)} tensors fit {metadata.model}; the weights are of"
             f" {their_metadata.model}, so train model: {their_metadata.model}, or choose weights of {metadata.model}"
         )
+    missing = tuple(key for key in dimensions if key not in taken and not key.endswith(_COUNT))
+    if skeleton and their_skeleton and not matches:
+        # New filters on trained features begin with so much noise that training silences the features: all heatmaps
+        # become empty. New features below them do not end like that.
+        taken = {key: value for key, value in taken.items() if ".heads." not in key or dimensions[key]}
     network.load_state_dict(taken, strict=False)
-    if skeleton and their_skeleton:
+    if rescale and skeleton and their_skeleton:
         _rescale_heads(network, their_metadata.input_size, metadata.input_size)
     known = their_skeleton.keypoint_names if their_skeleton else ()
     return Transfer(
         str(source),
         tuple((names[index], known[place]) for index, place in matches.items() if names),
-        tuple(
-            (name, "".join(get_close_matches(name, known, 1)))
-            for index, name in enumerate(names)
-            if index not in matches
-        ),
+        tuple(name for index, name in enumerate(names) if index not in matches),
+        known,
         len(taken),
-        tuple(key for key in dimensions if key not in taken and not key.endswith(_COUNT)),
+        missing,
     )
 
 
