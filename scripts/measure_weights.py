@@ -3,7 +3,8 @@
 Usage: python scripts/measure_weights.py ANNOTATIONS.json IMAGES METRICS.json
 
 ANNOTATIONS.json is a COCO keypoints file. On all its images: the pose weights with labeled boxes and the flip test,
-and details (mean OKS by size of the person and by number of labeled keypoints, PCK by keypoint). On the images with
+and details (mean OKS by size of the person and by number of labeled keypoints, PCK by keypoint, the keypoints that are
+right by score, and their precision and recall by `keypoint_threshold`). On the images with
 `annotations_complete`: the detector, the people reported by boxes alone and by `person_threshold`, and the output of
 `rsn predict` without options.
 """
@@ -38,6 +39,8 @@ SIDES = (0, 32, 64, 96, 128, 192, 256, np.inf)  # limits of the square root of a
 COUNTS = (1, 6, 11, 15, 18)  # limits of the number of labeled keypoints
 PCK_AT = 0.5  # distance relative to the square root of the area
 CLOSE = 0.2  # distance relative to the square root of the area at which a keypoint counts as right
+THRESHOLDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)  # tried as keypoint_threshold
+BETA = 0.5  # of the F-measure: precision counts more than recall, since a wrong limb is worse than a missing one
 
 
 def main(annotations: Path, images: Path, metrics: Path) -> None:
@@ -94,14 +97,14 @@ def details_of(
     similarity = np.exp(-(distances**2) / (2 * (2 * sigmas) ** 2 * areas[:, None]))
     oks = (similarity * visible).sum(1) / visible.sum(1)
     right = distances <= PCK_AT * np.sqrt(areas)[:, None]
+    keypoint_scores = np.clip(points[..., 2] - EMPTY, 0, 1)
+    close = distances <= CLOSE * np.sqrt(areas)[:, None]
     return {
         "mean_oks": round(float(oks.mean()), 3),
         "mean_oks_by_square_root_of_area": groups(np.sqrt(areas), oks, SIDES),
         "mean_oks_by_labeled_keypoints": groups(visible.sum(1), oks, COUNTS),
-        f"share_within_{CLOSE}_of_square_root_of_area_by_score": by_score(
-            np.clip(points[..., 2] - EMPTY, 0, 1)[visible],
-            (distances <= CLOSE * np.sqrt(areas)[:, None])[visible],
-        ),
+        f"share_within_{CLOSE}_of_square_root_of_area_by_score": by_score(keypoint_scores[visible], close[visible]),
+        "keypoint_threshold": by_threshold(keypoint_scores, visible, close & visible),
         f"pck_at_{PCK_AT}_of_square_root_of_area": {
             name: round(float(right[visible[:, i], i].mean()), 3) for i, name in enumerate(COCO_17.keypoint_names)
         },
@@ -118,6 +121,28 @@ def by_score(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str,
         }
         for step in np.unique(steps)
     }
+
+
+def by_threshold(
+    scores: NDArray[np.float64], labeled: NDArray[np.bool_], right: NDArray[np.bool_]
+) -> dict[str, dict[str, float]]:
+    """Return precision and recall of the keypoints (N, K) that score at least as high as a threshold.
+
+    precision: share of them that is right. A keypoint that is not labeled counts as wrong; in precision_of_labeled it
+    does not count. recall: share of the labeled keypoints that is right and not below the threshold.
+    """
+    table = {}
+    for threshold in THRESHOLDS:
+        kept = scores >= threshold
+        precision, recall = (right & kept).sum() / kept.sum(), (right & kept).sum() / labeled.sum()
+        values = {
+            "precision": precision,
+            "precision_of_labeled": (right & kept).sum() / (labeled & kept).sum(),
+            "recall": recall,
+            "F0.5": (1 + BETA**2) * precision * recall / (BETA**2 * precision + recall),
+        }
+        table[f"{threshold:g}"] = {name: round(float(value), 3) for name, value in values.items()}
+    return table
 
 
 def groups(values: NDArray[Any], oks: NDArray[np.float64], limits: tuple[float, ...]) -> dict[str, dict[str, float]]:

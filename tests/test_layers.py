@@ -12,7 +12,7 @@ SOURCE = Path(rsn.__file__).parent
 # From the lowest layer to the highest; packages of one layer may import each other.
 LAYERS = (
     {"errors", "extras"},
-    {"io", "distributed", "keypoint_names", "skeletons", "skeleton_files", "geometry", "results", "oks"},
+    {"io", "distributed", "keypoint_names", "skeletons", "skeleton_files", "geometry", "results", "conversions", "oks"},
     {"codecs"},
     {"models"},
     {"weights"},

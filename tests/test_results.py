@@ -1,6 +1,7 @@
 """Persons, the results of an image, and the COCO results format."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from rsn.errors import AnnotationError, RsnError, UnknownNameError
 from rsn.results import Person, PoseResult, to_raw
 from rsn.skeletons import COCO_17, MPII_16
+from rsn.visualization.options import DrawOptions
 
 
 def test_raw_coco_entry_is_read_as_it_was_written() -> None:
@@ -48,6 +50,9 @@ def test_entry_without_a_box_gets_one_around_the_keypoints() -> None:
         {"keypoints": [1, 2], "score": 1},
         {"keypoints": [1, 2, float("nan")], "score": 1},
         {"keypoints": [1, 2, 3]},
+        {"keypoints": [1, 2, 3], "score": 1, "std": [1, 2]},
+        {"keypoints": [1, 2, 3], "score": 1, "std": [-1]},
+        {"keypoints": [1, 2, 3], "score": 1, "std": ["high"]},
     ],
 )
 def test_from_dict_rejects_invalid_entries(entry: dict) -> None:
@@ -119,6 +124,17 @@ def test_arrays_of_a_result(result: PoseResult) -> None:
     assert shapes == ((0, 17, 2), (0, 17), (0, 4), (0,))
 
 
+def test_std_is_nan_where_it_is_unknown(result: PoseResult) -> None:
+    known = replace(person(1), std=np.arange(17.0))
+    mixed = result.with_people([person(0), known, person(2)])
+    assert mixed.std.shape == (3, 17)
+    assert np.isnan(mixed.std[[0, 2]]).all()
+    np.testing.assert_array_equal(mixed[[1]].std, [known.std])
+    np.testing.assert_array_equal(mixed[np.array([False, True, False])].std, [known.std])
+    assert mixed[[]].std.shape == (0, 17)
+    np.testing.assert_array_equal(known.reordered(range(16, -1, -1)).std, known.std[::-1])
+
+
 def test_result_is_a_sequence_of_persons(result: PoseResult) -> None:
     assert [one.bbox[2] for one in result] == [60, 61, 62]
     assert result[-1] is result.people[2]
@@ -132,7 +148,7 @@ def test_result_is_a_sequence_of_persons(result: PoseResult) -> None:
 
 
 def test_result_is_read_as_it_was_written(result: PoseResult) -> None:
-    tracked = result.with_people([person(0, 7), person(1, 9)])
+    tracked = result.with_people([replace(person(0, 7), std=np.linspace(1, 9, 17)), person(1, 9)])
     values = json.loads(json.dumps(tracked.to_dict()))
     again = PoseResult.from_dict(values)
     assert again.to_dict() == tracked.to_dict()
@@ -140,6 +156,8 @@ def test_result_is_read_as_it_was_written(result: PoseResult) -> None:
     assert again.image_size == (120, 160)
     assert again.track_ids.tolist() == [7, 9]
     np.testing.assert_allclose(again.keypoints, tracked.keypoints)
+    np.testing.assert_allclose(again.std, tracked.std)
+    assert ["std" in entry for entry in values["people"]] == [True, False]
     for key in values:
         with pytest.raises(AnnotationError, match="Invalid pose result"):
             PoseResult.from_dict({name: value for name, value in values.items() if name != key})
@@ -156,6 +174,10 @@ def test_plot_draws_the_persons_above_the_threshold(result: PoseResult, tmp_path
     assert (drawn.shape, drawn.dtype) == (IMAGE.shape, np.uint8)
     assert (drawn != IMAGE).any()
     assert np.array_equal(result[[]].plot(), IMAGE)
+    assert not np.array_equal(result.plot(boxes=True), drawn)
+    assert np.array_equal(result.plot(DrawOptions(boxes=True)), result.plot(DrawOptions(), boxes=True))
+    with pytest.raises(UnknownNameError, match="no draw option named 'box'; did you mean boxes"):
+        result.plot(box=True)
     result.save(tmp_path / "a.png")
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), drawn)
     assert result._repr_png_().startswith(b"\x89PNG")
@@ -172,7 +194,10 @@ def test_result_as_a_table(result: PoseResult) -> None:
     pytest.importorskip("pandas")
     table = result.to_pandas()
     assert list(table.columns[:8]) == ["track_id", "score", "x", "y", "width", "height", "nose_x", "nose_y"]
-    assert table.shape == (3, 6 + 3 * 17)
+    assert table.shape == (3, 6 + 3 * 17 + 17)
+    assert table["left_wrist_std"].isna().all()
+    known = result.with_people([replace(person(0), std=np.full(17, 2.5))])
+    assert known.to_pandas()["left_wrist_std"].tolist() == [2.5]
     np.testing.assert_allclose(table["left_wrist_x"], [one["left_wrist"].x for one in result])
     assert len(result[[]].to_pandas()) == 0
 

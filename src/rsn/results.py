@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsn.errors import AnnotationError, MissingDependencyError, RsnError, UnknownNameError
+from rsn.errors import AnnotationError, RsnError, UnknownNameError
 from rsn.skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Person:
     box_score: confidence of the box, in [0, 1].
     skeleton: names the keypoints; None for a person read from a file that does not name them.
     track_id: the person's number in a video, the same in all frames; None where nothing was tracked.
+    std: (K,) expected error of each keypoint, in pixels of the image; None where it is unknown, see `PoseResult.std`.
     """
 
     bbox: FloatArray
@@ -52,6 +53,7 @@ class Person:
     box_score: float = 1.0
     skeleton: Skeleton | None = None
     track_id: int | None = None
+    std: FloatArray | None = None
 
     @classmethod
     def from_keypoints(
@@ -64,15 +66,8 @@ class Person:
         skeleton: Skeleton | None = None,
     ) -> "Person":
         """A person whose raw score is that of the reference: the box score times the mean of all raw scores (K,)."""
-        raw = np.asarray(raw_scores, np.float64)
-        return cls(
-            np.asarray(bbox, np.float64),
-            np.asarray(keypoints, np.float64),
-            raw,
-            float(box_score * raw.mean()),
-            box_score,
-            skeleton,
-        )
+        box, points, raw = (np.asarray(values, np.float64) for values in (bbox, keypoints, raw_scores))
+        return cls(box, points, raw, float(box_score * raw.mean()), box_score, skeleton)
 
     @property
     def box(self) -> FloatArray:
@@ -107,23 +102,27 @@ class Person:
 
     def reordered(self, order: Sequence[int]) -> "Person":
         """The same person with its keypoints in another order; `order`: the present index of each keypoint."""
-        indices = list(order)
-        return replace(self, keypoints=self.keypoints[indices], raw_scores=self.raw_scores[indices], skeleton=None)
+        order = list(order)
+        std = None if self.std is None else self.std[order]
+        return replace(self, keypoints=self.keypoints[order], raw_scores=self.raw_scores[order], std=std, skeleton=None)
 
     def to_dict(self) -> dict[str, Any]:
         """The person as all outputs of rsn write it: `poses.json`, JSON Lines of videos, the service.
 
-        keypoints: x, y, score of each keypoint in one flat list, as in COCO results. score: the person's score.
-        bbox: x, y, width, height. box_score: score of the box. score_type: "0 to 1", the range of all scores.
-        track_id: only for a tracked person.
+        keypoints: x, y, score of each keypoint, one after the other. score: of the person, from these rounded scores.
+        bbox: x, y, width, height. box_score: of the box. score_type: "0 to 1", the range of all scores. track_id, std
+        (expected error of each keypoint in pixels): only where they are known.
         """
-        entry = {
-            "keypoints": _rounded(np.column_stack([self.keypoints, self.scores])),
-            "score": round(self.score, 6),
+        scores, box_score = self.scores.round(3), round(self.box_score, 6)
+        entry: dict[str, Any] = {
+            "keypoints": _rounded(np.column_stack([self.keypoints, scores])),
+            "score": round(float(box_score * scores.mean()), 6),
             "bbox": _rounded(self.bbox),
-            "box_score": round(self.box_score, 6),
+            "box_score": box_score,
             SCORE_TYPE: UNIT,
         }
+        if self.std is not None:
+            entry["std"] = _rounded(self.std)
         return entry if self.track_id is None else {"track_id": self.track_id} | entry
 
     @classmethod
@@ -143,16 +142,19 @@ class Person:
             low, high = keypoints[:, :2].min(0), keypoints[:, :2].max(0)
             box = raw.get("bbox", raw.get(EVALUATED_BOX, [*low, *(high - low)]))
             bbox = np.asarray(box, np.float64).reshape(4)
+            std = None if raw.get("std") is None else np.asarray(raw["std"], np.float64).reshape(len(keypoints))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AnnotationError(f"Invalid entry of a COCO keypoint results file: {error}") from error
         if not np.isfinite(keypoints).all():
             raise AnnotationError("Invalid keypoints: expected triples x, y, score of finite numbers")
+        if std is not None and not (np.isfinite(std) & (std >= 0)).all():
+            raise AnnotationError("Invalid std: expected a finite number from 0 for each keypoint")
         if skeleton is not None and len(keypoints) != len(skeleton):
             raise AnnotationError(
                 f"Invalid keypoints: expected the {len(skeleton)} of {skeleton.name}, got {len(keypoints)}"
             )
         track_id = raw.get("track_id")
-        return cls(bbox, keypoints[:, :2], keypoints[:, 2], score, box_score, skeleton, track_id)
+        return cls(bbox, keypoints[:, :2], keypoints[:, 2], score, box_score, skeleton, track_id, std)
 
     def to_coco(self, image_id: int | str, category_id: int | str = 1, *, raw: bool = False) -> dict[str, Any]:
         """An entry of a COCO keypoint results file: `to_dict` with the image and the category.
@@ -164,8 +166,7 @@ class Person:
         if not raw:
             return names | self.to_dict()
         keypoints = _rounded(np.column_stack([self.keypoints, self.raw_scores]))
-        scores = {"keypoints": keypoints, "score": round(self.raw_score, 6)}
-        return names | scores | {EVALUATED_BOX: _rounded(self.bbox)}
+        return names | {"keypoints": keypoints, "score": round(self.raw_score, 6), EVALUATED_BOX: _rounded(self.bbox)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -227,6 +228,16 @@ class PoseResult(Sequence[Person]):
         return np.array([person.scores for person in self]).reshape(-1, len(self.skeleton))
 
     @property
+    def std(self) -> FloatArray:
+        """(N, K) expected error of each keypoint: the mean distance to the labeled keypoint, in pixels of the image.
+
+        From the spread of the heatmap and the score, calibrated on labeled people (`ModelMetadata.uncertainty`). NaN
+        for weights without a calibration, and for persons that were read without it.
+        """
+        rows = [np.full(len(self.skeleton), np.nan) if person.std is None else person.std for person in self]
+        return np.array(rows).reshape(-1, len(self.skeleton))
+
+    @property
     def boxes(self) -> FloatArray:
         """(N, 4) x1, y1, x2, y2."""
         return np.array([person.box for person in self]).reshape(-1, 4)
@@ -247,33 +258,36 @@ class PoseResult(Sequence[Person]):
         ids = [person.track_id for person in self if person.track_id is not None]
         return np.array(ids, np.int64) if ids and len(ids) == len(self) else None
 
-    def plot(self, options: "DrawOptions | None" = None) -> NDArray[np.uint8]:
+    def plot(self, options: "DrawOptions | None" = None, **changes: Any) -> NDArray[np.uint8]:
         """The image with the persons drawn on it, (H, W, 3) uint8 RGB.
 
+        options, changes: a `DrawOptions`, and fields of it by name: `plot(label="score", uncertainty=True)`.
+
         Raises:
-            RsnError: the result has no image.
+            RsnError: the result has no image; an option that does not exist; `uncertainty` where it is unknown.
         """
         from rsn.visualization.drawing import draw
+        from rsn.visualization.options import changed_options
 
         if self.image is None:
             raise RsnError("this result has no image; estimate with keep_image=True, or use rsn.draw(image, result)")
-        return draw(self.image, self, options)
+        return draw(self.image, self, changed_options(options, changes))
 
-    def save(self, path: str | Path, options: "DrawOptions | None" = None) -> None:
+    def save(self, path: str | Path, options: "DrawOptions | None" = None, **changes: Any) -> None:
         """Write what `plot` gives as a .jpg, .png or .webp file.
 
         Raises:
-            RsnError: the result has no image. ImageError: another suffix. RsnError: the file cannot be written.
+            RsnError: as `plot`; the file cannot be written. ImageError: another suffix.
         """
         from rsn.io.images import write_image
 
-        write_image(Path(path), self.plot(options))
+        write_image(Path(path), self.plot(options, **changes))
 
-    def show(self) -> None:
+    def show(self, options: "DrawOptions | None" = None, **changes: Any) -> None:
         """Open what `plot` gives in the image viewer of the desktop; a notebook shows a result by itself."""
         from PIL import Image
 
-        Image.fromarray(self.plot()).show()
+        Image.fromarray(self.plot(options, **changes)).show()
 
     def _repr_png_(self) -> bytes | None:
         """The image that a notebook shows: `plot`, scaled down to fit; None without an image."""
@@ -294,10 +308,7 @@ class PoseResult(Sequence[Person]):
         return [person.to_coco(image_id, category_id, raw=raw) for person in self]
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the image, as JSON can hold it: size of the image, names and limbs of the skeleton, and the persons.
-
-        Each person is written as `Person.to_dict` says.
-        """
+        """All but the image, as JSON can hold it; each person is written as `Person.to_dict` says."""
         height, width = self.image_size
         return {
             "width": width,
@@ -305,6 +316,7 @@ class PoseResult(Sequence[Person]):
             "skeleton": self.skeleton.name,
             "keypoint_names": list(self.skeleton.keypoint_names),
             "limbs": [list(limb) for limb in self.skeleton.limbs],
+            "keypoint_threshold": self.keypoint_threshold,
             "people": [person.to_dict() for person in self],
         }
 
@@ -320,34 +332,23 @@ class PoseResult(Sequence[Person]):
             skeleton = Skeleton.from_names(str(values["skeleton"]), names, [(int(a), int(b)) for a, b in limbs])
             size = (int(values["height"]), int(values["width"]))
             people = tuple(Person.from_dict(entry, skeleton) for entry in values["people"])
+            threshold = float(values["keypoint_threshold"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AnnotationError(f"Invalid pose result: expected what to_dict writes ({error!r})") from error
-        return cls(people, skeleton, size)
+        return cls(people, skeleton, size, None, threshold)
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with one row per person and the columns of the CSV file of a video.
 
-        track_id (empty for persons who were not tracked), score, x, y, width, height of the box, and NAME_x, NAME_y,
-        NAME_score of each keypoint.
+        track_id (empty for persons who were not tracked), score, x, y, width, height of the box; NAME_x, NAME_y,
+        NAME_score of each keypoint; NAME_std of each keypoint (empty where it is unknown).
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingDependencyError("to_pandas needs pandas: pip install pandas") from error
+        from rsn.conversions import to_pandas
 
-        rows = [
-            [
-                person.track_id,
-                person.score,
-                *person.bbox,
-                *np.column_stack([person.keypoints, person.scores]).flat,
-            ]
-            for person in self
-        ]
-        return pandas.DataFrame(rows, columns=table_columns(self.skeleton)).astype({"track_id": "Int64"})
+        return to_pandas(self)
 
     def to_supervision(self) -> Any:
         """A `supervision.KeyPoints` of the persons, with the keypoint scores and the person scores as confidences.
@@ -355,25 +356,9 @@ class PoseResult(Sequence[Person]):
         Raises:
             MissingDependencyError: supervision 0.29 or newer is not installed.
         """
-        try:
-            import supervision
+        from rsn.conversions import to_supervision
 
-            return supervision.KeyPoints(
-                xy=self.keypoints.astype(np.float32),
-                class_id=np.zeros(len(self), int),
-                keypoint_confidence=self.scores.astype(np.float32),
-                detection_confidence=self.person_scores.astype(np.float32),
-            )
-        except (ImportError, TypeError) as error:
-            raise MissingDependencyError(
-                "to_supervision needs supervision 0.29 or newer: pip install 'supervision>=0.29'"
-            ) from error
-
-
-def table_columns(skeleton: Skeleton) -> list[str]:
-    """The columns of a table with one row per person, see `PoseResult.to_pandas`."""
-    keypoints = [f"{name}_{column}" for name in skeleton.keypoint_names for column in ("x", "y", "score")]
-    return ["track_id", "score", "x", "y", "width", "height", *keypoints]
+        return to_supervision(self)
 
 
 def check_threshold(name: str, value: float) -> None:

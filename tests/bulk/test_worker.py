@@ -21,6 +21,8 @@ from rsn.bulk.worker import MAX_ATTEMPTS, Worker
 from rsn.io.images import read_image
 from rsn.results import Person
 from rsn.skeletons import COCO_17
+from rsn.weights.loading import load_model, save_weights
+from rsn.weights.uncertainty import Uncertainty
 
 HERE = ("cpu", 4, 1)  # device, batch size, threads
 
@@ -70,6 +72,17 @@ def test_worker_writes_people_of_estimator(settings: Settings, tmp_path: Path) -
         expected = estimator(path, "whole")
         assert (results[str(path)].skeleton, results[str(path)].image_size) == (COCO_17, (90, 70))
         np.testing.assert_allclose(results[str(path)].keypoints, expected.keypoints, atol=1e-2)
+
+
+def test_expected_errors_are_written_and_read(settings: Settings, tmp_path: Path) -> None:
+    plain, calibrated = load_model(settings.model), tmp_path / "calibrated.safetensors"
+    save_weights(calibrated, plain.network, replace(plain.metadata, uncertainty=Uncertainty(2.0, 0.5, 1.0)))
+    (path,) = write_images(tmp_path, 1)
+    settings = replace(settings, model=str(calibrated))
+    Worker(settings, str(tmp_path / "out"), "run", *HERE).process(0, Part("images", (str(path),)))
+    ((_, result),) = bulk.read(str(tmp_path / "out"))
+    expected = PoseEstimator(calibrated, device="cpu", backend="torch")(path, "whole").std
+    np.testing.assert_allclose(result.std, expected, atol=1e-3)
 
 
 def test_read_rejects_a_folder_without_results(tmp_path: Path) -> None:

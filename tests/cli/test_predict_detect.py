@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from command import rsn
 from drawn_detectors import BOXES, Graph, image, yolox
 from rsn.io.images import write_image
+from rsn.weights.loading import load_model, save_weights
+from rsn.weights.uncertainty import Uncertainty
 
 
 @pytest.fixture
@@ -109,3 +112,19 @@ def test_person_threshold_applies_to_given_boxes(
         done = rsn("predict", images / "two.png", *options, "--person-threshold", threshold, "--output", out)
         assert done.returncode == 0, done.stderr
         assert len(json.loads((out / "poses.json").read_text())) == people
+
+
+def test_predict_draws_uncertainty_only_with_weights_that_have_it(
+    images: Path, random_weights: Path, tmp_path: Path
+) -> None:
+    plain = load_model(random_weights)
+    calibrated = tmp_path / "calibrated.safetensors"
+    save_weights(calibrated, plain.network, replace(plain.metadata, uncertainty=Uncertainty(2.0, 0.5, 1.0)))
+    given = ["--boxes", "whole", "--backend", "torch", "--draw.uncertainty"]
+    refused = rsn("predict", images, *given, "--model", random_weights, "--output", tmp_path / "none")
+    assert refused.returncode == 1
+    assert "Invalid draw.uncertainty: expected weights with a calibration" in refused.stderr
+    assert not (tmp_path / "none").exists()
+    done = rsn("predict", images, *given, "--model", calibrated, "--output", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [len(entry["std"]) for entry in json.loads(done.stdout)] == [17, 17]

@@ -42,6 +42,32 @@ def test_decoding_targets_gives_the_keypoints_within_a_cell(codec: Codec) -> Non
 
 
 @all_codecs
+def test_spread_is_the_weighted_distance_of_the_cells_from_the_keypoint(codec: HeatmapCodec) -> None:
+    heatmaps = targets(codec, keypoints(2)) + 20 * torch.rand(2, 17, 64, 48) - 10
+    found, _ = codec.decode(heatmaps)
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(48), indexing="ij")
+    cells = 4 * torch.stack([x, y], -1) + codec.cell_center
+    squares = (cells - found[:, :, None, None]).square().sum(-1)
+    weights = heatmaps.clamp(min=0) ** 1.5
+    expected = ((weights * squares).sum((2, 3)) / weights.sum((2, 3))).sqrt()
+    torch.testing.assert_close(codec.spread(heatmaps, found), expected, rtol=1e-4, atol=0)
+    np.testing.assert_allclose(codec.spread(heatmaps.numpy(), found.numpy()), expected.numpy(), rtol=1e-4)
+
+
+@all_codecs
+def test_spread_is_large_with_a_second_peak_and_without_any(codec: HeatmapCodec) -> None:
+    points = torch.full((1, 1, 2), 40.0)
+    alone = targets(codec, points)
+    twice = alone + 0.8 * targets(codec, points + torch.tensor([80.0, 60.0]))
+    sharp, doubtful, empty = (
+        float(codec.spread(heatmaps, codec.decode(heatmaps)[0])) for heatmaps in (alone, twice, 0 * alone)
+    )
+    assert sharp < 15
+    assert 50 < doubtful < 100  # the peaks are 100 pixels apart
+    assert empty > 90
+
+
+@all_codecs
 def test_an_empty_heatmap_has_no_confidence(codec: Codec) -> None:
     _, raw = codec.decode(torch.zeros(1, 2, 64, 48))
     assert codec.confidence(raw).tolist() == [[0.0, 0.0]]

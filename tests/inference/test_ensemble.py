@@ -1,6 +1,7 @@
 """Ensembles: the average of the heatmaps of several models."""
 
 import gc
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from rsn.errors import RsnError
 from rsn.geometry import Crop
 from rsn.models.inference_graph import InferenceGraph
 from rsn.weights import loading
-from rsn.weights.loading import save_weights
+from rsn.weights.loading import load_model, save_weights
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.uncertainty import Uncertainty
 
 estimate = partial(PoseEstimator, backend="torch")
 BOXES = [[10.0, 5.0, 60.0, 90.0], [60.0, 20.0, 50.0, 80.0], [20.0, 10.0, 90.0, 60.0]]
@@ -159,3 +161,18 @@ def test_ensemble_has_the_three_steps_of_a_single_model(models: list[Path], imag
         assert heatmaps.shape[:2] == (3, 17)
         (result,) = estimator.postprocess([crops], heatmaps)
         np.testing.assert_array_equal(result.keypoints, keypoints(estimator, image)[..., :2])
+
+
+def test_expected_errors_are_those_of_the_averaged_heatmaps(models: list[Path], image: np.ndarray) -> None:
+    """With the calibration of the first model; without one they are unknown."""
+    plain = [load_model(path) for path in models[:2]]
+    uncertainty = Uncertainty(2.0, 0.5, 1.0)
+    calibrated = PoseModel(plain[0].network, replace(plain[0].metadata, uncertainty=uncertainty))
+    assert np.isnan(estimate([plain[0], calibrated])(image, BOXES, box_format="xywh").std).all()
+    estimator = estimate([calibrated, plain[1]])
+    result = estimator(image, BOXES, box_format="xywh")
+    crops = estimator.preprocess(image, np.array(BOXES), np.ones(3))
+    heatmaps = estimator.forward([crops])
+    spread = MegviiCodec().spread(heatmaps, MegviiCodec().decode(heatmaps)[0]).numpy()
+    scale = np.array([[crop.scale] for crop in crops.crops])  # pixels of the crop per pixel of the image
+    np.testing.assert_allclose(result.std, 2 * spread**0.5 * np.exp(-result.scores) / scale, rtol=1e-5)

@@ -1,6 +1,7 @@
 """Valid requests to the service."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,11 @@ from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
 from rsn.serving.app import create_app
 from rsn.serving.run import allowed_hosts
+from rsn.serving.schemas import ImageResult, PersonResult
 from rsn.serving.settings import Limits
 from rsn.skeletons import COCO_17
+from rsn.weights.loading import PoseModel, load_model
+from rsn.weights.uncertainty import Uncertainty
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +34,7 @@ def test_people_equal_those_of_estimator(service: Client, image: Path, estimator
     answer = service.people(image.read_bytes(), boxes)
     assert answer.status == 200, answer.body
     found = answer.json
-    assert (found["model"], found["width"], found["height"]) == ("random", 70, 90)
+    assert (found["width"], found["height"]) == (70, 90)
     assert tuple(found["keypoint_names"]) == COCO_17.keypoint_names
     assert [tuple(limb) for limb in found["limbs"]] == list(COCO_17.limbs)
     expected = estimator(read_image(image), [box[:4] for box in boxes], box_format="xywh", box_scores=[1, 0.5])
@@ -97,7 +101,6 @@ def test_model_is_selected_by_name(service: Client, image: Path) -> None:
     assert [model["name"] for model in listed["models"]] == ["random", "flipped"]
     assert listed["limits"]["bytes"] == 25_000_000
     answers = {name: service.people(image.read_bytes(), model=name).json for name in ("random", "flipped")}
-    assert answers["flipped"]["model"] == "flipped"
     assert answers["random"]["people"] != answers["flipped"]["people"]
     missing = service.people(image.read_bytes(), model="randm")
     assert (missing.status, missing.json["detail"]) == (
@@ -141,8 +144,34 @@ def test_openapi_document_describes_routes(service: Client) -> None:
         "/api/people", "/api/heatmaps", "/api/models", "/health", "/metrics",
     }  # fmt: skip
     post = document["paths"]["/api/people"]["post"]
+    schema = post["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/ImageResult"}
+    described = ImageResult.model_json_schema(ref_template="#/components/schemas/{model}")
+    person = described.pop("$defs")["PersonResult"]
+    assert document["components"]["schemas"]["ImageResult"] == described
+    assert document["components"]["schemas"]["PersonResult"] == person
     assert post["requestBody"]["content"]["image/*"]["schema"]["format"] == "binary"
     assert {"200", "404", "408", "413", "415", "422", "429", "503"} <= set(post["responses"])
+
+
+def test_response_is_the_dictionary_of_the_result(random_weights: Path, image: Path) -> None:
+    """With and without expected errors; the client returns an equal result, and the schema has exactly these keys."""
+    plain = load_model(random_weights)
+    calibrated = PoseModel(plain.network, replace(plain.metadata, uncertainty=Uncertainty(2.0, 0.5, 1.0)))
+    options = {"backend": "torch", "detector": None}
+    estimators = {"plain": PoseEstimator(plain, **options), "calibrated": PoseEstimator(calibrated, **options)}
+    with serving(estimators) as service:
+        for name, estimator in estimators.items():
+            expected = estimator(image, "whole").to_dict()
+            assert service.people(image.read_bytes(), model=name).json == expected
+            client = rsn.serving.Client(f"http://127.0.0.1:{service.port}", model=name)
+            assert client(image).to_dict() == expected
+            assert ImageResult.model_validate(expected).model_dump(mode="json", exclude_unset=True) == json.loads(
+                json.dumps(expected)
+            )
+            fields = set(PersonResult.model_fields) - (set() if name == "calibrated" else {"std"})
+            assert set(expected["people"][0]) == fields
+            assert set(expected) == set(ImageResult.model_fields)
 
 
 def test_metrics_count_requests_and_people(service: Client, image: Path) -> None:

@@ -36,6 +36,7 @@ def test_predict_writes_video_jsonl_and_csv(random_weights: Path, tmp_path: Path
     with open(tmp_path / "out/walk_poses.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[7]["left_wrist_x"]) == lines[7]["people"][0]["keypoints"][27]
+    assert rows[7]["left_wrist_std"] == ""  # the weights have no calibration
     times, images = shown(tmp_path / "out/walk_poses.mp4")
     assert times == pytest.approx(SECOND)
     assert images[0].shape == (120, 160, 3)

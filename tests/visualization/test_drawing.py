@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rsn.errors import RsnError
 from rsn.geometry import FloatArray, Image
 from rsn.results import Person, PoseResult
 from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
@@ -228,3 +229,17 @@ def test_draw_follows_the_options() -> None:
     glowing = (drawn(DrawOptions(), heat) != plain).any(2)
     assert glowing[55, 55]
     assert glowing.sum() == 100
+
+
+def test_uncertainty_is_a_circle_of_the_expected_error() -> None:
+    someone = person_at({"left_wrist": (200, 150)})
+    people = PoseResult((replace(someone, std=np.full(17, 60.0)),), COCO_17, (400, 400))
+    drawn = draw(canvas(), people, DrawOptions(uncertainty=True))
+    distances = np.linalg.norm(changed(drawn) - [200, 150], axis=1)
+    assert distances.max() == pytest.approx(60, abs=1.5)
+    assert (distances > 50).sum() > 3000, "the area of the circle is filled"
+    assert resembles(drawn[150, 260], LEFT)
+    unknown = people.with_people([*people, someone])
+    with pytest.raises(RsnError, match="Invalid uncertainty: expected persons with a std, got none"):
+        draw(canvas(), unknown, DrawOptions(uncertainty=True))
+    assert np.array_equal(draw(canvas(), people[[]], DrawOptions(uncertainty=True)), canvas())

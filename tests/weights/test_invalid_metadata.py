@@ -47,6 +47,9 @@ OF_THE_METADATA: list[tuple[str, Any, str]] = [
     ("skeleton", "coco", "'skeleton': expected mapping, got text 'coco'"),
     ("skeleton", {}, "Missing key: 'skeleton.name'"),
     ("color", "red", "Unknown key: 'color'"),
+    ("uncertainty", {"scale": 0, "spread_exponent": 1, "score_decay": 1}, "Invalid uncertainty: expected a scale"),
+    ("uncertainty", {"scale": 1, "spread_exponent": -1, "score_decay": 1}, "Invalid uncertainty: expected a scale"),
+    ("uncertainty", {"scale": 1}, "Missing key: 'uncertainty.spread_exponent'"),
 ]  # fmt: skip
 OF_THE_SKELETON: list[tuple[str, Any, str]] = [
     ("name", None, "'skeleton.name': expected text, got nothing"),

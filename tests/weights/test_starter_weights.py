@@ -9,7 +9,7 @@ from rsn import COCO_17, PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.evaluation import evaluate_keypoints
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
-from rsn.weights.loading import weights_path
+from rsn.weights.loading import convert_weights, load_metadata, weights_path
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,25 @@ def test_starter_finds_face_and_shoulders(estimator: PoseEstimator) -> None:
     shoulders = (keypoints["left_shoulder"] + keypoints["right_shoulder"]) / 2
     assert shoulders[1] > keypoints["nose"][1] + 50
     assert keypoints["left_shoulder"][0] > keypoints["right_shoulder"][0] + 100
+
+
+def test_expected_errors_are_pixels_of_the_image(estimator: PoseEstimator) -> None:
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    small, large = (
+        estimator(image, [[30 * scale, 0, 420 * scale, 512 * scale]], box_format="xywh")
+        for scale, image in ((1, astronaut), (2, astronaut.repeat(2, 0).repeat(2, 1)))
+    )
+    np.testing.assert_allclose(large.std, 2 * small.std, rtol=0.2)
+    errors = dict(zip(COCO_17.keypoint_names, small.std[0], strict=True))
+    assert errors["left_eye"] < 8
+    assert errors["left_ankle"] > 40  # outside of the image
+
+
+def test_converted_weights_keep_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "copy.safetensors"
+    convert_weights("rsn18.starter", path)
+    assert load_metadata(path) == load_metadata("rsn18.starter")
+    assert load_metadata(path).uncertainty is not None
 
 
 @pytest.mark.slow

@@ -170,6 +170,7 @@ def schema() -> Any:
             arrow.field("bbox", numbers),
             arrow.field("box_score", arrow.float32()),
             arrow.field("score_type", arrow.string()),
+            arrow.field("std", numbers),
             arrow.field("width", arrow.int32(), nullable=False),
             arrow.field("height", arrow.int32(), nullable=False),
             arrow.field("model", arrow.string(), nullable=False),

@@ -61,6 +61,10 @@ class Predict(DetectionOptions):
             person_threshold=self.person_threshold,
             **self.backend_options(),
         )
+        if self.draw.uncertainty and estimator.metadata.uncertainty is None:
+            raise RsnError(
+                f"Invalid draw.uncertainty: expected weights with a calibration, got {self.model}; leave it out"
+            )
         make_folder(self.output)
         done = self._predict_images(estimator, paths, boxes) if paths else True
         if videos:

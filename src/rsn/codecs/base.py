@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from math import nan
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import GetCoreSchemaHandler
@@ -51,6 +52,11 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, outputs: Array) -> tuple[Array, Array]:
         """Outputs of a network -> keypoints (N, K, 2), x, y in pixels of the crop, and raw scores (N, K)."""
+
+    def spread(self, outputs: Array, keypoints: Array) -> Array:
+        """How far outputs reach around decoded keypoints (N, K, 2): (N, K) pixels of the crop; NaN where unknown."""
+        unknown: Array = library_of(keypoints).full_like(keypoints[..., 0], nan)
+        return unknown
 
     @abstractmethod
     def flip_back(self, outputs: Array, flip_indices: Sequence[int]) -> Array:

@@ -1,7 +1,8 @@
 """One model, in three steps: image and boxes -> crops -> heatmaps -> persons."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,9 @@ class SingleModel:
                         raw_score=float(score * mean),
                         box_score=float(score),
                         skeleton=self.metadata.skeleton,
+                        std=None if errors is None else errors / crop.scale,
                     )
-                    for bbox, crop, score, (keypoints, raw_scores, mean) in zip(
+                    for bbox, crop, score, (keypoints, raw_scores, mean, errors) in zip(
                         image.bboxes, image.crops, image.box_scores, decoded, strict=False
                     )
                 ),
@@ -95,13 +97,21 @@ class SingleModel:
         ]
 
     def _decoded(self, heatmaps: Tensor) -> Iterator[tuple[Any, ...]]:
-        """Keypoints (K, 2) in input pixels, raw scores (K,) and their mean, one crop after the other."""
+        """Of one crop after the other: keypoints (K, 2), raw scores (K,) and their mean, and expected errors (K,).
+
+        In input pixels; None instead of the errors for weights without a calibration.
+        """
         if not len(heatmaps):
             return iter(())
-        codec = self.metadata.codec
-        keypoints, raw_scores = (values.double().cpu() for values in codec.decode(heatmaps))
+        codec, uncertainty = self.metadata.codec, self.metadata.uncertainty
+        keypoints, raw_scores = codec.decode(heatmaps)
+        errors: Iterable[Any] = repeat(None, len(heatmaps))
+        if uncertainty is not None:
+            spread = codec.spread(heatmaps, keypoints)
+            errors = uncertainty.expected_error(spread, codec.confidence(raw_scores)).double().cpu().numpy()
+        keypoints, raw_scores = (values.double().cpu() for values in (keypoints, raw_scores))
         means = codec.mean_score(raw_scores)
-        return zip(keypoints.numpy(), raw_scores.numpy(), means.tolist(), strict=True)
+        return zip(keypoints.numpy(), raw_scores.numpy(), means.tolist(), errors, strict=True)
 
 
 def run_with_flip(backend: Backend, metadata: ModelMetadata, crops: Tensor, *, flip_test: bool) -> Tensor:

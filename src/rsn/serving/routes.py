@@ -70,7 +70,7 @@ async def _read_input(
 _InputOf = Annotated[_Input, Depends(_read_input)]
 
 
-@router.post("/api/people", openapi_extra=_IMAGE, responses=_ERRORS)
+@router.post("/api/people", openapi_extra=_IMAGE, responses=_ERRORS, response_model_exclude_unset=True)
 async def people(request: Request, service: _Service, given: _InputOf) -> ImageResult:
     """Predict the keypoints of the people in an image.
 

@@ -13,7 +13,7 @@ Box = Annotated[
 ]
 
 
-class PersonResult(BaseModel):
+class PersonResult(BaseModel, extra="forbid"):
     """One person, see `Person.to_dict`."""
 
     keypoints: Annotated[
@@ -24,17 +24,24 @@ class PersonResult(BaseModel):
     bbox: Box
     box_score: float
     score_type: Annotated[Literal["0 to 1"], Field(description="range of all scores")]
+    std: Annotated[
+        list[float],
+        Field(
+            default_factory=list,
+            description="expected error of each keypoint in pixels; missing for weights without a calibration",
+        ),
+    ]
 
 
-class ImageResult(BaseModel):
+class ImageResult(BaseModel, extra="forbid"):
     """The people of one image, in the order of the given boxes; see `PoseResult.to_dict`."""
 
-    model: str
     width: Annotated[int, Field(description="of the upright image, in pixels")]
     height: int
     skeleton: str
     keypoint_names: list[str]
     limbs: Annotated[list[tuple[int, int]], Field(description="pairs of keypoint indices to connect by lines")]
+    keypoint_threshold: Annotated[float, Field(description="keypoints with lower scores should not be drawn")]
     people: list[PersonResult]
 
 

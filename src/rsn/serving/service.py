@@ -69,7 +69,7 @@ class Service:
         """
         async with self._crops(model, data, boxes) as crops:
             result = await model.batcher.predict(crops)
-        return ImageResult(model=model.name, **result.to_dict())
+        return ImageResult.model_validate(result.to_dict())
 
     async def heatmaps(self, model: Model, data: bytes, boxes: Boxes | None) -> Heatmaps:
         """The heatmaps of one box of an image file, by default of the whole image.

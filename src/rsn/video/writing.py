@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from rsn.conversions import table_columns
 from rsn.errors import RsnError
 from rsn.extras import require
 from rsn.geometry import Image
 from rsn.io.files import atomic_replace
-from rsn.results import PoseResult, table_columns
+from rsn.results import PoseResult
 from rsn.skeletons import Skeleton
 from rsn.video.frames import Frame, FrameSource
 
@@ -136,7 +137,8 @@ class ResultWriter:
         self._lines.write(json.dumps(entry) + "\n")
         for person in entry["people"]:
             cells = [entry["frame"], entry["seconds"], person["track_id"], person["score"]]
-            self._table.writerow([*cells, *person["bbox"], *person["keypoints"]])
+            errors = person.get("std", [""] * len(people.skeleton))
+            self._table.writerow([*cells, *person["bbox"], *person["keypoints"], *errors])
 
 
 def to_entry(frame: Frame, people: PoseResult) -> dict[str, Any]:

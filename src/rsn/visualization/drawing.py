@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsn.errors import RsnError
 from rsn.geometry import FloatArray, Image
 from rsn.results import KEYPOINT_THRESHOLD, Person, PoseResult
 from rsn.skeletons import Side, Skeleton
@@ -33,6 +34,7 @@ OPACITY = 0.92  # of keypoints and limbs with a high score
 MIN_ALPHA = 0.3  # of those with a score at the threshold
 FULL_ALPHA_SCORE = 0.6  # keypoint score from which opacity is full
 BOX_OPACITY = 0.6
+AREA_OPACITY = 0.25  # of the circles of uncertainty
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 6  # OpenCV draws at positions of 1 / 2 ** _SHIFT pixels
 _BLEED = 0.6  # pixels that OpenCV's antialiasing adds around a filled shape
@@ -50,6 +52,9 @@ def draw(
     """A copy of an image, (H, W, 3) uint8 RGB, with the persons of a result drawn on it.
 
     heatmap: (H, W) of `overlay_heatmap`, below the persons.
+
+    Raises:
+        RsnError: as `draw_uncertainty`.
     """
     options = options or DrawOptions()
     threshold = options.keypoint_threshold
@@ -57,6 +62,8 @@ def draw(
     tracked = result.track_ids is not None
     ids = [person.track_id or number for number, person in enumerate(result, 1)]
     drawn = image if heatmap is None else overlay_heatmap(image, heatmap)
+    if options.uncertainty:
+        drawn = draw_uncertainty(drawn, result, result.skeleton, keypoint_threshold=threshold)
     drawn = draw_people(drawn, result, result.skeleton, keypoint_threshold=threshold)
     if options.boxes:
         drawn = draw_boxes(drawn, result, ids)
@@ -89,6 +96,35 @@ def draw_people(
     for figure in sorted(figures, key=lambda figure: figure.thickness):
         _draw_figure(canvas, figure, skeleton)
     return canvas
+
+
+def draw_uncertainty(
+    image: Image, people: Sequence[Person], skeleton: Skeleton, *, keypoint_threshold: float = KEYPOINT_THRESHOLD
+) -> Image:
+    """A copy of the image, (H, W, 3) uint8 RGB, with a circle of the expected error around each keypoint.
+
+    The circles have the colors of the sides. keypoint_threshold: keypoints with a lower score are left out.
+
+    Raises:
+        RsnError: the expected errors of a person are unknown.
+    """
+    rings = image.copy()
+    opaque = image.copy()
+    thickness = max(1, round(0.0015 * max(image.shape[:2])))
+    for person in people:
+        if person.std is None:
+            raise RsnError(
+                "Invalid uncertainty: expected persons with a std, got none; weights without a calibration and files of"
+                " results that were written without it have no std"
+            )
+        drawable = (person.scores >= keypoint_threshold) & (np.abs(person.keypoints) < _MAX_COORDINATE).all(1)
+        for keypoint in np.flatnonzero(drawable):
+            center = _fixed(person.keypoints[keypoint]).tolist()
+            radius = int(_fixed(min(person.std[keypoint], _MAX_COORDINATE)))
+            color = _COLORS[skeleton.sides[keypoint]]
+            cv2.circle(opaque, center, radius, color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+            cv2.circle(rings, center, radius, color, thickness, cv2.LINE_AA, _SHIFT)
+    return np.asarray(cv2.addWeighted(opaque, AREA_OPACITY, rings, 1 - AREA_OPACITY, 0), np.uint8)
 
 
 def draw_boxes(image: Image, people: Sequence[Person], ids: Sequence[int] = ()) -> Image:

@@ -150,7 +150,11 @@ def convert_weights(
         raise WeightsError(f"{output}: converted weights are named OUT.safetensors")
     path = weights_path(source)
     tensors = read_tensors(path)
-    metadata = read_metadata(path) if has_metadata(path) else _inferred_metadata(source, tensors, skeleton, input_size)
+    metadata = (
+        _stored_metadata(source, path)
+        if has_metadata(path)
+        else _inferred_metadata(source, tensors, skeleton, input_size)
+    )
     save_weights(output, _network(metadata, tensors, source), metadata, half=half)
     return metadata
 
@@ -188,8 +192,7 @@ def known_weights() -> list[str]:
 def _metadata_of(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) -> Metadata:
     """The metadata in a file, or what is assumed for weights without, about which an `RsnWarning` is given."""
     if has_metadata(path):
-        metadata = read_metadata(path)
-        return _calibrated(metadata, path.with_suffix(".json")) if str(source) in BUNDLED else metadata
+        return _stored_metadata(source, path)
     inferred = _inferred_metadata(source, tensors)
     if str(source) not in PRETRAINED:
         warnings.warn(
@@ -201,11 +204,12 @@ def _metadata_of(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) 
     return inferred
 
 
-def _calibrated(metadata: Metadata, path: Path) -> Metadata:
-    """Metadata with the thresholds and metrics in the JSON file beside weights of the package, where there is one."""
-    if not path.is_file():
+def _stored_metadata(source: str | Path, path: Path) -> Metadata:
+    """The metadata in a file; for weights of the package with what was measured later, in the JSON file beside it."""
+    metadata, beside = read_metadata(path), path.with_suffix(".json")
+    if str(source) not in BUNDLED or not beside.is_file():
         return metadata
-    document = metadata.to_document() | json.loads(path.read_text(encoding="utf-8"))
+    document = metadata.to_document() | json.loads(beside.read_text(encoding="utf-8"))
     return parse_metadata({METADATA_KEY: json.dumps(document)})
 
 

@@ -14,6 +14,7 @@ from rsn.errors import RsnError, WeightsError
 from rsn.io.validation import from_json
 from rsn.results import KEYPOINT_THRESHOLD, check_threshold
 from rsn.skeletons import COCO_17, Skeleton
+from rsn.weights.uncertainty import Uncertainty
 
 METADATA_KEY = "rsn.metadata"  # in the metadata of a safetensors file
 INPUT_MULTIPLE = 32  # the sides of an input are multiples of this: pixels per cell of the coarsest level
@@ -95,6 +96,7 @@ class ModelMetadata(WeightsMetadata):
     codec: how keypoints are encoded as targets and decoded from outputs.
     person_threshold: detected persons with a lower score are not reported. keypoint_threshold: keypoints with a lower
         score are neither drawn nor tracked. Both in [0, 1].
+    uncertainty: how to calculate the expected errors of keypoints; None for weights that were not calibrated.
 
     Raises:
         WeightsError: as `WeightsMetadata`; too many keypoints, a bbox_padding out of range.
@@ -107,6 +109,7 @@ class ModelMetadata(WeightsMetadata):
     codec: Codec = MegviiCodec()  # noqa: RUF009 - frozen
     person_threshold: float = 0.0
     keypoint_threshold: float = KEYPOINT_THRESHOLD
+    uncertainty: Uncertainty | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
