@@ -12,6 +12,7 @@ from reference_weights import filled
 from rsn import COCO_17, create_model, load_weights
 from rsn.codecs import MegviiCodec, MMPoseCodec, create_codec
 from rsn.evaluation.mpii import pckh
+from rsn.geometry import Crop
 from rsn.oks import nms, oks, soft_nms
 from rsn.training.losses import PoseLoss
 
@@ -111,6 +112,13 @@ def test_pckh_is_that_of_hrnet() -> None:
     scores["Mean@0.1"] = scores.pop("Mean@0.11")  # HRNet takes the 0.11 by this name
     expected = dict(zip(map(str, oracle["columns"]), oracle["percent"], strict=True))
     assert {name: 100 * score for name, score in scores.items()} == pytest.approx(expected, abs=1e-9)
+
+
+def test_crops_equal_those_of_opencv_4() -> None:
+    oracle = load("warp")
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    for matrix, expected in zip(oracle["matrices"], oracle["crops"], strict=True):
+        np.testing.assert_array_equal(Crop(matrix, expected.shape[:2]).warp(image), expected)
 
 
 def test_oracles_are_small() -> None:

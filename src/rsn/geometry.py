@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 
+_REMAP_MAX_SIDE = 2**15 - 2  # pixels; cv2.remap fails above
+
 
 @dataclass(frozen=True)
 class Region:
@@ -76,10 +78,39 @@ class Crop:
         return replace(self, matrix=matrix)
 
     def warp(self, image: Image) -> Image:
-        """Sample the input's pixels, (*size, 3) uint8; bilinear, black outside the image."""
+        """Sample the input's pixels, (*size, 3) uint8; bilinear, black outside the image.
+
+        The pixels are those of cv2.warpAffine in OpenCV 4, whichever version is installed; OpenCV 5 interpolates
+        differently, which moves keypoints.
+        """
+        if max(image.shape) > _REMAP_MAX_SIDE:
+            return self._warp_part(image)
+        return np.asarray(cv2.remap(image, *self._positions(), cv2.INTER_LINEAR), np.uint8)
+
+    def _positions(self) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
+        """Where the input's pixels lie in the image, as cv2.remap expects it: whole pixels, and 1/32 pixels."""
         height, width = self.size
-        pixels = cv2.warpAffine(image, self.matrix, (width, height), flags=cv2.INTER_LINEAR)
-        return np.asarray(pixels, np.uint8)
+        inverse = self._inverse()
+        # As OpenCV 4: what the column and the row contribute to x and y is first rounded to 1/1024 pixel.
+        columns = _to_fixed(inverse[:, :1] * np.arange(width))
+        rows = _to_fixed(inverse[:, 1:2] * np.arange(height) + inverse[:, 2:])
+        positions = (columns[:, None] + (rows[..., None] + 16)) >> 5  # (2, height, width), in 1/32 pixels, rounded
+        whole = (positions >> 5).clip(-(2**15), 2**15 - 1).astype(np.int16)
+        x, y = (positions & 31).astype(np.uint16)
+        return np.asarray(cv2.merge(list(whole)), np.int16), y * 32 + x
+
+    def _warp_part(self, image: Image) -> Image:
+        """As `warp`, from the part of a large image that the crop shows; if that is too large, from fewer pixels."""
+        height, width = self.size
+        corners = self.to_image([[0, 0], [width, 0], [0, height], [width, height]])
+        limits = image.shape[1::-1]
+        left, top = (corners.min(0) - 1).clip(0, limits).astype(int)
+        right, bottom = (corners.max(0) + 2).clip(0, limits).astype(int)
+        part = image[top:bottom, left:right]
+        if not part.size:
+            return np.zeros((*self.size, 3), np.uint8)
+        moved = replace(self, matrix=np.column_stack([self.matrix[:, :2], self.to_input([left, top])]))
+        return moved.warp_antialiased(part) if max(part.shape) > _REMAP_MAX_SIDE else moved.warp(part)
 
     def warp_antialiased(self, image: Image) -> Image:
         """As `warp`, but an image that the crop shrinks to less than half is first resized by averaging pixels.
@@ -115,8 +146,17 @@ class Crop:
 
     def to_image(self, points: ArrayLike) -> FloatArray:
         """Input pixels -> image pixels, (..., 2)."""
+        return _apply(self._inverse(), points)
+
+    def _inverse(self) -> FloatArray:
+        """(2, 3) map from input pixels to image pixels."""
         inverse = np.linalg.inv(self.matrix[:, :2])
-        return _apply(np.column_stack([inverse, -inverse @ self.matrix[:, 2]]), points)
+        return np.column_stack([inverse, -inverse @ self.matrix[:, 2]])
+
+
+def _to_fixed(pixels: FloatArray) -> NDArray[np.int32]:
+    """Positions in pixels -> in 1/1024 pixels; those far outside of any image are limited, so that a sum fits."""
+    return np.rint(pixels * 1024).clip(-(2**29), 2**29).astype(np.int32)
 
 
 def _apply(matrix: FloatArray, points: ArrayLike) -> FloatArray:

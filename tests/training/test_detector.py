@@ -5,7 +5,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -74,8 +73,8 @@ def test_train_detector_does_not_overwrite_a_run_and_resumes_it(best: Path, reci
 def test_cached_images_give_the_same_losses(best: Path, recipe: DetectorRecipe, tmp_path: Path) -> None:
     compute = ComputeConfig(cache_images="device", workers=0)
     train_detector(replace(recipe, output=tmp_path, compute=compute))
-    tolerance = 1e-2 if cv2.__version__.startswith("5.") else 0.1  # OpenCV 4 interpolates less exactly
-    assert losses(tmp_path) == pytest.approx(losses(recipe.output), rel=tolerance)
+    # Some positions are rounded to the next 1/32 pixel, which shows at the edges of the drawn figures.
+    assert losses(tmp_path) == pytest.approx(losses(recipe.output), rel=0.1)
 
 
 def losses(folder: Path) -> list[float]:

@@ -64,7 +64,7 @@ class DeviceImages:
     def warp(self, images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
         """(N,) image indices, (N, 2, 3) maps from image to input pixels -> (N, 3, *size) whole numbers as float32.
 
-        Bilinear, black outside the image, as `Crop.warp`.
+        Bilinear between positions rounded to 1/32 pixel, black outside the image, as `Crop.warp`.
         """
         x, y = _image_positions(matrices, size)
         left, top = x.floor(), y.floor()
@@ -101,9 +101,10 @@ def _decode(path: Path) -> Image | None:
 
 
 def _image_positions(matrices: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The image position of every input pixel: x and y, (N, H, W) float32."""
+    """The image position of every input pixel, rounded to 1/32 pixel: x and y, (N, H, W) float32."""
     (a, b, right), (c, d, down) = (row.unbind(1) for row in matrices.double()[..., None, None].unbind(1))
     columns = torch.arange(size[1], device=matrices.device) - right
     rows = torch.arange(size[0], device=matrices.device)[:, None] - down
     area = a * d - b * c
-    return ((d * columns - b * rows) / area).float(), ((a * rows - c * columns) / area).float()
+    x, y = (d * columns - b * rows) / area, (a * rows - c * columns) / area
+    return (x * 32).round().div(32).float(), (y * 32).round().div(32).float()
