@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsn.errors import AnnotationError, RsnError, UnknownNameError
+from rsn.errors import AnnotationError, ImageError, RsnError, UnknownNameError
 from rsn.results import Person, PoseResult, to_raw
 from rsn.skeletons import COCO_17, MPII_16
+from rsn.visualization.drawing import draw
 from rsn.visualization.options import DrawOptions
 
 
@@ -143,8 +144,11 @@ def test_result_is_a_sequence_of_persons(result: PoseResult) -> None:
     assert [one.bbox[2] for one in result[np.array([2, 0])]] == [62, 60]
     assert result[1:].image is IMAGE
     assert repr(result[:1]) == "PoseResult: 1 person, coco_17, image of 160 x 120 pixels"
+    assert repr(result[0]) == "Person: score 0.45, box (10, 5, 70, 95), 17 keypoints"
     with pytest.raises(IndexError):
         result[3]
+    with pytest.raises(RsnError, match=r"expected persons, got 'nose'; a keypoint is result\[0\]\['nose'\]"):
+        result["nose"]
 
 
 def test_result_is_read_as_it_was_written(result: PoseResult) -> None:
@@ -181,6 +185,28 @@ def test_plot_draws_the_persons_above_the_threshold(result: PoseResult, tmp_path
     result.save(tmp_path / "a.png")
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), drawn)
     assert result._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "says"),
+    [
+        ((), {"label": "name"}, "Invalid label: expected one of auto, none, id, score, got 'name'"),
+        ((), {"keypoint_threshold": "high"}, "Invalid keypoint_threshold: expected a number from 0 to 1, got 'high'"),
+        ((), {"keypoint_threshold": 7}, "Invalid keypoint_threshold: expected a number from 0 to 1, got 7"),
+        (("boxes",), {}, "Invalid options: expected rsn.DrawOptions, got 'boxes'"),
+        ((), {"uncertainty": True}, "Invalid uncertainty: expected persons with a std, got none"),
+    ],
+)
+def test_plot_rejects_invalid_options(result: PoseResult, arguments: tuple, changes: dict, says: str) -> None:
+    with pytest.raises(RsnError, match=says):
+        result.plot(*arguments, **changes)
+
+
+def test_draw_rejects_what_is_no_image(result: PoseResult) -> None:
+    with pytest.raises(ImageError, match=r"Invalid image: expected an array \(H, W, 3\) uint8, .* got str"):
+        draw("image.jpg", result)
+    with pytest.raises(ImageError, match=r"got \(120, 160\) uint8"):
+        draw(IMAGE[..., 0], result)
 
 
 def test_plot_without_an_image_is_refused(result: PoseResult) -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rsn import codecs, evaluation, training
+    from rsn import bulk, codecs, evaluation, serving, training
     from rsn.detection.loading import open_detector
     from rsn.errors import RsnError
     from rsn.evaluation import evaluate
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("codecs", "evaluation", "training")
+_PACKAGES = ("bulk", "codecs", "evaluation", "serving", "training")
 _MODULE_OF = {
     "COCO_17": "rsn.skeletons",
     "DrawOptions": "rsn.visualization.options",
@@ -71,6 +71,7 @@ __all__ = [
     "SingleModel",
     "Skeleton",
     "__version__",
+    "bulk",
     "codecs",
     "create_model",
     "draw",
@@ -83,6 +84,7 @@ __all__ = [
     "read_image",
     "register_model",
     "save_weights",
+    "serving",
     "train",
     "training",
     "write_image",

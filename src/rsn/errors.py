@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any
 
 
@@ -58,6 +59,14 @@ class UnknownNameError(RsnError, ValueError):
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(known)}"
         shown = name if len(name) <= 80 else f"{name[:77]}..."
         super().__init__(f"there is no {kind} named {shown!r}; {hint}")
+
+
+def check_threshold(name: str, value: Any) -> None:
+    """Refuse a threshold on scores that is not between 0 and 1 (RsnError)."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= 1:
+        got = f"{value:g}" if is_number else repr(value)[:80]
+        raise RsnError(f"Invalid {name}: expected a number from 0 to 1, got {got}")
 
 
 def _restore(kind: type[RsnError], *args: Any) -> RsnError:

@@ -31,7 +31,7 @@ class Keypoint(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Person:
     """One person in an image; `person["left_wrist"]` is a keypoint by its name. Coordinates are image pixels.
 
@@ -68,6 +68,10 @@ class Person:
         """A person whose raw score is that of the reference: the box score times the mean of all raw scores (K,)."""
         box, points, raw = (np.asarray(values, np.float64) for values in (bbox, keypoints, raw_scores))
         return cls(box, points, raw, float(box_score * raw.mean()), box_score, skeleton)
+
+    def __repr__(self) -> str:
+        corners = ", ".join(f"{corner:.0f}" for corner in self.box)
+        return f"Person: score {self.score:.2f}, box ({corners}), {len(self.keypoints)} keypoints"
 
     @property
     def box(self) -> FloatArray:
@@ -204,9 +208,17 @@ class PoseResult(Sequence[Person]):
     @overload
     def __getitem__(self, index: slice | ArrayLike) -> "PoseResult": ...
     def __getitem__(self, index: Any) -> "Person | PoseResult":
-        """One person, or a result with some of them: a slice, a mask (N,) of booleans, or indices (M,)."""
+        """One person, or a result with some of them: a slice, a mask (N,) of booleans, or indices (M,).
+
+        Raises:
+            IndexError: no such person. RsnError: the name of a keypoint.
+        """
         if isinstance(index, int | np.integer):
             return self.people[index]
+        if isinstance(index, str):
+            raise RsnError(
+                f"Invalid index: expected persons, got {index!r:.80}; a keypoint is result[0][{index!r:.80}]"
+            )
         if not isinstance(index, slice):
             index = np.asarray(index)
             index = index if index.size else index.astype(np.intp)
@@ -267,11 +279,10 @@ class PoseResult(Sequence[Person]):
             RsnError: the result has no image; an option that does not exist; `uncertainty` where it is unknown.
         """
         from rsn.visualization.drawing import draw
-        from rsn.visualization.options import changed_options
 
         if self.image is None:
             raise RsnError("this result has no image; estimate with keep_image=True, or use rsn.draw(image, result)")
-        return draw(self.image, self, changed_options(options, changes))
+        return draw(self.image, self, options, **changes)
 
     def save(self, path: str | Path, options: "DrawOptions | None" = None, **changes: Any) -> None:
         """Write what `plot` gives as a .jpg, .png or .webp file.
@@ -359,14 +370,6 @@ class PoseResult(Sequence[Person]):
         from rsn.conversions import to_supervision
 
         return to_supervision(self)
-
-
-def check_threshold(name: str, value: float) -> None:
-    """Refuse a threshold on scores that is not between 0 and 1 (RsnError)."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= 1:
-        got = f"{value:g}" if is_number else repr(value)[:80]
-        raise RsnError(f"Invalid {name}: expected a number from 0 to 1, got {got}")
 
 
 def to_raw(entry: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 import file_server
 import rsn.serving
 from pose_service import Client, estimator_of, running, serving
-from rsn.errors import RsnError
+from rsn.errors import ImageError, RsnError
 from rsn.geometry import Crop
 from rsn.inference.estimator import PoseEstimator
 from rsn.io.images import read_image
@@ -166,6 +166,8 @@ def test_response_is_the_dictionary_of_the_result(random_weights: Path, image: P
             assert service.people(image.read_bytes(), model=name).json == expected
             client = rsn.serving.Client(f"http://127.0.0.1:{service.port}", model=name)
             assert client(image).to_dict() == expected
+            with pytest.raises(ImageError, match="expected one image, got a list; send one at a time"):
+                client([image])
             assert ImageResult.model_validate(expected).model_dump(mode="json", exclude_unset=True) == json.loads(
                 json.dumps(expected)
             )

@@ -32,13 +32,13 @@ class Label(DetectionOptions):
         from rsn.data.formats import write_labels
         from rsn.data.formats.labels import Labels, files_below
         from rsn.data.formats.predictions import image_from_result
+        from rsn.errors import check_threshold
         from rsn.inference.box_checks import BoxNotes
         from rsn.inference.estimator import PoseEstimator
         from rsn.inference.images import prepare_image
         from rsn.io.files import check_writable
         from rsn.io.image_formats import is_image_name
         from rsn.io.images import read_image
-        from rsn.results import check_threshold
 
         paths = [path for path in files_below(self.images) if is_image_name(path.name)]
         if not paths:

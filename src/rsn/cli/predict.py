@@ -52,6 +52,7 @@ class Predict(DetectionOptions):
             raise RsnError("name at least one image or video, or a folder of images")
         self.check_detector()
         self.video.check()
+        self.draw.check()
         videos = [source for source in self.sources if is_video(source, folders=self.video.fps is not None)]
         paths = find_images([Path(source) for source in self.sources if source not in videos])
         boxes = self.box_source()

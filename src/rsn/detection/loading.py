@@ -4,8 +4,7 @@ from os.path import isdir, isfile
 from pathlib import Path
 
 from rsn.detection.postprocessing import BOX_THRESHOLD, Detector
-from rsn.errors import UnknownNameError, WeightsError
-from rsn.results import check_threshold
+from rsn.errors import UnknownNameError, WeightsError, check_threshold
 
 STARTER = "starter"  # included in the package
 STARTER_WEIGHTS = "rsn18.people"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rsn.data.values import MIN_BOX_SIZE
 from rsn.errors import AnnotationError
 from rsn.geometry import FloatArray
-from rsn.results import PoseResult
+from rsn.results import Person, PoseResult
 
 Boxes = tuple[FloatArray, FloatArray]  # (N, 4) x, y, width, height in image pixels, and scores (N,)
 BoxFormat = Literal["xywh", "xyxy"]
@@ -112,6 +112,8 @@ def check_boxes(boxes: Any, box_scores: Any, box_format: Any, size: tuple[int, i
             )
         rows = np.array([person.bbox for person in boxes]).reshape(-1, 4)
         return rows, boxes.box_scores if box_scores is None else _checked_scores(box_scores, len(rows))
+    if isinstance(boxes, Person):
+        raise AnnotationError("Invalid boxes: expected a PoseResult or an array (N, 4), got a Person; pass result[[0]]")
     if isinstance(boxes, str):
         if boxes != "whole":
             raise AnnotationError(f"Invalid boxes: expected 'whole' or an array (N, 4), got {boxes!r:.80}")

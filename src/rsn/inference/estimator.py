@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rsn.detection.loading import STARTER, open_detector
 from rsn.detection.postprocessing import Detector
-from rsn.errors import AnnotationError, ImageError, RsnError
+from rsn.errors import AnnotationError, ImageError, RsnError, check_threshold
 from rsn.geometry import FloatArray, Image
 from rsn.inference.backends import choose
 from rsn.inference.box_checks import Boxes, BoxFormat, check_boxes, filter_boxes
@@ -24,7 +24,7 @@ from rsn.inference.processes import PickledByArguments, check_process
 from rsn.inference.single_model import ImageCrops
 from rsn.inference.sources import ColorOrder, Source, is_collection, load_image
 from rsn.oks import deduplicate
-from rsn.results import PoseResult, check_threshold
+from rsn.results import PoseResult
 from rsn.weights.loading import PoseModel
 
 BATCHES_PER_MODEL = 16  # batches that one model of an ensemble runs before the next is read, with low_memory
@@ -42,12 +42,15 @@ class PoseEstimator(PickledByArguments):
     Any number of threads may call one estimator. In a process that was forked after an estimator was made, it raises an
     RsnError. It is pickled as the arguments of its constructor.
 
+    The arguments say first what finds persons and keypoints (model, detector, ensemble_weights), then how it runs.
+
     Args:
         model: name of weights (`rsn.list_models`), a weights file, a file that `rsn export` wrote (.onnx, .xml), or a
             `rsn.PoseModel`, of which a copy is used. A list of them is an ensemble: their heatmaps are averaged on the
             crops of the first and decoded with its codec.
         detector: finds the boxes where none are given: a name or file as `rsn.open_detector` takes it, opened when it
             is first needed; a function image -> boxes (N, 4) x, y, width, height and scores (N,); or None.
+        ensemble_weights: weight of each model in the average; equal by default.
         backend: what runs the network, one of `backends.BACKENDS`. "auto" is the fastest one that is installed and as
             exact as PyTorch; for an exported file its own; for a PoseModel PyTorch.
         device: a PyTorch device; "auto" is the first of CUDA, MPS and CPU that is here and that the backend can use.
@@ -57,7 +60,6 @@ class PoseEstimator(PickledByArguments):
             threshold of the weights for detected persons, and none for persons in given boxes.
         box_threshold: detected boxes with a lower score are not used; by default the detector's own threshold.
         low_memory: keep only one model of an ensemble in memory. Each is then read anew for every 16 batches.
-        ensemble_weights: weight of each model in the average; equal by default.
         allow_urls: also accept http and https URLs of images, at most 100 MB and 30 seconds each. Use it only with URLs
             that you trust: they may lead to servers that only this machine can reach.
 
@@ -79,6 +81,7 @@ class PoseEstimator(PickledByArguments):
         model: ModelSource | Sequence[ModelSource] = "rsn18.starter",
         *,
         detector: str | Path | Detector | None = STARTER,
+        ensemble_weights: Sequence[float] | None = None,
         backend: str = "auto",
         device: str = "auto",
         batch_size: int = 32,
@@ -86,7 +89,6 @@ class PoseEstimator(PickledByArguments):
         person_threshold: float | None = None,
         box_threshold: float | None = None,
         low_memory: bool = False,
-        ensemble_weights: Sequence[float] | None = None,
         allow_urls: bool = False,
     ) -> None:
         models: list[Any] = list(model) if isinstance(model, list | tuple) else [model]
@@ -160,10 +162,10 @@ class PoseEstimator(PickledByArguments):
         Persons in given boxes come in the order of the boxes, detected ones best first.
 
         Args:
-            source: the path of an image file or its bytes, a PIL image, a uint8 array (H, W, 3) RGB, (H, W, 4) or
-                (H, W), or a uint8 tensor (3, H, W); with `allow_urls` also a URL. A list or tuple of them gives a list
-                of results; a generator gives a generator, which holds few images at a time. Crops are batched across
-                images.
+            source: the path of an image file, its bytes or an open file, a PIL image, a uint8 array (H, W, 3) RGB,
+                (H, W, 4) or (H, W), or a uint8 tensor (3, H, W); with `allow_urls` also a URL. A list or tuple of them
+                gives a list of results; a generator gives a generator, which holds few images at a time. Crops are
+                batched across images.
             boxes: (N, 4) in image pixels with `box_format`, "whole" for one box of the whole image, or a PoseResult;
                 None lets the detector find them. For several images: one of these per image in a list or generator,
                 or "whole" or None for all.

@@ -16,7 +16,7 @@ from rsn.errors import ImageError
 from rsn.geometry import Image
 from rsn.io.downloads import fetch
 from rsn.io.images import decode_image, from_pillow, on_white, read_image
-from rsn.io.video_names import has_video_suffix, is_url
+from rsn.io.video_names import camera_name, has_video_suffix, is_url
 
 ColorOrder = Literal["RGB", "BGR"]  # of arrays and tensors
 Source = str | PathLike[str] | bytes | Pillow.Image | NDArray[Any] | torch.Tensor
@@ -26,16 +26,17 @@ EXPECTED = "Invalid source: expected a path, bytes, a PIL image, an array (H, W,
 
 
 def is_collection(source: object) -> bool:
-    """Whether a source is several images: a list or tuple, or an iterator such as a generator."""
-    return isinstance(source, list | tuple | Iterator)
+    """Whether a source is several images: a list or tuple, or an iterator such as a generator; not an open file."""
+    return isinstance(source, list | tuple | Iterator) and not hasattr(source, "read")
 
 
 def load_image(source: object, *, color_order: ColorOrder = "RGB", allow_urls: bool = False) -> Image:
     """One image as (H, W, 3) uint8 RGB; gray becomes RGB, transparent parts lie on white.
 
     Args:
-        source: the path of an image file or its bytes, a PIL image, a uint8 array (H, W, 3), (H, W, 4), (H, W, 1) or
-            (H, W), or a uint8 tensor (3, H, W). Files and PIL images are turned upright as their EXIF data says.
+        source: the path of an image file, its bytes or an open file, a PIL image, a uint8 array (H, W, 3), (H, W, 4),
+            (H, W, 1) or (H, W), or a uint8 tensor (3, H, W). Files and PIL images are turned upright as their EXIF data
+            says.
         color_order: of arrays and tensors of 3 or 4 channels; BGR is what OpenCV reads.
         allow_urls: also accept http and https URLs, of at most 100 MB.
 
@@ -45,6 +46,9 @@ def load_image(source: object, *, color_order: ColorOrder = "RGB", allow_urls: b
     """
     if isinstance(source, str | PathLike):
         return _read(fspath(source), allow_urls)
+    read = getattr(source, "read", None)
+    if callable(read):  # an open file, or io.BytesIO
+        source = read()
     if isinstance(source, bytes | bytearray | memoryview):
         return decode_image(bytes(source), "the image in the given bytes")
     if isinstance(source, Pillow.Image):
@@ -60,6 +64,8 @@ def _read(path: str | bytes, allow_urls: bool) -> Image:
     name = path if isinstance(path, str) else path.decode(errors="replace")
     if is_url(name) and allow_urls:
         return decode_image(fetch(name, max_bytes=MAX_URL_BYTES), name)
+    if not exists(name) and (camera_name(name) is not None or (is_url(name) and not name.lower().startswith("http"))):
+        raise ImageError(f"Invalid source: expected an image, got the camera or stream {name}; run rsn predict {name}")
     if is_url(name):
         raise ImageError(
             f"Invalid source: expected a file, got the URL {name}; to download it, create the estimator or client"
@@ -95,6 +101,8 @@ def _from_array(array: NDArray[Any], color_order: ColorOrder) -> Image:
             hint = "; pass a list of images for a batch"
         elif image.ndim == 3 and image.shape[0] in (1, 3, 4) and image.shape[2] not in (1, 3, 4):
             hint = "; move the channels to the end: image.transpose(1, 2, 0)"
+        elif image.dtype.kind in "OSU":
+            hint = "; pass a list of paths or images: list(array)"
         elif image.dtype != np.uint8:
             hint = "; scale it to 0 ... 255 and convert it with .astype('uint8')"
         raise ImageError(f"Invalid array: expected (H, W, 3) uint8, got {array.shape} {array.dtype}{hint}")

@@ -41,13 +41,13 @@ _QUALITY = {
 _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels, limits of the formats
 
 
-def read_image(path: Path, *, downscale: Downscale = 1) -> Image:
+def read_image(path: str | Path, *, downscale: Downscale = 1) -> Image:
     """Read an image file as (H, W, 3) uint8 RGB, see `decode_image`.
 
     Raises:
         ImageError: no such file, or as `decode_image`.
     """
-    return decode_image(_read_bytes(path), str(path), downscale=downscale)
+    return decode_image(_read_bytes(Path(path)), str(path), downscale=downscale)
 
 
 def decode_image(data: bytes, name: str, *, downscale: Downscale = 1) -> Image:
@@ -123,13 +123,14 @@ def find_images(sources: Sequence[Path]) -> list[Path]:
     return list(unique.values())
 
 
-def write_image(path: Path, image: Image) -> None:
+def write_image(path: str | Path, image: Image) -> None:
     """Write (H, W, 3) uint8 RGB as a JPEG, PNG or WebP file, chosen by the suffix of `path`.
 
     Raises:
         ImageError: another suffix, or an image too large for the format.
         RsnError: the file cannot be written.
     """
+    path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in _QUALITY:
         raise ImageError(f"cannot write {path}: its name must end in one of {', '.join(sorted(_QUALITY))}")

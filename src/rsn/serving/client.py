@@ -13,10 +13,10 @@ from urllib.request import Request, urlopen
 import cv2
 import numpy as np
 
-from rsn.errors import AnnotationError, RsnError
+from rsn.errors import AnnotationError, ImageError, RsnError
 from rsn.geometry import Image
 from rsn.inference.box_checks import BoxFormat, check_boxes
-from rsn.inference.sources import ColorOrder, load_image
+from rsn.inference.sources import ColorOrder, is_collection, load_image
 from rsn.results import PoseResult
 
 JPEG = b"\xff\xd8\xff"  # the first bytes of a file
@@ -53,8 +53,11 @@ class Client:
         """The persons of one image; arguments as those of `PoseEstimator`.
 
         Raises:
+            ImageError, AnnotationError: as `PoseEstimator`; several images.
             RsnError: the service cannot be reached, or refuses the request.
         """
+        if is_collection(source):
+            raise ImageError(f"Invalid source: expected one image, got a {type(source).__name__}; send one at a time")
         image = load_image(source, color_order=color_order, allow_urls=self.allow_urls)
         query = {} if self.model is None else {"model": self.model}
         if boxes is not None:

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsn.errors import RsnError
+from rsn.errors import ImageError, RsnError
 from rsn.geometry import FloatArray, Image
 from rsn.results import KEYPOINT_THRESHOLD, Person, PoseResult
 from rsn.skeletons import Side, Skeleton
-from rsn.visualization.options import DrawOptions
+from rsn.visualization.options import DrawOptions, changed_options
 
 Color = tuple[int, int, int]  # RGB
 
@@ -48,15 +48,20 @@ def draw(
     options: DrawOptions | None = None,
     *,
     heatmap: NDArray[np.floating] | None = None,
+    **changes: Any,
 ) -> Image:
     """A copy of an image, (H, W, 3) uint8 RGB, with the persons of a result drawn on it.
 
     heatmap: (H, W) of `overlay_heatmap`, below the persons.
+    options, changes: a `DrawOptions`, and fields of it by name: `draw(image, result, label="score", boxes=True)`.
 
     Raises:
-        RsnError: as `draw_uncertainty`.
+        RsnError: an image of another kind; an option that does not exist; as `draw_uncertainty`.
     """
-    options = options or DrawOptions()
+    options = changed_options(options, changes)
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        got = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"Invalid image: expected an array (H, W, 3) uint8, as rsn.read_image gives it, got {got}")
     threshold = options.keypoint_threshold
     threshold = result.keypoint_threshold if threshold is None else threshold
     tracked = result.track_ids is not None

@@ -10,9 +10,9 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from rsn.codecs import BoxCodec, Codec, MegviiCodec
-from rsn.errors import RsnError, WeightsError
+from rsn.errors import RsnError, WeightsError, check_threshold
 from rsn.io.validation import from_json
-from rsn.results import KEYPOINT_THRESHOLD, check_threshold
+from rsn.results import KEYPOINT_THRESHOLD
 from rsn.skeletons import COCO_17, Skeleton
 from rsn.weights.uncertainty import Uncertainty
 
