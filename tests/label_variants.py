@@ -82,6 +82,16 @@ def label_studio_min(folder: Path) -> Path:
     return _json(folder / "project-1-min.json", entries)
 
 
+def label_studio_storage(folder: Path) -> Path:
+    """A file per annotation with its task inside, as Label Studio writes into a storage."""
+    tasks = json.loads(label_files.label_studio(folder).read_text())
+    (folder / "project-1.json").unlink()
+    for task in tasks:
+        for annotation in task.pop("annotations"):
+            _json(folder / f"{task['id']}_{annotation['id']}.json", annotation | {"task": task})
+    return folder
+
+
 def label_studio_labels_tag(folder: Path) -> Path:
     """The tags KeyPoint and Rectangle with Labels: a result for the region, one with the same id for its label."""
     path = label_files.label_studio(folder)

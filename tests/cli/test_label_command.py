@@ -1,6 +1,7 @@
 """`rsn data label`: predictions as annotations, with unknown keypoints that everything accepts."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,10 @@ def test_unknown_keypoints_are_read_and_counted(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["keypoints"]["nose"] == {"visible": 7, "occluded": 0, "absent": 0, "unknown": 1}
+    page = tmp_path / "page.html"
+    assert rsn("data", "preview", annotations, "--images", tmp_path / "images", "--output", page).returncode == 0
+    rows = re.findall(r"(nose|left_eye)</td>\s*<td[^>]*>([^<]*)", page.read_text())
+    assert [(name, count.strip()) for name, count in rows] == [("nose", "7 + 0"), ("left_eye", "8 + 0")]
     converted = rsn("data", "convert", annotations, "--output", tmp_path / "copy.json")
     assert converted.returncode == 0, converted.stderr
     assert json.loads((tmp_path / "copy.json").read_text())["annotations"][0]["keypoints"][2] == -1

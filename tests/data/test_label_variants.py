@@ -11,7 +11,7 @@ import pytest
 import label_files
 import label_variants
 from command import rsn
-from converted_labels import assert_same_people, convert, refused
+from converted_labels import assert_same_people, convert, people_of, refused
 from label_files import NAMES, write_images
 
 Writer = Callable[[Path], Path]
@@ -51,6 +51,12 @@ def test_convert_reads_json_min_of_label_studio(tmp_path: Path) -> None:
     assert_same_people(convert(source, tmp_path / "people.json", "--images", images), occluded=False)
 
 
+def test_convert_reads_annotations_in_a_storage_of_label_studio(tmp_path: Path) -> None:
+    images = write_images(tmp_path / "images")
+    source = label_variants.label_studio_storage(tmp_path / "labels")
+    assert_same_people(convert(source, tmp_path / "people.json", "--images", images))
+
+
 def test_regions_of_one_parent_are_one_person(tmp_path: Path) -> None:
     source, images = label_files.label_studio(tmp_path), write_images(tmp_path / "images")
     tasks = json.loads(source.read_text())
@@ -86,6 +92,23 @@ def test_convert_writes_the_images_inside_labelme_files(tmp_path: Path) -> None:
     document = convert(source, tmp_path / "people.json", "--images", tmp_path / "images")
     assert_same_people(document)
     assert (tmp_path / "images/sub/a.png").is_file()
+
+
+def test_skeletons_of_cvat_get_the_smallest_box_around_them(tmp_path: Path) -> None:
+    images = write_images(tmp_path / "images")
+    box = '<box label="body" source="manual" occluded="0" xtl="{}" ytl="{}" xbr="{}" ybr="{}" z_order="0"></box>'
+    points = '<points label="{}" source="manual" outside="0" occluded="0" points="{},{}"></points>'
+    inner, outer = (
+        '<skeleton label="person" source="manual" z_order="0">'
+        + "".join(points.format(name, *spot) for name, spot in zip(NAMES, spots, strict=True))
+        + "</skeleton>"
+        for spots in ([(40, 12), (36, 20), (44, 20)], [(50, 5), (10, 40), (90, 40)])
+    )
+    shapes = box.format(5, 2, 95, 45) + box.format(30, 8, 50, 25) + inner + outer
+    image = f'<image id="0" name="b.png" width="100" height="50">{shapes}</image>'
+    (tmp_path / "a.xml").write_text(f"<annotations><version>1.1</version>{image}</annotations>")
+    people = people_of(convert(tmp_path / "a.xml", tmp_path / "people.json", "--images", images))
+    assert [box for _, box in people["b.png"]] == [[30, 8, 20, 17], [5, 2, 90, 43]]
 
 
 @pytest.mark.parametrize("form", ["cmu", "open"])
@@ -134,6 +157,24 @@ def test_tracks_and_frames_without_people_of_sleap_are_kept(tmp_path: Path) -> N
     assert sorted(names.values()) == ["mon_clip/000004.png", "mon_clip/000007.png", "tue_clip/000004.png"]
     labeled = [(names[one["image_id"]], one["track_id"]) for one in document["annotations"]]
     assert sorted(labeled) == [("mon_clip/000004.png", 0), ("tue_clip/000004.png", 0)]
+
+
+@pytest.mark.parametrize("to", ["coco", "cvat", "labelme", "label-studio", "yolo", "dlc"])
+def test_unknown_keypoints_stay_unknown_or_become_absent(to: str, tmp_path: Path) -> None:
+    images, source = write_images(tmp_path / "images"), label_files.coco(tmp_path)
+    document = json.loads(source.read_text())
+    person = document["annotations"][1]
+    person |= {"keypoints": [60, 15, 2, 70, 33, -1, 52, 31.5, 2], "num_keypoints": 2}
+    source.write_text(json.dumps(document))
+    written = tmp_path / {"coco": "a.json", "cvat": "a.xml", "label-studio": "tasks.json"}.get(to, "written")
+    done = rsn("data", "convert", source, "--images", images, "--to", to, "--output", written)
+    assert done.returncode == 0, done.stderr
+    where = () if to in ("yolo", "dlc") else ("--images", images)
+    back = people_of(convert(written, tmp_path / "back.json", *where))["a.png"][1][0]
+    expected = [70, 33, -1] if to == "coco" else [0, 0, 0]
+    np.testing.assert_allclose(back, [[60, 15, 2], expected, [52, 31.5, 2]], atol=1e-3)
+    if to == "cvat":
+        assert 'points="70.000,33.000" outside="1"' in written.read_text()
 
 
 def test_finetune_learns_from_converted_labels(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def find_cvat(source: Source) -> list[Path]:
 def _root_tag(path: Path) -> str:
     try:
         return str(next(Xml.iterparse(path, events=("start",)))[1].tag)
-    except (Xml.ParseError, StopIteration):
+    except (Xml.ParseError, StopIteration, LookupError, ValueError):  # the last two: an unknown encoding
         return ""
 
 
@@ -56,7 +56,8 @@ def read_cvat(source: Source, files: list[Path]) -> Labels:
 
     `outside` is absent, `occluded` is visibility 1. Frames that CVAT interpolated between key frames are read, as CVAT
     exports them to other formats; shapes that only a model made (source="auto") are not. A box belongs to the skeleton
-    of the same group, else to the one inside it. Frames of a video are frame_000000, frame_000001, ... as in CVAT.
+    of the same group; without groups each skeleton gets the smallest box around it. Frames of a video are frame_000000,
+    frame_000001, ... as in CVAT.
 
     Raises:
         AnnotationError: XML that is cut off, or skeletons with different keypoints.
@@ -67,7 +68,7 @@ def read_cvat(source: Source, files: list[Path]) -> Labels:
         with form.reading(str(path), "CVAT's XML 1.1"):
             try:
                 root = Xml.parse(path).getroot()
-            except Xml.ParseError as error:
+            except (Xml.ParseError, LookupError) as error:  # LookupError: an unknown encoding
                 raise ValueError(f"{error}; is the file cut off?") from error
             _read_skeletons(root, names, labels)
             for image in root.iter("image"):
@@ -146,11 +147,12 @@ def _points(element: Element) -> list[Point]:
 def _people(where: str, frame: _Frame) -> list[LabeledPerson]:
     """The people of an image: skeletons with their boxes, then those that single points form."""
     for person, group in frame.skeletons:
-        for box in frame.boxes:
-            if box.group == group if group and box.group else person.is_in(box.box):
-                person.box = box.box
-                frame.boxes.remove(box)
-                break
+        own = [box for box in frame.boxes if group and box.group == group]
+        free = [box for box in frame.boxes if not (group and box.group) and person.is_in(box.box)]
+        nearest = min(own or free, key=lambda box: box.box[2] * box.box[3], default=None)
+        if nearest is not None:
+            person.box = nearest.box
+            frame.boxes.remove(nearest)
     return [person for person, _ in frame.skeletons] + form.assemble_people(where, frame.points, frame.boxes)
 
 

@@ -24,9 +24,8 @@ _OTHER_REGIONS = {"polygon", "ellipse", "brush", "bitmask", "vector", "video"}
 
 
 def find_label_studio(source: Source) -> list[Path]:
-    """The JSON files that list tasks, or the annotations of JSON-MIN."""
-    tasks = [path for path in source.json_lists("data") if all(_RESULTS & task.keys() for task in source.json(path))]
-    return tasks + source.json_lists(*_MIN)
+    """The JSON files with tasks, with annotations of JSON-MIN, or with one annotation each as storages get them."""
+    return [path for path in source.of(".json") if _tasks(source.json(path))]
 
 
 def read_label_studio(source: Source, files: list[Path]) -> Labels:
@@ -39,7 +38,7 @@ def read_label_studio(source: Source, files: list[Path]) -> Labels:
     """
     labels = Labels(str(source.path), source.folder, unit="fraction")
     for path in files:
-        for number, task in enumerate(_tasks(source.json(path)), 1):
+        for number, task in enumerate(_tasks(source.json(path)) or [], 1):
             where = f"{path}: task {task.get('id', number)}"
             with form.reading(where, "a task of Label Studio"):
                 annotations = task.get("annotations", task.get("completions")) or []
@@ -59,12 +58,19 @@ def read_label_studio(source: Source, files: list[Path]) -> Labels:
     return labels
 
 
-def _tasks(document: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The tasks of an export; those of JSON-MIN in the form of JSON."""
-    if not all(form.has_keys(entry, *_MIN) for entry in document):
-        return document
+def _tasks(document: Any) -> list[dict[str, Any]] | None:
+    """The tasks of an export in the form of JSON; None for any other document."""
+    entries = document if isinstance(document, list) else [document]
+    if all(form.has_keys(entry, "task", "result") and form.has_keys(entry["task"], "data") for entry in entries):
+        return [entry["task"] | {"annotations": [entry]} for entry in entries]
+    if all(form.has_keys(entry, "data") and _RESULTS & entry.keys() for entry in entries):
+        return entries
+    return _tasks_of_min(entries) if all(form.has_keys(entry, *_MIN) for entry in entries) else None
+
+
+def _tasks_of_min(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     tasks: dict[Any, dict[str, Any]] = {}
-    for entry in document:
+    for entry in entries:
         values = [one for value in entry.values() if isinstance(value, list) for one in value if isinstance(one, dict)]
         results = [result for value in values for result in _results(value)]
         task = tasks.setdefault(entry["id"], {"id": entry["id"], "data": entry, "annotations": []})
