@@ -1,5 +1,6 @@
 """Augmented crops: keypoints move with their pixels, seeds determine everything, distributions match the reference."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 from rsn.data.annotations import ImageFile, PersonAnnotation
 from rsn.data.augment import Augmentation, apply_color_factors, augment, sample_color_factors
 from rsn.data.coco import read_coco
-from rsn.data.loading import CropDataset, SampleIndex, ShuffledBatches
+from rsn.data.loading import CropDataset, Interval, SampleIndex, ShuffledBatches
 from rsn.skeletons import COCO_17, NOT_ANNOTATED
 
 SIZE = (256, 192)
@@ -129,7 +130,7 @@ def test_crop_depends_on_seed_epoch_and_person_only(crops: CropDataset) -> None:
 
 
 def test_crops_do_not_depend_on_the_number_of_workers(crops: CropDataset) -> None:
-    batches = ShuffledBatches(len(crops), batch_size=3, steps_per_interval=4, seed=3)
+    batches = ShuffledBatches([1.0] * len(crops), [Interval(3, (64, 64))], 4, seed=3)
     alone = list(DataLoader(crops, batch_sampler=batches, num_workers=0))
     shared = list(DataLoader(crops, batch_sampler=batches, num_workers=2))
     assert len(alone) == 4
@@ -139,8 +140,9 @@ def test_crops_do_not_depend_on_the_number_of_workers(crops: CropDataset) -> Non
 
 
 def test_intervals_continue_the_sequence_of_epochs() -> None:
-    whole = ShuffledBatches(7, batch_size=3, steps_per_interval=14)
-    intervals = ShuffledBatches(7, batch_size=3, steps_per_interval=2)
+    each = Interval(3, (64, 64))
+    whole = ShuffledBatches([1.0] * 7, [each], 14)
+    intervals = ShuffledBatches([1.0] * 7, [each] * 7, 2)
     pieces = []
     for number in range(7):
         intervals.set_epoch(number)
@@ -149,6 +151,38 @@ def test_intervals_continue_the_sequence_of_epochs() -> None:
     samples = [sample for batch in pieces for sample in batch]
     assert sorted(sample.index for sample in samples[:7]) == list(range(7))
     assert len(set(samples)) == len(samples)
+
+
+def test_sampling_weights_decide_how_often_a_sample_is_drawn() -> None:
+    weights = [2.5] * 4 + [1.0] * 4 + [0.3] * 4
+    samples = [sample for batch in ShuffledBatches(weights, [Interval(15, (64, 64))], 20, seed=1) for sample in batch]
+    assert len(samples) == 300  # some twenty passes of 15.2 samples
+    assert len(set(samples)) == len(samples)  # each time in another crop
+    drawn = Counter(sample.index for sample in samples)
+    for index, weight in enumerate(weights):
+        assert drawn[index] == pytest.approx(weight * 300 / 15.2, abs=weight + 1)
+
+
+def test_intervals_with_weights_continue_the_sequence_and_change_size() -> None:
+    weights, intervals = (
+        [2.5, 1.0, 0.2, 0.7, 1.0],
+        [Interval(4, (64, 64)), Interval(2, (96, 64)), Interval(6, (96, 64))],
+    )
+    batches = ShuffledBatches(weights, intervals, 3, seed=2)
+    pieces = []
+    for number, interval in enumerate(intervals):
+        batches.set_epoch(number)
+        drawn = list(batches)
+        assert [len(batch) for batch in drawn] == [interval.batch_size] * 3
+        assert {sample.size for batch in drawn for sample in batch} == {interval.size}
+        pieces += [(sample.epoch, sample.index) for batch in drawn for sample in batch]
+    whole = ShuffledBatches(weights, [Interval(36, (64, 64))], 1, seed=2)
+    assert pieces == [(sample.epoch, sample.index) for batch in whole for sample in batch]
+
+
+def test_crop_has_the_size_of_its_sample(crops: CropDataset) -> None:
+    assert crops[SampleIndex(0, 2, (96, 64))]["image"].shape == (3, 96, 64)
+    assert crops[SampleIndex(0, 2)]["image"].shape == (3, 64, 64)
 
 
 def test_color_jitter_stays_in_its_range() -> None:

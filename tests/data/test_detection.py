@@ -108,9 +108,9 @@ def test_mosaic_does_not_mix_complete_and_incomplete_images(annotations: Path) -
     )
     for epoch in range(5):
         complete = crops[SampleIndex(epoch, 1)]
-        assert complete["complete"]
+        assert complete["unlabeled"] == 1
         assert len(complete["corners"]) == 0  # the only complete image is empty
-        assert not crops[SampleIndex(epoch, 0)]["complete"]
+        assert crops[SampleIndex(epoch, 0)]["unlabeled"] == pytest.approx(0.1)
 
 
 def test_color_jitter_does_not_move_boxes(annotations: Path) -> None:
@@ -138,7 +138,7 @@ def test_collate_pads_people_with_zeros(annotations: Path) -> None:
     assert batch["present"].tolist() == [[True, True], [False, False]]
     assert batch["corners"].shape == (2, 2, 4)
     assert batch["ignored"].shape == (2, 1, 4)
-    assert batch["complete"].tolist() == [False, True]
+    assert batch["unlabeled"].tolist() == pytest.approx([0.1, 1.0])
     empty = collate([crops[SampleIndex(0, 1)]])
     assert empty["corners"].shape == (1, 1, 4)
     assert not empty["present"].any()

@@ -56,7 +56,7 @@ def test_device_crops_match_crops_from_files(images: list[DetectionSample]) -> N
         collate([files[sample] for sample in samples]),
         collate([device_crops[sample] for sample in samples]),
     )
-    for name in ("corners", "present", "ignored", "complete"):
+    for name in ("corners", "present", "ignored", "unlabeled"):
         assert torch.equal(expected[name], params[name])
     pixels = warp_quadrants(device_images, params, SIZE)
     assert pixels.shape == expected["image"].shape

@@ -12,7 +12,7 @@ from rsn.data.annotations import ImageFile, PersonAnnotation, PoseDataset
 from rsn.data.augment import Augmentation
 from rsn.data.coco import read_coco
 from rsn.data.device_images import DeviceImages
-from rsn.data.loading import NO_SUBSTITUTE, CropDataset, SampleIndex, ShuffledBatches
+from rsn.data.loading import NO_SUBSTITUTE, CropDataset, Interval, SampleIndex, ShuffledBatches
 from rsn.errors import ImageError
 from rsn.geometry import Crop
 from rsn.skeletons import COCO_17
@@ -33,7 +33,7 @@ def paths(people: PoseDataset) -> list[Path]:
 
 def test_device_crops_match_crops_from_files(people: PoseDataset) -> None:
     images = DeviceImages(paths(people), CPU)
-    batches = ShuffledBatches(len(people), batch_size=8, steps_per_interval=3, seed=1)
+    batches = ShuffledBatches([1.0] * len(people), [Interval(8, SIZE)], 3, seed=1)
     files = DataLoader(CropDataset(people, SIZE, STRONG, seed=1), batch_sampler=batches)
     device_crops = DataLoader(
         CropDataset(people, SIZE, STRONG, image_indices=images.indices, seed=1), batch_sampler=batches

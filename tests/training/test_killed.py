@@ -3,7 +3,6 @@
 import random
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from interrupted_runs import PARTS, start_run
 from rsn.errors import RecipeError, RsnWarning
 from rsn.training import checkpoints
 from rsn.training.checkpoints import (
@@ -34,15 +34,6 @@ def recipe_in(folder: Path, recipe_file: Path) -> Recipe:
     return read_recipe(recipe_file, (f"output={folder}", *SETTINGS))
 
 
-def start_run(recipe_file: Path, folder: Path, *settings: str) -> subprocess.Popen[str]:
-    """A run in its own process, after its first validation."""
-    command = [sys.executable, "-m", "rsn", "train", recipe_file, "--set", *settings, f"output={folder}"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not (folder / LAST_CHECKPOINT).exists() and process.poll() is None:
-        time.sleep(0.01)
-    return process
-
-
 @pytest.fixture(scope="module")
 def unbroken(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     recipe = recipe_in(tmp_path_factory.mktemp("unbroken"), recipe_file)
@@ -58,14 +49,7 @@ def test_killed_run_resumes_to_identical_weights(unbroken: Recipe, recipe_file: 
     train(recipe_in(tmp_path, recipe_file), resume=True)
     ends = [torch.load(folder / LAST_CHECKPOINT, weights_only=True) for folder in (unbroken.output, tmp_path)]
     assert ends[0]["global_step"] == 4
-    for part in (
-        "state_dict",
-        "current_model_state",
-        "averaging_state",
-        "optimizer_states",
-        "lr_schedulers",
-        "loops",
-    ):
+    for part in PARTS:
         torch.testing.assert_close(ends[1][part], ends[0][part], atol=0, rtol=0, msg=part)
 
 

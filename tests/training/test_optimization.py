@@ -27,6 +27,15 @@ def test_cosine_and_linear_schedule_meet_at_both_ends_and_in_the_middle() -> Non
     assert learning_rate_factor(80_000, cosine) < learning_rate_factor(80_000, line)
 
 
+def test_learning_rate_falls_over_the_last_share_of_the_steps() -> None:
+    schedule = OptimizationConfig(steps=1000, warmup_steps=100, decay_share=0.6)
+    assert learning_rate_factor(99, schedule) == learning_rate_factor(399, schedule) == 1.0
+    assert learning_rate_factor(699, schedule) == pytest.approx(0.5)
+    assert learning_rate_factor(999, schedule) == 0.0
+    long_warmup = replace(schedule, warmup_steps=700)
+    assert learning_rate_factor(700, long_warmup) == pytest.approx(1 - 1 / 300)  # from its end, without a jump
+
+
 def test_weight_decay_can_leave_out_batch_norms() -> None:
     network = create_model("rsn18")
     everything = build_optimizer(network, OptimizationConfig())

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from rsn.data.loading import Shard, ShuffledBatches
+from rsn.data.loading import Interval, Shard, ShuffledBatches
 from rsn.distributed import DistributedInfo
 from rsn.errors import RecipeError, RsnError, RsnWarning
 from rsn.training.recipe import read_recipe
@@ -142,12 +143,13 @@ def test_accumulated_gradients_make_one_step(recipe_file: Path, tmp_path: Path) 
 
 
 def test_shards_of_a_batch_make_up_the_batch() -> None:
-    whole = list(ShuffledBatches(10, 8, 3, seed=5))
-    shares = [list(ShuffledBatches(10, 8, 3, seed=5, shard=Shard(rank, 2, 2))) for rank in (0, 1)]
+    draw = partial(ShuffledBatches, [1.0] * 10, [Interval(8, (64, 64))], 3, seed=5)
+    whole = list(draw())
+    shares = [list(draw(shard=Shard(rank, 2, 2))) for rank in (0, 1)]
     assert [len(pieces) for pieces in shares] == [6, 6]
     for step, batch in enumerate(whole):
         parts = [shares[rank][2 * step + part] for part in (0, 1) for rank in (0, 1)]
-        assert [draw for part in parts for draw in part] == batch
+        assert [sample for part in parts for sample in part] == batch
 
 
 def test_train_rejects_a_batch_that_cannot_be_divided(recipe_file: Path) -> None:

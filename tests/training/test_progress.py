@@ -10,8 +10,8 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from rsn.data.loading import Interval
 from rsn.training.callbacks import Progress
-from rsn.training.recipe import OptimizationConfig
 
 
 class Clock:
@@ -62,7 +62,7 @@ def test_waiting_for_data_excludes_the_steps(
     clock = Clock()
     monkeypatch.setattr("rsn.training.callbacks.time", SimpleNamespace(perf_counter=lambda: clock.now))
     trainer = Trainer(
-        max_epochs=1, accelerator="cpu", callbacks=[Progress(OptimizationConfig(), interval=1)],
+        max_epochs=1, accelerator="cpu", callbacks=[Progress([Interval(1, (64, 64))], 3, 1)],
         default_root_dir=tmp_path, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 from rsn import list_models
 from rsn.codecs import MegviiCodec, UnbiasedCodec
 from rsn.data.augment import Augmentation
+from rsn.data.loading import Interval
 from rsn.errors import RecipeError
 from rsn.training.detection import DetectorRecipe
 from rsn.training.losses import PoseLoss
@@ -25,6 +26,8 @@ output: runs/small
 train: [{annotations: a.json, images: a}]
 validation: {annotations: b.json, images: b}
 """
+
+TWO_STAGES = "[{input_size: [128, 96], share: 0.4, batch_size: 384}, {input_size: [256, 192], share: 0.6}]"
 
 
 @pytest.fixture
@@ -92,6 +95,17 @@ def test_overrides_reach_nested_settings(small: Path) -> None:
     assert recipe.loss.ohkm_topk is None
 
 
+def test_stages_divide_the_validations_by_their_shares(small: Path) -> None:
+    recipe = read_recipe(small, (f"stages={TWO_STAGES}", "optimization.steps=1000", "val_interval=100"))
+    assert recipe.intervals() == [Interval(384, (128, 96))] * 4 + [Interval(256, (256, 192))] * 6
+    scaled = recipe.with_batch_size(64)
+    assert scaled.intervals() == [Interval(96, (128, 96))] * 4 + [Interval(64, (256, 192))] * 6
+    assert (scaled.val_interval, scaled.optimization.steps) == (400, 4000)
+    # A stage ends at the nearest validation.
+    few = read_recipe(small, (f"stages={TWO_STAGES}", "optimization.steps=2", "val_interval=1"))
+    assert [interval.size for interval in few.intervals()] == [(128, 96), (256, 192)]
+
+
 def test_written_recipe_reads_back(small: Path, tmp_path: Path) -> None:
     recipe = read_recipe(small, ("seed=3",))
     (tmp_path / "again.yaml").write_text(write_recipe(recipe))
@@ -125,6 +139,31 @@ def test_written_recipe_reads_back(small: Path, tmp_path: Path) -> None:
             "compute={step: captured, accumulate_grad_batches: 2}",
             "Invalid compute.step: captured works neither with compute.acc",
         ),
+        (f"stages={TWO_STAGES.replace('0.4', '0.3')}", "Invalid stages: expected shares that sum to 1, got 0.9"),
+        (f"stages={TWO_STAGES.replace('96', '90')}", r"Invalid input_size: expected multiples of 32, got \[128, 90\]"),
+        (
+            f"stages={TWO_STAGES.replace('192', '224')}",
+            r"expected the last one to have the recipe's input_size, \[256, 192",
+        ),
+        (
+            f"stages={TWO_STAGES.replace('0.4', '0.01').replace('0.6', '0.99')}",
+            r"expected at least one validation in each, got none in 0.01 of 96000 steps with \[128, 96\]",
+        ),
+        (f"stages={TWO_STAGES.replace('0.4', '-0.4')}", "Invalid value for 'stages.0.share': expected greater than 0"),
+        (
+            "train=[{annotations: a, images: b, sampling_weight: 0}]",
+            "'train.0.sampling_weight': expected greater than 0",
+        ),
+        (
+            "train=[{annotations: a, images: b, sampling_weight: -1}]",
+            "'train.0.sampling_weight': expected greater than",
+        ),
+        (
+            "optimization.optimizer=sgd",
+            "Invalid value for 'optimization.optimizer': expected 'adam', 'adamw' or 'muon'",
+        ),
+        ("optimization.decay_share=0", "Invalid value for 'optimization.decay_share': expected greater than 0"),
+        ("compute.precision=fp8", "Invalid value for 'compute.precision': expected 'auto', '32-true'"),
         ("seed", "write it as key=value"),
         ("seed.x=1", "seed has no settings inside"),
         ("=1", "write it as key=value"),

@@ -18,14 +18,14 @@ from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, Dete
 from rsn.data.device_images import DeviceImages, warp_quadrants
 from rsn.data.loading import CropDataset, SampleIndex
 from rsn.errors import RecipeError
-from rsn.training.detection import DetectorRecipe, encode_boxes
+from rsn.training.detection import DetectionDatasetConfig, DetectorRecipe, encode_boxes
 from rsn.training.detection_loss import BoxLoss
 from rsn.training.losses import PoseLoss
 from rsn.training.module import Task, TrainingModule, ValidationResult
 from rsn.training.recipe import ComputeConfig, DatasetConfig, Recipe, read_recipe
 from rsn.training.run import encode_keypoints, train
 from rsn.training.steps import Step
-from rsn.weights.metadata import ModelMetadata
+from rsn.weights.metadata import ModelMetadata, WeightsMetadata
 from small_network import small_network
 
 SIZE = (64, 64)
@@ -44,7 +44,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
         stored_images = DeviceImages(paths, torch.device(device))
         plans = CropDataset(people, SIZE, Augmentation(color_jitter=0.2), stored_images.indices)
         recipe = Recipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
-        encode = partial(encode_keypoints, MegviiCodec(), SIZE)
+        encode = partial(encode_keypoints, MegviiCodec())
         module = TrainingModule(
             Task(network(17), METADATA, lambda numbers: plans, encode, PoseLoss(), DeviceImages.crop, unused),
             recipe,
@@ -61,13 +61,16 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
     def boxes(step: Step, device: str) -> Loss:
         stored_images = DeviceImages(paths, torch.device(device), levels=4)
         box = np.array([[20.0, 20.0, 80.0, 120.0]])
-        images = [DetectionSample(path, (240, 320), box, np.zeros((0, 4)), complete=True) for path in paths]
+        images = [
+            DetectionSample(path, (240, 320), box, np.zeros((0, 4)), complete=True, unlabeled=1.0) for path in paths
+        ]
         plans = DetectionCropDataset(images, SIZE, DetectionAugmentation(mosaic_probability=0.5), stored_images.indices)
-        recipe = DetectorRecipe((SOURCE,), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step))
-        encode = partial(encode_boxes, recipe)
+        recipe = DetectorRecipe(
+            (DetectionDatasetConfig(Path(), Path()),), SOURCE, Path(), input_size=SIZE, compute=ComputeConfig(step=step)
+        )
         maps = network(BoxCodec().num_maps())
         module = TrainingModule(
-            Task(maps, METADATA, lambda numbers: plans, encode, BoxLoss(), warp_quadrants, unused),
+            Task(maps, METADATA, lambda numbers: plans, encode_boxes, BoxLoss(), warp_quadrants, unused),
             recipe,
             stored_images,
         ).to(device)
@@ -83,7 +86,7 @@ def step_of(request: pytest.FixtureRequest, people_json: Path) -> Callable[[Step
     return made
 
 
-def unused(network: torch.nn.Module, device: str) -> ValidationResult:
+def unused(network: torch.nn.Module, metadata: WeightsMetadata, device: str) -> ValidationResult:
     raise AssertionError("nothing is validated here")
 
 

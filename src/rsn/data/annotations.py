@@ -31,7 +31,7 @@ class PersonAnnotation:
 
     box: (4,) x, y, width, height in image pixels. keypoints: (K, 2) float32 image pixels. visibility: (K,) 2 visible,
     1 occluded, 0 absent, -1 not annotated in this dataset. head_size: length of the head in image pixels, the unit of
-    PCKh; None if the dataset has none.
+    PCKh; None if the dataset has none. sampling_weight: how often the person is drawn in training, relative to others.
     """
 
     image: ImageFile
@@ -40,6 +40,7 @@ class PersonAnnotation:
     visibility: NDArray[np.int64]
     crowd: bool = False
     head_size: float | None = None
+    sampling_weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +111,10 @@ class PoseDataset:
             else:
                 skipped[reason] += 1
         return replace(self, people=tuple(valid), skipped=skipped)
+
+    def with_sampling_weight(self, weight: float) -> "PoseDataset":
+        """The same persons, each with this sampling weight."""
+        return replace(self, people=tuple(replace(person, sampling_weight=weight) for person in self.people))
 
     def concat(self, other: "PoseDataset") -> "PoseDataset":
         """Join two datasets of the same skeleton.

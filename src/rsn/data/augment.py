@@ -13,6 +13,7 @@ from rsn.data.annotations import PersonAnnotation
 from rsn.geometry import Crop, Image, Region
 from rsn.skeletons import Skeleton
 
+CUTOUT_SIDES = (0.12, 0.4)  # of the width of the crop
 MIN_HALF = 3  # marked keypoints that a half must have; if both halves have more, one is chosen at random
 
 
@@ -28,6 +29,9 @@ class Augmentation:
     scale: range of a factor on the size. max_rotation: in degrees, to either side.
     color_jitter: largest change of the factor on each channel, and of the brightness as a fraction of white. It is
         not in the reference.
+    cutout_probability: of a gray rectangle over a part of the crop, whose sides are 0.12 to 0.4 of the crop's width, so
+        that hidden keypoints must be found from others (DeVries and Taylor, *Improved Regularization of Convolutional
+        Neural Networks with Cutout*, 2017). It is not in the reference.
     """
 
     bbox_padding: tuple[float, float] = (1.05, 1.05)
@@ -41,6 +45,7 @@ class Augmentation:
     max_rotation: float = 45.0
     flip_probability: float = 0.5
     color_jitter: float = 0.0
+    cutout_probability: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +100,22 @@ def apply_color_factors(pixels: Image, colors: NDArray[np.float32]) -> Image:
     """Change the colors of (H, W, 3) uint8 by what `sample_color_factors` returned."""
     table = np.arange(256, dtype=np.float32)[:, None] * colors[:3] + colors[3]
     return np.asarray(cv2.LUT(pixels, table.clip(0, 255).astype(np.uint8)[:, None]), np.uint8)
+
+
+def sample_cutout(probability: float, size: tuple[int, int], random: np.random.Generator) -> NDArray[np.float32]:
+    """(5,): left, top, right, bottom in input pixels and gray value of a rectangle, which is empty if there is none."""
+    if not probability or random.random() >= probability:
+        return np.zeros(5, np.float32)
+    center = random.random(2) * (size[1], size[0])
+    half = random.uniform(*CUTOUT_SIDES, 2) * size[1] / 2
+    return np.asarray([*(center - half), *(center + half), random.uniform(0, 255)], np.float32)
+
+
+def apply_cutout(pixels: Image, cutout: NDArray[np.float32]) -> Image:
+    """Cover what `sample_cutout` returned in (H, W, 3) uint8."""
+    left, top, right, bottom = np.ceil(cutout[:4].clip(0)).astype(int)
+    pixels[top:bottom, left:right] = int(cutout[4])
+    return pixels
 
 
 def _half_body(

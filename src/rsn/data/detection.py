@@ -33,7 +33,7 @@ class DetectionSample:
     """An image and its people.
 
     size: (height, width). people: (M, 4), crowds: (R, 4) x, y, width, height in image pixels. complete: whether every
-    person in the image is annotated.
+    person in the image is annotated. unlabeled: weight of negatives away from the annotated people, 1 if complete.
     """
 
     path: Path
@@ -41,6 +41,7 @@ class DetectionSample:
     people: FloatArray
     crowds: FloatArray
     complete: bool
+    unlabeled: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class DetectionView:
             "corners": _to_tensor(corners[visible]),
             "present": torch.ones(int(visible.sum()), dtype=torch.bool),
             "ignored": _to_tensor(np.concatenate([corners[~visible], crowds])),
-            "complete": torch.tensor(self.sample.complete),
+            "unlabeled": torch.tensor(self.sample.unlabeled),
         }
 
     def pixels(self) -> Tensor:
@@ -83,10 +84,11 @@ class DetectionView:
         return to_tensor(crop.warp_antialiased(image), self.colors)
 
 
-def read_detection_samples(annotations: Path, images: Path) -> list[DetectionSample]:
+def read_detection_samples(annotations: Path, images: Path, *, unlabeled: float = 0.1) -> list[DetectionSample]:
     """Read a COCO file; every box counts, with or without keypoints.
 
-    `annotations_complete` of an image says whether every person in it is annotated; the default is false.
+    `annotations_complete` of an image says whether every person in it is annotated; the default is false. unlabeled:
+    of the images where it is false, see `DetectionSample`.
 
     Raises:
         AnnotationError: the file is missing or has no images and boxes.
@@ -104,10 +106,12 @@ def read_detection_samples(annotations: Path, images: Path) -> list[DetectionSam
                 raise ValueError(f"image {entry['image_id']!r} is not listed")
             (crowds if is_crowd(entry.get("iscrowd")) else people)[index].append(entry["bbox"])
         paths = locate_images(names, images).paths
-        return [
-            DetectionSample(path, _size(image), _rows(boxes), _rows(regions), bool(image.get("annotations_complete")))
-            for image, path, boxes, regions in zip(listed, paths, people, crowds, strict=True)
-        ]
+        samples = []
+        for image, path, boxes, regions in zip(listed, paths, people, crowds, strict=True):
+            complete = bool(image.get("annotations_complete"))
+            weight = 1.0 if complete else unlabeled
+            samples.append(DetectionSample(path, _size(image), _rows(boxes), _rows(regions), complete, weight))
+        return samples
     except AnnotationError as error:  # several images match an id
         raise AnnotationError(f"{annotations}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -117,12 +121,12 @@ def read_detection_samples(annotations: Path, images: Path) -> list[DetectionSam
 class DetectionCropDataset(Dataset[Batch]):
     """Crops of whole images; `crops[SampleIndex(epoch, image)]` is one, without batch axis.
 
-    The images of a mosaic are either all completely annotated, or none is. A batch has
+    The images of a mosaic have the same `unlabeled`. A batch has
 
     image: (N, 3, H, W) uint8 RGB; with `image_indices` instead what `crop_params` returns, (N, 4, ...), for the
         quadrants of each crop in reading order, for `warp_quadrants`.
     corners: (N, M, 4) left, top, right, bottom in input pixels, where `present` (N, M). ignored: (N, R, 4), empty rows
-        at the end. complete: (N,).
+        at the end. unlabeled: (N,), see `DetectionSample`.
     """
 
     def __init__(
@@ -139,7 +143,9 @@ class DetectionCropDataset(Dataset[Batch]):
         self.augmentation = augmentation
         self.seed = seed
         self.image_indices = image_indices
-        self.by_complete = {value: [image for image in images if image.complete is value] for value in (False, True)}
+        self.alike: dict[float, list[DetectionSample]] = {}
+        for image in images:
+            self.alike.setdefault(image.unlabeled, []).append(image)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -147,11 +153,12 @@ class DetectionCropDataset(Dataset[Batch]):
     def __getitem__(self, sample: SampleIndex) -> Batch:
         image = self.images[sample.index]
         random = np.random.default_rng((self.seed, sample.epoch, sample.index))
+        size = sample.size or self.size
         if random.random() >= self.augmentation.mosaic_probability:
-            return self._batch([self._view(image, self.size, random)])
-        others = self.by_complete[image.complete]
+            return self._batch([self._view(image, size, random)])
+        others = self.alike[image.unlabeled]
         images = [image, *(others[index] for index in random.integers(len(others), size=3))]
-        quadrant = (self.size[0] // 2, self.size[1] // 2)
+        quadrant = (size[0] // 2, size[1] // 2)
         return self._batch([self._view(one, quadrant, random) for one in images])
 
     def _view(self, image: DetectionSample, size: tuple[int, int], random: np.random.Generator) -> DetectionView:
@@ -200,7 +207,7 @@ def join_labels(views: Sequence[DetectionView]) -> Batch:
         for name in ("corners", "ignored"):
             part[name] += torch.tensor([x, y, x, y])
     joined = {name: torch.cat([part[name] for part in labels]) for name in _PER_BOX}
-    return joined | {"complete": labels[0]["complete"]}
+    return joined | {"unlabeled": labels[0]["unlabeled"]}
 
 
 def collate(crops: Sequence[Batch]) -> Batch:

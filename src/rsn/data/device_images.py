@@ -55,11 +55,12 @@ class DeviceImages:
         """Cut the crops of a batch and change their colors, on the device: (N, 3, *size) uint8 RGB.
 
         params: image (N,), index of the image; matrix (N, 2, 3), image pixels -> input pixels; colors (N, 4), see
-            `sample_color_factors`.
+            `sample_color_factors`; cutout (N, 5), see `sample_cutout`, or none.
         """
         pixels = self.warp(params["image"], params["matrix"], size)
         colors = params["colors"].to(pixels)[:, :, None, None]
-        return (pixels * colors[:, :3] + colors[:, 3:]).clamp(0, 255).to(torch.uint8)
+        changed = (pixels * colors[:, :3] + colors[:, 3:]).clamp(0, 255).to(torch.uint8)
+        return _cut_out(changed, params["cutout"]) if "cutout" in params else changed
 
     def warp(self, images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
         """(N,) image indices, (N, 2, 3) maps from image to input pixels -> (N, 3, *size) whole numbers as float32.
@@ -84,6 +85,15 @@ class DeviceImages:
         inside = (x >= 0) & (y >= 0) & (x < widths) & (y < heights)
         index = self.starts[images, None, None] + y.long() * widths + x.long()
         return self.pixels[torch.where(inside, index, 0)] * inside[..., None].float()
+
+
+def _cut_out(pixels: Tensor, cutouts: Tensor) -> Tensor:
+    """Cover what `sample_cutout` returned, (N, 5), in (N, 3, H, W) uint8."""
+    left, top, right, bottom, gray = cutouts[..., None, None].unbind(1)
+    x = torch.arange(pixels.shape[3], device=pixels.device)
+    y = torch.arange(pixels.shape[2], device=pixels.device)[:, None]
+    covered = (x >= left) & (x < right) & (y >= top) & (y < bottom)
+    return torch.where(covered[:, None], gray[:, None].to(torch.uint8), pixels)
 
 
 def warp_quadrants(images: DeviceImages, params: Batch, size: tuple[int, int]) -> Tensor:

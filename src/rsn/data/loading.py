@@ -1,7 +1,8 @@
 """Training crops in batches. Each crop depends on (seed, epoch, person) alone, not on workers or restarts."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +13,15 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from rsn.data.annotations import PoseDataset
-from rsn.data.augment import Augmentation, AugmentedCrop, apply_color_factors, augment, sample_color_factors
+from rsn.data.augment import (
+    Augmentation,
+    AugmentedCrop,
+    apply_color_factors,
+    apply_cutout,
+    augment,
+    sample_color_factors,
+    sample_cutout,
+)
 from rsn.errors import ImageError
 from rsn.geometry import Crop, Image
 from rsn.io.images import DOWNSCALES, choose_downscale, read_image
@@ -23,10 +32,14 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class SampleIndex:
-    """The sample with an index (of a person, or an image for detectors) in pass `epoch` over the dataset."""
+    """A sample of a dataset, a person or for detectors an image, after it was drawn `epoch` times before.
+
+    size: (height, width) of the crop, if not that of the dataset.
+    """
 
     epoch: int
     index: int
+    size: tuple[int, int] | None = None
 
 
 class CropDataset(Dataset[Batch]):
@@ -61,31 +74,35 @@ class CropDataset(Dataset[Batch]):
         for index in range(sample.index, sample.index + len(self)):
             unreadable = NO_SUBSTITUTE if index == sample.index else sample.index
             try:
-                crop = self._crop(SampleIndex(sample.epoch, index % len(self)))
+                crop = self._crop(replace(sample, index=index % len(self)))
             except ImageError:
                 continue
             return crop | {"unreadable": torch.tensor(unreadable)}
         raise ImageError("none of the images to train on can be read; check the folder of images")
 
     def _crop(self, sample: SampleIndex) -> Batch:
-        augmented, colors = self._augment(sample)
+        augmented, colors, cutout = self._augment(sample)
         path = self.dataset.people[sample.index].image.path
         if self.image_indices is None:
             image, crop = read_for_crop(augmented.crop, path)
-            pixels = {"image": to_tensor(crop.warp(image), colors)}
+            pixels = {"image": to_tensor(crop.warp(image), colors, cutout)}
         else:
             pixels = crop_params(path, augmented.crop, colors, self.image_indices)
+            pixels |= {"cutout": torch.from_numpy(cutout)}
         labels = {
             "keypoints": torch.from_numpy(augmented.keypoints),
             "visibility": torch.from_numpy(augmented.visibility),
         }
         return pixels | labels
 
-    def _augment(self, sample: SampleIndex) -> tuple[AugmentedCrop, NDArray[np.float32]]:
+    def _augment(self, sample: SampleIndex) -> tuple[AugmentedCrop, NDArray[np.float32], NDArray[np.float32]]:
+        """The crop, and what `sample_color_factors` and `sample_cutout` return for it."""
         random = np.random.default_rng((self.seed, sample.epoch, sample.index))
         person, skeleton = self.dataset.people[sample.index], self.dataset.skeleton
-        augmented = augment(person, skeleton, self.size, self.augmentation, random)
-        return augmented, sample_color_factors(self.augmentation.color_jitter, random)
+        size, settings = sample.size or self.size, self.augmentation
+        augmented = augment(person, skeleton, size, settings, random)
+        colors = sample_color_factors(settings.color_jitter, random)
+        return augmented, colors, sample_cutout(settings.cutout_probability, size, random)
 
 
 def read_for_crop(crop: Crop, path: Path) -> tuple[Image, Crop]:
@@ -98,10 +115,12 @@ def read_for_crop(crop: Crop, path: Path) -> tuple[Image, Crop]:
     return read_image(path, downscale=factor), crop.for_resized(factor, factor)
 
 
-def to_tensor(pixels: Image, colors: NDArray[np.float32]) -> Tensor:
-    """(H, W, 3) uint8 -> (3, H, W), with colors changed by `sample_color_factors`."""
+def to_tensor(pixels: Image, colors: NDArray[np.float32], cutout: NDArray[np.float32] | None = None) -> Tensor:
+    """(H, W, 3) uint8 -> (3, H, W), changed by what `sample_color_factors` and `sample_cutout` returned."""
     if (colors != (1, 1, 1, 0)).any():
         pixels = apply_color_factors(pixels, colors)
+    if cutout is not None:
+        pixels = apply_cutout(pixels, cutout)
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
@@ -147,28 +166,40 @@ class Shard:
             yield batch[start : start + size]
 
 
-class ShuffledBatches(Sampler[list[SampleIndex]]):
-    """Intervals of equal length over an endless sequence of shuffled epochs, in batches of equal size.
+@dataclass(frozen=True)
+class Interval:
+    """What is drawn between two validations: batches of `batch_size` crops of `size` (height, width)."""
 
-    An interval is what passes between two validations. It always has the same samples, so that a run resumed at an
-    interval continues as if it had not stopped, and so does every batch, on any number of processes and parts.
+    batch_size: int
+    size: tuple[int, int]
+
+
+class ShuffledBatches(Sampler[list[SampleIndex]]):
+    """Intervals of equally many batches over an endless sequence of shuffled passes.
+
+    An interval always has the same samples, so that a run resumed at an interval continues as if it had not stopped,
+    and so does every batch, on any number of processes and parts.
+
+    weights: (N,), how often each sample is drawn in a pass, on average. After any number of passes the number of times
+    is the weight times that number, rounded up or down at random, so all are drawn as evenly as possible.
     """
 
     def __init__(
         self,
-        samples: int,
-        batch_size: int,
+        weights: Sequence[float] | NDArray[np.float64],
+        intervals: Sequence[Interval],
         steps_per_interval: int,
         *,
         seed: int = 0,
         shard: Shard | None = None,
     ) -> None:
         self.shard = shard or Shard()
-        self.samples = samples
-        self.batch_size = batch_size
+        self.weights = np.asarray(weights, np.float64)
+        self.intervals = intervals
         self.steps_per_interval = steps_per_interval
         self.seed = seed
         self.interval = 0
+        self.phases = np.random.default_rng(seed).random(len(self.weights))
 
     @property
     def sampler(self) -> "ShuffledBatches":
@@ -183,13 +214,26 @@ class ShuffledBatches(Sampler[list[SampleIndex]]):
         return self.steps_per_interval * self.shard.parts
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:
-        samples = self._samples(self.interval * self.steps_per_interval * self.batch_size)
+        before = sum(interval.batch_size for interval in self.intervals[: self.interval])
+        interval = self.intervals[self.interval]
+        samples = self._samples(before * self.steps_per_interval, interval.size)
         for _ in range(self.steps_per_interval):
-            yield from self.shard.split(list(islice(samples, self.batch_size)))
+            yield from self.shard.split(list(islice(samples, interval.batch_size)))
 
-    def _samples(self, position: int) -> Iterator[SampleIndex]:
-        epoch, start = divmod(position, self.samples)
+    def _samples(self, position: int, size: tuple[int, int]) -> Iterator[SampleIndex]:
+        most = int((position + len(self.weights)) / self.weights.sum()) + 2  # passes until the position
+        passed = bisect_right(range(most), position, key=lambda number: int(self._drawn(number).sum())) - 1
+        start = position - int(self._drawn(passed).sum())
         while True:
-            order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
-            yield from (SampleIndex(epoch, int(index)) for index in order[start:])
-            epoch, start = epoch + 1, 0
+            before = self._drawn(passed)
+            repeats = self._drawn(passed + 1) - before
+            order = np.random.default_rng((self.seed, passed)).permutation(np.repeat(np.arange(len(before)), repeats))
+            for place, index in enumerate(order.tolist()):
+                if place >= start:
+                    yield SampleIndex(int(before[index]), index, size)
+                before[index] += 1
+            passed, start = passed + 1, 0
+
+    def _drawn(self, passes: int) -> NDArray[np.int64]:
+        """(N,): how often each sample is drawn in a number of passes."""
+        return np.floor(passes * self.weights + self.phases).astype(np.int64)

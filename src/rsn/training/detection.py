@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, coll
 from rsn.data.device_images import warp_quadrants
 from rsn.data.loading import Batch
 from rsn.detection.starter import StarterDetector
+from rsn.errors import RecipeError
 from rsn.evaluation.detection import complete_images, measure_detector
 from rsn.io.images import DOWNSCALES
 from rsn.io.validation import read_json
@@ -22,8 +22,8 @@ from rsn.models.stages import HeatmapHead
 from rsn.training.detection_loss import BoxLoss, negative_weight
 from rsn.training.loop import run_task
 from rsn.training.module import Task, ValidationResult
-from rsn.training.recipe import BaseRecipe, WeightsSource
-from rsn.weights.metadata import DetectorMetadata, DetectorSettings
+from rsn.training.recipe import BaseRecipe, DatasetConfig, WeightsSource
+from rsn.weights.metadata import DetectorMetadata, DetectorSettings, WeightsMetadata
 from rsn.weights.transfer import transfer_weights
 
 PRIOR_PROBABILITY = 0.02  # initial score of every cell: a network that starts low learns the negatives faster
@@ -31,8 +31,15 @@ BOX_THRESHOLD = 0.02  # of boxes that are evaluated
 
 
 @dataclass(frozen=True)
+class DetectionDatasetConfig(DatasetConfig):
+    """A dataset of images with boxes. unlabeled: that of its images, if not the recipe's."""
+
+    unlabeled: NonNegativeFloat | None = None
+
+
+@dataclass(frozen=True)
 class DetectorRecipe(BaseRecipe):
-    """One training run of a person detector.
+    """One training run of a person detector. A recipe with `detector` is one.
 
     pretrained: weights of a pose network or a detector; all tensors of the same shape are used.
     unlabeled: weight of negatives away from labeled people, in images where not everyone is labeled.
@@ -40,6 +47,7 @@ class DetectorRecipe(BaseRecipe):
     box_weight: of the box loss against the center loss.
     """
 
+    train: tuple[DetectionDatasetConfig, ...]
     input_size: tuple[PositiveInt, PositiveInt] = (256, 256)
     detector: DetectorSettings = field(default_factory=DetectorSettings)
     pretrained: WeightsSource | None = "rsn18.starter"
@@ -63,12 +71,15 @@ def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
 
 def detection_task(recipe: DetectorRecipe) -> Task:
     """The task of a recipe, see `Task`."""
-    samples = [
-        sample
-        for source in recipe.train
-        for sample in read_detection_samples(source.annotations, source.images)
-        for _ in range(recipe.repeat_complete if sample.complete else 1)
-    ]
+    if not recipe.train:
+        raise RecipeError("Invalid train: expected at least one set, got none; add its annotations and images")
+    samples, weights, headlines = [], [], []
+    for source in recipe.train:
+        unlabeled = recipe.unlabeled if source.unlabeled is None else source.unlabeled
+        images = read_detection_samples(source.annotations, source.images, unlabeled=unlabeled)
+        samples += images
+        weights += [source.sampling_weight * (recipe.repeat_complete if one.complete else 1) for one in images]
+        headlines.append(f"training   {len(images)} images of {source.annotations}")
     side = max(recipe.detector.image_sizes)
     metadata = DetectorMetadata(
         model=recipe.model,
@@ -81,14 +92,15 @@ def detection_task(recipe: DetectorRecipe) -> Task:
         detector_network(metadata, recipe.pretrained),
         metadata,
         dataset=partial(DetectionCropDataset, samples, recipe.input_size, recipe.augmentation, seed=recipe.seed),
-        encode=partial(encode_boxes, recipe),
+        encode=encode_boxes,
         loss=BoxLoss(recipe.box_weight),
         crop=warp_quadrants,
-        validate=DetectionValidation(recipe, metadata),
+        validate=DetectionValidation(recipe),
+        weights=weights,
         paths=[sample.path for sample in samples],
         levels=len(DOWNSCALES),
         collate=collate,
-        headlines=(f"training   {len(samples)} images",),
+        headlines=headlines,
     )
 
 
@@ -102,10 +114,9 @@ def detector_network(metadata: DetectorMetadata, pretrained: str | None) -> nn.M
     return network
 
 
-def encode_boxes(recipe: DetectorRecipe, batch: Batch) -> tuple[BoxTargets, Tensor]:
+def encode_boxes(batch: Batch, size: tuple[int, int]) -> tuple[BoxTargets, Tensor]:
     """The targets of a batch and the weights of its negatives, what the loss gets after the predictions."""
-    boxes, present, size = batch["corners"], batch["present"], recipe.input_size
-    unlabeled = torch.where(batch["complete"], 1.0, recipe.unlabeled)
+    boxes, present, unlabeled = batch["corners"], batch["present"], batch["unlabeled"]
     negatives = negative_weight(boxes, present, batch["ignored"], unlabeled, size)
     return BoxCodec().encode(boxes, present, size), negatives
 
@@ -117,15 +128,15 @@ class DetectionValidation:
         AnnotationError: there are none.
     """
 
-    def __init__(self, recipe: DetectorRecipe, metadata: DetectorMetadata) -> None:
+    def __init__(self, recipe: DetectorRecipe) -> None:
         self.images = recipe.validation.images
         self.annotations = read_json(recipe.validation.annotations)
         complete_images(self.annotations)  # raises now rather than at the first validation
-        self.metadata = metadata
 
-    def __call__(self, network: nn.Module, device: str) -> ValidationResult:
+    def __call__(self, network: nn.Module, metadata: WeightsMetadata, device: str) -> ValidationResult:
         """Detect people, and compare the boxes with the labels."""
-        detector = StarterDetector(network, self.metadata, device=device, box_threshold=BOX_THRESHOLD)
+        assert isinstance(metadata, DetectorMetadata)
+        detector = StarterDetector(network, metadata, device=device, box_threshold=BOX_THRESHOLD)
         scores = measure_detector(detector, self.annotations, self.images)
         stored = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
         return ValidationResult({"ap": scores.ap, "ap50": scores.ap50}, "ap50", stored)

@@ -24,9 +24,9 @@ LOGS = "logs"
 RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
 LIBRARIES = ("numpy", "opencv-python-headless", "lightning", "hotcoco")
-# Settings that may differ when a run is resumed; the learning rate with a warning.
+# Settings that may differ when a run is resumed; the learning rates with a warning.
 CHANGEABLE_SETTINGS = frozenset({"compute", "max_unreadable_fraction", "output"})
-LEARNING_RATE = "optimization.learning_rate"
+LEARNING_RATES = frozenset({"optimization.learning_rate", "optimization.muon_learning_rate"})
 
 
 def open_folder(recipe: BaseRecipe, processes: DistributedInfo, *, resume: bool) -> Path | None:
@@ -69,9 +69,11 @@ def _check_same_run(recipe: BaseRecipe) -> None:
         for name, value in now.items()
         if value != before.get(name)
     }
-    if list(changed) == [LEARNING_RATE]:
-        warnings.warn(f"{recipe.output}: {changed[LEARNING_RATE]} from here on", RsnWarning, stacklevel=2)
-    elif changed:
+    if not changed:
+        return
+    if changed.keys() <= LEARNING_RATES:
+        warnings.warn(f"{recipe.output}: {'; '.join(changed.values())} from here on", RsnWarning, stacklevel=2)
+    else:
         raise RecipeError(
             f"{recipe.output} holds a run of another recipe and cannot be resumed: {'; '.join(changed.values())}"
         )

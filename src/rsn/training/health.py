@@ -47,7 +47,10 @@ def _advice(trainer: Trainer, optimization: OptimizationConfig) -> str:
     """How to continue after a loss that is not finite."""
     checkpoint = last_checkpoint(checkpoint_folder(trainer))
     precision = "" if trainer.precision == "32-true" else " --set compute.precision=32-true"
-    settings = f"--set optimization.learning_rate={optimization.learning_rate / 10:.1g}{precision}"
+    settings = f"--set optimization.learning_rate={optimization.learning_rate / 10:.1g}"
+    if optimization.optimizer == "muon":
+        settings += f" --set optimization.muon_learning_rate={optimization.muon_learning_rate / 10:.1g}"
+    settings += precision
     if checkpoint is None:
         return f"there is no checkpoint yet: start again with {settings}"
     return f"{checkpoint} is from before that: continue with --resume {settings}"

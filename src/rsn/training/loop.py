@@ -31,7 +31,9 @@ from rsn.training.folder import BEST, LOGS, open_folder
 from rsn.training.health import NanGuard, check_network
 from rsn.training.module import Task, TrainingModule
 from rsn.training.optimization import build_optimizer
+from rsn.training.precision import resolve_precision
 from rsn.training.recipe import BaseRecipe
+from rsn.training.stages import StageChange
 
 LOG_INTERVAL = 20  # batches
 
@@ -62,31 +64,35 @@ def run_task(
             RsnWarning,
             stacklevel=3,
         )
-    compute, steps = recipe.compute, recipe.optimization.steps
+    compute, steps, intervals = recipe.compute, recipe.optimization.steps, recipe.intervals()
     share = _share_of_batch(recipe, processes)
     if compute.step == "captured" and (processes.count > 1 or not torch.cuda.is_available()):
         raise RecipeError("Invalid compute.step: captured needs one CUDA GPU and one process; use compute.step: eager")
     with _quiet_lightning():
         seed_everything(recipe.seed, verbose=False)
+        precision = resolve_precision(compute.precision)
         task = build_task()
         _check_task(task, recipe, processes)
         checkpoint = open_folder(recipe, processes, resume=resume)
         averaged = AveragedWeights(recipe.optimization.ema_decay) if recipe.optimization.ema_decay else None
+        validation = Validation(recipe.output, task, averaged)
+        headlines = (*task.headlines, f"precision  {precision}")
         interval = min(LOG_INTERVAL, recipe.val_interval)
         all_callbacks = [
             *([averaged] if averaged else []),  # before what reads the average
             NanGuard(interval),  # before anything is written
             *task.callbacks,
-            Validation(recipe.output, task.metadata, task.validate, averaged),
-            Progress(recipe.optimization, interval, task.headlines),
+            StageChange(intervals, task.rescale, averaged),
+            validation,
+            Progress(intervals, recipe.val_interval, interval, validation, headlines),
             *callbacks,
         ]
-        trainer = _build_trainer(recipe, all_callbacks, processes, logger, interval)
+        trainer = _build_trainer(recipe, precision, all_callbacks, processes, logger, interval)
         images = None
         if compute.cache_images == "device":
             images = DeviceImages(task.paths, trainer.strategy.root_device, levels=task.levels)
         dataset = task.dataset(images.indices if images else None)
-        loader = _build_loader(dataset, recipe, share, task.collate)
+        loader = _build_loader(dataset, task, recipe, share)
         try:
             with distributed_errors():
                 trainer.fit(TrainingModule(task, recipe, images), loader, ckpt_path=checkpoint, weights_only=True)
@@ -100,24 +106,26 @@ def run_task(
 
 def _share_of_batch(recipe: BaseRecipe, processes: DistributedInfo) -> Shard:
     """What this process takes of every batch."""
-    batch_size, parts = recipe.optimization.batch_size, recipe.compute.accumulate_grad_batches
-    if batch_size % (processes.count * parts):
-        raise RecipeError(
-            f"Invalid optimization.batch_size: expected a multiple of {processes.count} processes x {parts} parts"
-            f" (compute.accumulate_grad_batches), got {batch_size}"
-        )
+    parts = recipe.compute.accumulate_grad_batches
+    for batch_size in {interval.batch_size for interval in recipe.intervals()}:
+        if batch_size % (processes.count * parts):
+            raise RecipeError(
+                f"Invalid batch_size: expected a multiple of {processes.count} processes x {parts} parts"
+                f" (compute.accumulate_grad_batches), got {batch_size}"
+            )
     return Shard(processes.rank, processes.count, parts)
 
 
 def _check_task(task: Task, recipe: BaseRecipe, processes: DistributedInfo) -> None:
     """Check the network and its optimizer, and prepare it for activation checkpointing."""
+    build_optimizer(task.network, recipe.optimization)  # raises before the output folder is made
     synchronized = any(isinstance(module, nn.SyncBatchNorm) for module in task.network.modules())
     shares = recipe.compute.accumulate_grad_batches * (1 if synchronized else processes.count)
-    outputs = check_network(task.network, recipe.optimization.batch_size // shares, recipe.input_size)
     expected = task.metadata.num_outputs
-    if outputs is not None and outputs[1:2] != (expected,):
-        raise RecipeError(f"Invalid network: expected an output of {expected} maps, got shape {list(outputs)}")
-    build_optimizer(task.network, recipe.optimization)  # raises before the output folder is made
+    for interval in dict.fromkeys(recipe.intervals()):
+        outputs = check_network(task.network, interval.batch_size // shares, interval.size)
+        if outputs is not None and outputs[1:2] != (expected,):
+            raise RecipeError(f"Invalid network: expected an output of {expected} maps, got shape {list(outputs)}")
     if recipe.compute.activation_checkpointing:
         checkpoint_activations = getattr(task.network, "checkpoint_activations", None)
         if checkpoint_activations is None:
@@ -130,6 +138,7 @@ def _check_task(task: Task, recipe: BaseRecipe, processes: DistributedInfo) -> N
 
 def _build_trainer(
     recipe: BaseRecipe,
+    precision: Any,
     callbacks: Sequence[Callback],
     processes: DistributedInfo,
     logger: Logger | None,
@@ -149,7 +158,7 @@ def _build_trainer(
     table = CSVLogger(folder, name=LOGS)  # a resumed run continues in version_1, version_2, ...
     return Trainer(
         max_epochs=recipe.optimization.steps // recipe.val_interval,
-        precision=compute.precision,
+        precision=precision,
         accumulate_grad_batches=compute.accumulate_grad_batches,
         devices=processes.processes_per_host,
         num_nodes=processes.hosts,
@@ -165,15 +174,14 @@ def _build_trainer(
     )
 
 
-def _build_loader(
-    dataset: Dataset[Any], recipe: BaseRecipe, share: Shard, collate: Callable[[Any], Any] | None
-) -> DataLoader[Any]:
-    workers, batch_size = recipe.compute.workers, recipe.optimization.batch_size
-    size = len(dataset)  # type: ignore[arg-type]
+def _build_loader(dataset: Dataset[Any], task: Task, recipe: BaseRecipe, share: Shard) -> DataLoader[Any]:
+    workers = recipe.compute.workers
+    weights = task.weights or [1.0] * len(dataset)  # type: ignore[arg-type]
+    batches = ShuffledBatches(weights, recipe.intervals(), recipe.val_interval, seed=recipe.seed, shard=share)
     return DataLoader(
         dataset,
-        batch_sampler=ShuffledBatches(size, batch_size, recipe.val_interval, seed=recipe.seed, shard=share),
-        collate_fn=collate,
+        batch_sampler=batches,
+        collate_fn=task.collate,
         num_workers=workers,
         persistent_workers=workers > 0,
         worker_init_fn=_use_one_thread,

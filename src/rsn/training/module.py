@@ -1,7 +1,7 @@
 """What one training step computes, for Lightning."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rsn.weights.metadata import WeightsMetadata
 # Stages of levels, coarse to fine, each (N, K, H/4, W/4), as `PoseNetwork.heatmaps` gives them; a network without
 # `heatmaps` has one stage of one level, what it returns.
 Predictions = Sequence[Sequence[Any]]
-IMAGE_KEYS = ("image", "matrix", "colors")  # of a batch: what the crops are made of
+IMAGE_KEYS = ("image", "matrix", "colors", "cutout")  # of a batch: what the crops are made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +30,14 @@ class ValidationResult:
     """Results of a validation.
 
     metrics: by name; the one named `headline` selects the best weights. stored: metrics for the weights' metadata.
-    draw: writes an image of predictions to a path.
+    draw: writes an image of predictions to a path. draw_row: writes a low image of the same people at every validation.
     """
 
     metrics: dict[str, float]
     headline: str
     stored: dict[str, float]
     draw: Callable[[Path], None] | None = None
+    draw_row: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +47,10 @@ class Task:
     metadata: for the weights files.
     dataset: makes the training set, whose batches have crops; given the numbers of the images that are cached on the
         device, batches have instead what `crop` needs.
-    encode: a batch -> its targets. loss: predictions and targets -> scalar.
-    validate: a network and its device -> results.
+    encode: a batch and the size of its crops -> its targets. loss: predictions and targets -> scalar.
+    validate: a network, its metadata and its device -> results.
+    weights: how often each sample is drawn, see `ShuffledBatches`; None: all alike.
+    rescale: adapts the network to crops of another size; None: nothing depends on the size.
     paths, levels: see `DeviceImages`.
     inspect: gets every batch before it is moved to the device.
     headlines: printed at the start.
@@ -56,10 +59,12 @@ class Task:
     network: nn.Module
     metadata: WeightsMetadata
     dataset: Callable[[dict[Path, int] | None], Dataset[Any]]
-    encode: Callable[[Batch], tuple[Any, ...]]
+    encode: Callable[[Batch, tuple[int, int]], tuple[Any, ...]]
     loss: Callable[..., Tensor]
     crop: Callable[[DeviceImages, Batch, tuple[int, int]], Tensor]
-    validate: Callable[[nn.Module, str], ValidationResult]
+    validate: Callable[[nn.Module, WeightsMetadata, str], ValidationResult]
+    weights: Sequence[float] | None = None
+    rescale: Callable[[nn.Module, tuple[int, int], tuple[int, int]], object] | None = None
     paths: Sequence[Path] = ()
     levels: int = 1
     collate: Callable[[Any], Any] | None = None
@@ -69,6 +74,10 @@ class Task:
 
     def __deepcopy__(self, memo: object) -> "Task":
         return self  # shared with the module that averages the weights
+
+    def metadata_at(self, size: tuple[int, int]) -> WeightsMetadata:
+        """The metadata of the network while it is trained with crops of a size (height, width)."""
+        return self.metadata if self.rescale is None else replace(self.metadata, input_size=size)
 
 
 class TrainingModule(LightningModule):
@@ -80,7 +89,7 @@ class TrainingModule(LightningModule):
         captured = recipe.compute.step == "captured"
         self.compute_loss = CapturedLoss(self.network, self._loss) if captured else self._loss
         self.task = task
-        self.input_size = recipe.input_size
+        self.input_size = recipe.intervals()[0].size  # of the crops; changed by `StageChange`
         self.optimization = recipe.optimization
         self.images = images
 
@@ -111,7 +120,7 @@ class TrainingModule(LightningModule):
     def prepare(self, batch: Batch) -> tuple[Any, ...]:
         """The arguments of `compute_loss`. Not captured, since the work may depend on the number of people."""
         inputs = {key: batch[key] for key in IMAGE_KEYS if key in batch}
-        return inputs, *self.task.encode(batch)
+        return inputs, *self.task.encode(batch, self.input_size)
 
     def _loss(self, inputs: Batch, *targets: Any) -> Tensor:
         pixels = inputs["image"]

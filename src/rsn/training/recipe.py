@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -19,10 +20,12 @@ from pydantic import (
 
 from rsn.codecs import Codec, MegviiCodec
 from rsn.data.augment import Augmentation
+from rsn.data.loading import Interval
 from rsn.errors import RecipeError
 from rsn.io.validation import read_mapping, validated
 from rsn.models.prm import Refine
 from rsn.training.losses import PoseLoss
+from rsn.training.precision import Precision
 from rsn.training.steps import Step
 
 _STRICT = ConfigDict(extra="forbid")
@@ -47,6 +50,8 @@ class DatasetConfig:
     images: the folder of the images.
     skeleton: a skeleton file, for annotations that do not describe their keypoints.
     min_box_height: people with lower boxes (pixels) are left out.
+    sampling_weight: how often a person of this set is drawn, as a multiple of the persons of a set with weight 1; every
+        person is drawn in turn, before any is drawn again.
     head_sizes: the gt_valid.mat that belongs to a list of MPII people, for validation.
     """
 
@@ -56,6 +61,7 @@ class DatasetConfig:
     images: UserPath
     skeleton: UserPath | None = None
     min_box_height: float = 0.0
+    sampling_weight: PositiveFloat = 1.0
     head_sizes: UserPath | None = None
 
 
@@ -65,7 +71,10 @@ class OptimizationConfig:
 
     batch_size: crops per step, over all processes. learning_rate: its maximum, for that batch size.
     schedule: after a linear warm-up from a tenth, a linear (reference) or cosine decay to zero.
-    optimizer: "adam" adds the weight decay to the gradient (L2, reference), "adamw" to the step.
+    decay_share: of the steps, at the end, over which the learning rate falls; 1: from the end of the warm-up on.
+    optimizer: "adam" adds the weight decay to the gradient (L2, reference), "adamw" to the step. "muon" orthogonalizes
+        the momentum of convolutions and matrices, whose learning rate is `muon_learning_rate`, and trains the rest
+        with AdamW.
     decay_norm_and_bias: whether the decay also applies to batch norms and biases, as in the reference.
     learning_rate_multipliers: factors on the learning rate by pattern of module names, such as stages.*.heads; of
         several patterns that match a module, or one that it is part of, the last one counts.
@@ -79,11 +88,28 @@ class OptimizationConfig:
     learning_rate: PositiveFloat = 4e-3
     warmup_steps: NonNegativeInt = 2_400
     schedule: Literal["linear", "cosine"] = "linear"
-    optimizer: Literal["adam", "adamw"] = "adam"
+    decay_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
+    muon_learning_rate: PositiveFloat = 1e-2
     weight_decay: NonNegativeFloat = 1e-5
     decay_norm_and_bias: bool = True
     learning_rate_multipliers: dict[str, PositiveFloat] = field(default_factory=dict)
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run with crops of one size.
+
+    input_size: (height, width) of the crops. share: of optimization.steps; the shares of all stages sum to 1, and a
+    stage ends at the validation that is nearest to the end of its share. batch_size: if not optimization.batch_size.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    input_size: tuple[PositiveInt, PositiveInt]
+    share: PositiveFloat
+    batch_size: PositiveInt | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +118,8 @@ class ComputeConfig:
 
     cache_images: "device" decodes all images once, keeps them on the training device (COCO takes 59 GB) and crops
         them there; with "none", workers read an image each time it is needed.
-    precision: Lightning's names. workers: processes that prepare crops, per training process.
+    precision: Lightning's names; "auto": bf16-mixed where the processor multiplies bfloat16, else 32-true.
+    workers: processes that prepare crops, per training process.
     accumulate_grad_batches: number of parts in which a process computes its share of a batch, to save memory; batch
         norm then sees one part at a time.
     activation_checkpointing: keep only the inputs of blocks and compute the blocks again in the backward pass: a
@@ -103,7 +130,7 @@ class ComputeConfig:
     __pydantic_config__ = _STRICT
 
     cache_images: Literal["none", "device"] = "none"
-    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     workers: NonNegativeInt = 4
     accumulate_grad_batches: PositiveInt = 1
     activation_checkpointing: bool = False
@@ -124,6 +151,7 @@ class BaseRecipe:
 
     train: datasets, which are concatenated. output: folder for logs, weights and checkpoints. model: see
     `rsn.list_models`. input_size: (height, width) of the crops. val_interval: steps between validations.
+    stages: sizes of crops that follow one another, the last one `input_size`; none: that size all the time.
     trained_on, license: stored with the weights.
     """
 
@@ -137,18 +165,77 @@ class BaseRecipe:
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     val_interval: PositiveInt = 2_400
+    stages: tuple[Stage, ...] = ()
     seed: int = 0
     trained_on: str = ""
     license: str = ""
 
     def __post_init__(self) -> None:
-        if self.input_size[0] % 32 or self.input_size[1] % 32:
-            raise ValueError(f"Invalid input_size: expected multiples of 32, got {list(self.input_size)}")
+        for size in (self.input_size, *(stage.input_size for stage in self.stages)):
+            if size[0] % 32 or size[1] % 32:
+                raise ValueError(f"Invalid input_size: expected multiples of 32, got {list(size)}")
         if self.optimization.steps % self.val_interval:
             raise ValueError(
                 f"Invalid val_interval: expected a divisor of optimization.steps, {self.optimization.steps}, got"
                 f" {self.val_interval}"
             )
+        if self.stages:
+            self._check_stages()
+
+    def _check_stages(self) -> None:
+        total = sum(stage.share for stage in self.stages)
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"Invalid stages: expected shares that sum to 1, got {total:g}")
+        if self.stages[-1].input_size != self.input_size:
+            raise ValueError(
+                f"Invalid stages: expected the last one to have the recipe's input_size, {list(self.input_size)}, got"
+                f" {list(self.stages[-1].input_size)}"
+            )
+        for stage, count in zip(self.stages, self._intervals_per_stage(), strict=True):
+            if not count:
+                raise ValueError(
+                    f"Invalid stages: expected at least one validation in each, got none in {stage.share:g} of"
+                    f" {self.optimization.steps} steps with {list(stage.input_size)}; lower val_interval or raise the"
+                    " share"
+                )
+
+    def _intervals_per_stage(self) -> list[int]:
+        count = self.optimization.steps // self.val_interval
+        ends = [round(count * end) for end in accumulate(stage.share for stage in self.stages)]
+        return [end - start for start, end in pairwise([0, *ends])]
+
+    def intervals(self) -> list[Interval]:
+        """Batch size and size of the crops before each validation."""
+        batch_size = self.optimization.batch_size
+        if not self.stages:
+            return [Interval(batch_size, self.input_size)] * (self.optimization.steps // self.val_interval)
+        return [
+            Interval(stage.batch_size or batch_size, stage.input_size)
+            for stage, count in zip(self.stages, self._intervals_per_stage(), strict=True)
+            for _ in range(count)
+        ]
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """The same run with another batch size, by the linear scaling rule.
+
+        The number of crops stays the same: the learning rates grow with the batch size, and the number of steps
+        shrinks. Batch sizes of stages change by the same factor. The warm-up keeps its number of steps, as in the
+        reference.
+        """
+        settings, factor = self.optimization, batch_size / self.optimization.batch_size
+        val_interval = max(round(self.val_interval / factor), 1)
+        scaled = replace(
+            settings,
+            batch_size=batch_size,
+            learning_rate=settings.learning_rate * factor,
+            muon_learning_rate=settings.muon_learning_rate * factor,
+            steps=val_interval * (settings.steps // self.val_interval),
+        )
+        stages = tuple(
+            replace(stage, batch_size=stage.batch_size and max(round(stage.batch_size * factor), 1))
+            for stage in self.stages
+        )
+        return replace(self, optimization=scaled, val_interval=val_interval, stages=stages)
 
 
 @dataclass(frozen=True)
@@ -179,22 +266,6 @@ class Recipe(BaseRecipe):
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: PoseLoss = field(default_factory=PoseLoss)
     max_unreadable_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
-
-    def with_batch_size(self, batch_size: int) -> "Recipe":
-        """The same run with another batch size, by the linear scaling rule.
-
-        The number of crops stays the same: the learning rate grows with the batch size, and the number of steps
-        shrinks. The warm-up keeps its number of steps, as in the reference.
-        """
-        settings, factor = self.optimization, batch_size / self.optimization.batch_size
-        val_interval = max(round(self.val_interval / factor), 1)
-        scaled = replace(
-            settings,
-            batch_size=batch_size,
-            learning_rate=settings.learning_rate * factor,
-            steps=val_interval * (settings.steps // self.val_interval),
-        )
-        return replace(self, optimization=scaled, val_interval=val_interval)
 
 
 _R = TypeVar("_R", bound=BaseRecipe)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial, reduce
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,7 @@ from rsn.data.reading import read_dataset
 from rsn.distributed import gather, is_main_process, shard
 from rsn.errors import RecipeError, RsnWarning
 from rsn.evaluation.coco import CocoMetrics, GroundTruth, evaluate_keypoints
+from rsn.evaluation.labeled import mean_oks
 from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
@@ -35,10 +36,10 @@ from rsn.training.module import Predictions, Task, ValidationResult, set_head_ga
 from rsn.training.parts import freeze_modules
 from rsn.training.recipe import DatasetConfig, Recipe
 from rsn.training.report import write_run_report
-from rsn.training.samples import write_samples
+from rsn.training.samples import write_row, write_samples
 from rsn.weights.loading import PoseModel
-from rsn.weights.metadata import ModelMetadata
-from rsn.weights.transfer import transfer_weights
+from rsn.weights.metadata import ModelMetadata, WeightsMetadata
+from rsn.weights.transfer import rescale_heads, transfer_weights
 
 IMAGES_CHECKED = 1000  # of each training set, before the first step; enough to notice that 1 % cannot be read
 Loss = Callable[[Predictions, Any, Tensor], Tensor]
@@ -102,6 +103,8 @@ def _build_task(
     if not len(validation):
         raise RecipeError(f"no person is left to validate with: {validation.summary()}")
     check_images((person.image for person in validation.people), str(recipe.validation.annotations))
+    if recipe.stages and dataset is not None and not isinstance(dataset, PoseDataset):
+        raise RecipeError("Invalid stages: expected none for a dataset of your own, whose crops have one size")
     metadata = ModelMetadata(
         model=recipe.model,
         options=recipe.model_options | ({} if recipe.refine == "none" else {"refine": recipe.refine}),
@@ -112,18 +115,28 @@ def _build_task(
         trained_on=recipe.trained_on,
         license=recipe.license,
     )
-    validate = PoseValidation(recipe.validation.annotations, validation, metadata)
+    validate = PoseValidation(recipe.validation.annotations, validation)
+    started = replace(metadata, input_size=recipe.intervals()[0].size)  # what the network is first trained with
     headlines = [f"validation {validation.summary()}"]
     if network is None:
         network = build_model(metadata.model, metadata.num_outputs, **metadata.options)
         set_head_gain(network, recipe.head_bn_gamma)
         if recipe.pretrained is not None:
-            headlines += transfer_weights(network, metadata, recipe.pretrained).summary().splitlines()
+            headlines += transfer_weights(network, started, recipe.pretrained).summary().splitlines()
     freeze_modules(network, recipe.freeze)
     if recipe.sync_batchnorm:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    encode = partial(encode_keypoints, recipe.codec, recipe.input_size)
-    task = partial(Task, network, metadata, encode=encode, loss=loss, crop=DeviceImages.crop, validate=validate)
+    encode = partial(encode_keypoints, recipe.codec)
+    task = partial(
+        Task,
+        network,
+        metadata,
+        encode=encode,
+        loss=loss,
+        crop=DeviceImages.crop,
+        validate=validate,
+        rescale=rescale_heads,
+    )
     if dataset is not None and not isinstance(dataset, PoseDataset):
         if recipe.compute.cache_images != "none":
             raise RecipeError("Invalid compute.cache_images: expected none for a dataset of your own")
@@ -139,6 +152,7 @@ def _build_task(
     return task(
         dataset=partial(CropDataset, people, recipe.input_size, recipe.augmentation, seed=recipe.seed),
         paths=[person.image.path for person in people.people],
+        weights=[person.sampling_weight for person in people.people],
         inspect=unreadable.add,
         callbacks=(unreadable,),
         headlines=(
@@ -162,45 +176,52 @@ class _OwnDataset(Dataset[Batch]):
         return self.dataset[index.index]
 
 
-def encode_keypoints(codec: Codec, input_size: tuple[int, int], batch: Batch) -> tuple[Any, Tensor]:
+def encode_keypoints(codec: Codec, batch: Batch, input_size: tuple[int, int]) -> tuple[Any, Tensor]:
     """The targets of a batch and its visibility, what a loss gets after the predictions."""
     return codec.encode(batch["keypoints"], batch["visibility"], input_size), batch["visibility"]
 
 
 class PoseValidation:
-    """Computes AP (for MPII: PCKh) of a network on labeled boxes; several processes share the images.
+    """Computes AP and mean OKS (for MPII: PCKh) of a network on labeled boxes; several processes share the images.
 
     Raises:
         AnnotationError: people have no head sizes (MPII), or OKS sigmas are unknown.
     """
 
-    def __init__(self, annotations: Path, people: PoseDataset, metadata: ModelMetadata) -> None:
+    def __init__(self, annotations: Path, people: PoseDataset) -> None:
         self.people = people.people
-        self.metadata = metadata
-        self.skeleton = metadata.skeleton
+        self.skeleton = people.skeleton
         self.ground_truth: GroundTruth | None = None
         if is_mpii(annotations):
             check_head_sizes(self.people)
         else:
-            self.skeleton = assume_sigmas(metadata.skeleton)
+            self.skeleton = assume_sigmas(people.skeleton)
             self.ground_truth = GroundTruth.from_coco(annotations, self.skeleton)
         self.boxes = labeled_boxes(people)
         self.category_id = people.category_id
 
-    def __call__(self, network: nn.Module, device: str) -> ValidationResult:
+    def __call__(self, network: nn.Module, metadata: WeightsMetadata, device: str) -> ValidationResult:
         """Predict poses, and compare them with the labels."""
-        estimator = PoseEstimator(PoseModel(network, self.metadata), device=device)
+        assert isinstance(metadata, ModelMetadata)
+        estimator = PoseEstimator(PoseModel(network, metadata), device=device)
         own = predict_poses(estimator, shard(self.boxes), category_id=self.category_id)
         poses = list(chain.from_iterable(gather(list(own))))  # in the order of the images
         scores: CocoMetrics | PckhMetrics
+        others: dict[str, float] = {}
         if self.ground_truth is None:
             scores = evaluate_pckh(self.people, poses)
         else:
             scores = evaluate_keypoints(self.ground_truth, poses, self.skeleton)
+            others = {"mean_oks": mean_oks(self.people, poses, self.skeleton)}
         name, headline = scores.headline
-        draw = partial(write_samples, images=self.boxes, results=poses, skeleton=self.skeleton)
         stored = {f"validation_{name}": round(headline, 4)}
-        return ValidationResult(asdict(scores) | {name: headline}, name, stored, draw)
+        return ValidationResult(
+            asdict(scores) | others | {name: headline},
+            name,
+            stored,
+            draw=partial(write_samples, images=self.boxes, results=poses, skeleton=self.skeleton),
+            draw_row=partial(write_row, people=self.people, results=poses, skeleton=self.skeleton),
+        )
 
 
 def read_people(source: DatasetConfig) -> PoseDataset:
@@ -224,7 +245,7 @@ def read_training_sets(recipe: Recipe, skeleton: Skeleton, *, check: bool = Fals
     for source in recipe.train:
         people = read_people(source)
         match = describe_match(people.skeleton, skeleton)
-        sets.append(people.remap(skeleton))
+        sets.append(people.remap(skeleton).with_sampling_weight(source.sampling_weight))
         summaries.append(f"{source.annotations}: {len(people)} people; {match}")
     people = reduce(PoseDataset.concat, sets)
     if not len(people):

@@ -5,6 +5,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 # "eager": one operation after the other.
 # "captured": captured once as CUDA graphs and replayed, so that a GPU does not wait between kernels.
@@ -15,20 +16,25 @@ LossFunction = Callable[..., Tensor]  # tensors, or dicts and named tuples of th
 class CapturedLoss:
     """`loss`, which runs `network`, captured at the first batch: forward and backward pass each as one CUDA graph.
 
-    Every batch must have tensors of the same shapes.
+    It is captured again when a batch has tensors of other shapes than the batch before.
     """
 
     def __init__(self, network: nn.Module, loss: LossFunction) -> None:
-        self.module = _Loss(network, loss)
+        self.network = network
+        self.loss = loss
         self.replay: LossFunction | None = None
+        self.shapes: list[torch.Size] = []
 
     def __call__(self, *batch: Any) -> Tensor:
-        if self.replay is None:
-            self.replay = self._capture(batch)
+        shapes = [leaf.shape for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
+        if self.replay is None or shapes != self.shapes:
+            self.replay = None  # frees the memory of the graphs
+            self.replay, self.shapes = self._capture(batch), shapes
         return self.replay(*batch).clone()  # every replay writes to the same memory
 
     def _capture(self, batch: tuple[Any, ...]) -> LossFunction:
-        buffers = list(self.module.buffers())
+        module = _Loss(self.network, self.loss)
+        buffers = list(module.buffers())
         before = [buffer.clone() for buffer in buffers]
         with torch.autocast(
             "cuda",
@@ -36,7 +42,7 @@ class CapturedLoss:
             enabled=torch.is_autocast_enabled("cuda"),
             cache_enabled=False,  # a weight that is cast during the capture is cast in every replay
         ):
-            replay = torch.cuda.make_graphed_callables(self.module, batch)
+            replay = torch.cuda.make_graphed_callables(module, batch)
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)  # the capture runs the first batch several times
         return cast(LossFunction, replay)

@@ -165,7 +165,7 @@ def _transfer(network: nn.Module, metadata: WeightsMetadata, source: str | Path,
         taken = {key: value for key, value in taken.items() if ".heads." not in key or dimensions[key]}
     network.load_state_dict(taken, strict=False)
     if rescale and skeleton and their_skeleton:
-        _rescale_heads(network, their_metadata.input_size, metadata.input_size)
+        rescale_heads(network, their_metadata.input_size, metadata.input_size)
     known = their_skeleton.keypoint_names if their_skeleton else ()
     return Transfer(
         str(source),
@@ -259,7 +259,11 @@ def _by_keypoint(own: Tensor, theirs: Tensor, dimensions: tuple[int, ...], match
     return result
 
 
-def _rescale_heads(network: nn.Module, old: tuple[int, int], new: tuple[int, int]) -> None:
+def rescale_heads(network: nn.Module, old: tuple[int, int], new: tuple[int, int]) -> None:
+    """Adapt the gains and biases of the last batch norms to another input size (height, width), see `transfer_weights`.
+
+    Without this the maps are too high by 2 after a doubling of the sides, and thousands of steps go into that.
+    """
     factor = math.sqrt((old[0] * old[1]) / (new[0] * new[1]))
     with torch.no_grad():
         for head in (module for module in network.modules() if isinstance(module, HeatmapHead)):
