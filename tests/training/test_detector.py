@@ -10,10 +10,12 @@ import pytest
 import torch
 import yaml
 
+from rsn.cli.train import Train
+from rsn.data.loading import SampleIndex
 from rsn.detection import open_detector
-from rsn.errors import RecipeError, WeightsError
+from rsn.errors import AnnotationError, RecipeError, WeightsError
 from rsn.evaluation.detection import measure_detector
-from rsn.training.detection import DetectorRecipe, detector_network, train_detector
+from rsn.training.detection import DetectorRecipe, detection_task, detector_network, train_detector
 from rsn.training.recipe import ComputeConfig, read_recipe_as
 from rsn.weights.loading import load_metadata, load_model
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings
@@ -46,7 +48,8 @@ def recipe(boxed_json: Path, people_json: Path, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def best(recipe: DetectorRecipe) -> Path:
-    return train_detector(recipe)
+    assert Train(recipe.output.parent / "detector.yaml").run() == 0  # it recognizes the recipe of a detector
+    return recipe.output / "best.safetensors"
 
 
 def test_train_detector_writes_weights_that_open_as_a_detector(best: Path, recipe: DetectorRecipe) -> None:
@@ -86,6 +89,23 @@ def test_train_detector_does_not_overwrite_weights(best: Path, recipe: DetectorR
     (tmp_path / "best.safetensors").write_bytes(best.read_bytes())
     with pytest.raises(RecipeError, match="holds the weights of a run"):
         train_detector(replace(recipe, output=tmp_path))
+
+
+def test_dataset_has_the_weight_of_unlabeled_people_that_its_entry_names(recipe: DetectorRecipe) -> None:
+    crops = replace(recipe.train[0], unlabeled=0.05, sampling_weight=0.5)
+    task = detection_task(replace(recipe, train=(recipe.train[0], crops), repeat_complete=3))
+    assert task.weights == [3.0] * 4 + [1.5] * 4
+    dataset = task.dataset(None)
+    assert [float(dataset[SampleIndex(0, index)]["unlabeled"]) for index in (0, 4)] == pytest.approx([1.0, 0.05])
+
+
+def test_train_detector_rejects_missing_images_before_the_start(recipe: DetectorRecipe, tmp_path: Path) -> None:
+    source = replace(recipe.train[0], images=tmp_path)
+    with pytest.raises(AnnotationError, match="named by the annotations but not in the images folder"):
+        train_detector(replace(recipe, train=(source,), output=tmp_path / "run"))
+    with pytest.raises(RecipeError, match="Invalid train: expected at least one set, got none"):
+        train_detector(replace(recipe, train=(), output=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_train_detector_rejects_a_batch_that_cannot_be_divided(recipe: DetectorRecipe, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from rsn.codecs import MegviiCodec, UnbiasedCodec
 from rsn.data.augment import Augmentation
 from rsn.data.loading import Interval
 from rsn.errors import RecipeError
-from rsn.training.detection import DetectorRecipe
+from rsn.training.detection import DetectorRecipe, is_detector_recipe
 from rsn.training.losses import PoseLoss
-from rsn.training.recipe import OptimizationConfig, read_recipe, read_recipe_as, write_recipe
+from rsn.training.recipe import OptimizationConfig, Recipe, read_recipe, read_recipe_as, write_recipe
 from rsn.weights.published import published_results
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
@@ -39,7 +39,8 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_is_valid(path: Path) -> None:
-    recipe = read_recipe_as(DetectorRecipe, path) if path.parent.name == "detector" else read_recipe(path)
+    recipe = read_recipe_as(DetectorRecipe if is_detector_recipe(path) else Recipe, path)
+    assert isinstance(recipe, DetectorRecipe) == (path.parent.name == "detector")
     assert recipe.optimization.steps % recipe.val_interval == 0
 
 
@@ -93,6 +94,7 @@ def test_overrides_reach_nested_settings(small: Path) -> None:
     assert recipe.optimization.steps == 4800
     assert recipe.input_size == (128, 96)
     assert recipe.loss.ohkm_topk is None
+    assert read_recipe(small, ("train.0.images=other",)).train[0].images == Path("other")
 
 
 def test_stages_divide_the_validations_by_their_shares(small: Path) -> None:
@@ -166,6 +168,8 @@ def test_written_recipe_reads_back(small: Path, tmp_path: Path) -> None:
         ("compute.precision=fp8", "Invalid value for 'compute.precision': expected 'auto', '32-true'"),
         ("seed", "write it as key=value"),
         ("seed.x=1", "seed has no settings inside"),
+        ("train.1.images=b", "expected the number of one of the 1 entries of train, counted from 0, got 1"),
+        ("train.images=b", "expected the number of one of the 1 entries of train, counted from 0, got images"),
         ("=1", "write it as key=value"),
         ("seed=[", "not valid YAML"),
     ],

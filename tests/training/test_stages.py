@@ -76,6 +76,10 @@ def test_page_has_the_people_of_every_validation(unbroken: Recipe) -> None:
         assert (unbroken.output / name).read_bytes()[:2] == b"\xff\xd8"
 
 
+def test_report_has_the_steps_of_every_stage(unbroken: Recipe) -> None:
+    assert "| 64x64 | 4 x 6, 4 x 4 |" in (unbroken.output / "report.md").read_text()
+
+
 def test_lines_have_mean_oks_the_best_so_far_and_the_time_left(recipe_file: Path, tmp_path: Path) -> None:
     done = rsn("train", recipe_file, "--set", f"output={tmp_path}", *STAGES[1:])
     assert done.returncode == 0, done.stderr

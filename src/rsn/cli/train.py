@@ -1,4 +1,4 @@
-"""rsn train: train a network from a recipe."""
+"""rsn train: train a pose network or a person detector from a recipe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,9 @@ from rsn.cli.progress import info
 
 @dataclass(frozen=True)
 class Train:
-    """Train a network from a recipe; logs, weights and checkpoints are written to the recipe's output folder.
+    """Train a pose network or a person detector from a recipe.
+
+    Logs, weights and checkpoints are written to the recipe's output folder.
 
     With several GPUs: torchrun --nproc-per-node 8 -m rsn train RECIPE, or srun on a SLURM cluster.
     """
@@ -20,7 +22,7 @@ class Train:
     recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """A YAML file such as those in recipes/."""
     set: Overrides = ()
-    """Settings of the recipe to change; dots reach nested ones: optimization.steps=100."""
+    """Settings of the recipe to change; dots reach nested ones: optimization.steps=100, train.0.images=coco."""
     batch_size: int | None = None
     """Batch size; learning rate and number of steps are scaled by the linear scaling rule."""
     resume: bool = False
@@ -31,12 +33,18 @@ class Train:
         from rsn.extras import require
 
         require("lightning", "hotcoco", extra="train", feature="training")
-        from rsn.training.recipe import read_recipe
+        from rsn.training.detection import DetectorRecipe, is_detector_recipe, train_detector
+        from rsn.training.recipe import BaseRecipe, Recipe, read_recipe_as
         from rsn.training.run import train
 
-        recipe = read_recipe(self.recipe, flatten_overrides(self.set))
+        kind: type[BaseRecipe] = DetectorRecipe if is_detector_recipe(self.recipe) else Recipe
+        recipe = read_recipe_as(kind, self.recipe, flatten_overrides(self.set))
         if self.batch_size is not None:
             recipe = recipe.with_batch_size(self.batch_size)
-        best = train(recipe, resume=self.resume)
+        if isinstance(recipe, DetectorRecipe):
+            best = train_detector(recipe, resume=self.resume)
+        else:
+            assert isinstance(recipe, Recipe)
+            best = train(recipe, resume=self.resume)
         info(f"wrote {best}")
         return 0

@@ -1,7 +1,7 @@
 """Training of the person detector: the pose network with five maps, trained by the same loop."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from rsn.codecs.box import BoxCodec, BoxTargets
 from rsn.data.detection import DetectionAugmentation, DetectionCropDataset, collate, read_detection_samples
 from rsn.data.device_images import warp_quadrants
+from rsn.data.image_files import check_files
 from rsn.data.loading import Batch
 from rsn.detection.starter import StarterDetector
 from rsn.errors import RecipeError
 from rsn.evaluation.detection import complete_images, measure_detector
 from rsn.io.images import DOWNSCALES
-from rsn.io.validation import read_json
+from rsn.io.validation import read_json, read_mapping
 from rsn.models.catalog import build_model
 from rsn.models.stages import HeatmapHead
 from rsn.training.detection_loss import BoxLoss, negative_weight
@@ -32,7 +33,11 @@ BOX_THRESHOLD = 0.02  # of boxes that are evaluated
 
 @dataclass(frozen=True)
 class DetectionDatasetConfig(DatasetConfig):
-    """A dataset of images with boxes. unlabeled: that of its images, if not the recipe's."""
+    """A dataset of images with boxes.
+
+    unlabeled: weight of negatives away from labeled people in all of its images; without it 1 in images with
+    `annotations_complete` and the recipe's `unlabeled` in the others.
+    """
 
     unlabeled: NonNegativeFloat | None = None
 
@@ -58,6 +63,15 @@ class DetectorRecipe(BaseRecipe):
     val_interval: PositiveInt = 500
 
 
+def is_detector_recipe(path: Path) -> bool:
+    """Whether a recipe is that of a person detector: one with the setting `detector`.
+
+    Raises:
+        RecipeError: the file cannot be read, or is no YAML mapping.
+    """
+    return "detector" in read_mapping(path, what="a recipe", error=RecipeError)
+
+
 def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:
     """Train; leaves best.safetensors (highest AP50), last.safetensors, checkpoints to resume from, and logs.
 
@@ -75,8 +89,10 @@ def detection_task(recipe: DetectorRecipe) -> Task:
         raise RecipeError("Invalid train: expected at least one set, got none; add its annotations and images")
     samples, weights, headlines = [], [], []
     for source in recipe.train:
-        unlabeled = recipe.unlabeled if source.unlabeled is None else source.unlabeled
-        images = read_detection_samples(source.annotations, source.images, unlabeled=unlabeled)
+        images = read_detection_samples(source.annotations, source.images, unlabeled=recipe.unlabeled)
+        check_files({image.path for image in images}, source.images)
+        if source.unlabeled is not None:
+            images = [replace(image, unlabeled=source.unlabeled) for image in images]
         samples += images
         weights += [source.sampling_weight * (recipe.repeat_complete if one.complete else 1) for one in images]
         headlines.append(f"training   {len(images)} images of {source.annotations}")

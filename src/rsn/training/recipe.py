@@ -277,7 +277,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_recipe_as(kind: type[_R], path: Path, overrides: Sequence[str] = ()) -> _R:
-    """Read a recipe and apply `key=value` overrides; dots reach nested settings: optimization.steps=100.
+    """Read a recipe and apply `key=value` overrides, see `apply_overrides`.
 
     Relative paths in a recipe are relative to the working directory, and `~` is the home folder.
 
@@ -290,7 +290,7 @@ def read_recipe_as(kind: type[_R], path: Path, overrides: Sequence[str] = ()) ->
 
 
 def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Set `key=value` pairs in the settings of a recipe; dots reach nested settings.
+    """Set `key=value` pairs in the settings of a recipe; dots reach nested settings and entries: train.0.images=coco.
 
     Raises:
         RecipeError: one that is not of this form.
@@ -315,12 +315,17 @@ def _override(document: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise RecipeError(f"--set {override}: write it as key=value, for instance optimization.steps=100")
     *path, last = key.split(".")
-    for name in path:
-        inner = document.setdefault(name, {})
-        if not isinstance(inner, dict):
+    settings: Any = document
+    for name, following in pairwise([*path, last]):
+        settings = settings.setdefault(name, {}) if isinstance(settings, dict) else settings[int(name)]
+        if isinstance(settings, list) and not (following.isdecimal() and int(following) < len(settings)):
+            raise RecipeError(
+                f"--set {override}: expected the number of one of the {len(settings)} entries of {name}, counted from"
+                f" 0, got {following}"
+            )
+        if not isinstance(settings, dict | list):
             raise RecipeError(f"--set {override}: {name} has no settings inside it")
-        document = inner
     try:
-        document[last] = yaml.safe_load(value)
+        settings[int(last) if isinstance(settings, list) else last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: the value is not valid YAML") from error

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from rsn.data.loading import Interval
 from rsn.errors import RecipeError
 from rsn.evaluation.coco import CocoMetrics
 from rsn.evaluation.mpii import PckhMetrics
@@ -70,8 +71,14 @@ class Run:
 
     @property
     def best(self) -> CocoMetrics | PckhMetrics:
-        """The metrics of the validation with the highest AP or PCKh."""
-        step, _ = max(self.series[f"validation/{self.headline}"], key=lambda entry: entry[1])
+        """The metrics of the validation with the highest AP or PCKh, among those with the last input size."""
+        intervals = self.recipe.intervals()
+        sizes = {
+            step: intervals[min(step // self.recipe.val_interval, len(intervals) - 1)].size
+            for step, _ in self._validations
+        }
+        last = [entry for entry in self._validations if sizes[entry[0]] == sizes[self.steps - 1]]
+        step, _ = max(last, key=lambda entry: entry[1])
         kind = _METRICS[self.headline]
         values = {name: dict(self.series.get(f"validation/{name}", ())) for name in kind.__dataclass_fields__}
         return kind(**{name: by_step.get(step, -1.0) for name, by_step in values.items()})
@@ -79,7 +86,12 @@ class Run:
     @property
     def steps(self) -> int:
         """Steps until the last validation."""
-        return max(step for step, _ in self.series[f"validation/{self.headline}"]) + 1
+        return max(step for step, _ in self._validations) + 1
+
+    @property
+    def _validations(self) -> list[tuple[int, float]]:
+        """The step and the headline of every validation."""
+        return self.series[f"validation/{self.headline}"]
 
     @property
     def seconds(self) -> float:
@@ -191,7 +203,7 @@ def _rows(runs: Sequence[Run]) -> Iterator[list[str]]:
         model, (height, width) = run.recipe.model, run.recipe.input_size
         metrics = run.best.as_dict()
         yield [
-            run.folder.name, model, f"{height}x{width}", f"{run.steps:,} x {run.recipe.optimization.batch_size}",
+            run.folder.name, model, f"{height}x{width}", _steps(run),
             *(_percent(100 * metrics.get(name, -1.0)) for name in columns),
             f"{run.seconds / 3600:.2f}", f"{run.mean('train/crops_per_second'):.0f}",
             f"{run.mean('train/waiting_for_data'):.0%}",
@@ -200,6 +212,14 @@ def _rows(runs: Sequence[Run]) -> Iterator[list[str]]:
             if row.dataset == _PUBLISHED_ON[run.headline] and row.input_size == run.recipe.input_size:
                 percents = (_percent(row.metrics.get(name, -1.0)) for name in columns)
                 yield [f"published: {row.source}", model, f"{height}x{width}", "", *percents, "", "", ""]
+
+
+def _steps(run: Run) -> str:
+    """Steps and batch size, such as 3,600 x 384, 8,400 x 192 of a run in two stages."""
+    steps: dict[Interval, int] = {}
+    for interval in run.recipe.intervals()[: run.steps // run.recipe.val_interval]:
+        steps[interval] = steps.get(interval, 0) + run.recipe.val_interval
+    return ", ".join(f"{count:,} x {interval.batch_size}" for interval, count in steps.items())
 
 
 def _percent(value: float) -> str:
