@@ -53,7 +53,9 @@ REPLACED = {
 }
 WORDS = re.compile(rf"\b({'|'.join(REPLACED)})\b", re.IGNORECASE)
 # Names that other formats use.
-QUOTED = re.compile(r"--saveEngine=\S+|joints\.mat|\"joints?\"|joints \(16 x 2\)|joints that are numbers|has joints of shape")
+QUOTED = re.compile(
+    r"--saveEngine=\S+|joints\.mat|\"joints?\"|joints \(16 x 2\)|joints that are numbers|has joints of shape"
+)
 
 
 def _found(path: Path) -> Iterator[str]:
