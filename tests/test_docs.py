@@ -17,6 +17,7 @@ from rsn.cli import parse
 from rsn.cli.overrides import flatten_overrides
 from rsn.cli.train import Train
 from rsn.io.images import write_image
+from rsn.training.detection import read_any_recipe
 from rsn.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +81,7 @@ def test_commands_are_valid(page: Path, monkeypatch: pytest.MonkeyPatch, capsys:
                 pytest.fail(f"rsn {shlex.join(arguments)}\n{capsys.readouterr().err}")
             continue
         if isinstance(subcommand, Train) and subcommand.recipe.exists():
-            read_recipe(subcommand.recipe, flatten_overrides(subcommand.set))
+            read_any_recipe(subcommand.recipe, flatten_overrides(subcommand.set))
 
 
 @pytest.mark.parametrize("page", as_parameters(page for page in PAGES if code_blocks(page, "yaml")))

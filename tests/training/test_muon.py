@@ -46,6 +46,20 @@ def test_convolution_is_trained_as_the_matrix_of_its_output_channels() -> None:
     torch.testing.assert_close(filters.reshape(8, 36), matrix)
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_product_is_in_bfloat16_only_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    monkeypatch.setattr("rsn.training.muon.multiplies_bf16", lambda device: native)
+    matrix = nn.Parameter(torch.randn(8, 12))
+    optimizer = Muon([{"params": [matrix], "lr": RATE, "weight_decay": 0.0, "momentum": 0.95}])
+    before = matrix.detach().clone()
+    take_steps(optimizer, [matrix], 1)
+    change = (before - matrix.detach()) / RATE
+    rounded = torch.allclose(change, change.bfloat16().float(), rtol=1e-4, atol=1e-5)
+    assert rounded == native
+
+
 def test_vectors_are_trained_by_adamw() -> None:
     before = torch.randn(12)
     ours, theirs = (nn.Parameter(before.clone()) for _ in range(2))
@@ -58,6 +72,7 @@ def test_orthogonalized_matrices_have_singular_values_near_one() -> None:
     matrices = torch.randn(3, 20, 50, generator=torch.Generator().manual_seed(1))
     for some in (matrices, matrices.mT):
         found = orthogonalize(some)
+        assert found.shape == some.shape
         values = torch.linalg.svdvals(found)
         assert values.min() > 0.6
         assert values.max() < 1.3

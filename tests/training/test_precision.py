@@ -45,8 +45,8 @@ def test_other_systems_ask_pytorch_for_the_instructions_of_the_cpu(cpu: Path, mo
     monkeypatch.setattr(
         torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64", "avx512_bf16": True}, raising=False
     )
-    assert multiplies_bf16()
+    assert multiplies_bf16(torch.device("cpu"))
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, raising=False)
-    assert not multiplies_bf16()
+    assert not multiplies_bf16(torch.device("cpu"))
     monkeypatch.delattr(torch.cpu, "get_capabilities")  # an old version of PyTorch
-    assert not multiplies_bf16()
+    assert not multiplies_bf16(torch.device("cpu"))

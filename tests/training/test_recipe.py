@@ -9,9 +9,9 @@ from rsn.codecs import MegviiCodec, UnbiasedCodec
 from rsn.data.augment import Augmentation
 from rsn.data.loading import Interval
 from rsn.errors import RecipeError
-from rsn.training.detection import DetectorRecipe, is_detector_recipe
+from rsn.training.detection import DetectorRecipe, read_any_recipe
 from rsn.training.losses import PoseLoss
-from rsn.training.recipe import OptimizationConfig, Recipe, read_recipe, read_recipe_as, write_recipe
+from rsn.training.recipe import OptimizationConfig, read_recipe, write_recipe
 from rsn.weights.published import published_results
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
@@ -39,7 +39,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_is_valid(path: Path) -> None:
-    recipe = read_recipe_as(DetectorRecipe if is_detector_recipe(path) else Recipe, path)
+    recipe = read_any_recipe(path)
     assert isinstance(recipe, DetectorRecipe) == (path.parent.name == "detector")
     assert recipe.optimization.steps % recipe.val_interval == 0
 

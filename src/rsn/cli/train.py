@@ -33,18 +33,15 @@ class Train:
         from rsn.extras import require
 
         require("lightning", "hotcoco", extra="train", feature="training")
-        from rsn.training.detection import DetectorRecipe, is_detector_recipe, train_detector
-        from rsn.training.recipe import BaseRecipe, Recipe, read_recipe_as
+        from rsn.training.detection import DetectorRecipe, read_any_recipe, train_detector
         from rsn.training.run import train
 
-        kind: type[BaseRecipe] = DetectorRecipe if is_detector_recipe(self.recipe) else Recipe
-        recipe = read_recipe_as(kind, self.recipe, flatten_overrides(self.set))
+        recipe = read_any_recipe(self.recipe, flatten_overrides(self.set))
         if self.batch_size is not None:
             recipe = recipe.with_batch_size(self.batch_size)
         if isinstance(recipe, DetectorRecipe):
             best = train_detector(recipe, resume=self.resume)
         else:
-            assert isinstance(recipe, Recipe)
             best = train(recipe, resume=self.resume)
         info(f"wrote {best}")
         return 0

@@ -1,6 +1,7 @@
 """Training of the person detector: the pose network with five maps, trained by the same loop."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from rsn.models.stages import HeatmapHead
 from rsn.training.detection_loss import BoxLoss, negative_weight
 from rsn.training.loop import run_task
 from rsn.training.module import Task, ValidationResult
-from rsn.training.recipe import BaseRecipe, DatasetConfig, WeightsSource
+from rsn.training.recipe import BaseRecipe, DatasetConfig, Recipe, WeightsSource, read_recipe_as
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings, WeightsMetadata
 from rsn.weights.transfer import transfer_weights
 
@@ -63,13 +64,11 @@ class DetectorRecipe(BaseRecipe):
     val_interval: PositiveInt = 500
 
 
-def is_detector_recipe(path: Path) -> bool:
-    """Whether a recipe is that of a person detector: one with the setting `detector`.
-
-    Raises:
-        RecipeError: the file cannot be read, or is no YAML mapping.
-    """
-    return "detector" in read_mapping(path, what="a recipe", error=RecipeError)
+def read_any_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe | DetectorRecipe:
+    """Read the recipe of a pose network, or of a detector if it has the setting `detector`; see `read_recipe_as`."""
+    if "detector" in read_mapping(path, what="a recipe", error=RecipeError):
+        return read_recipe_as(DetectorRecipe, path, overrides)
+    return read_recipe_as(Recipe, path, overrides)
 
 
 def train_detector(recipe: DetectorRecipe, *, resume: bool = False) -> Path:

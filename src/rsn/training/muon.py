@@ -1,8 +1,8 @@
 """Muon: the momentum of each matrix, orthogonalized; vectors, such as batch norms, are updated by AdamW.
 
 Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024. A convolution is a matrix with one row
-per output channel. `torch.optim.Muon` gives the same updates, but takes no convolutions, computes in bfloat16 on every
-processor, and one matrix after the other, which leaves a GPU waiting.
+per output channel. `torch.optim.Muon` gives the same updates, but takes no convolutions, computes in bfloat16 where
+it is emulated, too, and one matrix after the other, which leaves a GPU waiting.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
+
+from rsn.training.precision import multiplies_bf16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the Newton-Schulz iteration, as in the source
 ITERATIONS = 5
@@ -29,6 +31,10 @@ class Muon(Optimizer):
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
         super().__init__(groups, {"momentum": None})
+        first = self.param_groups[0]["params"][0]
+        # As in the source, where it is fast; the iteration forgives the rounding.
+        native = first.dtype == torch.float32 and multiplies_bf16(first.device)
+        self.product_dtype = torch.bfloat16 if native else first.dtype
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -82,25 +88,19 @@ class Muon(Optimizer):
                 buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
                 buffer.lerp_(parameter.grad, 1 - momentum)
                 directions.append(parameter.grad.lerp(buffer, momentum).reshape(shape))  # type: ignore[union-attr]
-            updates = orthogonalize(torch.stack(directions))
+            updates = orthogonalize(torch.stack(directions).to(self.product_dtype))
             scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
             for parameter, update in zip(alike, updates, strict=True):
                 parameter.mul_(1 - rate * group["weight_decay"])
-                parameter.sub_(update.reshape(parameter.shape), alpha=scale)
+                parameter.sub_(update.reshape(parameter.shape).to(parameter.dtype), alpha=scale)
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Matrices (N, rows, columns) with the same singular vectors and singular values near 1, between 0.7 and 1.2.
-
-    On a GPU it is computed in bfloat16, as in the source, elsewhere in the precision of the matrices, since most other
-    processors multiply bfloat16 slowly.
-    """
+    """Matrices (N, rows, columns) with the same singular vectors and singular values near 1, between 0.7 and 1.2."""
     wide = matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
     wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    wide = wide.bfloat16() if wide.is_cuda else wide
     a, b, c = COEFFICIENTS
     for _ in range(ITERATIONS):
         gram = wide @ wide.mT
-        wide = a * wide + (b * gram + c * gram @ gram) @ wide
-    result: Tensor = wide.mT if matrices.shape[1] > matrices.shape[2] else wide
-    return result.to(matrices.dtype)
+        wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide.mT if matrices.shape[1] > matrices.shape[2] else wide

@@ -21,7 +21,8 @@ def resolve_precision(precision: Precision) -> str:
 
     Warns if another processor is to compute in bfloat16.
     """
-    native = multiplies_bf16()
+    kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    native = multiplies_bf16(torch.device(next(kind for kind, present in kinds.items() if present)))
     if precision == "auto":
         return "bf16-mixed" if native else "32-true"
     if precision == "bf16-mixed" and not native:
@@ -34,13 +35,11 @@ def resolve_precision(precision: Precision) -> str:
     return precision
 
 
-def multiplies_bf16() -> bool:
-    """Whether the first CUDA GPU multiplies bfloat16, or without one the CPU; false where it cannot be found out."""
-    if torch.cuda.is_available():
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether a CUDA GPU or the CPU multiplies bfloat16; false for other devices, and where it cannot be found out."""
+    if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if torch.backends.mps.is_available():  # Lightning then trains on the Apple GPU, whose autocast is for float16
-        return False
-    return bool(_cpu_flags() & BF16_FLAGS)
+    return device.type == "cpu" and bool(_cpu_flags() & BF16_FLAGS)
 
 
 def _cpu_flags() -> set[str]:
