@@ -106,8 +106,8 @@ def step_of(
     network = create_model("rsn18").train()
     task = Task(
         network, metadata, dataset=lambda numbers: CropDataset(people, metadata.input_size, COLOR, numbers),
-        encode=partial(encode_keypoints, metadata.codec, metadata.input_size), loss=PoseLoss(),
-        crop=DeviceImages.crop, validate=lambda network, device: ValidationResult({}, "", {}),
+        encode=partial(encode_keypoints, metadata.codec), loss=PoseLoss(),
+        crop=DeviceImages.crop, validate=lambda network, metadata, device: ValidationResult({}, "", {}),
     )  # fmt: skip
     module = TrainingModule(task, recipe, images)
     module.to(images.pixels.device)
