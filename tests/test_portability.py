@@ -14,7 +14,7 @@ SOURCE = Path(rsn.__file__).parent
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # In a process that lacks what Windows, macOS or both lack, import every module.
 IMPORT_ALL = """
-import importlib, os, pkgutil, signal, sys
+import importlib, os, pkgutil, signal, sys, tempfile
 
 import torch  # it brings modules that look for these themselves
 
@@ -26,6 +26,8 @@ for name in ("geteuid", "getuid", "sched_getaffinity", "fork", "killpg", "getloa
 for name in ("SIGKILL", "SIGHUP", "SIGUSR1", "SIGXFSZ"):
     if hasattr(signal, name):
         delattr(signal, name)
+isdir, tempfile.tempdir = os.path.isdir, os.getcwd()
+os.path.isdir = lambda path: path != "/tmp" and isdir(path)
 
 import rsn
 
