@@ -47,7 +47,7 @@ def ask(folder: Path, shell: str, question: str) -> list[str]:
     (install,) = re.findall(rf"```\n(mkdir [^`]*completion {shell} .*?)```", INSTALL.read_text(), re.DOTALL)
     command = folder / "bin" / "rsn"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec '{sys.executable}' -m rsn "$@"\n')
+    command.write_text(f"""#!/bin/sh\nexec '{sys.executable}' -m rsn "$@"\n""")
     command.chmod(0o755)
     (folder / "image.jpg").touch()
     path = f"{command.parent}:{os.environ['PATH']}"
