@@ -17,7 +17,7 @@ import torch
 from images import boxes, write_images
 from rsn.inference.box_checks import BoxNotes
 from rsn.inference.estimator import PoseEstimator
-from rsn.inference.images import predict_files, prepare_image
+from rsn.inference.images import add_boxes, predict_files
 from rsn.io.images import read_image, write_image
 from rsn.visualization.drawing import draw
 from rsn.visualization.options import DrawOptions
@@ -50,7 +50,7 @@ def compared(estimator: PoseEstimator, paths, people: int, folder: Path, options
         return np.array(boxes(people)), np.ones(people)
 
     def prepare(path):
-        return prepare_image(estimator, str(path), read_image(path), source, BoxNotes())
+        return add_boxes(str(path), read_image(path), source, BoxNotes())
 
     crops = estimator.preprocess(read_image(paths[0]), *source(None, None))
     pixels = torch.from_numpy(crops.pixels).permute(0, 3, 1, 2)

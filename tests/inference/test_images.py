@@ -14,8 +14,8 @@ import pytest
 from rsn import PoseEstimator, PoseResult
 from rsn.errors import ImageError, RsnError
 from rsn.inference.box_sources import whole_image_boxes
-from rsn.inference.estimator import IMAGES_AHEAD
 from rsn.inference.images import predict_files
+from rsn.inference.pipeline import CROPPED_AHEAD, GROUPS_AHEAD, TOGETHER
 from rsn.inference.prefetch import ordered_map
 from rsn.io.images import read_image
 from rsn.visualization.heatmaps import image_heatmap
@@ -66,7 +66,7 @@ def test_predict_files_reads_few_images_ahead(
     found = predict_files(estimator, images[:1] * 500, tmp_path, boxes=whole_image_boxes)
     next(found)
     time.sleep(0.3)
-    assert len(read) <= IMAGES_AHEAD + 3 * estimator.batch_size
+    assert len(read) <= 2 * TOGETHER + CROPPED_AHEAD + (GROUPS_AHEAD + 2) * estimator.batch_size
     found.close()
 
 

@@ -58,7 +58,7 @@ def test_backend_is_thread_safe(name: str) -> None:
 def test_estimator_opens_one_detector_for_all_threads(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    def open_detector(source: str, *, device: str, box_threshold: float | None) -> object:
+    def open_detector(source: str, **options: object) -> object:
         opened.append(source)
         return lambda image: (np.array(BOX), np.ones(1))
 

@@ -14,8 +14,8 @@ from rsn.errors import RsnError
 from rsn.inference.box_checks import BoxNotes
 from rsn.inference.box_sources import open_box_source
 from rsn.inference.estimator import PoseEstimator
-from rsn.inference.images import prepare_image
-from rsn.inference.single_model import ImageCrops
+from rsn.inference.images import add_boxes
+from rsn.inference.pipeline import ImageInput
 from rsn.io.images import decode_image
 
 LOCAL_READERS = 2  # threads that read and decode images
@@ -103,13 +103,12 @@ class Worker:
         unreadable: list[dict[str, str]] = []
         model = Path(self.settings.model).name
 
-        def prepare(stored: StoredImage) -> ImageCrops:
-            image = decode_image(stored.read(), stored.name)
-            return prepare_image(estimator, stored.name, image, self._boxes, result.notes, keep_image=False)
+        def read(stored: StoredImage) -> ImageInput:
+            return add_boxes(stored.name, decode_image(stored.read(), stored.name), self._boxes, result.notes)
 
         images = images_of(part, Columns(self.settings.column, self.settings.name_column))
         readers = REMOTE_READERS if "://" in part.urls[0] else LOCAL_READERS
-        for stored, people in estimator.stream(images, prepare, threads=readers):
+        for stored, people in estimator.stream(images, read, threads=readers, keep_image=False):
             if isinstance(people, RsnError):
                 unreadable.append({"image": stored.name, "reason": str(people)})
                 continue

@@ -50,7 +50,9 @@ class DetectionOptions(BackendOptions):
             return None
         from rsn.detection.loading import open_detector
 
-        detector = open_detector(self.detector, device=self.device, box_threshold=self.box_threshold)
+        detector = open_detector(
+            self.detector, backend=self.backend, device=self.device, box_threshold=self.box_threshold
+        )
         self.report_detector()
         return detector
 

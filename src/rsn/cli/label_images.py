@@ -35,7 +35,7 @@ class Label(DetectionOptions):
         from rsn.errors import check_threshold
         from rsn.inference.box_checks import BoxNotes
         from rsn.inference.estimator import PoseEstimator
-        from rsn.inference.images import prepare_image
+        from rsn.inference.images import add_boxes
         from rsn.io.files import check_writable
         from rsn.io.image_formats import is_image_name
         from rsn.io.images import read_image
@@ -61,7 +61,8 @@ class Label(DetectionOptions):
         labels = Labels(str(self.images), self.images, names, limbs=limbs)
         results = estimator.stream(
             paths,
-            lambda path: prepare_image(estimator, str(path), read_image(path), boxes, notes, keep_image=False),
+            lambda path: add_boxes(str(path), read_image(path), boxes, notes),
+            keep_image=False,
         )
         for path, result in track(results, total=len(paths), unit="image"):
             if isinstance(result, RsnError):

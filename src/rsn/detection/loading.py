@@ -18,13 +18,16 @@ PUBLISHED = {
 FILES = (".onnx", ".safetensors")
 
 
-def open_detector(source: str | Path, *, device: str = "auto", box_threshold: float | None = None) -> Detector:
+def open_detector(
+    source: str | Path, *, backend: str = "auto", device: str = "auto", box_threshold: float | None = None
+) -> Detector:
     """A people detector, ready to be called.
 
     Args:
         source: `starter`, included in the package; `rtdetr` or `dfine`, or another model of these families as
             OWNER/NAME on the Hugging Face hub (downloaded once by transformers) or in a folder; an ONNX file of the
             YOLOX, RTMDet or RT-DETR families; or weights of a detector trained by rsn (.safetensors).
+        backend: what runs a detector trained by rsn, as `PoseEstimator` takes it; the others have their own library.
         device: a PyTorch device; "auto" is CUDA if available, else MPS, else the CPU.
         box_threshold: boxes with lower scores are left out; `default_box_threshold` by default.
 
@@ -41,7 +44,7 @@ def open_detector(source: str | Path, *, device: str = "auto", box_threshold: fl
         from rsn.weights.loading import load_network
 
         network, metadata = load_network(STARTER_WEIGHTS if name == STARTER else path)
-        return StarterDetector(network, metadata, device=device, box_threshold=box_threshold)
+        return StarterDetector(network, metadata, backend=backend, device=device, box_threshold=box_threshold)
     default = BOX_THRESHOLD if box_threshold is None else box_threshold
     if path.suffix == ".onnx" and isfile(path):
         from rsn.detection.onnx_file import OnnxDetector

@@ -1,6 +1,7 @@
 """What all detectors do with the boxes that their network predicts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -10,6 +11,22 @@ from rsn.geometry import FloatArray, Image
 
 Detections = tuple[FloatArray, FloatArray]  # boxes (N, 4) x, y, width, height in image pixels; scores (N,)
 Detector = Callable[[Image], Detections]  # (H, W, 3) uint8 RGB -> boxes of persons, best first
+
+
+@runtime_checkable
+class NetworkDetector(Protocol):
+    """A detector in three steps, of which the second runs its network for many images at a time.
+
+    preprocess: (H, W, 3) uint8 RGB -> inputs of the network. forward: inputs of many images -> outputs of each.
+    postprocess: inputs and outputs of one image -> detections. Any thread may call the first and the last.
+    """
+
+    def preprocess(self, image: Image) -> Any: ...
+
+    def forward(self, inputs: Sequence[Any]) -> list[Any]: ...
+
+    def postprocess(self, inputs: Any, outputs: Any) -> Detections: ...
+
 
 BOX_THRESHOLD = 0.3  # boxes with lower scores are left out, unless the weights or the caller say otherwise
 MIN_SIDE = 2.0  # pixels of a box, within the image

@@ -1,31 +1,48 @@
 """The person detector included in rsn: the pose network with the outputs of `rsn.codecs.box`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rsn.detection.postprocessing import Detections, filter_detections, nms
 from rsn.errors import WeightsError
 from rsn.geometry import Crop, Image, box_iou
-from rsn.inference.backends import build_backend
-from rsn.inference.devices import pick_device
-from rsn.weights.metadata import DetectorMetadata, DetectorSettings, Metadata
+from rsn.inference.backends import build_backend, choose
+from rsn.weights.metadata import INPUT_MULTIPLE, DetectorMetadata, DetectorSettings, Metadata
 
 MATCH_IOU = 0.5  # IoU from which two boxes are taken as those of one person
+BATCH_SIZE = 16  # images, flipped ones included, per run of the network
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorInputs:
+    """An image in the sizes that the network takes.
+
+    image_size: (height, width) of the image. crops: for each size the map between image and input.
+    pixels: for each size (F, h, w, 3) uint8 RGB, with F = 2 for the image and the flipped image, else 1.
+    """
+
+    image_size: tuple[int, int]
+    crops: list[Crop]
+    pixels: list[Image]
 
 
 class StarterDetector:
-    """Detects persons with a network that was trained by rsn on boxes.
+    """Detects persons with a network that was trained by rsn on boxes. A `NetworkDetector`.
 
     Args:
         network, metadata: as `load_network` returns them; a copy of the network is used.
+        backend: what runs the network, as `PoseEstimator` takes it, but without torch.compile, which would compile
+            anew for every size of images.
         device, box_threshold: as in `open_detector`.
         settings: image sizes, flip test and box threshold; those of the metadata by default.
 
     Raises:
-        WeightsError: weights that find keypoints, not people.
+        WeightsError: weights that find keypoints, not people. DeviceError, MissingDependencyError: as `build_backend`.
     """
 
     def __init__(
@@ -33,6 +50,7 @@ class StarterDetector:
         network: nn.Module,
         metadata: Metadata,
         *,
+        backend: str = "auto",
         device: str = "auto",
         box_threshold: float | None = None,
         settings: DetectorSettings | None = None,
@@ -41,30 +59,74 @@ class StarterDetector:
             raise WeightsError(
                 f"expected the weights of a detector, got weights that find {metadata.skeleton.name} keypoints"
             )
-        self.backend = build_backend("torch", network, metadata, pick_device(device))
+        name, chosen = choose(backend.replace("-compile", ""), device)
+        self.backend = build_backend(name, network, metadata, chosen, any_size=True)
         self.metadata = metadata
         self.settings = settings or metadata.detector
         self.box_threshold = self.settings.box_threshold if box_threshold is None else box_threshold
 
-    @torch.inference_mode()
     def __call__(self, image: Image) -> Detections:
         """(H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best first."""
-        boxes, scores = fuse_detections([self._detect(image, side) for side in self.settings.image_sizes])
+        inputs = self.preprocess(image)
+        (outputs,) = self.forward([inputs])
+        return self.postprocess(inputs, outputs)
+
+    def preprocess(self, image: Image) -> DetectorInputs:
+        """(H, W, 3) uint8 RGB -> the image in each of the sizes."""
+        height, width = image.shape[:2]
+        inputs = DetectorInputs((height, width), [], [])
+        for side in self.settings.image_sizes:
+            crop = Crop.from_box([0, 0, width, height], input_size((height, width), side), (1.0, 1.0))
+            crops = [crop, crop.flipped()] if self.settings.flip_test else [crop]
+            inputs.crops.append(crop)
+            inputs.pixels.append(np.stack([one.warp_antialiased(image) for one in crops]))
+        return inputs
+
+    @torch.inference_mode()
+    def forward(self, inputs: Sequence[DetectorInputs]) -> list[list[Tensor]]:
+        """Inputs of images -> for each image and each of its sizes the maps (1, 5, h/4, w/4).
+
+        Images of one size run in a batch. With the flip test the maps are averaged over both flips.
+        """
+        every = [pixels for image in inputs for pixels in image.pixels]
+        maps: dict[int, Tensor] = {}
+        for shape in dict.fromkeys(pixels.shape for pixels in every):
+            chosen = [index for index, pixels in enumerate(every) if pixels.shape == shape]
+            batch = torch.from_numpy(np.concatenate([every[index] for index in chosen])).permute(0, 3, 1, 2)
+            outputs = torch.cat([self.backend(part) for part in torch.split(batch, BATCH_SIZE)])
+            maps |= zip(chosen, torch.split(outputs, shape[0]), strict=True)
+        averaged = iter([self._average(maps[index]) for index in range(len(every))])
+        return [[next(averaged) for _ in image.pixels] for image in inputs]
+
+    @torch.inference_mode()
+    def postprocess(self, inputs: DetectorInputs, outputs: Sequence[Tensor]) -> Detections:
+        """Inputs of an image and the maps of each of its sizes -> detections, as calling the detector."""
+        per_size = [
+            self._decode(crop, maps, inputs.image_size) for crop, maps in zip(inputs.crops, outputs, strict=True)
+        ]
+        boxes, scores = fuse_detections(per_size)
         sure = scores >= self.box_threshold
         return nms((boxes[sure], scores[sure]), MATCH_IOU)
 
-    def _detect(self, image: Image, side: int) -> Detections:
-        """All boxes of the image, resized into a square of this side; with the flip test averaged over both flips."""
-        height, width = image.shape[:2]
-        crop = Crop.from_box([0, 0, width, height], (side, side), (1.0, 1.0))
-        crops = [crop, crop.flipped()] if self.settings.flip_test else [crop]
-        pixels = np.stack([one.warp_antialiased(image) for one in crops])
-        maps = self.backend(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-        if self.settings.flip_test:
-            maps = (maps[:1] + self.metadata.codec.flip_back(maps[1:])) / 2
+    def _average(self, maps: Tensor) -> Tensor:
+        """(F, 5, h, w) of an image and its flip -> (1, 5, h, w)."""
+        return (maps[:1] + self.metadata.codec.flip_back(maps[1:])) / 2 if self.settings.flip_test else maps
+
+    def _decode(self, crop: Crop, maps: Tensor, image_size: tuple[int, int]) -> Detections:
+        """All boxes that the network finds in one size of the image."""
         corners, scores = self.metadata.codec.decode(maps)
         ends = crop.to_image(corners[0].double().cpu().numpy().reshape(-1, 2)).reshape(-1, 4)
-        return filter_detections(ends, scores[0].double().cpu().numpy(), (height, width), 0.0)
+        return filter_detections(ends, scores[0].double().cpu().numpy(), image_size, 0.0)
+
+
+def input_size(image_size: tuple[int, int], side: int) -> tuple[int, int]:
+    """The input's (height, width) for an image (height, width): its longer side has `side` pixels.
+
+    The other side is rounded up to what the network takes.
+    """
+    scale = side / max(image_size)
+    height, width = (INPUT_MULTIPLE * ceil(max(1, round(scale * length)) / INPUT_MULTIPLE) for length in image_size)
+    return height, width
 
 
 def fuse_detections(per_scale: Sequence[Detections]) -> Detections:

@@ -18,7 +18,7 @@ from rsn.errors import AnnotationError, RsnError
 from rsn.inference.box_checks import TOO_SMALL, BoxNotes, filter_boxes, reasons
 from rsn.inference.box_sources import BoxFile
 from rsn.inference.estimator import PoseEstimator
-from rsn.inference.single_model import ImageCrops
+from rsn.inference.pipeline import ImageInput
 from rsn.io.images import read_image
 from rsn.oks import THRESHOLD, Nms, deduplicate
 from rsn.skeletons import Skeleton
@@ -150,13 +150,13 @@ def predict_poses(
     notes = BoxNotes() if notes is None else notes
     order = None if skeleton is None else estimator.metadata.skeleton.permutation_to(skeleton)
 
-    def prepare(image: ImageBoxes) -> ImageCrops:
+    def read(image: ImageBoxes) -> ImageInput:
         pixels = read_image(image.image.path)
         bboxes, scores, found = filter_boxes(image.boxes, image.scores, pixels.shape[:2])
         notes.add(found)
-        return estimator.preprocess(pixels, bboxes, scores, keep_image=False)
+        return ImageInput(pixels, (bboxes, scores))
 
-    for image, result in estimator.stream(boxes, prepare):
+    for image, result in estimator.stream(boxes, read, keep_image=False):
         if isinstance(result, RsnError):
             raise result
         people = deduplicate(result, nms_type=nms, threshold=nms_threshold)

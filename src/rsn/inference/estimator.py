@@ -19,7 +19,7 @@ from rsn.inference.backends import choose
 from rsn.inference.box_checks import Boxes, BoxFormat, check_boxes, filter_boxes
 from rsn.inference.ensemble import ModelSource, load_models
 from rsn.inference.exported import backend_for, is_exported
-from rsn.inference.prefetch import ordered_map
+from rsn.inference.pipeline import READERS, ImageInput, Pipeline
 from rsn.inference.processes import PickledByArguments, check_process
 from rsn.inference.single_model import ImageCrops
 from rsn.inference.sources import ColorOrder, Source, is_collection, load_image
@@ -28,8 +28,6 @@ from rsn.results import PoseResult
 from rsn.weights.loading import PoseModel
 
 BATCHES_PER_MODEL = 16  # batches that one model of an ensemble runs before the next is read, with low_memory
-READERS = 2  # threads that read images and cut out crops
-IMAGES_AHEAD = 16  # images that are read before the network needs them
 T = TypeVar("T")
 
 
@@ -51,7 +49,7 @@ class PoseEstimator(PickledByArguments):
         detector: finds the boxes where none are given: a name or file as `rsn.open_detector` takes it, opened when it
             is first needed; a function image -> boxes (N, 4) x, y, width, height and scores (N,); or None.
         ensemble_weights: weight of each model in the average; equal by default.
-        backend: what runs the network, one of `backends.BACKENDS`. "auto" is the fastest one that is installed and as
+        backend: what runs the networks, one of `backends.BACKENDS`. "auto" is the fastest one that is installed and as
             exact as PyTorch; for an exported file its own; for a PoseModel PyTorch.
         device: a PyTorch device; "auto" is the first of CUDA, MPS and CPU that is here and that the backend can use.
         batch_size: number of crops per run of the network.
@@ -93,9 +91,7 @@ class PoseEstimator(PickledByArguments):
     ) -> None:
         models: list[Any] = list(model) if isinstance(model, list | tuple) else [model]
         _check_arguments(models, detector, batch_size, person_threshold, box_threshold)
-        if backend == "auto":
-            backend = _backend_for(models)
-        self.backend, self.device = choose(str(backend), str(device))
+        self.backend, self.device = choose(_backend_for(models) if backend == "auto" else str(backend), str(device))
         self.model = load_models(
             models,
             ensemble_weights,
@@ -109,9 +105,10 @@ class PoseEstimator(PickledByArguments):
         self.person_threshold = person_threshold
         self.allow_urls = allow_urls
         self._box_threshold = box_threshold
-        self._crops_per_group = BATCHES_PER_MODEL if low_memory else 1  # times batch_size
+        self._batches_per_group = BATCHES_PER_MODEL if low_memory else 1
         self._detector = detector
-        self._detector_device = str(device)  # for which "auto" may be another device
+        # "auto" may be another backend and device for the detector than for the models.
+        self._detector_backend, self._detector_device = str(backend), str(device)
         self._opening = Lock()
 
     @overload
@@ -185,17 +182,20 @@ class PoseEstimator(PickledByArguments):
         if boxes is None and box_scores is not None:
             raise AnnotationError("Invalid box_scores: expected None without boxes; pass the boxes, too")
 
-        def prepare(item: tuple[Any, Any, Any]) -> ImageCrops:
+        def read(item: tuple[Any, Any, Any]) -> ImageInput:
             source, boxes, scores = item
             image = load_image(source, color_order=color_order, allow_urls=self.allow_urls)
-            found = self.detect(image) if boxes is None else check_boxes(boxes, scores, box_format, image.shape[:2])
-            return self.preprocess(image, *found, detected=boxes is None, keep_image=keep_image)
+            given = None if boxes is None else check_boxes(boxes, scores, box_format, image.shape[:2])
+            return ImageInput(image, given)
 
         if not is_collection(source):
-            return self.predict([prepare((source, boxes, box_scores))])[0]
+            one = read((source, boxes, box_scores))
+            found = self.detect(one.image) if one.boxes is None else one.boxes
+            crops = self.preprocess(one.image, *found, detected=one.boxes is None, keep_image=keep_image)
+            return self.predict([crops])[0]
         if isinstance(source, list | tuple) and not source:
             raise ImageError(f"Invalid source: expected at least one image, got an empty {type(source).__name__}")
-        results = self._predict_all(_zipped(source, boxes, box_scores), prepare)
+        results = self._predict_all(_zipped(source, boxes, box_scores), read, keep_image=keep_image)
         return list(results) if isinstance(source, list | tuple) else results
 
     def detect(self, image: Image) -> Boxes:
@@ -207,12 +207,20 @@ class PoseEstimator(PickledByArguments):
         detector = self.detector
         if detector is None:
             raise AnnotationError("Invalid boxes: this estimator has no detector, so it needs boxes; got None")
-        found = detector(image)
+        return self.check_detections(detector(image), image.shape[:2])
+
+    def check_detections(self, found: Any, image_size: tuple[int, int]) -> Boxes:
+        """What a detector found in an image (height, width) -> usable boxes that reach the box threshold.
+
+        Raises:
+            AnnotationError: something else than boxes and scores.
+        """
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise AnnotationError(
                 f"Invalid detector: expected boxes (N, 4) and scores (N,), got {type(found).__name__}"
             )
-        boxes, scores, _ = filter_boxes(*found, image.shape[:2])
+        bboxes, box_scores = found
+        boxes, scores, _ = filter_boxes(bboxes, box_scores, image_size)
         sure = scores >= (-np.inf if self._box_threshold is None else self._box_threshold)
         return boxes[sure], scores[sure]
 
@@ -261,35 +269,30 @@ class PoseEstimator(PickledByArguments):
 
     def predict(self, images: Sequence[ImageCrops]) -> list[PoseResult]:
         """The persons of images that were preprocessed, one result per image."""
-        results = self.postprocess(images, self.forward(images))
+        return self.finish(images, self.forward(images))
+
+    def finish(self, images: Sequence[ImageCrops], heatmaps: Tensor) -> list[PoseResult]:
+        """Heatmaps -> the persons of each image that are reported."""
+        results = self.postprocess(images, heatmaps)
         return [self.select(result, detected=crops.detected) for crops, result in zip(images, results, strict=True)]
 
     def stream(
         self,
         items: Iterable[T],
-        prepare: Callable[[T], ImageCrops],
+        read: Callable[[T], ImageInput],
         *,
         threads: int = READERS,
+        keep_image: bool = True,
     ) -> Iterator[tuple[T, PoseResult | RsnError]]:
-        """Any number of images in bounded memory: each item in order, with its result or the error of `prepare`.
+        """Any number of images in bounded memory: each item in order, with its result or the error of `read`.
 
         Args:
-            prepare: reads an item and calls `preprocess`; called by threads. An RsnError that it raises is returned.
-            threads: how many call it.
+            read: an item -> its image, and boxes if it has some; called by threads. An RsnError that it raises is
+                returned.
+            threads: how many call it. keep_image: whether results hold their image.
         """
-
-        def attempt(item: T) -> tuple[T, ImageCrops | RsnError]:
-            try:
-                return item, prepare(item)
-            except RsnError as error:
-                return item, error
-
-        ahead = max(IMAGES_AHEAD, 2 * threads)
-        prepared = ordered_map(attempt, items, threads=threads, ahead=ahead)
-        for group in _groups(prepared, self.batch_size * self._crops_per_group):
-            results = iter(self.predict([crops for _, crops in group if isinstance(crops, ImageCrops)]))
-            for item, crops in group:
-                yield item, next(results) if isinstance(crops, ImageCrops) else crops
+        group_size = self.batch_size * self._batches_per_group
+        return Pipeline(self, read, keep_image=keep_image, group_size=group_size).run(items, threads=threads)
 
     @property
     def detector(self) -> Detector | None:
@@ -297,14 +300,17 @@ class PoseEstimator(PickledByArguments):
         with self._opening:
             if isinstance(self._detector, str | Path):
                 self._detector = open_detector(
-                    self._detector, device=self._detector_device, box_threshold=self._box_threshold
+                    self._detector,
+                    backend=self._detector_backend,
+                    device=self._detector_device,
+                    box_threshold=self._box_threshold,
                 )
             return self._detector
 
     def _predict_all(
-        self, items: Iterable[tuple[Any, Any, Any]], prepare: Callable[[Any], ImageCrops]
+        self, items: Iterable[tuple[Any, Any, Any]], read: Callable[[Any], ImageInput], *, keep_image: bool
     ) -> Iterator[PoseResult]:
-        for number, (_, result) in enumerate(self.stream(items, prepare)):
+        for number, (_, result) in enumerate(self.stream(items, read, keep_image=keep_image)):
             if isinstance(result, RsnError):
                 raise type(result)(f"image {number}: {result}") if type(result) in _NUMBERED else result
             yield result
@@ -364,19 +370,3 @@ def _per_image(name: str, values: Any, source: Iterable[Any]) -> Iterator[Any]:
     if isinstance(source, list | tuple) and isinstance(values, list | tuple) and len(values) != len(source):
         raise AnnotationError(f"Invalid {name}: expected {len(source)}, one per image, got {len(values)}")
     return iter(values)
-
-
-def _groups(
-    items: Iterable[tuple[T, ImageCrops | RsnError]], size: int
-) -> Iterator[list[tuple[T, ImageCrops | RsnError]]]:
-    """Items in groups of about `size` crops, and of at most `size` images."""
-    group: list[tuple[T, ImageCrops | RsnError]] = []
-    count = 0
-    for item, crops in items:
-        group.append((item, crops))
-        count += len(crops) if isinstance(crops, ImageCrops) else 0
-        if max(len(group), count) >= size:
-            yield group
-            group, count = [], 0
-    if group:
-        yield group

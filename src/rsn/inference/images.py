@@ -11,8 +11,8 @@ from rsn.geometry import Image
 from rsn.inference.box_checks import BoxNotes, filter_boxes
 from rsn.inference.box_sources import BoxSource
 from rsn.inference.estimator import PoseEstimator
+from rsn.inference.pipeline import ImageInput
 from rsn.inference.prefetch import ordered_map
-from rsn.inference.single_model import ImageCrops
 from rsn.io.files import atomic_write, unique_names
 from rsn.io.images import read_image, write_image
 from rsn.results import PoseResult
@@ -23,16 +23,8 @@ from rsn.visualization.options import DrawOptions
 RESULTS = "poses.json"
 
 
-def prepare_image(
-    estimator: PoseEstimator,
-    name: str,
-    image: Image,
-    boxes: BoxSource | None,
-    notes: BoxNotes,
-    *,
-    keep_image: bool = True,
-) -> ImageCrops:
-    """The crops of an image, for `PoseEstimator.stream`.
+def add_boxes(name: str, image: Image, boxes: BoxSource | None, notes: BoxNotes) -> ImageInput:
+    """An image with its boxes, for `PoseEstimator.stream`.
 
     Args:
         name: of the image, for `boxes` and for messages. image: (H, W, 3) uint8 RGB.
@@ -43,11 +35,11 @@ def prepare_image(
         AnnotationError: there are boxes, but none can be used.
     """
     if boxes is None:
-        return estimator.preprocess(image, *estimator.detect(image), detected=True, keep_image=keep_image)
+        return ImageInput(image)
     bboxes, scores, found = filter_boxes(*boxes(Path(name), image), image.shape[:2])
     found.check(name)
     notes.add(found)
-    return estimator.preprocess(image, bboxes, scores, keep_image=keep_image)
+    return ImageInput(image, (bboxes, scores))
 
 
 def predict_files(
@@ -64,14 +56,14 @@ def predict_files(
     Yields each path in order, with its result (without the image), or with the error of an image that could not be
     read, estimated or written. Threads read, draw and write while the caller's thread runs the network.
 
-    boxes, notes: as in `prepare_image`.
+    boxes, notes: as in `add_boxes`.
     """
     options = options or DrawOptions()
     notes = BoxNotes() if notes is None else notes
     drawn = _drawn_paths(paths, folder, options.format)
 
-    def prepare(path: Path) -> ImageCrops:
-        return prepare_image(estimator, str(path), read_image(path), boxes, notes)
+    def read(path: Path) -> ImageInput:
+        return add_boxes(str(path), read_image(path), boxes, notes)
 
     def write(item: tuple[Path, PoseResult | RsnError, Any]) -> tuple[Path, PoseResult | RsnError]:
         path, result, heatmap = item
@@ -86,7 +78,7 @@ def predict_files(
 
     estimated = (
         (path, result, _heatmap(estimator, result) if options.heatmaps else None)
-        for path, result in estimator.stream(paths, prepare)
+        for path, result in estimator.stream(paths, read)
     )
     # As many as a batch may finish at once, so that the next batch need not wait for them.
     yield from ordered_map(write, estimated, threads=1, ahead=estimator.batch_size)

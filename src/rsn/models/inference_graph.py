@@ -35,12 +35,14 @@ class InferenceGraph(nn.Module):
     Args:
         network: is copied, on its device, and stays unchanged.
         metadata: of its weights, with the input size, mean and std.
+        any_size: whether images may have other sizes than the metadata's: any multiples of 32.
     """
 
     outputs: tuple[str, ...] = ("heatmaps",)  # the names of the outputs, in their order
 
-    def __init__(self, network: nn.Module, metadata: Preprocessing) -> None:
+    def __init__(self, network: nn.Module, metadata: Preprocessing, *, any_size: bool = False) -> None:
         super().__init__()
+        self.any_size = any_size
         self.preprocessing = metadata
         self.network = deepcopy(network).eval().requires_grad_(False)
         remove_training_parts = getattr(self.network, "remove_training_parts", None)
@@ -58,6 +60,9 @@ class InferenceGraph(nn.Module):
     def example(self) -> Tensor:
         """Two black crops as `forward` takes them, for tracing."""
         return torch.zeros(2, 3, *self.preprocessing.input_size, dtype=torch.uint8)
+
+    def extra_repr(self) -> str:
+        return f"any_size={self.any_size}"
 
     def forward(self, crops: Tensor) -> Tensor:
         output: Tensor = self.network(self.preprocessing.normalize(crops).to(self.dtype))

@@ -7,16 +7,16 @@ ahead of the next one. The memory does not grow with the length of the video.
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from rsn.errors import RsnError
 from rsn.inference.box_checks import Boxes, BoxNotes, filter_boxes
 from rsn.inference.box_sources import BoxSource
 from rsn.inference.estimator import PoseEstimator
-from rsn.inference.prefetch import ordered_map, prefetch
-from rsn.inference.single_model import ImageCrops
+from rsn.inference.pipeline import ImageInput
+from rsn.inference.prefetch import prefetch
 from rsn.oks import deduplicate
 from rsn.results import PoseResult
 from rsn.tracking.smoothing import Smoother
@@ -28,7 +28,6 @@ from rsn.visualization.drawing import draw
 from rsn.visualization.options import DrawOptions
 
 QUEUE_LENGTH = 4  # frames between two threads
-MAX_BATCH_BYTES = 200_000_000  # of the frames of one batch
 MIN_KEYPOINTS = 4  # above the threshold, for a person to be followed to the next frame
 
 
@@ -114,16 +113,13 @@ def _every_frame(
 ) -> Iterator[tuple[Frame, PoseResult]]:
     """Persons in the boxes of every frame, in batches across frames."""
 
-    def prepare(frame: Frame) -> tuple[Frame, ImageCrops]:
-        return frame, _crops(estimator, frame, boxes, notes)
+    def read(frame: Frame) -> ImageInput:
+        return ImageInput(frame.image, None if boxes is None else _given(frame, boxes, notes))
 
-    with closing(ordered_map(prepare, frames, threads=1, ahead=QUEUE_LENGTH)) as prepared:
-        while first := next(prepared, None):
-            count = max(1, min(estimator.batch_size, MAX_BATCH_BYTES // first[0].image.nbytes))
-            group = [first, *islice(prepared, count - 1)]
-            results = estimator.predict([crops for _, crops in group])
-            for (frame, _), people in zip(group, results, strict=True):
-                yield frame, people
+    for frame, people in estimator.stream(frames, read, threads=1, keep_image=False):
+        if isinstance(people, RsnError):
+            raise people
+        yield frame, people
 
 
 def _between_detections(
@@ -139,22 +135,22 @@ def _between_detections(
     Every frame needs the poses of the one before it, so a batch is the persons of one frame.
     """
     for count, frame in enumerate(frames):
-        if count % every == 0:
-            crops = _crops(estimator, frame, boxes, notes)
+        if count % every:
+            found = _expected_boxes(frame, tracker)
+        elif boxes is None:
+            found = estimator.detect(frame.image)
         else:
-            bboxes, scores = _expected_boxes(frame, tracker)
-            crops = estimator.preprocess(frame.image, bboxes, scores, detected=boxes is None, keep_image=False)
+            found = _given(frame, boxes, notes)
+        crops = estimator.preprocess(frame.image, *found, detected=boxes is None, keep_image=False)
         (people,) = estimator.predict([crops])
         yield frame, people
 
 
-def _crops(estimator: PoseEstimator, frame: Frame, boxes: BoxSource | None, notes: BoxNotes) -> ImageCrops:
-    if boxes is None:
-        found = estimator.detect(frame.image)
-        return estimator.preprocess(frame.image, *found, detected=True, keep_image=False)
+def _given(frame: Frame, boxes: BoxSource, notes: BoxNotes) -> Boxes:
+    """The boxes of a frame that can be used."""
     bboxes, scores, about = filter_boxes(*boxes(frame.path, frame.image), frame.image.shape[:2])
     notes.add(about)
-    return estimator.preprocess(frame.image, bboxes, scores, keep_image=False)
+    return bboxes, scores
 
 
 def _expected_boxes(frame: Frame, tracker: Tracker) -> Boxes:

@@ -69,8 +69,12 @@ def choose(backend: str, device: str) -> "tuple[str, torch.device]":
     return next(name for name in _PREFERRED_ON_CPU if find_spec(name)), chosen
 
 
-def build_backend(name: str, network: "torch.nn.Module", metadata: "Metadata", device: "torch.device") -> "Backend":
+def build_backend(
+    name: str, network: "torch.nn.Module", metadata: "Metadata", device: "torch.device", *, any_size: bool = False
+) -> "Backend":
     """Prepare a network to run in the backend `name` (one of `BACKENDS`); the network is not changed.
+
+    any_size: the backend takes images of any size in multiples of 32, not only of the metadata's.
 
     Raises:
         MissingDependencyError: the backend is not installed. DeviceError: this machine does not support it.
@@ -80,7 +84,7 @@ def build_backend(name: str, network: "torch.nn.Module", metadata: "Metadata", d
     from rsn.models.inference_graph import InferenceGraph
 
     check_process()
-    graph = InferenceGraph(network, metadata)
+    graph = InferenceGraph(network, metadata, any_size=any_size)
     if name.startswith("torch"):
         from rsn.inference.backends.pytorch import torch_backend
 

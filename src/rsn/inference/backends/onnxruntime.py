@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,9 @@ def open_onnx(path: Path, device: torch.device) -> Graph:
 
 def write_onnx(graph: InferenceGraph, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write the graph as one ONNX file: input `crops` (batch, ...), the outputs by their names in the graph."""
-    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    shape: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}
+    if graph.any_size:
+        shape |= {2: 32 * torch.export.Dim("rows"), 3: 32 * torch.export.Dim("columns")}
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it reports that torchvision is missing
@@ -71,7 +74,7 @@ def write_onnx(graph: InferenceGraph, path: Path, metadata: Mapping[str, str] | 
                 graph.cpu(),
                 (graph.example(),),
                 dynamo=True,
-                dynamic_shapes=({0: batch},),
+                dynamic_shapes=(shape,),
                 input_names=["crops"],
                 output_names=list(graph.outputs),
                 verbose=False,

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rsn.errors import DeviceError, WeightsError
@@ -47,48 +48,61 @@ def open_openvino(path: Path, *, bf16: bool) -> Graph:
     _check(bf16)
     try:
         model = _core().read_model(path)
-        requests_of = cache(partial(_requests, model, "bf16" if bf16 else "f32"))
-        requests_of(1)
+        queue_of = cache(partial(_queue, model, "bf16" if bf16 else "f32"))
+        queue_of(1)
     except RuntimeError as error:
         reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
         raise WeightsError(f"{path}: cannot be read by OpenVINO ({reason.strip()})") from error
 
     def run(crops: Tensor) -> tuple[Tensor, ...]:
         threads = torch.get_num_threads()
-        requests = requests_of(threads if len(crops) >= threads else 1)
-        parts = np.array_split(crops.cpu().contiguous().numpy(), len(requests))
-        started = []
-        try:
-            for request, part in zip(requests, parts, strict=True):
-                request.start_async([part], share_inputs=True)
-                started.append(request)
-        finally:  # no request stays busy after Ctrl-C in a notebook
-            for request in started:
-                request.wait()
-        outputs = ([torch.from_numpy(output.data) for output in request.output_tensors] for request in requests)
+        pixels = crops.cpu().contiguous().numpy()
+        whole = len(pixels) // threads * threads
+        outputs = _outputs(queue_of(threads), list(pixels[:whole, None])) if whole else []
+        if whole < len(pixels):
+            outputs += _outputs(queue_of(1), [pixels[whole:]])
         return tuple(map(torch.cat, zip(*outputs, strict=True)))
 
     return Graph(run, _metadata(model))
 
 
-def _requests(model: Any, precision: str, streams: int) -> list[Any]:
-    """The graph, compiled for a number of streams, which share all threads.
+def _queue(model: Any, precision: str, streams: int) -> Any:
+    """The graph, compiled for a number of streams, which share all threads, as an `AsyncInferQueue`.
 
     The threads of one stream wait for each other after every operation, which takes long if other threads use the same
-    cores. So a batch is divided among streams of one thread each; a single crop is fastest in one stream.
+    cores. So streams of one thread each take one crop after the other; what is left of a batch, fewer crops than
+    threads, is fastest in one stream.
     """
+    import openvino  # type: ignore[import-untyped]
+
     settings = {
         "INFERENCE_PRECISION_HINT": precision,  # its own choice would depend on the processor
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    compiled = _core().compile_model(model, "CPU", settings)
-    return [compiled.create_infer_request() for _ in range(streams)]
+    return openvino.AsyncInferQueue(_core().compile_model(model, "CPU", settings), streams)
+
+
+def _outputs(queue: Any, batches: Sequence[NDArray[np.uint8]]) -> list[tuple[Tensor, ...]]:
+    """All outputs of the graph for each batch."""
+    outputs: dict[int, tuple[Tensor, ...]] = {}
+
+    def keep(request: Any, number: int) -> None:
+        # The next batch overwrites the memory of the request.
+        outputs[number] = tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+
+    queue.set_callback(keep)
+    try:
+        for number, batch in enumerate(batches):
+            queue.start_async([batch], number, share_inputs=True)
+    finally:  # nothing runs on after Ctrl-C in a notebook
+        queue.wait_all()
+    return [outputs[number] for number in range(len(batches))]
 
 
 def save_openvino(model: Any, path: Path, *, fp16: bool = False) -> None:
     """Write an `openvino.Model` as .xml and .bin; fp16: store the weights in float16."""
-    import openvino  # type: ignore[import-untyped]
+    import openvino
 
     openvino.save_model(model, path, compress_to_fp16=fp16)
 
@@ -101,7 +115,7 @@ def as_openvino(graph: InferenceGraph, metadata: Mapping[str, str] | None = None
 
         warnings.simplefilter("ignore")  # about shapes, which are constants here
         model = openvino.convert_model(graph.cpu(), example_input=example)
-    model.reshape([-1, *example.shape[1:]])
+    model.reshape([-1, 3, -1, -1] if graph.any_size else [-1, *example.shape[1:]])
     model.inputs[0].get_tensor().set_names({"crops"})
     for output, name in zip(model.outputs, graph.outputs, strict=True):
         output.get_tensor().set_names({name})
