@@ -1,12 +1,15 @@
 """The detector included in rsn: fusion of scales. The results of its weights are tested in test_people_weights.py."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from rsn.detection.postprocessing import Detections
+from rsn.detection.postprocessing import Detections, NetworkDetector
 from rsn.detection.starter import StarterDetector, fuse_detections
-from rsn.geometry import box_iou
+from rsn.geometry import Image, box_iou
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings
 from rsn.weights.transfer import create_model
 
@@ -47,7 +50,7 @@ def test_starter_detector_accepts_any_image_and_settings(settings: DetectorSetti
     torch.manual_seed(0)
     network = create_model("res18", num_keypoints=5)
     metadata = DetectorMetadata("res18", input_size=(96, 96), detector=settings)
-    detector = StarterDetector(network, metadata, device="cpu", box_threshold=0.0)
+    detector = StarterDetector(network, metadata, backend="torch", device="cpu", box_threshold=0.0)
     assert network.training  # a copy of it is used
     for shape in ((90, 120, 3), (8, 500, 3)):
         image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
@@ -56,3 +59,46 @@ def test_starter_detector_accepts_any_image_and_settings(settings: DetectorSetti
         assert (np.diff(scores) <= 0).all()
         assert (boxes[:, :2] >= 0).all()
         assert (boxes[:, :2] + boxes[:, 2:] <= np.array([shape[1], shape[0]]) + 1e-6).all()
+
+
+@pytest.fixture(scope="module")
+def random_detector() -> tuple[nn.Module, DetectorMetadata]:
+    torch.manual_seed(0)
+    network = create_model("res18", num_keypoints=5)
+    return network, DetectorMetadata("res18", input_size=(96, 96), detector=DetectorSettings((64, 96)))
+
+
+def noise(*sizes: tuple[int, int]) -> list[Image]:
+    random = np.random.default_rng(0)
+    return [random.integers(0, 255, (*size, 3)).astype(np.uint8) for size in sizes]
+
+
+def test_images_detected_together_have_the_boxes_of_each_alone(
+    random_detector: tuple[nn.Module, DetectorMetadata],
+) -> None:
+    detector = StarterDetector(*random_detector, backend="torch", device="cpu", box_threshold=0.0)
+    assert isinstance(detector, NetworkDetector)
+    images = noise((90, 120), (120, 90), (90, 120), (50, 50), (40, 200))
+    inputs = [detector.preprocess(image) for image in images]
+    together = [detector.postprocess(*pair) for pair in zip(inputs, detector.forward(inputs), strict=True)]
+    for (boxes, scores), image in zip(together, images, strict=True):
+        expected_boxes, expected_scores = detector(image)
+        assert len(boxes) > 1
+        np.testing.assert_allclose(boxes, expected_boxes, atol=1e-3)
+        np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_backends_find_the_boxes_of_pytorch(
+    random_detector: tuple[nn.Module, DetectorMetadata], backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library in ("onnxscript", "onnxruntime") if backend == "onnxruntime" else ("openvino",):
+        pytest.importorskip(library)
+    monkeypatch.setenv("RSN_CACHE", str(tmp_path))
+    detector = StarterDetector(*random_detector, backend=backend, device="cpu", box_threshold=0.0)
+    reference = StarterDetector(*random_detector, backend="torch", device="cpu", box_threshold=0.0)
+    for image in noise((90, 120), (200, 60)):
+        boxes, scores = detector(image)
+        expected_boxes, expected_scores = reference(image)
+        np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
+        np.testing.assert_allclose(boxes, expected_boxes, atol=1e-2)
