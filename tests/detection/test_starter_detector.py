@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rsn.detection.postprocessing import Detections, NetworkDetector
-from rsn.detection.starter import StarterDetector, fuse_detections
+from rsn.detection.starter import StarterDetector, fuse_detections, input_size
 from rsn.geometry import Image, box_iou
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings
 from rsn.weights.transfer import create_model
@@ -102,3 +102,10 @@ def test_backends_find_the_boxes_of_pytorch(
         expected_boxes, expected_scores = reference(image)
         np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
         np.testing.assert_allclose(boxes, expected_boxes, atol=1e-2)
+
+
+def test_input_has_the_aspect_ratio_of_the_image() -> None:
+    assert input_size((480, 640), 576) == (448, 576)
+    assert input_size((640, 427), 576) == (576, 384)
+    assert input_size((300, 300), 256) == (256, 256)
+    assert input_size((8, 5000), 256) == (32, 256)

@@ -10,16 +10,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from rsn import PoseEstimator, PoseResult
+from rsn.detection.starter import StarterDetector
 from rsn.errors import ImageError, RsnError
+from rsn.geometry import Image
 from rsn.inference.box_sources import whole_image_boxes
 from rsn.inference.images import predict_files
-from rsn.inference.pipeline import CROPPED_AHEAD, GROUPS_AHEAD, TOGETHER
+from rsn.inference.pipeline import CROPPED_AHEAD, GROUPS_AHEAD, TOGETHER, ImageInput
 from rsn.inference.prefetch import ordered_map
 from rsn.io.images import read_image
 from rsn.visualization.heatmaps import image_heatmap
 from rsn.visualization.options import DrawOptions
+from rsn.weights.metadata import DetectorMetadata, DetectorSettings
+from rsn.weights.transfer import create_model
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,36 @@ def test_predict_files_yields_results_and_errors_in_order(
     for path, result in found.items():
         np.testing.assert_allclose(result.keypoints, estimator(path, "whole").keypoints, atol=1e-3)
         assert result.image is None
+
+
+def test_stream_detects_images_of_different_sizes_as_each_alone(random_weights: Path) -> None:
+    torch.manual_seed(0)
+    settings = DetectorSettings((64,), flip_test=False, box_threshold=0.0)
+    detector = StarterDetector(
+        create_model("res18", num_keypoints=5), DetectorMetadata("res18", detector=settings), backend="torch"
+    )
+    estimator = PoseEstimator(random_weights, backend="torch", detector=detector, batch_size=3)
+    noise = np.random.default_rng(0)
+    sizes = [(90, 70), (70, 90), (90, 70)] * 4
+    images: list[Image | None] = [noise.integers(0, 255, (*size, 3)).astype(np.uint8) for size in sizes]
+    images[4] = None
+
+    def read(image: Image | None) -> ImageInput:
+        if image is None:
+            raise ImageError("no image")
+        return ImageInput(image)
+
+    results = list(estimator.stream(images, read))
+    assert [image is images[number] for number, (image, _) in enumerate(results)] == [True] * len(images)
+    for image, result in results:
+        if image is None:
+            assert isinstance(result, ImageError)
+            continue
+        assert isinstance(result, PoseResult)
+        alone = estimator(image)
+        assert len(result) > 0
+        np.testing.assert_allclose(result.boxes, alone.boxes, atol=1e-2)
+        np.testing.assert_allclose(result.keypoints, alone.keypoints, atol=0.1)
 
 
 def test_predict_files_reads_few_images_ahead(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from rsn.detection.postprocessing import Detections, filter_detections, nms
 from rsn.errors import WeightsError
 from rsn.geometry import Crop, Image, box_iou
 from rsn.inference.backends import build_backend, choose
-from rsn.weights.metadata import DetectorMetadata, DetectorSettings, Metadata
+from rsn.weights.metadata import INPUT_MULTIPLE, DetectorMetadata, DetectorSettings, Metadata
 
 MATCH_IOU = 0.5  # IoU from which two boxes are taken as those of one person
 BATCH_SIZE = 16  # images, flipped ones included, per run of the network
@@ -75,7 +76,7 @@ class StarterDetector:
         height, width = image.shape[:2]
         inputs = DetectorInputs((height, width), [], [])
         for side in self.settings.image_sizes:
-            crop = Crop.from_box([0, 0, width, height], (side, side), (1.0, 1.0))
+            crop = Crop.from_box([0, 0, width, height], input_size((height, width), side), (1.0, 1.0))
             crops = [crop, crop.flipped()] if self.settings.flip_test else [crop]
             inputs.crops.append(crop)
             inputs.pixels.append(np.stack([one.warp_antialiased(image) for one in crops]))
@@ -116,6 +117,16 @@ class StarterDetector:
         corners, scores = self.metadata.codec.decode(maps)
         ends = crop.to_image(corners[0].double().cpu().numpy().reshape(-1, 2)).reshape(-1, 4)
         return filter_detections(ends, scores[0].double().cpu().numpy(), image_size, 0.0)
+
+
+def input_size(image_size: tuple[int, int], side: int) -> tuple[int, int]:
+    """The input's (height, width) for an image (height, width), whose longer side gets `side` pixels.
+
+    The other side is rounded up to what the network takes; a square would be black in a quarter of most images.
+    """
+    scale = side / max(image_size)
+    height, width = (INPUT_MULTIPLE * ceil(max(1, round(scale * length)) / INPUT_MULTIPLE) for length in image_size)
+    return height, width
 
 
 def fuse_detections(per_scale: Sequence[Detections]) -> Detections:

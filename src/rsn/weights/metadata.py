@@ -146,7 +146,7 @@ class ModelMetadata(WeightsMetadata):
 class DetectorSettings:
     """How a person detector of this package runs on an image.
 
-    image_sizes: sides, in pixels, of the squares that the image is resized to; scores are averaged over them.
+    image_sizes: pixels of the image's longer side in the network's input; scores are averaged over them.
     flip_test: whether each is also given to the network flipped. box_threshold: boxes with lower scores are left out.
 
     Raises:
@@ -168,7 +168,7 @@ class DetectorSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorMetadata(WeightsMetadata):
-    """What belongs to the weights of a person detector. Its input is the whole image, resized into a square."""
+    """What belongs to the weights of a person detector. Its input is the whole image, in any multiples of 32 pixels."""
 
     codec: ClassVar[BoxCodec] = BoxCodec()
 
