@@ -4,19 +4,21 @@ Usage: python scripts/measure_detector.py DETECTOR ANNOTATIONS.json IMAGES [TABL
 
 DETECTOR is a value of `rsn predict --detector`. ANNOTATIONS.json is a COCO file; images with `annotations_complete`
 count. With TABLE.csv, a detector trained by rsn is measured with several image sizes, with and without the flip test:
-one row each, with the lowest box threshold of a precision of at least 70 % and the time on all cores of the CPU.
+one row each, with the lowest box threshold of a precision of at least 70 %, and the operations of the network.
 """
 
 import csv
 import sys
-import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rsn.detection import open_detector
 from rsn.detection.starter import StarterDetector
 from rsn.evaluation.detection import BoxMetrics, measure_detector
 from rsn.io.validation import read_json
+from rsn.models.complexity import complexity
 from rsn.weights.loading import load_network
 from rsn.weights.metadata import DetectorSettings
 
@@ -51,16 +53,15 @@ def main(detector: str, annotations: Path, images: Path, table: Path | None = No
 
 def settings_row(detector: StarterDetector, document: dict[str, Any], images: Path) -> dict[str, object]:
     """Return a row of the table."""
-    seconds, count = 0.0, 0
+    operations = []
+    size = complexity(detector.metadata.model, num_keypoints=detector.metadata.num_outputs)
 
-    def timed(image: Any) -> Any:
-        nonlocal seconds, count
-        start = time.perf_counter()
-        found = detector(image)
-        seconds, count = seconds + time.perf_counter() - start, count + 1
-        return found
+    def counted(image: Any) -> Any:
+        inputs = detector.preprocess(image)
+        operations.append(sum(2 * len(crops) * size.at(crops.shape[1:3]).multiply_adds for crops in inputs.pixels))
+        return detector(image)
 
-    scores = measure_detector(timed, document, images)
+    scores = measure_detector(counted, document, images)
     threshold = lowest_threshold(scores)
     precision, recall = scores.precision_and_recall(threshold)
     settings = detector.settings
@@ -72,7 +73,7 @@ def settings_row(detector: StarterDetector, document: dict[str, Any], images: Pa
         "box_threshold": f"{threshold:.2f}",
         "precision": f"{100 * precision:.0f}",
         "recall": f"{100 * recall:.0f}",
-        "ms_per_image": f"{1000 * seconds / count:.0f}",
+        "gflop_per_image": f"{np.mean(operations) / 1e9:.0f}",
     }
 
 
