@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from rsn.io.images import read_image, write_image
     from rsn.models.catalog import list_models, register_model
     from rsn.results import Person, PoseResult
-    from rsn.skeletons import COCO_17, LSP_14, MPII_16, Skeleton
+    from rsn.skeletons import (
+        AIC_14,
+        COCO_17,
+        CROWDPOSE_14,
+        JHMDB_15,
+        LSP_14,
+        MPII_16,
+        WHOLEBODY_133,
+        Skeleton,
+    )
     from rsn.training.run import train
     from rsn.visualization.drawing import draw
     from rsn.visualization.options import DrawOptions
@@ -29,9 +38,12 @@ __version__ = "0.1.0"
 
 _PACKAGES = ("bulk", "codecs", "evaluation", "serving", "training")
 _MODULE_OF = {
+    "AIC_14": "rsn.skeletons",
     "COCO_17": "rsn.skeletons",
+    "CROWDPOSE_14": "rsn.skeletons",
     "DrawOptions": "rsn.visualization.options",
     "Ensemble": "rsn.inference.ensemble",
+    "JHMDB_15": "rsn.skeletons",
     "LSP_14": "rsn.skeletons",
     "MPII_16": "rsn.skeletons",
     "ModelMetadata": "rsn.weights.metadata",
@@ -42,6 +54,7 @@ _MODULE_OF = {
     "RsnError": "rsn.errors",
     "SingleModel": "rsn.inference.single_model",
     "Skeleton": "rsn.skeletons",
+    "WHOLEBODY_133": "rsn.skeletons",
     "create_model": "rsn.weights.transfer",
     "draw": "rsn.visualization.drawing",
     "evaluate": "rsn.evaluation",
@@ -57,9 +70,13 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "AIC_14",
     "COCO_17",
+    "CROWDPOSE_14",
+    "JHMDB_15",
     "LSP_14",
     "MPII_16",
+    "WHOLEBODY_133",
     "DrawOptions",
     "Ensemble",
     "ModelMetadata",

@@ -63,7 +63,7 @@ class Convert:
     """Checkpoint of the RSN or MSPN repository, of MMPose or of rsn; or a weights name."""
     output: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT.safetensors")]
     """File to write."""
-    skeleton: Annotated[str | None, tyro.conf.arg(metavar="coco_17|mpii_16|lsp_14")] = None
+    skeleton: Annotated[str | None, tyro.conf.arg(metavar="coco_17|mpii_16|...")] = None
     """Skeleton of the model; by default COCO's for 17 keypoints and MPII's for 16."""
     input_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
     """Input size of the training; by default 256 192, for MPII's skeleton 256 256."""

@@ -1,12 +1,8 @@
-"""Skeletons: the names of keypoints, limbs, left and right, and how precisely people mark each keypoint.
+"""The skeleton, and its forms in files: YAML, and the categories of COCO files."""
 
-All that belongs to a skeleton is defined here and nowhere else. Keypoints of two skeletons are matched by name.
-"""
-
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +10,15 @@ from reprlib import repr as shortened
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rsn.errors import AnnotationError, RsnWarning, UnknownNameError
+from rsn.errors import AnnotationError
 from rsn.io.validation import read_mapping, validated
 from rsn.keypoint_names import counterparts, normalize_names, says_side
 
-# Visibility of a keypoint that a dataset does not annotate; the others are 0 absent, 1 occluded, 2 visible.
-NOT_ANNOTATED = -1
-DEFAULT_SIGMA = 0.05  # COCO's keypoints of the face have 0.025 to 0.035, those of the limbs 0.062 to 0.107
-
 Side = Literal["left", "middle", "right"]
 Pairs = tuple[tuple[int, int], ...]
+
+SKELETONS: dict[str, "Skeleton"] = {}  # the predefined ones by name, filled by rsn.skeletons.predefined
 
 _LEG_WORDS = ("hip", "thigh", "knee", "shin", "calf", "leg", "ankle", "foot", "toe", "heel")
 
@@ -233,12 +226,14 @@ class Skeleton:
         plain = [name.replace("_", "") for name in self.normalized_names]
         return [(index, indices[name]) for index, name in enumerate(plain) if name in indices]
 
+    def order_of(self, other: "Skeleton") -> tuple[int, ...] | None:
+        """For each keypoint of `other` its index here; None if one is missing here."""
+        indices = {there: here for here, there in self.common_keypoints(other)}
+        return tuple(indices[there] for there in range(len(other))) if len(indices) == len(other) else None
+
     def permutation_to(self, other: "Skeleton") -> tuple[int, ...] | None:
         """For each keypoint of `other` its index here; None if the two do not have the same keypoints."""
-        indices = {there: here for here, there in self.common_keypoints(other)}
-        if not len(self) == len(other) == len(indices):
-            return None
-        return tuple(indices[there] for there in range(len(other)))
+        return self.order_of(other) if len(self) == len(other) else None
 
 
 @dataclass(frozen=True)
@@ -325,134 +320,3 @@ def _read_limb(limb: Any, names: Sequence[str]) -> tuple[int, int] | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return a, b
-
-
-def remap_keypoints(
-    keypoints: NDArray[np.float32], visibility: NDArray[np.int64], source: Skeleton, target: Skeleton
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Convert keypoints of one skeleton to another, by name.
-
-    keypoints (N, K, 2) and visibility (N, K) in `source` order -> the same in `target` order. Keypoints that `source`
-    lacks get visibility `NOT_ANNOTATED` and position 0.
-    """
-    if source.normalized_names == target.normalized_names:
-        return keypoints, visibility
-    points = np.zeros((len(keypoints), len(target), 2), np.float32)
-    visible = np.full((len(keypoints), len(target)), NOT_ANNOTATED, np.int64)
-    for here, there in source.common_keypoints(target):
-        points[:, there] = keypoints[:, here]
-        visible[:, there] = visibility[:, here]
-    return points, visible
-
-
-def name_nearest(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Each name, with the nearest of the known ones in brackets if one is similar: noze (nearest: nose)."""
-    nearest = [get_close_matches(name, known, 1) for name in names]
-    return [f"{name} (nearest: {found[0]})" if found else name for name, found in zip(names, nearest, strict=True)]
-
-
-def describe_match(source: Skeleton, target: Skeleton) -> str:
-    """Describe how `remap_keypoints` matches two skeletons: how many keypoints, which spellings, what is missing."""
-    pairs = source.common_keypoints(target)
-    names = [(source.keypoint_names[a], target.keypoint_names[b]) for a, b in pairs]
-    respelled = [f"{here} is {there}" for here, there in names if here != there]
-    unused = [name for name in source.keypoint_names if name not in {here for here, _ in names}]
-    missing = [name for name in target.keypoint_names if name not in {there for _, there in names}]
-    text = f"{len(pairs)} of the {len(target)} keypoints of {target.name} are matched by name"
-    if respelled:
-        more = f" and {len(respelled) - 4} more" if len(respelled) > 4 else ""
-        text += f" ({', '.join(respelled[:4])}{more})"
-    if unused:
-        text += f"; no match for {', '.join(name_nearest(unused, target.keypoint_names))}"
-    if missing:
-        text += f"; not annotated, and left out of the loss: {', '.join(missing)}"
-    return text
-
-
-def assume_sigmas(skeleton: Skeleton) -> Skeleton:
-    """The skeleton itself if it has sigmas; otherwise one with assumed sigmas, and an RsnWarning that names them.
-
-    Keypoints that COCO has too, by name, get COCO's sigmas; all others `DEFAULT_SIGMA`, which is strict for limbs.
-    """
-    if skeleton.sigmas is not None:
-        return skeleton
-    assert COCO_17.sigmas is not None
-    coco = dict(zip(COCO_17.keypoint_names, COCO_17.sigmas, strict=True))
-    others = [name for name in skeleton.normalized_names if name not in coco]
-    shared = len(skeleton) - len(others)
-    assumed = [f"COCO's for {shared} keypoints of the same name"] if shared else []
-    assumed += [f"{DEFAULT_SIGMA} for {', '.join(others)}"] if others else []
-    warnings.warn(
-        f"skeleton {skeleton.name!r} has no sigmas, which OKS and AP need; assumed {' and '.join(assumed)}. Set them"
-        " in a skeleton file, or compare these metrics only with each other",
-        RsnWarning,
-        stacklevel=2,
-    )
-    return replace(skeleton, sigmas=tuple(coco.get(name, DEFAULT_SIGMA) for name in skeleton.normalized_names))
-
-
-def copy_sigmas(skeleton: Skeleton, other: Skeleton) -> Skeleton:
-    """The skeleton with the sigmas of another one, if it has none itself and both have the same keypoints."""
-    order = other.permutation_to(skeleton)
-    if skeleton.sigmas is not None or other.sigmas is None or order is None:
-        return skeleton
-    return replace(skeleton, sigmas=tuple(other.sigmas[index] for index in order))
-
-
-COCO_17 = Skeleton(
-    name="coco_17",
-    keypoint_names=(
-        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-        "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
-        "right_knee", "left_ankle", "right_ankle",
-    ),
-    limbs=(
-        (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9),
-        (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
-    ),
-    upper_body=frozenset(range(13)),  # with the hips, as in the reference
-    sigmas=(
-        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087,
-        0.087, 0.089, 0.089,
-    ),
-)  # fmt: skip
-
-MPII_16 = Skeleton(
-    name="mpii_16",
-    keypoint_names=(
-        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
-        "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder",
-        "left_elbow", "left_wrist",
-    ),
-    limbs=(
-        (0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (10, 11), (11, 12), (12, 7),
-        (7, 13), (13, 14), (14, 15),
-    ),
-    upper_body=frozenset(range(7, 16)),
-)  # fmt: skip
-
-LSP_14 = Skeleton(
-    name="lsp_14",
-    keypoint_names=(
-        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
-        "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
-    ),
-    limbs=(
-        (0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8), (9, 10), (10, 11), (8, 12), (9, 12), (12, 13),
-        (2, 8), (3, 9),
-    ),
-    upper_body=frozenset((2, 3, *range(6, 14))),
-)  # fmt: skip
-
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO_17, MPII_16, LSP_14)}
-
-
-def find_skeleton(name: str) -> Skeleton:
-    """The predefined skeleton with this name: coco_17, mpii_16 or lsp_14.
-
-    Raises:
-        UnknownNameError: there is none; the message names similar ones.
-    """
-    if name not in SKELETONS:
-        raise UnknownNameError("skeleton", name, SKELETONS)
-    return SKELETONS[name]
