@@ -15,7 +15,6 @@ from rsn.data.checks import check_dataset
 from rsn.data.issues import LEVELS, Report
 from rsn.data.loading import Batch, CropDataset, SampleIndex
 from rsn.data.mpii import is_mpii
-from rsn.data.reading import read_dataset
 from rsn.errors import ImageError, RsnError
 from rsn.geometry import Image
 from rsn.io.images import read_image
@@ -23,6 +22,7 @@ from rsn.io.pages import data_uri, render_page
 from rsn.results import EMPTY, Person
 from rsn.skeletons import Skeleton
 from rsn.training.recipe import DatasetConfig, Recipe
+from rsn.training.run import read_labels
 from rsn.training.samples import tile_images
 from rsn.visualization.drawing import draw_boxes, draw_heatmaps, draw_people
 
@@ -94,11 +94,11 @@ def _section(source: DatasetConfig, people: int, seed: int) -> dict[str, Any]:
 
 
 def _report(source: DatasetConfig, seed: int) -> Report:
-    if not is_mpii(source.annotations):
+    if source.dataset is None and not is_mpii(source.annotations):
         skeleton = Skeleton.from_file(source.skeleton) if source.skeleton else None
         return check_dataset(source.annotations, source.images, skeleton, sample=MAX_OPENED, seed=seed)
-    # MPII's files are read strictly: errors in them are raised.
-    dataset = read_dataset(source.annotations, source.images, head_sizes=source.head_sizes)
+    # Files of MPII and of the benchmarks are read strictly: errors in them are raised.
+    dataset = read_labels(source)
     images = len({person.image for person in dataset.people})
     return Report(str(source.annotations), dataset.skeleton, images, dict(enumerate(dataset.people, start=1)))
 

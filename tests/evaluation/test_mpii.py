@@ -21,7 +21,8 @@ from rsn.codecs import MegviiCodec
 from rsn.data.annotations import PersonAnnotation, PoseDataset
 from rsn.data.mpii import read_mpii
 from rsn.errors import AnnotationError, RsnError, RsnWarning
-from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh, match_results, pckh
+from rsn.evaluation.matching import match_results
+from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh, pckh
 from rsn.evaluation.mpii_submission import SinglePersonTest, write_mpii_submission
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
@@ -186,7 +187,7 @@ def test_predictions_are_matched_to_their_boxes(mat: Path, mpii_weights: Path) -
     mixed = [people[2], people[0], people[3], people[1]]  # two people of one image, not adjacent
     estimator = PoseEstimator(mpii_weights)
     boxes = labeled_boxes(PoseDataset(MPII_16, tuple(mixed)))
-    found = match_results(mixed, chain.from_iterable(predict_poses(estimator, boxes)))
+    found = match_results(mixed, chain.from_iterable(predict_poses(estimator, boxes)), keypoints=len(MPII_16))
     for person, keypoints in zip(mixed, found, strict=True):
         (alone,) = estimator(read_image(person.image.path), [person.box], box_format="xywh")
         np.testing.assert_allclose(keypoints, alone.keypoints, atol=0.01)

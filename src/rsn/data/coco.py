@@ -36,15 +36,19 @@ def read_coco(annotations: Path, images: Path, skeleton: Skeleton | None = None)
     return parse_coco(read_json(annotations), annotations, images, skeleton)
 
 
-def parse_coco(document: Any, annotations: Path, images: Path, skeleton: Skeleton | None = None) -> PoseDataset:
-    """As `read_coco`, for a file whose content was already read by `read_json`."""
+def parse_coco(document: Any, annotations: Path, images: Path | None, skeleton: Skeleton | None = None) -> PoseDataset:
+    """As `read_coco`, for a file whose content was already read by `read_json`.
+
+    images: with None, the images are not needed, and nothing checks that they exist.
+    """
     records = read_records(document, str(annotations), skeleton)
-    files = locate(records.images, images, records.issues)
+    files = locate(records.images, images or Path(), records.issues)
     records.check()
     records.check_positions()
     records.issues.warn(records.where, POSITION_WARNINGS)
     people = tuple(person.to_person(files[person.image]) for person in records.annotations)
-    check_files({person.image.path for person in people}, images)
+    if images is not None:
+        check_files({person.image.path for person in people}, images)
     return PoseDataset(records.skeleton, people, Counter(records.skipped), records.categories.category_ids)
 
 

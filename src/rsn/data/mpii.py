@@ -68,13 +68,13 @@ def is_mpii(annotations: Path) -> bool:
         return False
 
 
-def read_mpii(annotations: Path, images: Path, *, split: Split = "train") -> PoseDataset:
+def read_mpii(annotations: Path, images: Path | None, *, split: Split = "train") -> PoseDataset:
     """Read persons from MPII's annotations. Those without center or scale are skipped and counted.
 
     Args:
         annotations: the official `mpii_human_pose_v1_u12_1.mat`, or a JSON list of entries with image, center, scale,
             joints (16 x 2), joints_vis (16) and headbox (x1, y1, x2, y2); the last three are optional.
-        images: the folder of the images, which are not opened.
+        images: the folder of the images, which are not opened. With None, nothing checks that they exist.
         split: of the release, which has `train` and `test`; people of `test` have no keypoints. The validation split
             of the literature is a part of `train` that a JSON list (valid.json) names. Not used for a list.
 
@@ -85,10 +85,11 @@ def read_mpii(annotations: Path, images: Path, *, split: Split = "train") -> Pos
             number that is not finite; images are missing.
         MissingDependencyError: a .mat file, and scipy is not installed.
     """
+    folder = images or Path()
     if annotations.suffix == ".mat":
         return _dataset(
             (
-                image.person(rect, images)
+                image.person(rect, folder)
                 for image in read_release(annotations)
                 if image.train == (split == "train")
                 for rect in range(len(image.rects))
@@ -99,16 +100,17 @@ def read_mpii(annotations: Path, images: Path, *, split: Split = "train") -> Pos
     if not isinstance(entries, list) or not entries:
         raise AnnotationError(f"{annotations}: not a list of MPII people (entries with image, center and scale)")
     return _dataset(
-        (_read_entry(entry, f"{annotations}: person {number}", images) for number, entry in enumerate(entries, 1)),
+        (_read_entry(entry, f"{annotations}: person {number}", folder) for number, entry in enumerate(entries, 1)),
         images,
     )
 
 
-def _dataset(persons: Iterable[PersonAnnotation | None], images: Path) -> PoseDataset:
+def _dataset(persons: Iterable[PersonAnnotation | None], images: Path | None) -> PoseDataset:
     read = list(persons)
     people = tuple(person for person in read if person is not None)
     skipped = Counter({NO_POSITION: len(read) - len(people)} if len(people) < len(read) else {})
-    check_files({person.image.path for person in people}, images)
+    if images is not None:
+        check_files({person.image.path for person in people}, images)
     return PoseDataset(MPII_16, people, skipped)
 
 

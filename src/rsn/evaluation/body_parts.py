@@ -1,9 +1,9 @@
 """COCO metrics per body part: which keypoints a model finds well."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rsn.evaluation.coco import (
-    UNDEFINED,
+    UNDEFINED_METRICS,
     CocoMetrics,
     Entry,
     GroundTruth,
@@ -39,13 +39,12 @@ def evaluate_parts(
     metrics = {}
     for part, keypoints in body_parts(skeleton).items():
         of_part = truth.with_only(keypoints)
-        undefined = CocoMetrics(*[UNDEFINED] * 10)
-        metrics[part] = undefined if of_part.is_empty else evaluate_selected(of_part, selected, skipped)
+        metrics[part] = UNDEFINED_METRICS if of_part.is_empty else evaluate_selected(of_part, selected, skipped)
     return metrics
 
 
-def parts_table(metrics: dict[str, CocoMetrics]) -> str:
-    """A row per part, in percent; "-" for a metric that is undefined."""
+def parts_table(metrics: Mapping[str, CocoMetrics]) -> str:
+    """A row per part or group, in percent; "-" for a metric that is undefined."""
     rows = [["%", "AP", "@.50", "@.75", "medium", "large", "AR"]]
     for part, m in metrics.items():
         values = (m.ap, m.ap50, m.ap75, m.ap_medium, m.ap_large, m.ar)

@@ -17,7 +17,7 @@ import numpy as np
 
 from rsn.data.records import Annotation, read_records
 from rsn.data.references import References
-from rsn.data.values import normalize_id, parse_number, parse_numbers, within_first_pixel
+from rsn.data.values import Id, normalize_id, parse_number, parse_numbers, within_first_pixel
 from rsn.errors import AnnotationError, RsnWarning
 from rsn.extras import require
 from rsn.inference.box_checks import reasons
@@ -67,6 +67,9 @@ class CocoMetrics:
         return format_table([head, ("AP", *cells[:5]), ("AR", *cells[5:])])
 
 
+UNDEFINED_METRICS = CocoMetrics(*[UNDEFINED] * 10)
+
+
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
     """Annotated people, checked and converted for hotcoco once, so that several results can be evaluated with them.
@@ -83,8 +86,16 @@ class GroundTruth:
     category_ids: frozenset[int | str | None]
 
     @classmethod
-    def from_coco(cls, annotations: Path | Entry, skeleton: Skeleton, where: str = "the annotations") -> "GroundTruth":
+    def from_coco(
+        cls,
+        annotations: Path | Entry,
+        skeleton: Skeleton,
+        where: str = "the annotations",
+        ignored: Collection[Id] = (),
+    ) -> "GroundTruth":
         """Read and check a COCO keypoints file, or its parsed content, which messages call `where`.
+
+        ignored: ids of people who do not count, as COCO's crowds: results that match them do not count either.
 
         Raises:
             AnnotationError: not COCO keypoints of this skeleton, errors in it (see `rsn.data.records`), no person with
@@ -100,7 +111,7 @@ class GroundTruth:
         image_numbers = _number_images([image.id for image in records.images])
         by_image = dict(zip(records.images, image_numbers, strict=True))
         people = [
-            _convert_person(index, person, by_image[person.image])
+            _convert_person(index, person, by_image[person.image], counts=normalize_id(person.id) not in ignored)
             for index, person in enumerate(records.annotations, 1)
         ]
         document = {
@@ -131,6 +142,24 @@ class GroundTruth:
             labeled = min(int((triples[:, 2] > 0).sum()), person["num_keypoints"])
             people.append(person | {"keypoints": triples.ravel().tolist(), "num_keypoints": labeled})
         return replace(self, document=self.document | {"annotations": people})
+
+    def with_skeleton(self, skeleton: Skeleton, indices: Sequence[int]) -> "GroundTruth":
+        """The same people with other keypoints: `indices` in the present skeleton of those of `skeleton`.
+
+        People without any of them are ignored.
+        """
+        people = []
+        for person in self.document["annotations"]:
+            triples = np.reshape(person["keypoints"], (-1, 3))[list(indices)]
+            labeled = int((triples[:, 2] > 0).sum()) if person["num_keypoints"] else 0
+            people.append(person | {"keypoints": triples.ravel().tolist(), "num_keypoints": labeled})
+        return replace(self, skeleton=skeleton, document=self.document | {"annotations": people})
+
+    def with_images(self, numbers: Collection[int]) -> "GroundTruth":
+        """Only the people of these images, by the numbers of `image_numbers`."""
+        images = [image for image in self.document["images"] if image["id"] in numbers]
+        people = [person for person in self.document["annotations"] if person["image_id"] in numbers]
+        return replace(self, document=self.document | {"images": images, "annotations": people})
 
     @property
     def is_empty(self) -> bool:
@@ -233,6 +262,16 @@ def evaluate_selected(
         )
     if truth.is_empty:
         raise AnnotationError(f"the annotations: {NO_PEOPLE}")
+    return evaluate_group(truth, selected)
+
+
+def evaluate_group(truth: GroundTruth, selected: Sequence[Entry]) -> CocoMetrics:
+    """The metrics of a part of a dataset, in which there may be no people (all metrics are -1) or no results (0).
+
+    selected: of the return value of `GroundTruth.select`.
+    """
+    if truth.is_empty:
+        return UNDEFINED_METRICS
     evaluation = run_hotcoco(truth.document, selected, "keypoints", truth.skeleton.sigmas or ())
     return CocoMetrics(*(float(value) for value in evaluation.stats))
 
@@ -280,7 +319,7 @@ def _number_images(ids: Sequence[int | str]) -> list[int]:
     return [numbers[identity] for identity in plain]
 
 
-def _convert_person(index: int, person: Annotation, image: int) -> Entry:
+def _convert_person(index: int, person: Annotation, image: int, *, counts: bool) -> Entry:
     """Only what OKS needs of an annotation, so that additional fields of other tools do no harm."""
     return {
         "id": index,
@@ -291,7 +330,7 @@ def _convert_person(index: int, person: Annotation, image: int) -> Entry:
         # Unknown keypoints (visibility -1) count as absent.
         "keypoints": np.maximum(person.keypoints, [-np.inf, -np.inf, 0]).ravel().tolist(),
         "iscrowd": int(person.crowd),
-        "num_keypoints": person.marked if person.area > 0 else 0,  # 0: ignored by the evaluation
+        "num_keypoints": person.marked if person.area > 0 and counts else 0,  # 0: ignored by the evaluation
     }
 
 

@@ -3,22 +3,21 @@
 Andriluka et al., CVPR 2014; computed as in the RSN and HRNet repositories.
 """
 
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsn.data.annotations import PersonAnnotation
-from rsn.errors import AnnotationError, RsnWarning
+from rsn.errors import AnnotationError
 from rsn.evaluation.coco import UNDEFINED, Entry, percent
+from rsn.evaluation.matching import FAR, match_results
 from rsn.skeletons import MPII_16
 
 THRESHOLD = 0.5  # head sizes
 TIGHT = 0.1
 REFERENCE_TIGHT = 0.11  # the RSN and HRNet repositories use it for the column that they call Mean@0.1
-FAR = 1e6  # pixels: keypoints of people without a result
 
 SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COLUMNS = {"head": ("head_top",)} | {part: (f"right_{part}", f"left_{part}") for part in SIDES}
@@ -79,53 +78,11 @@ def evaluate_pckh(people: Sequence[PersonAnnotation], results: Iterable[Entry]) 
         AnnotationError: as `match_results` and `pckh`; no person has a result.
     """
     return pckh(
-        match_results(people, results, missed=FAR),
+        match_results(people, results, keypoints=len(MPII_16), missed=FAR),
         np.reshape([person.keypoints for person in people], (len(people), len(MPII_16), 2)),
         _labeled(people),
         _head_sizes(people),
     )
-
-
-def match_results(
-    people: Sequence[PersonAnnotation], results: Iterable[Entry], *, missed: float | None = None
-) -> NDArray[np.float64]:
-    """The keypoints predicted in the annotated box of each person: (N, 16, 2), image pixels.
-
-    results: entries with image_id, keypoints and box (x, y, width, height), which identify the person. missed:
-        coordinate for the keypoints of people without a result; with None, all people need one.
-
-    Raises:
-        AnnotationError: a person without a result (with `missed`: all people); an invalid entry.
-    """
-    keypoints = len(MPII_16)
-    try:
-        found = {
-            (entry["image_id"], *_rounded(entry["box"])): np.reshape(entry["keypoints"], (keypoints, 3))[:, :2]
-            for entry in results
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnnotationError(
-            f"Invalid result: expected image_id, box and 16 keypoints (x, y, score each), got {error}"
-        ) from error
-    keys = [(person.image.id, *_rounded(person.box)) for person in people]
-    missing = [key for key in keys if key not in found]
-    if missing and missed is not None and len(missing) < len(people):
-        warnings.warn(
-            f"{len(missing)} of {len(people)} people have no result and count as missed",
-            RsnWarning,
-            stacklevel=3,
-        )
-        found |= {key: np.full((keypoints, 2), missed) for key in missing}
-    elif missing:
-        raise AnnotationError(
-            f"{len(missing)} of {len(people)} people have no result, the first in image {missing[0][0]}; are the"
-            " results of these annotations, in their boxes?"
-        )
-    return np.array([found[key] for key in keys], np.float64).reshape(len(people), keypoints, 2)
-
-
-def _rounded(box: ArrayLike) -> Iterator[float]:
-    return (round(float(value), 3) for value in np.asarray(box, np.float64))  # as in results
 
 
 def pckh(found: ArrayLike, truth: ArrayLike, labeled: ArrayLike, head_sizes: ArrayLike) -> PckhMetrics:

@@ -22,7 +22,7 @@ from rsn.data.image_files import check_files
 from rsn.data.matlab import EMPTY, struct_array, structs, write_mat
 from rsn.data.mpii import ReleaseImage, read_release, to_mpii
 from rsn.errors import AnnotationError
-from rsn.evaluation.mpii import match_results
+from rsn.evaluation.matching import match_results
 from rsn.inference.box_checks import usable_boxes
 from rsn.io.images import read_image
 from rsn.skeletons import MPII_16
@@ -80,7 +80,7 @@ def write_mpii_submission(path: Path, test: SinglePersonTest, results: Iterable[
         AnnotationError: a person of the test has no result, or a keypoint is not finite. Nothing is written then.
         RsnError: the file cannot be written.
     """
-    found = to_mpii(match_results(test.people.people, results))
+    found = to_mpii(match_results(test.people.people, results, keypoints=len(MPII_16)))
     if not np.isfinite(found).all():
         raise AnnotationError("Invalid keypoints: a coordinate is not a finite number")
     keypoints = dict(zip(test.indices.values(), found, strict=True))

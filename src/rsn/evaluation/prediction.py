@@ -75,9 +75,10 @@ def check_same_skeleton(model: Skeleton, annotated: Skeleton) -> None:
         for what, names in (("not annotated:", unlabeled), ("not predicted:", unknown))
         if names
     ]
+    hint = ", or evaluate the common keypoints only (--common-keypoints)" if shared else ""
     raise AnnotationError(
         f"the model predicts the {len(model)} keypoints of {model.name}, the annotations have the {len(annotated)} of"
-        f" {annotated.name} ({'; '.join(differences)}); take weights and annotations of one skeleton"
+        f" {annotated.name} ({'; '.join(differences)}); take weights and annotations of one skeleton{hint}"
     )
 
 
@@ -144,11 +145,12 @@ def predict_poses(
 ) -> Iterator[Results]:
     """COCO results with raw scores, one list per image.
 
-    skeleton: its keypoint order is used; by default the model's. nms: removes duplicates, see `oks.deduplicate`.
+    skeleton: its keypoints and their order are used; by default the model's. nms: removes duplicates, see
+        `oks.deduplicate`.
     notes: counts boxes that are skipped, which have no results, and other remarks about boxes.
     """
     notes = BoxNotes() if notes is None else notes
-    order = None if skeleton is None else estimator.metadata.skeleton.permutation_to(skeleton)
+    order = None if skeleton is None else estimator.metadata.skeleton.order_of(skeleton)
 
     def read(image: ImageBoxes) -> ImageInput:
         pixels = read_image(image.image.path)
@@ -169,6 +171,7 @@ def predict_dataset(
     boxes: DatasetBoxes,
     skeleton: Skeleton,
     *,
+    exact: bool = True,
     report: Report = lambda text: None,
     track: TrackProgress = lambda results, total: results,
     **options: Any,
@@ -177,12 +180,13 @@ def predict_dataset(
 
     Processes that torchrun or srun started divide the images; each returns all results, in the order of the images.
     Unreadable images are reported before the work begins. Boxes that cannot be used are added to `boxes.skipped`.
-    options: as `predict_poses`.
+    exact: the model must not predict other keypoints than those of the skeleton. options: as `predict_poses`.
 
     Raises:
         AnnotationError: images that cannot be read, or a model of another skeleton.
     """
-    check_same_skeleton(estimator.metadata.skeleton, skeleton)
+    if exact:
+        check_same_skeleton(estimator.metadata.skeleton, skeleton)
     report(boxes.summary())
     report(f"backend: {estimator.backend} on {estimator.device}")
     with process_group():

@@ -27,7 +27,7 @@ from rsn.training.module import Task, TrainingModule
 from rsn.training.report import SAMPLES
 from rsn.weights.loading import save_weights
 
-HEADLINES = {"ap": "AP", "ap50": "AP50", "pckh": "PCKh"}  # the metrics that select the best weights
+HEADLINES = {"ap": "AP", "ap50": "AP50", "pckh": "PCKh", "pck": "PCK"}  # the metrics that select the best weights
 PAGE, ROWS = "progress.html", "progress"  # the page of a run, and the folder of its images
 
 

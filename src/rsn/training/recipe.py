@@ -22,8 +22,10 @@ from rsn.codecs import Codec, MegviiCodec
 from rsn.data.augment import Augmentation
 from rsn.data.loading import Interval
 from rsn.errors import RecipeError
+from rsn.evaluation.benchmarks import Benchmark, Options, find_benchmark, recognize_benchmark
 from rsn.io.validation import read_mapping, validated
 from rsn.models.prm import Refine
+from rsn.skeletons import Skeleton
 from rsn.training.losses import PoseLoss
 from rsn.training.precision import Precision
 from rsn.training.steps import Step
@@ -39,6 +41,7 @@ def _expand_home(path: Path) -> Path:
 
 
 UserPath = Annotated[Path, AfterValidator(_expand_home)]  # ~ is the home folder
+DatasetName = Annotated[str, AfterValidator(lambda name: find_benchmark(name).name)]
 WeightsSource = Annotated[str, AfterValidator(lambda name: str(_expand_home(Path(name))))]  # a name or a file
 
 
@@ -47,12 +50,14 @@ class DatasetConfig:
     """A labeled dataset.
 
     annotations: a COCO keypoints file, MPII's .mat release, or a JSON list of MPII people; the content decides which.
+        With `dataset`, a file of that dataset.
     images: the folder of the images.
     skeleton: a skeleton file, for annotations that do not describe their keypoints.
     min_box_height: people with lower boxes (pixels) are left out.
     sampling_weight: how often a person of this set is drawn, as a multiple of the persons of a set with weight 1; every
         person is drawn in turn, before any is drawn again.
     head_sizes: the gt_valid.mat that belongs to a list of MPII people, for validation.
+    dataset: a name in `rsn.evaluation.BENCHMARKS`, for another format than COCO's and MPII's, or another metric.
     """
 
     __pydantic_config__ = _STRICT
@@ -63,6 +68,25 @@ class DatasetConfig:
     min_box_height: float = 0.0
     sampling_weight: PositiveFloat = 1.0
     head_sizes: UserPath | None = None
+    dataset: DatasetName | None = None
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """The benchmark that the annotations belong to, as named or as the content says."""
+        return find_benchmark(self.dataset) if self.dataset else recognize_benchmark(self.annotations)
+
+    @property
+    def options(self) -> Options:
+        """What the benchmark needs to know to read the annotations.
+
+        Raises:
+            AnnotationError: the skeleton file is invalid.
+            RsnError: options that do not belong to the benchmark.
+        """
+        skeleton = Skeleton.from_file(self.skeleton) if self.skeleton else None
+        options = Options(skeleton, self.head_sizes, self.min_box_height)
+        self.benchmark.check(options)
+        return options
 
 
 @dataclass(frozen=True)

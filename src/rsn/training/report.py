@@ -13,7 +13,9 @@ from typing import Any
 from rsn.data.loading import Interval
 from rsn.errors import RecipeError
 from rsn.evaluation.coco import CocoMetrics
+from rsn.evaluation.datasets import Metrics
 from rsn.evaluation.mpii import PckhMetrics
+from rsn.evaluation.pck import PckMetrics
 from rsn.io.files import atomic_write, make_folder
 from rsn.io.pages import data_uri, render_page
 from rsn.training.folder import ENVIRONMENT, LOGS, RECIPE
@@ -21,22 +23,23 @@ from rsn.training.recipe import Recipe, read_recipe
 from rsn.weights.published import published_results
 
 Series = dict[str, list[tuple[int, float]]]  # by name: (step, value), steps ascending
-_METRICS: dict[str, type[CocoMetrics] | type[PckhMetrics]] = {"ap": CocoMetrics, "pckh": PckhMetrics}
+_METRICS: dict[str, type[Metrics]] = {"ap": CocoMetrics, "pckh": PckhMetrics, "pck": PckMetrics}
 CURVES, SAMPLES, REPORT = "curves.png", "samples.jpg", "report.md"
 _COLUMNS = {
     "ap": ("AP", "AP50", "AP75", "APM", "APL", "AR"),
     "pckh": ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean"),
+    "pck": ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean"),
 }  # by the metric that selects a run's weights
-_PUBLISHED_ON = {"ap": "COCO val", "pckh": "MPII val"}
+_PUBLISHED_ON = {"ap": "COCO val", "pckh": "MPII val", "pck": ""}
 _PANELS = (
     ("train/loss", "loss", "log"),
-    ("validation/{headline}", "validation AP (MPII: PCKh)", "linear"),
+    ("validation/{headline}", "validation AP (MPII: PCKh, JHMDB: PCK)", "linear"),
     ("train/learning_rate", "learning rate", "linear"),
 )
 _LEGEND = """\
-AP and AR, or PCKh@0.5 by keypoint for MPII, in percent, of the best validation, with the labeled boxes of the run's
-validation set. Published rows are the authors' results on all of COCO val2017 with detected boxes, or on MPII's
-validation set. Hours include validation; waiting is the share of training time without data."""
+AP and AR, or PCKh@0.5 (MPII) and PCK@0.2 (JHMDB) by keypoint, in percent, of the best validation, with the labeled
+boxes of the run's validation set. Published rows are the authors' results on all of COCO val2017 with detected boxes,
+or on MPII's validation set. Hours include validation; waiting is the share of training time without data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +69,12 @@ class Run:
 
     @cached_property
     def headline(self) -> str:
-        """The metric that selects the best weights: ap, or pckh for MPII."""
+        """The metric that selects the best weights: ap, pckh for MPII, pck for JHMDB."""
         return next(name for name in _METRICS if f"validation/{name}" in self.series)
 
     @property
-    def best(self) -> CocoMetrics | PckhMetrics:
-        """The metrics of the validation with the highest AP or PCKh, among those with the last input size."""
+    def best(self) -> Metrics:
+        """The metrics of the validation with the highest AP, PCKh or PCK, among those with the last input size."""
         intervals = self.recipe.intervals()
         sizes = {
             step: intervals[min(step // self.recipe.val_interval, len(intervals) - 1)].size

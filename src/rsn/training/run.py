@@ -19,17 +19,14 @@ from rsn.data.annotations import PoseDataset
 from rsn.data.checks import check_images, find_duplicate_images
 from rsn.data.device_images import DeviceImages
 from rsn.data.loading import Batch, CropDataset, SampleIndex
-from rsn.data.mpii import is_mpii
 from rsn.data.reading import read_dataset
 from rsn.distributed import gather, is_main_process, shard
 from rsn.errors import RecipeError, RsnWarning
-from rsn.evaluation.coco import CocoMetrics, GroundTruth, evaluate_keypoints
 from rsn.evaluation.labeled import mean_oks
-from rsn.evaluation.mpii import PckhMetrics, check_head_sizes, evaluate_pckh
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.inference.estimator import PoseEstimator
 from rsn.models.catalog import build_model
-from rsn.skeletons import Skeleton, assume_sigmas, describe_match
+from rsn.skeletons import Skeleton, describe_match
 from rsn.training.health import MAX_LISTED, UnreadableImages
 from rsn.training.loop import run_task
 from rsn.training.module import Predictions, Task, ValidationResult, set_head_gain
@@ -58,7 +55,7 @@ def train(
     """Train a pose network; logs, weights and checkpoints are written to the recipe's output folder.
 
     The folder has report.md with curves.png and samples.jpg, recipe.yaml, environment.json, best.safetensors (highest
-    validation AP or PCKh), last.safetensors, last.ckpt and previous.ckpt to resume from, and logs/version_N with
+    validation AP, PCKh or PCK), last.safetensors, last.ckpt and previous.ckpt to resume from, and logs/version_N with
     metrics.csv and TensorBoard events.
 
     In each of several processes that torchrun or srun started, it trains in all of them together.
@@ -115,7 +112,7 @@ def _build_task(
         trained_on=recipe.trained_on,
         license=recipe.license,
     )
-    validate = PoseValidation(recipe.validation.annotations, validation)
+    validate = PoseValidation(recipe.validation, validation)
     started = replace(metadata, input_size=recipe.intervals()[0].size)  # what the network is first trained with
     headlines = [f"validation {validation.summary()}"]
     if network is None:
@@ -182,52 +179,50 @@ def encode_keypoints(codec: Codec, batch: Batch, input_size: tuple[int, int]) ->
 
 
 class PoseValidation:
-    """Computes AP and mean OKS (for MPII: PCKh) of a network on labeled boxes; several processes share the images.
+    """Computes the metric of the validation set, and mean OKS, on labeled boxes; several processes share the images.
 
     Raises:
         AnnotationError: people have no head sizes (MPII), or OKS sigmas are unknown.
     """
 
-    def __init__(self, annotations: Path, people: PoseDataset) -> None:
+    def __init__(self, source: DatasetConfig, people: PoseDataset) -> None:
         self.people = people.people
-        self.skeleton = people.skeleton
-        self.ground_truth: GroundTruth | None = None
-        if is_mpii(annotations):
-            check_head_sizes(self.people)
-        else:
-            self.skeleton = assume_sigmas(people.skeleton)
-            self.ground_truth = GroundTruth.from_coco(annotations, self.skeleton)
+        self.data = source.benchmark.read(source.annotations, None, source.options, people.skeleton, groups=False)
         self.boxes = labeled_boxes(people)
-        self.category_id = people.category_id
 
     def __call__(self, network: nn.Module, metadata: WeightsMetadata, device: str) -> ValidationResult:
         """Predict poses, and compare them with the labels."""
         assert isinstance(metadata, ModelMetadata)
         estimator = PoseEstimator(PoseModel(network, metadata), device=device)
-        own = predict_poses(estimator, shard(self.boxes), category_id=self.category_id)
+        own = predict_poses(estimator, shard(self.boxes), category_id=self.data.category_id)
         poses = list(chain.from_iterable(gather(list(own))))  # in the order of the images
-        scores: CocoMetrics | PckhMetrics
-        others: dict[str, float] = {}
-        if self.ground_truth is None:
-            scores = evaluate_pckh(self.people, poses)
-        else:
-            scores = evaluate_keypoints(self.ground_truth, poses, self.skeleton)
-            others = {"mean_oks": mean_oks(self.people, poses, self.skeleton)}
-        name, headline = scores.headline
+        metrics, skeleton = self.data.evaluate(poses).metrics, self.data.skeleton
+        others = {} if skeleton.sigmas is None else {"mean_oks": mean_oks(self.people, poses, skeleton)}
+        name, headline = metrics.headline
         stored = {f"validation_{name}": round(headline, 4)}
         return ValidationResult(
-            asdict(scores) | others | {name: headline},
+            asdict(metrics) | others | {name: headline},
             name,
             stored,
-            draw=partial(write_samples, images=self.boxes, results=poses, skeleton=self.skeleton),
-            draw_row=partial(write_row, people=self.people, results=poses, skeleton=self.skeleton),
+            draw=partial(write_samples, images=self.boxes, results=poses, skeleton=skeleton),
+            draw_row=partial(write_row, people=self.people, results=poses, skeleton=skeleton),
         )
+
+
+def read_labels(source: DatasetConfig) -> PoseDataset:
+    """All people of a dataset.
+
+    Raises:
+        AnnotationError: the files cannot be read. RsnError: options that do not belong to the dataset.
+    """
+    if source.dataset is not None:
+        return source.benchmark.read_people(source.annotations, source.images, source.options)
+    return read_dataset(source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes)
 
 
 def read_people(source: DatasetConfig) -> PoseDataset:
     """The people of a dataset that have keypoints and high enough boxes."""
-    people = read_dataset(source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes)
-    return people.filter_valid(min_box_height=source.min_box_height)
+    return read_labels(source).filter_valid(min_box_height=source.min_box_height)
 
 
 def read_training_sets(recipe: Recipe, skeleton: Skeleton, *, check: bool = False) -> tuple[PoseDataset, list[str]]:
