@@ -14,6 +14,7 @@ from benchmark_miniatures import MINIATURES, WHOLEBODY_FIELDS, Miniature
 from rsn.data.benchmark_files import convert_jhmdb
 from rsn.errors import AnnotationError, RsnError, UnknownNameError
 from rsn.evaluation import BENCHMARKS, PckMetrics, find_benchmark
+from rsn.evaluation.benchmarks import Options
 from rsn.skeletons import AIC_14, CROWDPOSE_14, JHMDB_15, WHOLEBODY_133, Skeleton
 
 pytest.importorskip("hotcoco")
@@ -113,6 +114,20 @@ def test_exact_results_of_jhmdb_give_all_keypoints(tmp_path: Path) -> None:
     with pytest.warns(rsn.errors.RsnWarning, match="1 of 43 people have no result"):
         partly = rsn.evaluate(exact[1:], write(made.annotations, tmp_path), dataset="jhmdb")
     assert partly.metrics.as_dict()["Mean"] < 1
+
+
+def test_torso_metrics_need_shoulder_and_hip(tmp_path: Path) -> None:
+    made = MINIATURES["jhmdb"]()
+    path = write(made.annotations, tmp_path)
+    data = BENCHMARKS["jhmdb"].read(path, None, Options(), None)
+    knees = data.with_common_keypoints(Skeleton.from_names("knees", ["left_knee", "right_knee", "tail"]))
+    results = [
+        entry | {"keypoints": np.reshape(entry["keypoints"], (15, 3))[[9, 10]].ravel().tolist()}
+        for entry in jhmdb_results(made)
+    ]
+    scores = knees.evaluate(results).metrics.as_dict()
+    assert scores["Knee"] == scores["Mean"] == pytest.approx(0.702381, abs=1e-6)
+    assert scores["Head"] == scores["Mean tPCK"] == -1
 
 
 @pytest.mark.filterwarnings("ignore::rsn.errors.RsnWarning")

@@ -102,7 +102,12 @@ def pck(found: ArrayLike, truth: ArrayLike, labeled: ArrayLike, sizes: ArrayLike
 
 
 def _torso_sizes(found: NDArray[np.float64], truth: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
-    """The annotated distance between left shoulder and right hip (N,); below a pixel the predicted one."""
+    """The annotated distance between left shoulder and right hip (N,); below a pixel the predicted one.
+
+    Zeros for a skeleton without one of them.
+    """
+    if not set(TORSO) <= set(names):
+        return np.zeros(len(truth))
     a, b = (names.index(name) for name in TORSO)
     annotated, predicted = (np.linalg.norm(points[:, a] - points[:, b], axis=1) for points in (truth, found))
     return np.asarray(np.where(annotated < 1, predicted, annotated), np.float64)
