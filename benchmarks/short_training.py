@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the recipe")
     options = parser.parse_args()
     recipe = read_recipe(options.recipe, (*SHORT, *options.set))
-    validate = PoseValidation(recipe.validation.annotations, read_people(recipe.validation))
+    validate = PoseValidation(recipe.validation, read_people(recipe.validation))
     train(recipe)
     crops = sum(interval.batch_size for interval in recipe.intervals()) * recipe.val_interval
     print(f"| weights | AP | mean OKS |\n|---|---|---|\n{row(START, START, validate)}")
