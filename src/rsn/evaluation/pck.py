@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsn.data.annotations import PersonAnnotation
 from rsn.errors import AnnotationError
-from rsn.evaluation.coco import UNDEFINED, Entry, format_table, percent
+from rsn.evaluation.coco import UNDEFINED, Entry, percent
 from rsn.evaluation.matching import FAR, match_results
 from rsn.skeletons import Skeleton
 
@@ -59,7 +59,8 @@ class PckMetrics:
     def table(self) -> str:
         """A row of PCK and a row of tPCK, in percent; "-" for a metric that is undefined."""
         names, cells = [name.capitalize() for name in (*COLUMNS, "mean")], [*map(percent, asdict(self).values())]
-        return format_table([("%", *names), ("PCK", *cells[:8]), ("tPCK", *cells[8:])])
+        rows = (("%", names), ("PCK", cells[:8]), ("tPCK", cells[8:]))
+        return "\n".join(f"{title:<4}" + "".join(f"{cell:>10}" for cell in row) for title, row in rows)
 
 
 def evaluate_pck(people: Sequence[PersonAnnotation], results: Iterable[Entry], skeleton: Skeleton) -> PckMetrics:
