@@ -69,7 +69,7 @@ def test_weights_have_the_input_size_of_their_stage(unbroken: Recipe, recipe_fil
 
 def test_page_has_the_people_of_every_validation(unbroken: Recipe) -> None:
     page = (unbroken.output / "progress.html").read_text()
-    assert re.findall(r"<h2>Step (\d+), (\S+), ap \d\.\d{3}, mean_oks \d\.\d{3}</h2>", page) == [
+    assert re.findall(r"<h2>Step (\d+), (\S+), AP \d\.\d{3}, mean OKS \d\.\d{3}</h2>", page) == [
         ("8", "64x64"), ("6", "64x64"), ("4", "32x32"), ("2", "32x32")
     ]  # fmt: skip
     for name in re.findall(r'src="([^"]+)"', page):

@@ -129,6 +129,7 @@ class Validation(Callback):
     def _write_page(self, headline: str) -> None:
         """progress.html: the people of every validation, the newest first."""
         names = [name for name in (headline, "mean_oks") if name in self.entries[-1].metrics]
+        shown = [HEADLINES.get(name, "mean OKS") for name in names]
         rows = [
             {
                 "step": entry.step,
@@ -138,7 +139,7 @@ class Validation(Callback):
             }
             for entry in reversed(self.entries)
         ]
-        page = render_page("progress.html", title=f"Progress of {self.folder.name}", names=names, rows=rows)
+        page = render_page("progress.html", title=f"Progress of {self.folder.name}", names=shown, rows=rows)
         atomic_write(self.folder / PAGE, page)
 
 
