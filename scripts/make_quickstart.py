@@ -154,7 +154,7 @@ print(f"largest difference: {difference:.4f} pixels")
 
 Your own keypoints need annotations as COCO-keypoints JSON. Here 12 shifted copies of the image stand for them, labeled
 with five of the keypoints that were found above; three steps show that it works. A real run needs more images and steps
-([Fine-tuning](fine-tuning.md)).
+([Your own keypoints](your-own-keypoints.md)).
 """,
     """
 names = ["nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder"]

@@ -126,7 +126,7 @@ def test_train_and_preview_from_a_recipe(people_json: Path, tmp_path: Path) -> N
     assert evaluated.returncode == 0, evaluated.stderr
     again = rsn("train", recipe, *settings)
     assert again.returncode == 1
-    told = f"rsn: {tmp_path / 'run'} holds a run; continue it with --resume, or choose another folder: --set output="
+    told = f"rsn: {tmp_path / 'run'} holds a run; continue it with --resume, or choose another output folder"
     assert again.stderr.splitlines()[-1] == told
 
 

@@ -17,7 +17,6 @@ SHORT = (
     "--set",
     "optimization.steps=2",
     "val_interval=2",
-    "optimization.warmup_steps=0",
     "input_size=[64, 64]",
 )
 
@@ -61,10 +60,10 @@ def test_schedule_and_flip_follow_the_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("steps", "interval"), [(400, 50), (30, 3), (7, 1)])
-def test_validation_interval_follows_the_steps(climbers: Path, tmp_path: Path, steps: int, interval: int) -> None:
-    changed = [f"optimization.steps={steps}", "optimization.warmup_steps=0"]
+def test_validation_and_warmup_follow_the_steps(climbers: Path, tmp_path: Path, steps: int, interval: int) -> None:
+    changed = [f"optimization.steps={steps}"]
     recipe = finetuning_recipe(climbers, climbers.parent / "images", tmp_path / "run", overrides=changed)
-    assert recipe.val_interval == interval
+    assert (recipe.val_interval, recipe.optimization.warmup_steps) == (interval, steps // 20)
 
 
 def test_own_validation_labels_are_used(climbers: Path, tmp_path: Path) -> None:
@@ -111,7 +110,7 @@ def test_recipe_is_valid_yaml_of_rsn_train(climbers: Path, tmp_path: Path) -> No
 
 
 def test_documented_schedule_is_the_one_used() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "fine-tuning.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "your-own-keypoints.md").read_text()
     for schedule in SCHEDULES:
         rate = f"{schedule.learning_rate:.0e}".replace("e-0", "e-")
         assert f"| {schedule.batch_size} | {schedule.steps:,} | {rate} |" in page

@@ -20,7 +20,7 @@ from rsn.weights.metadata import ModelMetadata
 
 Document = dict[str, Any]
 Change = Callable[[Document], object]
-SHORT = ("optimization.steps=2", "optimization.warmup_steps=0", "val_interval=2")
+SHORT = ("optimization.steps=2", "val_interval=2")
 MANY = Skeleton.from_names("many", [f"keypoint_{number}" for number in range(133)])
 
 

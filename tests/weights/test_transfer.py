@@ -1,6 +1,7 @@
 """Weights for one skeleton in a network for another."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from rsn import COCO_17, LSP_14, Skeleton, load_model
 from rsn.errors import WeightsError
+from rsn.weights.loading import save_weights
 from rsn.weights.metadata import ModelMetadata
 from rsn.weights.transfer import (
     Transfer,
@@ -105,9 +107,22 @@ def test_every_tensor_of_a_keypoint_is_known(metadata: ModelMetadata) -> None:
     assert dimensions["stem.reduce.conv.weight"] == ()
 
 
-def test_weights_of_another_architecture_are_rejected(metadata: ModelMetadata) -> None:
+def test_weights_of_another_architecture_are_rejected(metadata: ModelMetadata, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="tensors fit rsn50; the weights are of rsn18"):
         transferred(replace(metadata, model="rsn50"))
+    # rsn18 has no tensor that rsn50 does not have.
+    deeper = replace(metadata, model="rsn50")
+    save_weights(tmp_path / "rsn50.safetensors", create_model("rsn50"), deeper)
+    with pytest.raises(WeightsError, match="tensors fit rsn18; the weights are of rsn50"):
+        transfer_weights(create_model("rsn18"), metadata, tmp_path / "rsn50.safetensors")
+
+
+def test_several_stages_give_a_network_of_one_its_weights(metadata: ModelMetadata, tmp_path: Path) -> None:
+    path, larger = tmp_path / "2x.safetensors", create_model("2xmspn50", refine="all")
+    several = replace(metadata, model="2xmspn50", options={"refine": "all"})
+    save_weights(path, larger, several)
+    transfer = transfer_weights(create_model("mspn50"), replace(metadata, model="mspn50"), path)
+    assert transfer.missing == ()
 
 
 def test_summary_names_sources_and_new_heads(metadata: ModelMetadata) -> None:

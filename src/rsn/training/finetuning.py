@@ -1,6 +1,7 @@
 """Fine-tune trained weights on labels of one's own: the recipe is made from the data, no YAML is needed."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from rsn.data.annotations import PoseDataset
 from rsn.data.image_files import check_files
 from rsn.data.mpii import is_mpii
 from rsn.data.values import normalize_id
-from rsn.errors import AnnotationError, RecipeError
+from rsn.errors import AnnotationError, RecipeError, RsnWarning
 from rsn.io.files import atomic_write
 from rsn.io.validation import read_json, validated
 from rsn.skeletons import Skeleton
@@ -35,7 +36,7 @@ class Schedule:
     learning_rate: float
 
 
-# Documented in docs/fine-tuning.md.
+# Documented in docs/your-own-keypoints.md.
 SCHEDULES = (
     Schedule(100, 16, 200, 2e-3),
     Schedule(1_000, 16, 800, 2e-3),
@@ -73,8 +74,10 @@ def finetuning_recipe(
         AnnotationError: the labels cannot be used, or are too few to hold some out.
         UnknownNameError, WeightsError: the weights cannot be used. RecipeError: an override is invalid.
     """
-    metadata = pose_metadata(load_metadata(pretrained), pretrained)
-    people = read_people(DatasetConfig(annotations, images, skeleton))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RsnWarning)  # which training gives again
+        metadata = pose_metadata(load_metadata(pretrained), pretrained)
+        people = read_people(DatasetConfig(annotations, images, skeleton))
     if not len(people):
         raise AnnotationError(f"{annotations}: no person has keypoints: {people.summary()}")
     check_files({person.image.path for person in people.people}, images)
@@ -94,6 +97,7 @@ def finetuning_recipe(
         "validation": sets[1],
         "output": str(output),
         "refine": metadata.options.get("refine", "none"),
+        "model_options": {name: value for name, value in metadata.options.items() if name != "refine"},
         "input_size": list(metadata.input_size),
         "bbox_padding": list(metadata.bbox_padding),
         "codec": metadata.codec.to_config(),
@@ -103,7 +107,6 @@ def finetuning_recipe(
             "steps": schedule.steps,
             "batch_size": min(schedule.batch_size, max(2, len(people) - held_out)),
             "learning_rate": schedule.learning_rate,
-            "warmup_steps": schedule.steps // 20,
             "schedule": "cosine",
             "optimizer": "adamw",
             "weight_decay": 1e-3,
@@ -116,6 +119,7 @@ def finetuning_recipe(
     settings = document["optimization"]
     steps = settings.get("steps") if isinstance(settings, dict) else None
     if isinstance(steps, int) and steps > 0:  # else validation says what is wrong
+        settings.setdefault("warmup_steps", steps // 20)
         most = max(1, steps // VALIDATIONS)
         document.setdefault("val_interval", next(one for one in range(most, 0, -1) if steps % one == 0))
     return validated(Recipe, document, path="rsn finetune", error=RecipeError)

@@ -54,9 +54,9 @@ def open_folder(recipe: BaseRecipe, processes: DistributedInfo, *, resume: bool)
 def check_unused(folder: Path) -> None:
     """Raise RecipeError if a folder holds a run or its weights."""
     if last_checkpoint(folder):
-        raise RecipeError(f"{folder} holds a run; continue it with --resume, or choose another folder: --set output=")
+        raise RecipeError(f"{folder} holds a run; continue it with --resume, or choose another output folder")
     if any((folder / name).is_file() for name in (BEST, LAST)):
-        raise RecipeError(f"{folder} holds the weights of a run; choose another folder: --set output=")
+        raise RecipeError(f"{folder} holds the weights of a run; choose another output folder")
 
 
 def _check_same_run(recipe: BaseRecipe) -> None:

@@ -151,13 +151,7 @@ def _transfer(network: nn.Module, metadata: WeightsMetadata, source: str | Path,
         matches = {index: index for index in range(metadata.num_outputs)}  # from detector to detector
     dimensions = keypoint_dimensions(metadata)
     taken = _fitting(network.state_dict(), other.state_dict(), dimensions, matches)
-    shared = [key for key in dimensions if not dimensions[key] and not key.endswith(_COUNT)]
-    found = sum(key in taken for key in shared)
-    if found < MIN_SHARE * len(shared):
-        raise WeightsError(
-            f"{source}: only {found} of {len(shared)} tensors fit {metadata.model}; the weights are of"
-            f" {their_metadata.model}, so train model: {their_metadata.model}, or choose weights of {metadata.model}"
-        )
+    _check_architecture(source, metadata, their_metadata, taken)
     missing = tuple(key for key in dimensions if key not in taken and not key.endswith(_COUNT))
     if skeleton and their_skeleton and not matches:
         # New filters on trained features begin with so much noise that training silences the features: all heatmaps
@@ -175,6 +169,26 @@ def _transfer(network: nn.Module, metadata: WeightsMetadata, source: str | Path,
         len(taken),
         missing,
     )
+
+
+def _check_architecture(
+    source: str | Path, metadata: WeightsMetadata, other: WeightsMetadata, taken: Mapping[str, Tensor]
+) -> None:
+    """Raise WeightsError if the network takes too few of its tensors, or leaves too many of the weights."""
+    wanted = _shared_tensors(metadata)
+    # A deeper network has all tensors of one that is less deep.
+    offered = [key for key in _shared_tensors(other) if not re.match(r"stages\.[1-9]", key)]
+    for keys in (wanted, offered):
+        found = sum(key in taken for key in keys)
+        if found < MIN_SHARE * len(keys):
+            raise WeightsError(
+                f"{source}: only {found} of {len(keys)} tensors fit {metadata.model}; the weights are of"
+                f" {other.model}, so train model: {other.model}, or choose weights of {metadata.model}"
+            )
+
+
+def _shared_tensors(metadata: WeightsMetadata) -> list[str]:
+    return [key for key, own in keypoint_dimensions(metadata).items() if not own and not key.endswith(_COUNT)]
 
 
 def match_keypoints(skeleton: Skeleton, other: Skeleton) -> dict[int, int]:
