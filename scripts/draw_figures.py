@@ -3,8 +3,8 @@
 Usage: python scripts/draw_figures.py [FOLDER]
 
 FOLDER is docs/figures by default. The tables are printed, written to measured.json beside the figures, and updated in
-the pages docs/architecture.md, docs/coordinates.md and docs/speed.md; a test compares them. The tables of
-docs/speed.md come from the CSV files in benchmarks/.
+the pages docs/architecture.md, docs/coordinates.md, docs/your-own-keypoints.md and docs/speed.md; a test compares them.
+The tables of the last two come from the CSV files in benchmarks/.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
-from figures import block, codec, geometry, pipeline, speed, stages, supervision
+from figures import block, codec, finetuning, geometry, pipeline, speed, stages, supervision
 from figures.tables import as_markdown
 
 FOLDER = Path(__file__).parents[1] / "docs" / "figures"
@@ -22,7 +22,7 @@ def main(folder: Path) -> None:
     """Write all figures and tables."""
     folder.mkdir(parents=True, exist_ok=True)
     measured = {}
-    for part in (pipeline, block, stages, supervision, codec, geometry, speed):
+    for part in (pipeline, block, stages, supervision, codec, geometry, finetuning, speed):
         torch.manual_seed(0)
         measured |= {name: as_markdown(table) for name, table in part.draw(folder).items()}
     if folder == FOLDER:

@@ -14,7 +14,7 @@ from rsn.models.bottleneck import bottleneck, plain_bottleneck
 from rsn.models.residual_steps import ResidualStepsBlock, residual_steps
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "coordinates", "speed")]
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("architecture", "coordinates", "speed", "your-own-keypoints")]
 
 
 @pytest.fixture
@@ -39,6 +39,14 @@ def test_tables_of_the_speed_page_equal_the_benchmark_files(monkeypatch: pytest.
     page = (ROOT / "docs" / "speed.md").read_text()
     tables = {name: markdown.as_markdown(table) for name, table in speed.tables().items()}
     assert [name for name, table in tables.items() if table not in page] == []
+
+
+def test_tables_of_the_page_on_keypoints_equal_the_benchmark_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    finetuning, markdown = (importlib.import_module(f"figures.{name}") for name in ("finetuning", "tables"))
+    page = (ROOT / "docs" / "your-own-keypoints.md").read_text()
+    tables = [markdown.as_markdown(table) for table in finetuning.tables(finetuning.read_shares()).values()]
+    assert [table for table in tables if table not in page] == []
 
 
 def test_pages_hold_the_measured_tables() -> None:
