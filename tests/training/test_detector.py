@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from command import rsn
 from rsn.cli.train import Train
 from rsn.data.loading import SampleIndex
 from rsn.detection import open_detector
@@ -146,3 +147,11 @@ def test_short_training_detects_drawn_people(recipe: DetectorRecipe, tmp_path: P
     document = json.loads(recipe.validation.annotations.read_text())
     ap50 = measure_detector(detector, document, recipe.validation.images).ap50
     assert ap50 > 0.6
+
+
+def test_report_rejects_the_run_of_a_detector(best: Path) -> None:
+    done = rsn("report", best.parent)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"rsn: {best.parent}: the run trained a person detector; reports are for runs of pose networks"
+    ]

@@ -22,9 +22,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from rsn.data.loading import Interval
 from rsn.io.files import atomic_write, make_folder
 from rsn.io.pages import render_page
-from rsn.training.folder import BEST, LAST, device_name
+from rsn.training.folder import BEST, LAST, SAMPLES, device_name
 from rsn.training.module import Task, TrainingModule
-from rsn.training.report import SAMPLES
 from rsn.weights.loading import save_weights
 
 HEADLINES = {"ap": "AP", "ap50": "AP50", "pckh": "PCKh", "pck": "PCK"}  # the metrics that select the best weights

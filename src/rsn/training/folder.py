@@ -23,6 +23,7 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 LOGS = "logs"
 RECIPE = "recipe.yaml"
 ENVIRONMENT = "environment.json"
+SAMPLES = "samples.jpg"
 LIBRARIES = ("numpy", "opencv-python-headless", "lightning", "hotcoco")
 # Settings that may differ when a run is resumed; the learning rates with a warning.
 CHANGEABLE_SETTINGS = frozenset({"compute", "max_unreadable_fraction", "output"})

@@ -18,13 +18,14 @@ from rsn.evaluation.mpii import PckhMetrics
 from rsn.evaluation.pck import PckMetrics
 from rsn.io.files import atomic_write, make_folder
 from rsn.io.pages import data_uri, render_page
-from rsn.training.folder import ENVIRONMENT, LOGS, RECIPE
-from rsn.training.recipe import Recipe, read_recipe
+from rsn.training.detection import read_any_recipe
+from rsn.training.folder import ENVIRONMENT, LOGS, RECIPE, SAMPLES
+from rsn.training.recipe import Recipe
 from rsn.weights.published import published_results
 
 Series = dict[str, list[tuple[int, float]]]  # by name: (step, value), steps ascending
 _METRICS: dict[str, type[Metrics]] = {"ap": CocoMetrics, "pckh": PckhMetrics, "pck": PckMetrics}
-CURVES, SAMPLES, REPORT = "curves.png", "samples.jpg", "report.md"
+CURVES, REPORT = "curves.png", "report.md"
 _COLUMNS = {
     "ap": ("AP", "AP50", "AP75", "APM", "APL", "AR"),
     "pckh": ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean"),
@@ -56,13 +57,16 @@ class Run:
         """Read the output folder of a run.
 
         Raises:
-            RecipeError: it contains no run, or one without a validation.
+            RecipeError: it contains no run, one of a person detector, or one without a validation.
         """
         if not (folder / RECIPE).is_file():
             raise RecipeError(f"{folder}: contains no training run (no {RECIPE})")
+        recipe = read_any_recipe(folder / RECIPE)
+        if not isinstance(recipe, Recipe):
+            raise RecipeError(f"{folder}: the run trained a person detector; reports are for runs of pose networks")
         environment = folder / ENVIRONMENT
         known = json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {}
-        run = cls(folder, read_recipe(folder / RECIPE), known, read_series(folder / LOGS))
+        run = cls(folder, recipe, known, read_series(folder / LOGS))
         if not any(f"validation/{name}" in run.series for name in _METRICS):
             raise RecipeError(f"{folder}: the run has no validation yet, so there is nothing to report")
         return run
