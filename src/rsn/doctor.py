@@ -12,7 +12,7 @@ import torch
 
 from rsn import __version__
 from rsn.inference.backends import BACKENDS, choose
-from rsn.weights.pretrained import cache_folder
+from rsn.io.cache import cache_folder
 
 DISTRIBUTION = "rsn-pose"
 # What each extra of pyproject.toml adds; a test compares the names.

@@ -11,10 +11,11 @@ from file_server import serving
 from rsn import create_model
 from rsn.cli.models import Pull
 from rsn.errors import DownloadError, RsnError, WeightsError
+from rsn.io.cache import CACHE, cache_folder
 from rsn.models.catalog import ARCHITECTURES
 from rsn.weights import loading, pretrained
 from rsn.weights.model_table import all_networks, describe
-from rsn.weights.pretrained import PRETRAINED, PretrainedWeights, cache_folder, fetch
+from rsn.weights.pretrained import PRETRAINED, PretrainedWeights, fetch
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def checkpoint() -> bytes:
 
 @pytest.fixture
 def entry(checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PretrainedWeights:
-    monkeypatch.setenv(pretrained.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     sha256 = hashlib.sha256(checkpoint).hexdigest()
     return PretrainedWeights("rsn18", f"good/rsn18-{sha256[:8]}.pth", sha256[:8], {"AP": 0.5, "AR": 0.6})
 
@@ -87,7 +88,7 @@ def test_unusable_cache_is_reported_in_one_sentence(
     entry: PretrainedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv(pretrained.CACHE, str(tmp_path / cache))
+    monkeypatch.setenv(CACHE, str(tmp_path / cache))
     monkeypatch.setitem(PRETRAINED, "rsn18.test", entry)
     assert "rsn18.test [remote]" in all_networks()
     with pytest.raises(DownloadError, match=r"cannot make the folder .*\(RSN_CACHE sets another cache folder\)$"):
@@ -95,7 +96,7 @@ def test_unusable_cache_is_reported_in_one_sentence(
 
 
 def test_unknown_home_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(pretrained.CACHE, "~nobody-of-that-name/rsn")
+    monkeypatch.setenv(CACHE, "~nobody-of-that-name/rsn")
     with pytest.raises(RsnError, match=r"Invalid RSN_CACHE: expected a folder, got ~nobody.*; write the path in full"):
         cache_folder()
 
@@ -119,18 +120,18 @@ def test_failed_download_names_the_folder_for_the_file(
 
 
 def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(pretrained.CACHE, raising=False)
+    monkeypatch.delenv(CACHE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "rsn"
-    monkeypatch.setenv(pretrained.CACHE, str(tmp_path / "own"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
-    monkeypatch.setenv(pretrained.CACHE, "~/weights")
+    monkeypatch.setenv(CACHE, "~/weights")
     assert cache_folder() == Path.home() / "weights"
 
 
 def test_empty_variables_count_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv(pretrained.CACHE, "")
+    monkeypatch.setenv(CACHE, "")
     monkeypatch.setenv(pretrained.MIRROR, "")
     assert cache_folder() == tmp_path / "rsn"
     assert PRETRAINED["rsn18.openmmlab"].url.startswith("https://download.openmmlab.com/")

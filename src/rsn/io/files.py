@@ -9,6 +9,8 @@ from secrets import token_hex
 
 from rsn.errors import RsnError
 
+PART = ".part"  # suffix of files that are being written
+
 
 @contextmanager
 def atomic_replace(path: Path) -> Iterator[Path]:
@@ -18,7 +20,7 @@ def atomic_replace(path: Path) -> Iterator[Path]:
         RsnError: the folder does not exist or is not writable, or the disk is full.
     """
     # In the same folder, since a file cannot be renamed across file systems.
-    temporary = path.parent / f".{token_hex(8)}.part"
+    temporary = path.parent / f".{token_hex(8)}{PART}"
     try:
         try:
             yield temporary

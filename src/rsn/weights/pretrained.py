@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rsn.errors import DownloadError, RsnError, WeightsError
+from rsn.io.cache import CACHE, cache_folder
 from rsn.io.downloads import download, sha256_of
 from rsn.weights.metadata import ModelMetadata
 from rsn.weights.published import read_table
 
-MIRROR, CACHE = "RSN_MIRROR", "RSN_CACHE"  # environment variables
+MIRROR = "RSN_MIRROR"  # environment variable
 _OPENMMLAB = "https://download.openmmlab.com/mmpose/"
 
 
@@ -64,21 +65,6 @@ PRETRAINED: dict[str, PretrainedWeights] = {
     )
     for row in read_table("pretrained")
 }
-
-
-def cache_folder() -> Path:
-    """The folder for downloads and converted models: RSN_CACHE, else rsn/ in XDG_CACHE_HOME, else ~/.cache/rsn.
-
-    Raises:
-        RsnError: RSN_CACHE begins with the home folder of an unknown user.
-    """
-    folder = os.environ.get(CACHE)
-    if not folder:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsn"
-    try:
-        return Path(folder).expanduser()
-    except RuntimeError as error:
-        raise RsnError(f"Invalid {CACHE}: expected a folder, got {folder}; write the path in full") from error
 
 
 def fetch(weights: PretrainedWeights) -> Path:
