@@ -30,8 +30,9 @@ from rsn.evaluation.prediction import labeled_boxes, predict_poses
 from rsn.io.files import atomic_write
 from rsn.io.validation import read_json
 from rsn.results import EMPTY, to_raw
-from rsn.weights.loading import load_metadata, load_model
+from rsn.weights.loading import load_model
 from rsn.weights.metadata import DetectorMetadata
+from rsn.weights.sources import load_metadata
 
 POSES, PEOPLE = "rsn18.starter", "rsn18.people"
 PACKAGE = Path(__file__).parents[1] / "src" / "rsn" / "weights"

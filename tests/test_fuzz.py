@@ -29,8 +29,9 @@ from rsn.inference.box_sources import BoxFile
 from rsn.io.image_formats import READS_AVIF
 from rsn.io.images import decode_image
 from rsn.skeletons import COCO_17, Skeleton
-from rsn.weights.loading import load_metadata, load_network
+from rsn.weights.loading import load_network
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.sources import load_metadata
 
 GRAY = np.zeros((120, 160, 3), np.uint8)
 

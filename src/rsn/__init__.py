@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rsn.inference.estimator import PoseEstimator
     from rsn.inference.single_model import SingleModel
     from rsn.io.images import read_image, write_image
-    from rsn.models.catalog import list_models, register_model
+    from rsn.models.catalog import list_models
+    from rsn.models.registry import register_model
     from rsn.results import Person, PoseResult
     from rsn.skeletons import (
         AIC_14,
@@ -63,7 +64,7 @@ _MODULE_OF = {
     "load_weights": "rsn.weights.loading",
     "open_detector": "rsn.detection.loading",
     "read_image": "rsn.io.images",
-    "register_model": "rsn.models.catalog",
+    "register_model": "rsn.models.registry",
     "save_weights": "rsn.weights.loading",
     "train": "rsn.training.run",
     "write_image": "rsn.io.images",

@@ -18,6 +18,7 @@ from rsn.inference.backends import choose
 from rsn.inference.estimator import PoseEstimator
 from rsn.inference.single_model import ImageCrops
 from rsn.io.images import read_image, write_image
+from rsn.io.machine import processor_name
 
 PEOPLE = 4  # in the image that is read and cropped
 IMAGE_SIZE = (480, 640)  # height, width: the most frequent in COCO
@@ -125,12 +126,8 @@ def take_turns(tasks: Mapping[Any, Callable[[], object]], repeats: int) -> dict[
 
 def machine() -> str:
     """The name of the processor, the number of threads that PyTorch uses, and versions."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    return f"{name}, {torch.get_num_threads()} threads; {versions}"
+    return f"{processor_name()}, {torch.get_num_threads()} threads; {versions}"
 
 
 def peak_memory() -> float | None:

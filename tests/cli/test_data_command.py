@@ -14,7 +14,7 @@ import yaml
 from command import rsn
 from people_on_disk import write_people
 from rsn.skeletons import Skeleton
-from rsn.weights.loading import load_metadata
+from rsn.weights.sources import load_metadata
 
 
 @pytest.fixture

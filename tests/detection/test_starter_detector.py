@@ -50,7 +50,7 @@ def test_starter_detector_accepts_any_image_and_settings(settings: DetectorSetti
     torch.manual_seed(0)
     network = create_model("res18", num_keypoints=5)
     metadata = DetectorMetadata("res18", input_size=(96, 96), detector=settings)
-    detector = StarterDetector(network, metadata, backend="torch", device="cpu", box_threshold=0.0)
+    detector = StarterDetector.from_network(network, metadata, device="cpu", box_threshold=0.0)
     assert network.training  # a copy of it is used
     for shape in ((90, 120, 3), (8, 500, 3)):
         image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
@@ -76,7 +76,7 @@ def noise(*sizes: tuple[int, int]) -> list[Image]:
 def test_images_detected_together_have_the_boxes_of_each_alone(
     random_detector: tuple[nn.Module, DetectorMetadata],
 ) -> None:
-    detector = StarterDetector(*random_detector, backend="torch", device="cpu", box_threshold=0.0)
+    detector = StarterDetector.from_network(*random_detector, backend="torch", device="cpu", box_threshold=0.0)
     assert isinstance(detector, NetworkDetector)
     images = noise((90, 120), (120, 90), (90, 120), (50, 50), (40, 200))
     inputs = [detector.preprocess(image) for image in images]
@@ -95,8 +95,8 @@ def test_backends_find_the_boxes_of_pytorch(
     for library in ("onnxscript", "onnxruntime") if backend == "onnxruntime" else ("openvino",):
         pytest.importorskip(library)
     monkeypatch.setenv("RSN_CACHE", str(tmp_path))
-    detector = StarterDetector(*random_detector, backend=backend, device="cpu", box_threshold=0.0)
-    reference = StarterDetector(*random_detector, backend="torch", device="cpu", box_threshold=0.0)
+    detector = StarterDetector.from_network(*random_detector, backend=backend, device="cpu", box_threshold=0.0)
+    reference = StarterDetector.from_network(*random_detector, backend="torch", device="cpu", box_threshold=0.0)
     for image in noise((90, 120), (200, 60)):
         boxes, scores = detector(image)
         expected_boxes, expected_scores = reference(image)

@@ -46,13 +46,14 @@ def in_fork(work: Callable[[], object]) -> str:
 @pytest.mark.parametrize("name", ["torch", "openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)])
 def test_backend_is_thread_safe(name: str) -> None:
     torch.manual_seed(0)
-    backend = build_backend(name, small_network(2), ModelMetadata("mspn50", input_size=(32, 32)), torch.device("cpu"))
-    batches = [torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8) for count in (1, 2, 3, 5)]
+    backend = build_backend(name, small_network(2), ModelMetadata("mspn50", input_size=(32, 32)), "cpu")
+    random = np.random.default_rng(0)
+    batches = [random.integers(0, 256, (count, 3, 32, 32)).astype(np.uint8) for count in (1, 2, 3, 5)]
     alone = [backend(crops) for crops in batches]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda turn: backend(batches[turn % 4]), range(32)))
     for turn, answer in enumerate(answers):
-        torch.testing.assert_close(answer, alone[turn % 4])
+        torch.testing.assert_close(torch.as_tensor(answer), torch.as_tensor(alone[turn % 4]))
 
 
 def test_estimator_opens_one_detector_for_all_threads(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ from rsn.errors import AnnotationError, RecipeError, WeightsError
 from rsn.evaluation.detection import measure_detector
 from rsn.training.detection import DetectorRecipe, detection_task, detector_network, train_detector
 from rsn.training.recipe import ComputeConfig, read_recipe_as
-from rsn.weights.loading import load_metadata, load_model
+from rsn.weights.loading import load_model
 from rsn.weights.metadata import DetectorMetadata, DetectorSettings
+from rsn.weights.sources import load_metadata
 
 
 @pytest.fixture(scope="module")

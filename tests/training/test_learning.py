@@ -11,8 +11,8 @@ from people_on_disk import write_people
 from rsn import PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.io.images import read_image
-from rsn.models.catalog import register_model
 from rsn.models.network import PoseNetwork
+from rsn.models.registry import register_model
 from rsn.models.residual_steps import residual_steps
 from rsn.skeletons import Skeleton
 from rsn.training.recipe import read_recipe

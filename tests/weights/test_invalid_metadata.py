@@ -11,8 +11,9 @@ import pytest
 from command import WHOLE, rsn
 from rsn.errors import WeightsError
 from rsn.skeletons import LSP_14
-from rsn.weights.loading import convert_weights, load_metadata, load_model
+from rsn.weights.loading import convert_weights, load_model
 from rsn.weights.metadata import METADATA_KEY
+from rsn.weights.sources import load_metadata
 
 # setting, value, message
 OF_THE_METADATA: list[tuple[str, Any, str]] = [

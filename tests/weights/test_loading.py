@@ -15,9 +15,10 @@ from rsn import create_model, load_weights, register_model
 from rsn.codecs import MegviiCodec
 from rsn.errors import RsnError, UnknownNameError, WeightsError
 from rsn.skeletons import MPII_16
-from rsn.weights.checkpoints import read_metadata
-from rsn.weights.loading import load_metadata, load_model, load_network, save_weights, weights_path
+from rsn.weights.files import read_metadata
+from rsn.weights.loading import load_model, load_network, save_weights
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.sources import load_metadata, weights_path
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module, tolerance: float = 0.0) -> bool:

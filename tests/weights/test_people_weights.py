@@ -18,8 +18,8 @@ from rsn.export.run import export_model
 from rsn.geometry import Image
 from rsn.io.images import write_image
 from rsn.io.validation import read_json
-from rsn.weights.loading import load_metadata, weights_path
 from rsn.weights.metadata import DetectorMetadata
+from rsn.weights.sources import load_metadata, weights_path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

@@ -9,7 +9,8 @@ from rsn import COCO_17, PoseEstimator
 from rsn.data.coco import read_coco
 from rsn.evaluation import evaluate_keypoints
 from rsn.evaluation.prediction import labeled_boxes, predict_poses
-from rsn.weights.loading import convert_weights, load_metadata, weights_path
+from rsn.weights.loading import convert_weights
+from rsn.weights.sources import load_metadata, weights_path
 
 
 @pytest.fixture(scope="module")

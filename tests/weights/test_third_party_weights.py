@@ -12,8 +12,9 @@ from reference_weights import reference_state
 from rsn import COCO_17, LSP_14, MPII_16, PoseEstimator, create_model, load_weights
 from rsn.errors import RsnWarning, WeightsError
 from rsn.models.prm import PoseRefineMachine, Refine
-from rsn.weights.checkpoints import read_metadata, read_tensors
+from rsn.weights.checkpoints import read_tensors
 from rsn.weights.conversion import convert_state_dict
+from rsn.weights.files import read_metadata
 from rsn.weights.loading import convert_weights, load_model, load_network
 from rsn.weights.metadata import ModelMetadata
 from rsn.weights.recognition import detect_architecture, infer_metadata

@@ -8,7 +8,7 @@ from rsn.bulk.storage import connect, full_name
 from rsn.detection.loading import STARTER, STARTER_WEIGHTS, default_box_threshold
 from rsn.errors import RsnError, check_threshold
 from rsn.io.downloads import sha256_of
-from rsn.weights.loading import load_metadata, pose_metadata, weights_path
+from rsn.weights.sources import load_metadata, pose_metadata, weights_path
 
 FORMAT = 3  # of the output folder; increased by changes that break readers
 

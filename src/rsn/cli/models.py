@@ -46,7 +46,7 @@ class Pull:
     def run(self) -> int:
         """Exit status 0; errors are raised."""
         from rsn.errors import RsnError
-        from rsn.weights.loading import weights_path
+        from rsn.weights.sources import weights_path
 
         if not self.names:
             raise RsnError("Invalid names: expected at least one of the weights that rsn models list shows")

@@ -26,6 +26,11 @@ def library_of(values: Any) -> Any:
     return torch
 
 
+def as_array(values: Any) -> NDArray[Any]:
+    """The values as a NumPy array, on the CPU."""
+    return values if isinstance(values, np.ndarray) else np.asarray(values.cpu())
+
+
 def take(values: Any, index: Any) -> Any:
     """The values at these indices of the last axis: (..., n) and (..., m) -> (..., m)."""
     if isinstance(values, np.ndarray):

@@ -65,10 +65,13 @@ class Codec(ABC):
         flip_indices: `Skeleton.flip_indices`, the index of every keypoint's counterpart.
         """
 
-    @property
-    def takes_arrays(self) -> bool:
-        """Whether it decodes NumPy arrays as well as tensors, as the codecs of this package do; others get tensors."""
-        return type(self).__module__.startswith("rsn.codecs.")
+    def prepared(self, outputs: Any) -> Any:
+        """Outputs as the codec takes them: arrays or tensors; a codec from outside the package gets tensors."""
+        if type(self).__module__.startswith("rsn.codecs."):
+            return outputs
+        import torch
+
+        return torch.as_tensor(outputs)
 
     def confidence(self, raw_scores: Array) -> Array:
         """Raw scores -> scores in [0, 1]: 0 for an empty map, 1 for the height of a target."""

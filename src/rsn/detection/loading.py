@@ -41,10 +41,9 @@ def open_detector(
     name, path = str(source), Path(source)
     if _is_rsn_detector(source):
         from rsn.detection.starter import StarterDetector
-        from rsn.weights.loading import load_network
 
-        network, metadata = load_network(STARTER_WEIGHTS if name == STARTER else path)
-        return StarterDetector(network, metadata, backend=backend, device=device, box_threshold=box_threshold)
+        weights = STARTER_WEIGHTS if name == STARTER else path
+        return StarterDetector.from_weights(weights, backend=backend, device=device, box_threshold=box_threshold)
     default = BOX_THRESHOLD if box_threshold is None else box_threshold
     if path.suffix == ".onnx" and isfile(path):
         from rsn.detection.onnx_file import OnnxDetector
@@ -63,8 +62,8 @@ def default_box_threshold(source: str | Path) -> float:
     """The score below which boxes of a detector are left out by default."""
     if not _is_rsn_detector(source):
         return BOX_THRESHOLD
-    from rsn.weights.loading import load_metadata
     from rsn.weights.metadata import DetectorMetadata
+    from rsn.weights.sources import load_metadata
 
     metadata = load_metadata(STARTER_WEIGHTS if str(source) == STARTER else source)
     return metadata.detector.box_threshold if isinstance(metadata, DetectorMetadata) else BOX_THRESHOLD

@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from rsn.codecs.arrays import as_array, library_of
 from rsn.detection.postprocessing import Detections, filter_detections, nms
 from rsn.errors import WeightsError
 from rsn.geometry import Crop, Image, box_iou
-from rsn.inference.backends import build_backend, choose
+from rsn.inference.backends import Backend, build_backend, choose, open_weights
 from rsn.weights.metadata import INPUT_MULTIPLE, DetectorMetadata, DetectorSettings, Metadata
+from rsn.weights.sources import load_metadata
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MATCH_IOU = 0.5  # IoU from which two boxes are taken as those of one person
 BATCH_SIZE = 16  # images, flipped ones included, per run of the network
@@ -35,35 +40,53 @@ class StarterDetector:
     """Detects persons with a network that was trained by rsn on boxes. A `NetworkDetector`.
 
     Args:
-        network, metadata: as `load_network` returns them; a copy of the network is used.
-        backend: what runs the network, as `PoseEstimator` takes it, but without torch.compile, which would compile
-            anew for every size of images.
-        device, box_threshold: as in `open_detector`.
+        backend: the network, for images of any size. metadata: of its weights.
+        box_threshold: as in `open_detector`.
         settings: image sizes, flip test and box threshold; those of the metadata by default.
 
     Raises:
-        WeightsError: weights that find keypoints, not people. DeviceError, MissingDependencyError: as `build_backend`.
+        WeightsError: weights that find keypoints, not people.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        backend: Backend,
         metadata: Metadata,
         *,
-        backend: str = "auto",
-        device: str = "auto",
         box_threshold: float | None = None,
         settings: DetectorSettings | None = None,
     ) -> None:
-        if not isinstance(metadata, DetectorMetadata):
-            raise WeightsError(
-                f"expected the weights of a detector, got weights that find {metadata.skeleton.name} keypoints"
-            )
-        name, chosen = choose(backend.replace("-compile", ""), device)
-        self.backend = build_backend(name, network, metadata, chosen, any_size=True)
-        self.metadata = metadata
-        self.settings = settings or metadata.detector
+        self.backend = backend
+        self.metadata = _detector_metadata(metadata)
+        self.settings = settings or self.metadata.detector
         self.box_threshold = self.settings.box_threshold if box_threshold is None else box_threshold
+
+    @classmethod
+    def from_weights(
+        cls, weights: str | Path, *, backend: str = "auto", device: str = "auto", **options: Any
+    ) -> "StarterDetector":
+        """The detector of weights by name or file.
+
+        Args:
+            backend: what runs the network, as `PoseEstimator` takes it, but without torch.compile, which would compile
+                anew for every size of images.
+            device: as in `open_detector`. options: of the constructor.
+
+        Raises:
+            UnknownNameError, WeightsError, DeviceError, MissingDependencyError: as `backends.open_weights`.
+        """
+        _detector_metadata(load_metadata(weights))
+        name, chosen = choose(backend.replace("-compile", ""), device)
+        return cls(*open_weights(name, weights, chosen, any_size=True), **options)
+
+    @classmethod
+    def from_network(
+        cls, network: "nn.Module", metadata: Metadata, *, backend: str = "torch", device: str = "auto", **options: Any
+    ) -> "StarterDetector":
+        """The detector of a network in memory, of which a copy is used; arguments and errors as `from_weights`."""
+        name, chosen = choose(backend.replace("-compile", ""), device)
+        metadata = _detector_metadata(metadata)
+        return cls(build_backend(name, network, metadata, chosen, any_size=True), metadata, **options)
 
     def __call__(self, image: Image) -> Detections:
         """(H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best first."""
@@ -82,24 +105,23 @@ class StarterDetector:
             inputs.pixels.append(np.stack([one.warp_antialiased(image) for one in crops]))
         return inputs
 
-    @torch.inference_mode()
-    def forward(self, inputs: Sequence[DetectorInputs]) -> list[list[Tensor]]:
+    def forward(self, inputs: Sequence[DetectorInputs]) -> list[list[Any]]:
         """Inputs of images -> for each image and each of its sizes the maps (1, 5, h/4, w/4).
 
         Images of one size run in a batch. With the flip test the maps are averaged over both flips.
         """
         every = [pixels for image in inputs for pixels in image.pixels]
-        maps: dict[int, Tensor] = {}
+        maps: dict[int, Any] = {}
         for shape in dict.fromkeys(pixels.shape for pixels in every):
             chosen = [index for index, pixels in enumerate(every) if pixels.shape == shape]
-            batch = torch.from_numpy(np.concatenate([every[index] for index in chosen])).permute(0, 3, 1, 2)
-            outputs = torch.cat([self.backend(part) for part in torch.split(batch, BATCH_SIZE)])
-            maps |= zip(chosen, torch.split(outputs, shape[0]), strict=True)
+            batch = np.concatenate([every[index] for index in chosen]).transpose(0, 3, 1, 2)
+            outputs = [self.backend(batch[start : start + BATCH_SIZE]) for start in range(0, len(batch), BATCH_SIZE)]
+            joined = library_of(outputs[0]).concatenate(outputs)
+            maps |= {index: joined[place * shape[0] :][: shape[0]] for place, index in enumerate(chosen)}
         averaged = iter([self._average(maps[index]) for index in range(len(every))])
         return [[next(averaged) for _ in image.pixels] for image in inputs]
 
-    @torch.inference_mode()
-    def postprocess(self, inputs: DetectorInputs, outputs: Sequence[Tensor]) -> Detections:
+    def postprocess(self, inputs: DetectorInputs, outputs: Sequence[Any]) -> Detections:
         """Inputs of an image and the maps of each of its sizes -> detections, as calling the detector."""
         per_size = [
             self._decode(crop, maps, inputs.image_size) for crop, maps in zip(inputs.crops, outputs, strict=True)
@@ -108,15 +130,23 @@ class StarterDetector:
         sure = scores >= self.box_threshold
         return nms((boxes[sure], scores[sure]), MATCH_IOU)
 
-    def _average(self, maps: Tensor) -> Tensor:
+    def _average(self, maps: Any) -> Any:
         """(F, 5, h, w) of an image and its flip -> (1, 5, h, w)."""
         return (maps[:1] + self.metadata.codec.flip_back(maps[1:])) / 2 if self.settings.flip_test else maps
 
-    def _decode(self, crop: Crop, maps: Tensor, image_size: tuple[int, int]) -> Detections:
+    def _decode(self, crop: Crop, maps: Any, image_size: tuple[int, int]) -> Detections:
         """All boxes that the network finds in one size of the image."""
         corners, scores = self.metadata.codec.decode(maps)
-        ends = crop.to_image(corners[0].double().cpu().numpy().reshape(-1, 2)).reshape(-1, 4)
-        return filter_detections(ends, scores[0].double().cpu().numpy(), image_size, 0.0)
+        ends = crop.to_image(as_array(corners)[0].reshape(-1, 2)).reshape(-1, 4)
+        return filter_detections(ends, as_array(scores)[0], image_size, 0.0)
+
+
+def _detector_metadata(metadata: Metadata) -> DetectorMetadata:
+    if not isinstance(metadata, DetectorMetadata):
+        raise WeightsError(
+            f"expected the weights of a detector, got weights that find {metadata.skeleton.name} keypoints"
+        )
+    return metadata
 
 
 def input_size(image_size: tuple[int, int], side: int) -> tuple[int, int]:

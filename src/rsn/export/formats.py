@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rsn.errors import UnknownNameError, WeightsError
@@ -73,7 +75,7 @@ def write_graph(name: str, graph: ExportGraph, path: Path, export: Export, calib
 
         model = as_openvino(graph, metadata)
         if calibration is not None:
-            model = quantized(model, graph.arranged(calibration))
+            model = quantized(model, graph.arranged(calibration).numpy())
         save_openvino(model, path, fp16=export.precision == "fp16")
         return
     if export.precision == "fp16":
@@ -93,7 +95,7 @@ def open_graph(name: str, path: Path) -> Graph:
     if name == "onnx":
         from rsn.inference.backends.onnxruntime import open_onnx
 
-        return open_onnx(path, torch.device("cpu"))
+        return open_onnx(path, "cpu")
     if name == "openvino":
         from rsn.inference.backends.openvino import open_openvino
 
@@ -101,8 +103,8 @@ def open_graph(name: str, path: Path) -> Graph:
     metadata: dict[str, Any] = dict.fromkeys(KEYS, "")
     program = torch.export.load(path, extra_files=metadata).module()
 
-    def run(crops: Tensor) -> tuple[Tensor, ...]:
-        outputs = program(crops)
-        return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    def run(crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        outputs = program(torch.from_numpy(crops))
+        return tuple(output.numpy() for output in ((outputs,) if isinstance(outputs, Tensor) else outputs))
 
     return Graph(run, metadata)

@@ -16,8 +16,9 @@ from rsn.export.formats import ExportGraph, check_format, open_graph, write_grap
 from rsn.inference.exported import Export, Precision, is_exported
 from rsn.io.downloads import sha256_of
 from rsn.io.files import check_writable
-from rsn.weights.loading import load_network, weights_path
+from rsn.weights.loading import load_network
 from rsn.weights.metadata import Metadata, ModelMetadata
+from rsn.weights.sources import weights_path
 
 # Largest allowed difference of heatmaps from the network's, relative to their largest value. int8 differs by a tenth;
 # `rsn evaluate` measures its accuracy, and this limit finds broken files only.
@@ -133,8 +134,8 @@ def _compare(
     """Compare all crops as one batch, and the first one alone, since the batch size is dynamic."""
     expected = network(metadata.normalize(crops))
     opened = open_graph(format, written)
-    *keypoints, heatmaps = opened.run(graph.arranged(crops))
-    alone = opened.backend(graph.arranged(crops[:1]))
+    *keypoints, heatmaps = map(torch.from_numpy, opened.run(graph.arranged(crops).numpy()))
+    alone = torch.from_numpy(opened.backend(graph.arranged(crops[:1]).numpy()))
     peak = expected.abs().max()
     difference = max((heatmaps - expected).abs().max(), (alone - expected[:1]).abs().max()) / peak
     if not keypoints:

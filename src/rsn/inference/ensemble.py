@@ -7,20 +7,21 @@ cell of one model's heatmap is found in another's through the image that both we
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Union
 
 from rsn.errors import RsnError
 from rsn.geometry import FloatArray, Image
-from rsn.inference.backends import Backend, build_backend
+from rsn.inference.backends import Backend, build_backend, open_weights
 from rsn.inference.exported import is_exported, open_exported
 from rsn.inference.single_model import ImageCrops, SingleModel
 from rsn.results import PoseResult
-from rsn.weights.loading import PoseModel, load_model, pose_metadata
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.sources import pose_metadata
 
-ModelSource = str | Path | PoseModel
+if TYPE_CHECKING:
+    from rsn.weights.loading import PoseModel
+
+ModelSource = Union[str, Path, "PoseModel"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,10 @@ class Ensemble:
             crops.append(cut[key])
         return replace(crops[0], others=tuple(crops[1:]))
 
-    def forward(self, images: Sequence[ImageCrops], *, flip_test: bool, batch_size: int) -> Tensor:
+    def forward(self, images: Sequence[ImageCrops], *, flip_test: bool, batch_size: int) -> Any:
         """As `SingleModel.forward`: the average of all models, on the crops of the first."""
+        import torch
+
         targets = [crop for image in images for crop in image.crops]
         average = torch.zeros(())
         for number, (model, weight) in enumerate(zip(self.models, self.weights, strict=True)):
@@ -58,10 +61,10 @@ class Ensemble:
             heatmaps = model.forward(own, flip_test=flip_test, batch_size=batch_size)
             crops = [crop for image in own for crop in image.crops]
             codec = model.metadata.codec
-            average = average + weight * codec.resample(heatmaps, crops, self.metadata.codec, targets)
+            average = average + weight * codec.resample(torch.as_tensor(heatmaps), crops, self.metadata.codec, targets)
         return average
 
-    def postprocess(self, images: Sequence[ImageCrops], heatmaps: Tensor) -> list[PoseResult]:
+    def postprocess(self, images: Sequence[ImageCrops], heatmaps: Any) -> list[PoseResult]:
         """As `SingleModel.postprocess`, with the codec of the first model."""
         return self.models[0].postprocess(images, heatmaps)
 
@@ -71,7 +74,7 @@ def load_models(
     weights: Sequence[float] | None,
     *,
     backend: str,
-    device: torch.device,
+    device: str,
     low_memory: bool,
 ) -> SingleModel | Ensemble:
     """One model, or an ensemble of several with the same keypoints.
@@ -107,13 +110,15 @@ def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
     return [weight / sum(given) for weight in given]
 
 
-def _open_model(source: ModelSource, backend_name: str, device: torch.device, *, low_memory: bool) -> SingleModel:
+def _open_model(source: ModelSource, backend_name: str, device: str, *, low_memory: bool) -> SingleModel:
     def open_backend() -> tuple[Backend, ModelMetadata]:
         if is_exported(source):
             backend, export = open_exported(Path(source), backend_name, device)
             return backend, pose_metadata(export.metadata, source)
-        model = source if isinstance(source, PoseModel) else load_model(source)
-        return build_backend(backend_name, model.network, model.metadata, device), model.metadata
+        if isinstance(source, str | Path):
+            backend, metadata = open_weights(backend_name, source, device)
+            return backend, pose_metadata(metadata, source)
+        return build_backend(backend_name, source.network, source.metadata, device), source.metadata
 
     backend, metadata = open_backend()
     if low_memory:

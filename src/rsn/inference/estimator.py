@@ -8,8 +8,6 @@ from threading import Lock
 from typing import Any, TypeVar, overload
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from rsn.detection.loading import STARTER, open_detector
 from rsn.detection.postprocessing import Detector
@@ -25,7 +23,6 @@ from rsn.inference.single_model import ImageCrops
 from rsn.inference.sources import ColorOrder, Source, is_collection, load_image
 from rsn.oks import deduplicate
 from rsn.results import PoseResult
-from rsn.weights.loading import PoseModel
 
 BATCHES_PER_MODEL = 16  # batches that one model of an ensemble runs before the next is read, with low_memory
 T = TypeVar("T")
@@ -245,13 +242,13 @@ class PoseEstimator(PickledByArguments):
         crops = self.model.preprocess(image, bboxes, box_scores)
         return replace(crops, detected=detected, image=image if keep_image else None)
 
-    def forward(self, images: Sequence[ImageCrops]) -> Tensor:
+    def forward(self, images: Sequence[ImageCrops]) -> Any:
         """The crops of all images -> heatmaps (N, K, H/4, W/4) on the crops of the first model."""
         if not any(map(len, images)):
-            return torch.empty(0)
+            return np.empty(0, np.float32)
         return self.model.forward(images, flip_test=self.flip_test, batch_size=self.batch_size)
 
-    def postprocess(self, images: Sequence[ImageCrops], heatmaps: Tensor) -> list[PoseResult]:
+    def postprocess(self, images: Sequence[ImageCrops], heatmaps: Any) -> list[PoseResult]:
         """Heatmaps -> the persons of each image, all of them."""
         return self.model.postprocess(images, heatmaps)
 
@@ -271,7 +268,7 @@ class PoseEstimator(PickledByArguments):
         """The persons of images that were preprocessed, one result per image."""
         return self.finish(images, self.forward(images))
 
-    def finish(self, images: Sequence[ImageCrops], heatmaps: Tensor) -> list[PoseResult]:
+    def finish(self, images: Sequence[ImageCrops], heatmaps: Any) -> list[PoseResult]:
         """Heatmaps -> the persons of each image that are reported."""
         results = self.postprocess(images, heatmaps)
         return [self.select(result, detected=crops.detected) for crops, result in zip(images, results, strict=True)]
@@ -327,12 +324,18 @@ def _check_arguments(
     box_threshold: float | None,
 ) -> None:
     for model in models:
-        if isinstance(model, torch.nn.Module) and not isinstance(model, PoseModel):
+        if isinstance(model, str | Path):
+            continue
+        from torch.nn import Module
+
+        from rsn.weights.loading import PoseModel
+
+        if isinstance(model, Module) and not isinstance(model, PoseModel):
             raise RsnError(
                 f"Invalid model: expected a name, a file or a PoseModel, got {type(model).__name__}; pass"
                 " rsn.PoseModel(network, metadata)"
             )
-        if not isinstance(model, str | Path | PoseModel):
+        if not isinstance(model, PoseModel):
             raise RsnError(f"Invalid model: expected a name, a file or a PoseModel, got {model!r:.80}")
     if not (detector is None or isinstance(detector, str | Path) or callable(detector)):
         raise RsnError(f"Invalid detector: expected a name, a file, a function or None, got {detector!r:.80}")
@@ -347,7 +350,7 @@ def _backend_for(models: Sequence[ModelSource]) -> str:
     exported = [model for model in models if is_exported(model)]
     if exported:
         return backend_for(exported)
-    return "torch" if any(isinstance(model, PoseModel) for model in models) else "auto"
+    return "auto" if all(isinstance(model, str | Path) for model in models) else "torch"
 
 
 def _zipped(source: Iterable[Any], boxes: Any, box_scores: Any) -> Iterator[tuple[Any, Any, Any]]:

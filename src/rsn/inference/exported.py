@@ -7,8 +7,8 @@ from os.path import isfile
 from pathlib import Path
 from typing import Literal, TypeGuard
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from rsn import __version__
 from rsn.errors import DeviceError, WeightsError
@@ -88,7 +88,7 @@ def backend_for(sources: Sequence[str | Path]) -> str:
     return "openvino" if any(Path(source).suffix == ".xml" for source in sources) else "onnxruntime"
 
 
-def open_exported(path: Path, backend: str, device: torch.device) -> tuple[Backend, Export]:
+def open_exported(path: Path, backend: str, device: str) -> tuple[Backend, Export]:
     """An exported file, ready to run, and its description.
 
     ONNX and OpenVINO files contain numbers and a graph of operations. Files of torch.export are programs that may
@@ -128,7 +128,7 @@ def open_exported(path: Path, backend: str, device: torch.device) -> tuple[Backe
     if not export.preprocess:
         return shared(graph.backend), export
 
-    def run(crops: Tensor) -> Tensor:
-        return graph.backend(crops.permute(0, 2, 3, 1))
+    def run(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return graph.backend(crops.transpose(0, 2, 3, 1))
 
     return shared(run), export

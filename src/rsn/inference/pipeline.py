@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from torch import Tensor
-
 from rsn.detection.postprocessing import NetworkDetector
 from rsn.errors import RsnError
 from rsn.geometry import Image
@@ -128,11 +126,11 @@ class Pipeline(Generic[T]):
             )
         return work
 
-    def _estimate(self, group: Sequence[_Work[T]]) -> tuple[Sequence[_Work[T]], Tensor]:
+    def _estimate(self, group: Sequence[_Work[T]]) -> tuple[Sequence[_Work[T]], Any]:
         """Run the pose network."""
         return group, self._estimator.forward([work.crops for work in group if work.crops is not None])
 
-    def _decode(self, estimated: tuple[Sequence[_Work[T]], Tensor]) -> list[tuple[T, PoseResult | RsnError]]:
+    def _decode(self, estimated: tuple[Sequence[_Work[T]], Any]) -> list[tuple[T, PoseResult | RsnError]]:
         """Find the keypoints in the heatmaps."""
         group, heatmaps = estimated
         results = iter(self._estimator.finish([work.crops for work in group if work.crops is not None], heatmaps))

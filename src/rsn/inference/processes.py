@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rsn.errors import RsnError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from rsn.geometry import Image
     from rsn.inference.backends import Backend
 
 _first_process: int | None = None  # the process that prepared the first network
@@ -41,7 +40,7 @@ def shared(backend: "Backend") -> "Backend":
     """The same backend for any number of threads: their calls run one after the other."""
     lock = Lock()
 
-    def run(crops: "Tensor") -> "Tensor":
+    def run(crops: "Image") -> Any:
         check_process()
         with lock:
             return backend(crops)

@@ -6,9 +6,8 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from rsn.codecs.arrays import as_array, library_of
 from rsn.geometry import Crop, FloatArray, Image
 from rsn.inference.backends import Backend
 from rsn.results import Person, PoseResult
@@ -57,19 +56,24 @@ class SingleModel:
         pixels = np.array([crop.warp(image) for crop in crops], np.uint8).reshape(-1, *size, 3)
         return ImageCrops(image.shape[:2], bboxes, box_scores, crops, pixels)
 
-    def forward(self, images: Sequence[ImageCrops], *, flip_test: bool, batch_size: int) -> Tensor:
-        """Crops of any number of images, at least one crop in all -> heatmaps (N, K, H/4, W/4)."""
-        pixels = torch.from_numpy(np.concatenate([image.pixels for image in images])).permute(0, 3, 1, 2)
-        backend = self.open()
-        with torch.inference_mode():
-            return torch.cat(
-                [
-                    run_with_flip(backend, self.metadata, crops, flip_test=flip_test)
-                    for crops in torch.split(pixels, batch_size)
-                ]
-            )
+    def forward(self, images: Sequence[ImageCrops], *, flip_test: bool, batch_size: int) -> Any:
+        """Crops of any number of images, at least one crop in all -> heatmaps (N, K, H/4, W/4), an array or a tensor.
 
-    def postprocess(self, images: Sequence[ImageCrops], heatmaps: Tensor) -> list[PoseResult]:
+        With `flip_test` the flipped crops go through the network in the same batch, and both outputs are averaged.
+        """
+        pixels = np.concatenate([image.pixels for image in images]).transpose(0, 3, 1, 2)
+        backend = self.open()
+        codec, skeleton = self.metadata.codec, self.metadata.skeleton
+        batches = []
+        for start in range(0, len(pixels), batch_size):
+            crops = pixels[start : start + batch_size]
+            outputs = codec.prepared(backend(np.concatenate([crops, crops[..., ::-1]]) if flip_test else crops))
+            if flip_test:
+                outputs = (outputs[: len(crops)] + codec.flip_back(outputs[len(crops) :], skeleton.flip_indices)) / 2
+            batches.append(outputs)
+        return library_of(batches[0]).concatenate(batches)
+
+    def postprocess(self, images: Sequence[ImageCrops], heatmaps: Any) -> list[PoseResult]:
         """The heatmaps of `forward` -> one result per image, keypoints in image pixels."""
         decoded = self._decoded(heatmaps)
         return [
@@ -96,7 +100,7 @@ class SingleModel:
             for image in images
         ]
 
-    def _decoded(self, heatmaps: Tensor) -> Iterator[tuple[Any, ...]]:
+    def _decoded(self, heatmaps: Any) -> Iterator[tuple[Any, ...]]:
         """Of one crop after the other: keypoints (K, 2), raw scores (K,) and their mean, and expected errors (K,).
 
         In input pixels; None instead of the errors for weights without a calibration.
@@ -108,18 +112,7 @@ class SingleModel:
         errors: Iterable[Any] = repeat(None, len(heatmaps))
         if uncertainty is not None:
             spread = codec.spread(heatmaps, keypoints)
-            errors = uncertainty.expected_error(spread, codec.confidence(raw_scores)).double().cpu().numpy()
-        keypoints, raw_scores = (values.double().cpu() for values in (keypoints, raw_scores))
+            errors = as_array(uncertainty.expected_error(spread, codec.confidence(raw_scores))).astype(np.float64)
         means = codec.mean_score(raw_scores)
-        return zip(keypoints.numpy(), raw_scores.numpy(), means.tolist(), errors, strict=True)
-
-
-def run_with_flip(backend: Backend, metadata: ModelMetadata, crops: Tensor, *, flip_test: bool) -> Tensor:
-    """Crops (N, 3, H, W) uint8 RGB -> heatmaps (N, K, H/4, W/4) float32.
-
-    With `flip_test` the flipped crops go through the network in the same batch, and both outputs are averaged.
-    """
-    if not flip_test:
-        return backend(crops)
-    straight, flipped = backend(torch.cat([crops, crops.flip(-1)])).chunk(2)
-    return (straight + metadata.codec.flip_back(flipped, metadata.skeleton.flip_indices)) / 2
+        found = (as_array(values).astype(np.float64) for values in (keypoints, raw_scores, means))
+        return zip(*found, errors, strict=True)

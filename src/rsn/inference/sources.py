@@ -1,14 +1,14 @@
 """Images as callers have them -> (H, W, 3) uint8 RGB."""
 
+import sys
 from collections.abc import Iterator
 from glob import has_magic
 from os import PathLike, fspath
 from os.path import exists, isdir
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
@@ -19,7 +19,12 @@ from rsn.io.images import decode_image, from_pillow, on_white, read_image
 from rsn.io.video_names import camera_name, has_video_suffix, is_url
 
 ColorOrder = Literal["RGB", "BGR"]  # of arrays and tensors
-Source = str | PathLike[str] | bytes | Pillow.Image | NDArray[Any] | torch.Tensor
+if TYPE_CHECKING:
+    import torch
+
+    Source = str | PathLike[str] | bytes | Pillow.Image | NDArray[Any] | torch.Tensor
+else:
+    Source = Any
 
 MAX_URL_BYTES = 100_000_000  # of an image that is downloaded
 EXPECTED = "Invalid source: expected a path, bytes, a PIL image, an array (H, W, 3) or a tensor (3, H, W), got"
@@ -53,11 +58,17 @@ def load_image(source: object, *, color_order: ColorOrder = "RGB", allow_urls: b
         return decode_image(bytes(source), "the image in the given bytes")
     if isinstance(source, Pillow.Image):
         return from_pillow(source)
-    if isinstance(source, torch.Tensor):
+    if _is_tensor(source):
         source = _array_of(source)
     if isinstance(source, np.ndarray):
         return _from_array(source, color_order)
     raise ImageError(_other_type(source))
+
+
+def _is_tensor(source: object) -> "TypeGuard[torch.Tensor]":
+    """Whether a source is a tensor of PyTorch, which is imported if there is one."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.Tensor)
 
 
 def _read(path: str | bytes, allow_urls: bool) -> Image:
@@ -85,7 +96,7 @@ def _read(path: str | bytes, allow_urls: bool) -> Image:
     return read_image(Path(name))
 
 
-def _array_of(tensor: torch.Tensor) -> NDArray[Any]:
+def _array_of(tensor: "torch.Tensor") -> NDArray[Any]:
     """(3, H, W) -> an array (H, W, 3)."""
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         hint = "; pass a list of images for a batch" if tensor.ndim == 4 else ""

@@ -1,20 +1,20 @@
 """The registered models: those of the papers, and those that a program adds."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from torch import nn
 
 from rsn.errors import RsnError, UnknownNameError
+from rsn.models import registry
 from rsn.models.bottleneck import bottleneck, plain_bottleneck
 from rsn.models.network import PoseNetwork
 from rsn.models.prm import Refine
+from rsn.models.registry import Builder
 from rsn.models.residual_steps import residual_steps, wide_residual_steps
 from rsn.models.stages import BlockFactory
-
-Builder = Callable[..., nn.Module]  # (num_keypoints, **options) -> network
 
 _RESNET18, _RESNET50, _RESNET101 = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 23, 3)  # blocks per layer
 
@@ -69,25 +69,11 @@ ARCHITECTURES: dict[str, Architecture] = {
     "4xmspn50": Architecture(bottleneck, _RESNET50, 4, expansion=4),
     "res18": Architecture(plain_bottleneck, _RESNET18),
 }
-_BUILDERS: dict[str, Builder] = dict(ARCHITECTURES)
-
-
-def register_model(name: str, builder: Builder) -> None:
-    """Make a model known by its name, for recipes and for weights that are loaded; a name can be replaced.
-
-    Args:
-        name: the weights files that are saved of the model contain it.
-        builder: builder(num_keypoints, **options) -> `torch.nn.Module`, randomly initialized. Its forward maps
-            normalized crops (N, 3, H, W) to one tensor, which the codec decodes. Optional methods: `heatmaps(x)`, all
-            outputs that a loss compares, as a list per stage of a list per level; `remove_training_parts()`,
-            called on a copy that is used for inference; `checkpoint_activations()`, see the recipe's setting.
-    """
-    _BUILDERS[name] = builder
 
 
 def list_models() -> list[str]:
     """The names of all registered models."""
-    return list(_BUILDERS)
+    return list(_builders())
 
 
 def build_model(name: str, num_keypoints: int = 17, **options: Any) -> nn.Module:
@@ -101,11 +87,16 @@ def build_model(name: str, num_keypoints: int = 17, **options: Any) -> nn.Module
     Raises:
         UnknownNameError: no model of that name; the message has the nearest ones. RsnError: it has no such option.
     """
-    if name not in _BUILDERS:
-        raise UnknownNameError("model", name, _BUILDERS)
-    builder = _BUILDERS[name]
+    builders = _builders()
+    if name not in builders:
+        raise UnknownNameError("model", name, builders)
+    builder = builders[name]
     try:
         inspect.signature(builder).bind(num_keypoints, **options)
     except TypeError as error:
         raise RsnError(f"Invalid options of model {name!r}: {error}") from error
     return builder(num_keypoints, **options)
+
+
+def _builders() -> dict[str, Builder]:
+    return {**ARCHITECTURES, **registry.ADDED}

@@ -3,11 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from rsn.models.catalog import build_model
-
 
 @dataclass(frozen=True)
 class Complexity:
@@ -26,6 +21,11 @@ def complexity(name: str, size: tuple[int, int] = (256, 192), *, num_keypoints: 
 
     size: (height, width) of the input. Nothing is allocated: the network is on PyTorch's meta device.
     """
+    import torch
+    from torch import Tensor, nn
+
+    from rsn.models.catalog import build_model
+
     total = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:

@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
+from rsn.codecs.arrays import as_array
 from rsn.errors import AnnotationError, UnknownNameError
 from rsn.inference.box_checks import Boxes, check_boxes
 from rsn.inference.estimator import PoseEstimator
@@ -81,7 +84,7 @@ class Service:
             raise RequestError(422, f"Invalid boxes: expected one box for heatmaps, got {len(boxes[0])}")
         estimator = model.estimator
         async with self._crops(model, data, boxes, detect=False) as crops:
-            maps = await model.batcher.run(lambda: estimator.forward([crops])[0].cpu().double().numpy())
+            maps = await model.batcher.run(lambda: as_array(estimator.forward([crops]))[0].astype(np.float64))
         names = list(estimator.metadata.skeleton.keypoint_names)
         return Heatmaps.from_maps(model.name, crops.crops[0], crops.bboxes[0], names, maps)
 

@@ -151,7 +151,7 @@ class DetectionValidation:
     def __call__(self, network: nn.Module, metadata: WeightsMetadata, device: str) -> ValidationResult:
         """Detect people, and compare the boxes with the labels."""
         assert isinstance(metadata, DetectorMetadata)
-        detector = StarterDetector(network, metadata, backend="torch", device=device, box_threshold=BOX_THRESHOLD)
+        detector = StarterDetector.from_network(network, metadata, device=device, box_threshold=BOX_THRESHOLD)
         scores = measure_detector(detector, self.annotations, self.images)
         stored = {"AP": round(scores.ap, 4), "AP50": round(scores.ap50, 4)}
         return ValidationResult({"ap": scores.ap, "ap50": scores.ap50}, "ap50", stored)

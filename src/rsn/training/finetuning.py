@@ -19,7 +19,7 @@ from rsn.io.validation import read_json, validated
 from rsn.skeletons import Skeleton
 from rsn.training.recipe import DatasetConfig, Recipe, apply_overrides
 from rsn.training.run import read_people
-from rsn.weights.loading import load_metadata, pose_metadata
+from rsn.weights.sources import load_metadata, pose_metadata
 
 VALIDATION_SHARE = 0.1  # of the images
 MAX_VALIDATION_IMAGES = 500

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsn.codecs.arrays import as_array
 from rsn.results import PoseResult
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def image_heatmap(estimator: "PoseEstimator", result: PoseResult) -> NDArray[np.
         return heatmap
     bboxes = np.stack([person.bbox for person in result])
     crops = estimator.preprocess(result.image, bboxes, result.box_scores, keep_image=False)
-    highest = estimator.forward([crops]).amax(1).float().cpu().numpy() / 255
+    highest = as_array(estimator.forward([crops])).max(1) / 255
     for crop, cells in zip(crops.crops, highest, strict=True):
         pixels = cv2.resize(cells, crop.size[::-1], interpolation=cv2.INTER_LINEAR)
         back = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

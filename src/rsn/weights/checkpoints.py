@@ -1,7 +1,6 @@
 """Read the tensors and the metadata of a weights file without running code that a file may contain."""
 
 import pickle
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rsn.errors import RsnWarning, WeightsError
-from rsn.weights.metadata import METADATA_KEY, Metadata, parse_metadata
+from rsn.weights.files import explain_damage, has_metadata, is_safetensors
 from rsn.weights.wrappers import find_networks, same_tensors
 
 Fits = Callable[[Mapping[str, Tensor]], bool]
@@ -55,7 +54,7 @@ def read_tensors(path: Path, fits: Fits = lambda tensors: True) -> dict[str, Ten
         WeightsError: the file cannot be read, is truncated, or contains more than that.
     """
     try:
-        if _is_safetensors(path):
+        if is_safetensors(path):
             with safe_open(path, framework="pt") as tensors:
                 checkpoint: Any = {key: tensors.get_tensor(key) for key in tensors.keys()}
         else:
@@ -65,7 +64,7 @@ def read_tensors(path: Path, fits: Fits = lambda tensors: True) -> dict[str, Ten
         pickle.UnpicklingError, SafetensorError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError,
         AttributeError,
     ) as error:  # fmt: skip
-        raise WeightsError(f"{path}: {_explain(path, error)}") from error
+        raise WeightsError(f"{path}: {explain_damage(path, error)}") from error
     return checkpoint if has_metadata(path) else select_network(checkpoint, str(path), fits)
 
 
@@ -104,64 +103,3 @@ def select_network(checkpoint: Any, name: str, fits: Fits = lambda tensors: True
                 stacklevel=2,
             )
     return networks[selected]
-
-
-def has_metadata(path: Path) -> bool:
-    """Whether a file has metadata of this package.
-
-    Raises:
-        WeightsError: it cannot be read.
-    """
-    return _is_safetensors(path) and METADATA_KEY in _read_fields(path)
-
-
-def read_metadata(path: Path) -> Metadata:
-    """The metadata in a weights file of this package.
-
-    Raises:
-        WeightsError: no safetensors file, or one without valid metadata.
-    """
-    fields = _read_fields(path)
-    try:
-        return parse_metadata(fields)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-
-
-def _read_fields(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: {_explain(path, error)}") from error
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins like one, whatever its name: eight bytes, then a JSON object."""
-    return _first_bytes(path)[8:9] == b"{"
-
-
-def _first_bytes(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(64)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _explain(path: Path, error: Exception) -> str:
-    """Why a file cannot be read. PyTorch's own message is long, and recommends running the code in the file."""
-    start = _first_bytes(path).lstrip()
-    if not start:
-        return "is empty; copy or download it again"
-    if start.startswith(b"<"):
-        return "is a web page, not weights; download the file itself"
-    refused = re.search(r"GLOBAL (\S+)", str(error))
-    if refused:
-        return (
-            f"contains more than tensors: it asks for {refused[1]}, which could run code; if you trust it, save its"
-            " state dict alone"
-        )
-    if "TorchScript" in str(error):
-        return "is a program (TorchScript), which could run any code; save its state dict alone"
-    return "holds no weights that can be read: it is damaged, truncated, or something else; download it again"

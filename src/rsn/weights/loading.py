@@ -1,10 +1,6 @@
 """Weights by name or from a file -> networks that are ready to use, and back."""
 
-import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
-from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +8,18 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from rsn.codecs import Codec
-from rsn.errors import RsnError, RsnWarning, UnknownNameError, WeightsError
+from rsn.errors import RsnError, UnknownNameError, WeightsError
 from rsn.io.files import atomic_write
-from rsn.models.catalog import build_model, list_models
+from rsn.models.catalog import build_model
 from rsn.models.prm import PoseRefineMachine
 from rsn.skeletons import Skeleton
-from rsn.weights.checkpoints import has_metadata, read_metadata, read_tensors, select_network
+from rsn.weights.checkpoints import read_tensors, select_network
 from rsn.weights.conversion import convert_state_dict, copy_to_all_stages, detect_format
-from rsn.weights.metadata import METADATA_KEY, Metadata, ModelMetadata, WeightsMetadata, parse_metadata
-from rsn.weights.pretrained import PRETRAINED, fetch
-from rsn.weights.recognition import detect_architecture, infer_metadata
+from rsn.weights.files import has_metadata
+from rsn.weights.metadata import Metadata, ModelMetadata, WeightsMetadata
+from rsn.weights.recognition import detect_architecture
+from rsn.weights.sources import inferred_metadata, metadata_of, pose_metadata, stored_metadata, weights_path
 
-BUNDLED = ("rsn18.starter", "rsn18.people")  # names of weights in the package: keypoints, and person boxes
 _COUNT = "num_batches_tracked"  # of batch norms; not needed to use weights
 _NAMED_AT_MOST = 10  # keys that an error lists
 
@@ -93,13 +89,6 @@ def load_model(source: str | Path) -> PoseModel:
     return PoseModel(network, pose_metadata(metadata, source))
 
 
-def pose_metadata(metadata: Metadata, source: object) -> ModelMetadata:
-    """The metadata of a pose network; that of a detector is a WeightsError."""
-    if not isinstance(metadata, ModelMetadata):
-        raise WeightsError(f"{source}: finds person boxes, not keypoints; use it as a detector (--detector)")
-    return metadata
-
-
 def load_network(source: str | Path) -> tuple[nn.Module, Metadata]:
     """A pose network or a detector with its weights, in eval mode, and the metadata; raises as `load_model`."""
     path = weights_path(source)
@@ -108,14 +97,13 @@ def load_network(source: str | Path) -> tuple[nn.Module, Metadata]:
 
 def network_from_tensors(tensors: Mapping[str, Tensor], source: str | Path, path: Path) -> tuple[nn.Module, Metadata]:
     """As `load_network`, for the tensors that `read_tensors` read from the file of `source`."""
-    metadata = _metadata_of(source, path, tensors)
+    metadata = metadata_of(source, path, tensors)
     return _network(metadata, tensors, source).eval(), metadata
 
 
-def load_metadata(source: str | Path) -> Metadata:
-    """The metadata of weights alone; whether the tensors fit is not checked. Raises as `load_model`."""
-    path = weights_path(source)
-    return _metadata_of(source, path, {} if has_metadata(path) else read_tensors(path))
+def build_network(source: str | Path, metadata: Metadata) -> nn.Module:
+    """The network of weights whose metadata is known, in eval mode; raises as `load_model`."""
+    return _network(metadata, read_tensors(weights_path(source)), source).eval()
 
 
 def save_weights(path: str | Path, network: nn.Module, metadata: WeightsMetadata, *, half: bool = False) -> None:
@@ -151,79 +139,12 @@ def convert_weights(
     path = weights_path(source)
     tensors = read_tensors(path)
     metadata = (
-        _stored_metadata(source, path)
+        stored_metadata(source, path)
         if has_metadata(path)
-        else _inferred_metadata(source, tensors, skeleton, input_size)
+        else inferred_metadata(source, tensors, skeleton, input_size)
     )
     save_weights(output, _network(metadata, tensors, source), metadata, half=half)
     return metadata
-
-
-def weights_path(source: str | Path) -> Path:
-    """The file of a weight's name, or the file itself; published weights are downloaded if they are not cached.
-
-    Raises:
-        UnknownNameError: neither a file nor a known name. WeightsError: the download failed.
-    """
-    path, name = Path(source), str(source)
-    if isfile(path):
-        return path
-    if name in BUNDLED:
-        return Path(str(resources.files("rsn") / "weights" / f"{name}.safetensors"))
-    if name in PRETRAINED:
-        return fetch(PRETRAINED[name])
-    if path.suffix in (".safetensors", ".pth", ".pt", ".ckpt") or len(path.parts) > 1:
-        raise WeightsError(f"{source}: there is no such weights file")
-    known = known_weights()
-    if name in list_models():
-        of_model = [weights for weights in known if weights.split(".")[0] == name]
-        raise WeightsError(
-            f"{name} names a network without weights; known weights of it: {', '.join(of_model) or 'none'}, or give a"
-            " file"
-        )
-    raise UnknownNameError("model with weights", name, known)
-
-
-def known_weights() -> list[str]:
-    """The names that `load_model` knows: weights in the package, then published third-party ones."""
-    return [*BUNDLED, *PRETRAINED]
-
-
-def _metadata_of(source: str | Path, path: Path, tensors: Mapping[str, Tensor]) -> Metadata:
-    """The metadata in a file, or what is assumed for weights without, about which an `RsnWarning` is given."""
-    if has_metadata(path):
-        return _stored_metadata(source, path)
-    inferred = _inferred_metadata(source, tensors)
-    if str(source) not in PRETRAINED:
-        warnings.warn(
-            f"{source}: has no model metadata; assumed are {inferred.notes}: {inferred.summary()}; to correct that,"
-            " write a file with metadata by rsn models convert",
-            RsnWarning,
-            stacklevel=3,
-        )
-    return inferred
-
-
-def _stored_metadata(source: str | Path, path: Path) -> Metadata:
-    """The metadata in a file; for weights of the package with what was measured later, in the JSON file beside it."""
-    metadata, beside = read_metadata(path), path.with_suffix(".json")
-    if str(source) not in BUNDLED or not beside.is_file():
-        return metadata
-    document = metadata.to_document() | json.loads(beside.read_text(encoding="utf-8"))
-    return parse_metadata({METADATA_KEY: json.dumps(document)})
-
-
-def _inferred_metadata(
-    source: str | Path,
-    tensors: Mapping[str, Tensor],
-    skeleton: Skeleton | None = None,
-    input_size: tuple[int, int] | None = None,
-) -> ModelMetadata:
-    try:
-        metadata = infer_metadata(tensors, skeleton=skeleton, input_size=input_size)
-    except WeightsError as error:
-        raise WeightsError(f"{source}: {error}") from error
-    return PRETRAINED[str(source)].complete(metadata) if str(source) in PRETRAINED else metadata
 
 
 def _network(metadata: Metadata, tensors: Mapping[str, Tensor], source: str | Path) -> nn.Module:

@@ -3,11 +3,9 @@
 import json
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from pydantic import TypeAdapter
-from torch import Tensor
 
 from rsn.codecs import BoxCodec, Codec, MegviiCodec
 from rsn.errors import RsnError, WeightsError, check_threshold
@@ -15,6 +13,10 @@ from rsn.io.validation import from_json
 from rsn.results import KEYPOINT_THRESHOLD
 from rsn.skeletons import COCO_17, Skeleton
 from rsn.weights.uncertainty import Uncertainty
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 METADATA_KEY = "rsn.metadata"  # in the metadata of a safetensors file
 INPUT_MULTIPLE = 32  # the sides of an input are multiples of this: pixels per cell of the coarsest level
@@ -72,7 +74,7 @@ class WeightsMetadata:
         options = "".join(f", {name} {value}" for name, value in self.options.items())
         return f"{self.model}{options}, input {height}x{width}"
 
-    def normalize(self, images: Tensor) -> Tensor:
+    def normalize(self, images: "Tensor") -> "Tensor":
         """(N, 3, H, W) uint8 RGB -> float32 as the network takes it, on the same device."""
         mean, std = _channels(self.mean, images.device), _channels(self.std, images.device)
         return images.float().div_(255).sub_(mean).div_(std)
@@ -213,6 +215,8 @@ def _is_input_side(side: Any) -> bool:
     return isinstance(side, int) and INPUT_MULTIPLE <= side <= MAX_INPUT and side % INPUT_MULTIPLE == 0
 
 
-def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+def _channels(values: tuple[float, ...], device: "torch.device") -> "Tensor":
     """(1, 3, 1, 1), filled on the device: a copy would make a GPU wait, and cannot be captured."""
+    import torch
+
     return torch.cat([torch.full((1, 1, 1, 1), value, device=device) for value in values], 1)

@@ -5,10 +5,10 @@ from os.path import isfile
 
 from rsn.errors import UnknownNameError
 from rsn.models.catalog import ARCHITECTURES
-from rsn.weights.loading import known_weights, load_metadata, weights_path
 from rsn.weights.metadata import DetectorMetadata, Metadata
 from rsn.weights.pretrained import PRETRAINED, PretrainedWeights
 from rsn.weights.published import MEASURED_COMPLEXITY, PublishedResult, published_results
+from rsn.weights.sources import known_weights, load_metadata, weights_path
 
 SIZES = ((256, 192), (384, 288), (256, 256))
 _WIDE = (

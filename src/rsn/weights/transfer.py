@@ -20,8 +20,9 @@ from rsn.models.stages import HeatmapHead
 from rsn.skeletons import Skeleton, name_nearest
 from rsn.weights.checkpoints import read_tensors
 from rsn.weights.conversion import detect_format
-from rsn.weights.loading import fill_network, load_weights, network_from_tensors, weights_path
+from rsn.weights.loading import fill_network, load_weights, network_from_tensors
 from rsn.weights.metadata import ModelMetadata, WeightsMetadata
+from rsn.weights.sources import weights_path
 
 # Of the tensors that belong to no keypoint; with fewer the weights are of another architecture.
 MIN_SHARE = 0.8

@@ -2,39 +2,54 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rsn.errors import DeviceError, WeightsError
 from rsn.extras import require
 from rsn.inference.backends import Backend
-from rsn.inference.backends.graphs import Graph, converted
-from rsn.models.inference_graph import InferenceGraph
+from rsn.inference.backends.graphs import Graph, GraphSource
+from rsn.inference.threads import thread_count
+from rsn.io import cache as file_cache
+from rsn.io.machine import processor_name
 
-FILE = "graph.xml"
+if TYPE_CHECKING:
+    from rsn.models.inference_graph import InferenceGraph
+
 _TELEMETRY = "openvino_telemetry"
 # Names in OpenVINO of everything outside the network: normalization and decoding.
 _IN_FLOAT = [r"^(?!__module\.network\.).*"]
 
+Compile = Callable[[dict[str, Any]], Any]  # settings of the CPU plugin -> the compiled graph
+Run = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], ...]]
 
-def openvino_backend(graph: InferenceGraph, *, bf16: bool) -> Backend:
-    """Run the graph in OpenVINO on the CPU, with as many threads as PyTorch has.
+
+def openvino_backend(source: GraphSource, *, bf16: bool) -> Backend:
+    """Run the graph in OpenVINO on the CPU, with as many threads as PyTorch would use.
+
+    The cache has it as OpenVINO compiled it for this processor.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
         DeviceError: the processor does not compute in bfloat16.
     """
     _check(bf16)
-    folder = converted(graph, lambda at: save_openvino(as_openvino(graph), at / FILE), libraries=("openvino",))
-    return open_openvino(folder / FILE, bf16=bf16).backend
+    precision = "bf16" if bf16 else "f32"
+    key = source.key("openvino", version("openvino"), precision, processor_name())
+    compiled = file_cache.load(key)
+    if compiled is None:
+        model = as_openvino(source.build())
+        compiled = _core().compile_model(model, "CPU", _settings(precision, 1)).export_model().getvalue()
+        file_cache.store(key, compiled)
+    run = _runner(partial(_core().import_model, compiled, "CPU"), precision)
+    return lambda crops: run(crops)[-1]
 
 
 def open_openvino(path: Path, *, bf16: bool) -> Graph:
@@ -48,48 +63,56 @@ def open_openvino(path: Path, *, bf16: bool) -> Graph:
     _check(bf16)
     try:
         model = _core().read_model(path)
-        queue_of = cache(partial(_queue, model, "bf16" if bf16 else "f32"))
-        queue_of(1)
+        run = _runner(partial(_core().compile_model, model, "CPU"), "bf16" if bf16 else "f32")
     except RuntimeError as error:
         reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
         raise WeightsError(f"{path}: cannot be read by OpenVINO ({reason.strip()})") from error
+    return Graph(run, _metadata(model))
 
-    def run(crops: Tensor) -> tuple[Tensor, ...]:
-        threads = torch.get_num_threads()
-        pixels = crops.cpu().contiguous().numpy()
+
+def _runner(compile: Compile, precision: str) -> Run:
+    """A function that runs the graph on crops, in one or several streams."""
+
+    @cache
+    def queue_of(streams: int) -> Any:
+        """The graph, compiled for a number of streams, which share all threads, as an `AsyncInferQueue`.
+
+        The threads of one stream wait for each other after every operation, which takes long if other threads use the
+        same cores. So streams of one thread each take one crop after the other; what is left of a batch, fewer crops
+        than threads, is fastest in one stream.
+        """
+        import openvino  # type: ignore[import-untyped]
+
+        return openvino.AsyncInferQueue(compile(_settings(precision, streams)), streams)
+
+    def run(crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        threads = thread_count()
+        pixels = np.ascontiguousarray(crops)
         whole = len(pixels) // threads * threads
         outputs = _outputs(queue_of(threads), list(pixels[:whole, None])) if whole else []
         if whole < len(pixels):
             outputs += _outputs(queue_of(1), [pixels[whole:]])
-        return tuple(map(torch.cat, zip(*outputs, strict=True)))
+        return tuple(map(np.concatenate, zip(*outputs, strict=True)))
 
-    return Graph(run, _metadata(model))
+    queue_of(1)
+    return run
 
 
-def _queue(model: Any, precision: str, streams: int) -> Any:
-    """The graph, compiled for a number of streams, which share all threads, as an `AsyncInferQueue`.
-
-    The threads of one stream wait for each other after every operation, which takes long if other threads use the same
-    cores. So streams of one thread each take one crop after the other; what is left of a batch, fewer crops than
-    threads, is fastest in one stream.
-    """
-    import openvino  # type: ignore[import-untyped]
-
-    settings = {
+def _settings(precision: str, streams: int) -> dict[str, Any]:
+    return {
         "INFERENCE_PRECISION_HINT": precision,  # its own choice would depend on the processor
         "NUM_STREAMS": streams,
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": thread_count(),
     }
-    return openvino.AsyncInferQueue(_core().compile_model(model, "CPU", settings), streams)
 
 
-def _outputs(queue: Any, batches: Sequence[NDArray[np.uint8]]) -> list[tuple[Tensor, ...]]:
+def _outputs(queue: Any, batches: Sequence[NDArray[np.uint8]]) -> list[tuple[NDArray[np.float32], ...]]:
     """All outputs of the graph for each batch."""
-    outputs: dict[int, tuple[Tensor, ...]] = {}
+    outputs: dict[int, tuple[NDArray[np.float32], ...]] = {}
 
     def keep(request: Any, number: int) -> None:
         # The next batch overwrites the memory of the request.
-        outputs[number] = tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+        outputs[number] = tuple(output.data.copy() for output in request.output_tensors)
 
     queue.set_callback(keep)
     try:
@@ -107,7 +130,7 @@ def save_openvino(model: Any, path: Path, *, fp16: bool = False) -> None:
     openvino.save_model(model, path, compress_to_fp16=fp16)
 
 
-def as_openvino(graph: InferenceGraph, metadata: Mapping[str, str] | None = None) -> Any:
+def as_openvino(graph: "InferenceGraph", metadata: Mapping[str, str] | None = None) -> Any:
     """The graph as an `openvino.Model`: input `crops` (batch, ...), the outputs by their names in the graph."""
     example = graph.example()
     with _without_telemetry(), warnings.catch_warnings():
@@ -124,7 +147,7 @@ def as_openvino(graph: InferenceGraph, metadata: Mapping[str, str] | None = None
     return model
 
 
-def quantized(model: Any, crops: Tensor) -> Any:
+def quantized(model: Any, crops: NDArray[np.uint8]) -> Any:
     """Quantize the network's weights and feature maps to 8 bits, with NNCF.
 
     Each output channel of a weight has its own scale. A feature map has one scale; its range is measured on `crops` and
@@ -141,7 +164,7 @@ def quantized(model: Any, crops: Tensor) -> Any:
         nncf.set_log_level("ERROR")
         return nncf.quantize(
             model,
-            nncf.Dataset(list(crops[:, None].numpy())),
+            nncf.Dataset(list(crops[:, None])),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(crops),
             ignored_scope=nncf.IgnoredScope(patterns=_IN_FLOAT),

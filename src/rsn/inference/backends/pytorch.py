@@ -1,6 +1,10 @@
 """PyTorch as a backend, which is always installed."""
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rsn.errors import DeviceError
@@ -10,7 +14,7 @@ from rsn.models.inference_graph import InferenceGraph
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def torch_backend(inference_graph: InferenceGraph, device: torch.device, name: str) -> Backend:
+def torch_backend(inference_graph: InferenceGraph, device: str, name: str) -> Backend:
     """Run the graph in PyTorch, channels last.
 
     Args:
@@ -25,20 +29,20 @@ def torch_backend(inference_graph: InferenceGraph, device: torch.device, name: s
     """
     graph = inference_graph.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     graph.set_precision(_DTYPES.get(name.rpartition("-")[2], torch.float32))
-    run = _compiled(graph, device) if "compile" in name else graph
+    run = _compiled(graph, on_cuda=device.startswith("cuda")) if "compile" in name else graph
 
     @torch.inference_mode()
-    def backend(crops: Tensor) -> Tensor:
-        outputs: Tensor = run(crops.to(device).contiguous(memory_format=torch.channels_last))
+    def backend(crops: NDArray[np.uint8]) -> Tensor:
+        outputs: Tensor = run(torch.from_numpy(crops).to(device).contiguous(memory_format=torch.channels_last))
         return outputs
 
     if run is not graph:
-        _compile_now(backend, inference_graph.example())
+        _compile_now(backend, inference_graph.example().numpy())
     return backend
 
 
-def _compiled(graph: InferenceGraph, device: torch.device) -> Backend:
-    compiled = torch.compile(graph, mode="reduce-overhead" if device.type == "cuda" else None)
+def _compiled(graph: InferenceGraph, *, on_cuda: bool) -> Callable[[Tensor], Tensor]:
+    compiled = torch.compile(graph, mode="reduce-overhead" if on_cuda else None)
 
     def run(crops: Tensor) -> Tensor:
         torch._dynamo.maybe_mark_dynamic(crops, 0)  # one program for batches of any size above one
@@ -48,7 +52,7 @@ def _compiled(graph: InferenceGraph, device: torch.device) -> Backend:
     return run
 
 
-def _compile_now(backend: Backend, example: Tensor) -> None:
+def _compile_now(backend: Backend, example: NDArray[np.uint8]) -> None:
     """Compile before the first use, so that errors are reported early."""
     try:
         backend(example)
