@@ -1,70 +1,73 @@
-"""Batches across requests: crops that arrive while the network is busy form the next batch."""
+"""Batches across requests: what arrives while a network is busy forms its next batch."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TypeVar
-
-from rsn.inference.estimator import PoseEstimator
-from rsn.inference.single_model import ImageCrops
-from rsn.results import PoseResult
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
-Pending = tuple[ImageCrops, asyncio.Future[PoseResult]]
+R = TypeVar("R")
 
 
-class Batcher:
-    """Runs the network in one thread, for crops of many requests.
+class Batcher(Generic[T, R]):
+    """Runs a function on the inputs of many requests at a time, in one thread.
 
-    No request waits for a full batch: if the network is idle, a request runs alone; those that arrive meanwhile form
-    the next batch of about `PoseEstimator.batch_size` people. Cancelled requests are dropped.
+    No request waits for a full batch: if the thread is idle, a request runs alone; those that arrive meanwhile form the
+    next batch. Cancelled requests are dropped.
 
     Args:
-        estimator: used by this object alone.
-        on_batch: receives the number of people in each batch.
+        function: inputs -> their results, in the same order.
+        thread: runs it. Batchers of several networks share one, since each network uses all cores.
+        batch_size: a batch is full when its inputs, whose sizes `size_of` returns, reach this.
+        on_batch: receives the size of each batch.
     """
 
-    def __init__(self, estimator: PoseEstimator, on_batch: Callable[[int], None]) -> None:
-        self._estimator = estimator
+    def __init__(
+        self,
+        function: Callable[[list[T]], Sequence[R]],
+        thread: Executor,
+        *,
+        batch_size: int,
+        size_of: Callable[[T], int] = lambda _: 1,
+        on_batch: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._function = function
+        self._thread = thread
+        self._batch_size = batch_size
+        self._size_of = size_of
         self._on_batch = on_batch
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rsn-network")
-        self._pending: deque[Pending] = deque()
+        self._pending: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def predict(self, crops: ImageCrops) -> PoseResult:
-        """The people of one image."""
-        result: asyncio.Future[PoseResult] = asyncio.get_running_loop().create_future()
-        self._pending.append((crops, result))
+    async def run(self, item: T) -> R:
+        """The result for one input."""
+        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._pending.append((item, result))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run_batches())
         return await result
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Another use of the network, between two batches."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
-
     async def _run_batches(self) -> None:
         while batch := self._next_batch():
-            images = [crops for crops, _ in batch]
-            self._on_batch(sum(map(len, images)))
+            items = [item for item, _ in batch]
+            self._on_batch(sum(map(self._size_of, items)))
             try:
-                results = await self.run(partial(self._estimator.predict, images))
+                answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._function, items)
             except Exception as error:  # fails the requests of this batch only
                 for _, result in batch:
                     if not result.done():
                         result.set_exception(error)
             else:
-                for (_, result), people in zip(batch, results, strict=True):
+                for (_, result), answer in zip(batch, answers, strict=True):
                     if not result.done():
-                        result.set_result(people)
+                        result.set_result(answer)
 
-    def _next_batch(self) -> list[Pending]:
-        batch, people = list[Pending](), 0
-        while self._pending and people < self._estimator.batch_size:
-            crops, result = self._pending.popleft()
+    def _next_batch(self) -> list[tuple[T, asyncio.Future[R]]]:
+        batch, size = list[tuple[T, asyncio.Future[R]]](), 0
+        while self._pending and size < self._batch_size:
+            item, result = self._pending.popleft()
             if not result.done():
-                batch.append((crops, result))
-                people += len(crops)
+                batch.append((item, result))
+                size += self._size_of(item)
         return batch

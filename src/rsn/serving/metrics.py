@@ -42,6 +42,12 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128),
             registry=registry,
         )
+        self.batch_images = Histogram(
+            "rsn_batch_images",
+            "Images per batch of the detector",
+            buckets=(1, 2, 4, 8),
+            registry=registry,
+        )
         active = Gauge("rsn_requests_active", "Requests being served", registry=registry)
         active.set_function(lambda: limiter.active)
 

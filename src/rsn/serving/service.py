@@ -1,18 +1,23 @@
 """Models that are served: from the bytes of an image to people, for many requests at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rsn.codecs.arrays import as_array
+from rsn.detection.postprocessing import Detector, NetworkDetector
 from rsn.errors import AnnotationError, UnknownNameError
+from rsn.geometry import Image
 from rsn.inference.box_checks import Boxes, check_boxes
 from rsn.inference.estimator import PoseEstimator
+from rsn.inference.pipeline import TOGETHER
 from rsn.inference.single_model import ImageCrops
+from rsn.results import PoseResult
 from rsn.serving.batching import Batcher
 from rsn.serving.limits import ConcurrencyLimiter, MemoryBudget, RequestError
 from rsn.serving.metrics import Metrics
@@ -20,17 +25,20 @@ from rsn.serving.schemas import Heatmaps, ImageResult
 from rsn.serving.settings import Limits
 from rsn.serving.upload import check_size, decode
 
-DECODERS = 2  # threads that decode images and detect people; more would slow down the network
+T = TypeVar("T")
+
+DECODERS = 2  # threads that decode images and cut out crops; more would slow down the networks
 IMAGES_IN_MEMORY = 4  # of the largest size; of smaller ones accordingly more
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A loaded model and its queue."""
+    """A loaded model and its queue, and that of its detector if it is a `NetworkDetector`."""
 
     name: str
     estimator: PoseEstimator
-    batcher: Batcher
+    poses: Batcher[ImageCrops, PoseResult]
+    detections: Batcher[Any, Any] | None
 
 
 class Service:
@@ -49,12 +57,31 @@ class Service:
         self.limits = limits
         self.limiter = ConcurrencyLimiter(limits.requests)
         self.metrics = Metrics(self.limiter)
+        self._networks = ThreadPoolExecutor(1, thread_name_prefix="rsn-network")
+        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="rsn-images")
+        detections = {id(one.detector): self._detections(one.detector) for one in estimators.values()}
         self.models = {
-            name: Model(name, estimator, Batcher(estimator, self.metrics.batch_people.observe))
+            name: Model(name, estimator, self._poses(estimator), detections[id(estimator.detector)])
             for name, estimator in estimators.items()
         }
-        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="rsn-images")
         self._pixels = MemoryBudget(IMAGES_IN_MEMORY * limits.pixels)
+
+    def _poses(self, estimator: PoseEstimator) -> Batcher[ImageCrops, PoseResult]:
+        return Batcher(
+            estimator.predict,
+            self._networks,
+            batch_size=estimator.batch_size,
+            size_of=len,
+            on_batch=self.metrics.batch_people.observe,
+        )
+
+    def _detections(self, detector: Detector | None) -> Batcher[Any, Any] | None:
+        """The queue of a detector, which all models share that have it."""
+        if not isinstance(detector, NetworkDetector):
+            return None
+        return Batcher(
+            detector.forward, self._networks, batch_size=TOGETHER, on_batch=self.metrics.batch_images.observe
+        )
 
     def model(self, name: str | None) -> Model:
         """A model by name, or the default one; raises RequestError 404 if it is not loaded."""
@@ -71,7 +98,7 @@ class Service:
             RequestError: an invalid image, invalid boxes, or no result in time.
         """
         async with self._crops(model, data, boxes) as crops:
-            result = await model.batcher.predict(crops)
+            result = await model.poses.run(crops)
         return ImageResult.model_validate(result.to_dict())
 
     async def heatmaps(self, model: Model, data: bytes, boxes: Boxes | None) -> Heatmaps:
@@ -84,9 +111,9 @@ class Service:
             raise RequestError(422, f"Invalid boxes: expected one box for heatmaps, got {len(boxes[0])}")
         estimator = model.estimator
         async with self._crops(model, data, boxes, detect=False) as crops:
-            maps = await model.batcher.run(lambda: as_array(estimator.forward([crops]))[0].astype(np.float64))
+            heatmaps = await _in_thread(self._networks, lambda: as_array(estimator.forward([crops])))
         names = list(estimator.metadata.skeleton.keypoint_names)
-        return Heatmaps.from_maps(model.name, crops.crops[0], crops.bboxes[0], names, maps)
+        return Heatmaps.from_maps(model.name, crops.crops[0], crops.bboxes[0], names, heatmaps[0].astype(np.float64))
 
     @asynccontextmanager
     async def _crops(
@@ -94,26 +121,46 @@ class Service:
     ) -> AsyncIterator[ImageCrops]:
         """Crops of the given boxes, else of the detector's, else of the whole image, within the limits."""
         width, height = check_size(data, self.limits)
-        most, seconds = self.limits.people, self.limits.seconds
-
-        def prepare() -> ImageCrops:
-            image = decode(data)
-            size = (image.shape[0], image.shape[1])
-            detected = detect and boxes is None and model.estimator.detector is not None
-            if detected:
-                bboxes, scores = model.estimator.detect(image)
-                found = bboxes[:most], scores[:most]  # sorted by score
-            elif boxes is None:
-                found = check_boxes("whole", None, None, size)
-            else:
-                found = check_boxes(*boxes, "xywh", size)
-            return model.estimator.preprocess(image, *found, detected=detected, keep_image=False)
-
+        seconds = self.limits.seconds
         try:
             async with asyncio.timeout(seconds), self._pixels.reserve(width * height):
-                yield await asyncio.get_running_loop().run_in_executor(self._decoders, prepare)
+                image = await _in_thread(self._decoders, lambda: decode(data))
+                if boxes is None and detect and model.estimator.detector is not None:
+                    yield await self._detect(model, image)
+                else:
+                    yield await _in_thread(self._decoders, lambda: _given_crops(model, image, boxes))
         except AnnotationError as error:
             raise RequestError(422, str(error)) from error
         except TimeoutError as error:
             message = f"there was no result within {seconds:g} seconds; try again, or send fewer people"
             raise RequestError(503, message, retry_after=5) from error
+
+    async def _detect(self, model: Model, image: Image) -> ImageCrops:
+        """Crops of the people that the detector finds; of too many the best ones."""
+        estimator, most = model.estimator, self.limits.people
+        detector: Any = estimator.detector
+        if model.detections is None:
+            found = await _in_thread(self._decoders, lambda: estimator.detect(image))
+        else:
+            inputs = await _in_thread(self._decoders, lambda: detector.preprocess(image))
+            outputs = await model.detections.run(inputs)
+            found = await _in_thread(
+                self._decoders,
+                lambda: estimator.check_detections(detector.postprocess(inputs, outputs), image.shape[:2]),
+            )
+        bboxes, scores = found  # sorted by score
+        return await _in_thread(
+            self._decoders,
+            lambda: estimator.preprocess(image, bboxes[:most], scores[:most], detected=True, keep_image=False),
+        )
+
+
+def _given_crops(model: Model, image: Image, boxes: Boxes | None) -> ImageCrops:
+    """Crops of the boxes in a request, or of the whole image."""
+    size = (image.shape[0], image.shape[1])
+    found = check_boxes("whole", None, None, size) if boxes is None else check_boxes(*boxes, "xywh", size)
+    return model.estimator.preprocess(image, *found, keep_image=False)
+
+
+async def _in_thread(pool: Executor, function: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, function)
