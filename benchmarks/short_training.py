@@ -12,8 +12,9 @@ from pathlib import Path
 
 from rsn.training.recipe import read_recipe
 from rsn.training.run import PoseValidation, read_people, train
-from rsn.weights.loading import load_metadata, load_model, load_weights
+from rsn.weights.loading import load_model, load_weights
 from rsn.weights.metadata import ModelMetadata
+from rsn.weights.sources import load_metadata
 
 START = "rsn18.starter"
 SHORT = (

@@ -66,7 +66,7 @@ def test_predict_files_yields_results_and_errors_in_order(
 def test_stream_detects_images_of_different_sizes_as_each_alone(random_weights: Path) -> None:
     torch.manual_seed(0)
     settings = DetectorSettings((64,), flip_test=False, box_threshold=0.0)
-    detector = StarterDetector(
+    detector = StarterDetector.from_network(
         create_model("res18", num_keypoints=5), DetectorMetadata("res18", detector=settings), backend="torch"
     )
     estimator = PoseEstimator(random_weights, backend="torch", detector=detector, batch_size=3)

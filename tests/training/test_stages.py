@@ -16,7 +16,7 @@ from rsn.errors import RecipeError
 from rsn.evaluation.labeled import mean_oks
 from rsn.training.recipe import Recipe, read_recipe
 from rsn.training.run import _build_task, train
-from rsn.weights.loading import load_metadata
+from rsn.weights.sources import load_metadata
 from rsn.weights.transfer import rescale_heads
 from small_network import small_network
 

@@ -1,0 +1,67 @@
+"""Seconds of commands as a user runs them: `rsn --help`, and `rsn predict` of one image with nothing and all cached.
+
+    git worktree add /tmp/before COMMIT
+    python benchmarks/startup.py IMAGE --before /tmp/before/src --output benchmarks/startup.csv
+
+Each run is a process of its own. With --before the same commands run, in turns, with the package in another folder.
+"""
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RSN = [sys.executable, "-c", "from rsn.cli import main; main()"]
+NOW = Path(__file__).parents[1] / "src"
+
+
+def main() -> None:
+    """Time the commands."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("image", type=Path, help="image with persons")
+    parser.add_argument("--before", type=Path, help="folder with another version of the package rsn")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cold", action="store_true", help="also time the first run, without a cache")
+    parser.add_argument("--output", type=Path, help="CSV to write")
+    options = parser.parse_args()
+    versions = {"now": NOW} | ({"before": options.before} if options.before else {})
+    with tempfile.TemporaryDirectory() as folder:
+        predict = ["predict", str(options.image.resolve()), "--device", "cpu", "--output", folder]
+        seconds: dict[tuple[str, str], list[float]] = {}
+        for version, source in versions.items():
+            first = run(predict, source, Path(folder, version))
+            if options.cold:
+                seconds["rsn predict IMAGE, nothing cached", version] = [first]
+        for _ in range(options.repeats):
+            for command, words in (("rsn --help", ["--help"]), ("rsn predict IMAGE", predict)):
+                for version, source in versions.items():
+                    took = run(words, source, Path(folder, version))
+                    seconds.setdefault((command, version), []).append(took)
+    rows = [
+        {"command": command, "version": version, "seconds": f"{statistics.median(runs):.2f}", "runs": len(runs)}
+        for (command, version), runs in seconds.items()
+    ]
+    for row in rows:
+        print(row)
+    if options.output:
+        with open(options.output, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def run(words: list[str], source: Path, cache: Path) -> float:
+    """Seconds of one command with the package in the folder `source` and a cache folder of its own."""
+    environment = os.environ | {"PYTHONPATH": str(source), "RSN_CACHE": str(cache)}
+    start = time.perf_counter()
+    subprocess.run(RSN + words, env=environment, check=True, capture_output=True, cwd=cache.parent)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
