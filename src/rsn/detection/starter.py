@@ -13,7 +13,14 @@ from rsn.detection.postprocessing import Detections, filter_detections, nms
 from rsn.errors import WeightsError
 from rsn.geometry import Crop, Image, box_iou
 from rsn.inference.backends import Backend, build_backend, choose, open_weights
-from rsn.weights.metadata import INPUT_MULTIPLE, DetectorMetadata, DetectorSettings, Metadata
+from rsn.weights.metadata import (
+    INPUT_MULTIPLE,
+    DetectorMetadata,
+    DetectorSettings,
+    Metadata,
+    ModelMetadata,
+    WeightsMetadata,
+)
 from rsn.weights.sources import load_metadata
 
 if TYPE_CHECKING:
@@ -81,12 +88,18 @@ class StarterDetector:
 
     @classmethod
     def from_network(
-        cls, network: "nn.Module", metadata: Metadata, *, backend: str = "torch", device: str = "auto", **options: Any
+        cls,
+        network: "nn.Module",
+        metadata: WeightsMetadata,
+        *,
+        backend: str = "torch",
+        device: str = "auto",
+        **options: Any,
     ) -> "StarterDetector":
         """The detector of a network in memory, of which a copy is used; arguments and errors as `from_weights`."""
         name, chosen = choose(backend.replace("-compile", ""), device)
-        metadata = _detector_metadata(metadata)
-        return cls(build_backend(name, network, metadata, chosen, any_size=True), metadata, **options)
+        own = _detector_metadata(metadata)
+        return cls(build_backend(name, network, own, chosen, any_size=True), own, **options)
 
     def __call__(self, image: Image) -> Detections:
         """(H, W, 3) uint8 RGB -> boxes (N, 4) x, y, width, height in image pixels, and scores (N,), best first."""
@@ -141,12 +154,11 @@ class StarterDetector:
         return filter_detections(ends, as_array(scores)[0], image_size, 0.0)
 
 
-def _detector_metadata(metadata: Metadata) -> DetectorMetadata:
-    if not isinstance(metadata, DetectorMetadata):
-        raise WeightsError(
-            f"expected the weights of a detector, got weights that find {metadata.skeleton.name} keypoints"
-        )
-    return metadata
+def _detector_metadata(metadata: WeightsMetadata) -> DetectorMetadata:
+    if isinstance(metadata, DetectorMetadata):
+        return metadata
+    found = f"find {metadata.skeleton.name} keypoints" if isinstance(metadata, ModelMetadata) else "find no persons"
+    raise WeightsError(f"expected the weights of a detector, got weights that {found}")
 
 
 def input_size(image_size: tuple[int, int], side: int) -> tuple[int, int]:
