@@ -135,9 +135,12 @@ def as_openvino(graph: "InferenceGraph", metadata: Mapping[str, str] | None = No
     example = graph.example()
     with _without_telemetry(), warnings.catch_warnings():
         import openvino
+        import torch
 
         warnings.simplefilter("ignore")  # about shapes, which are constants here
-        model = openvino.convert_model(graph.cpu(), example_input=example)
+        # OpenVINO would trace it twice, to compare both traces, which takes longer than everything else.
+        traced = torch.jit.trace(graph.cpu(), example, check_trace=False)
+        model = openvino.convert_model(traced, example_input=example)
     model.reshape([-1, 3, -1, -1] if graph.any_size else [-1, *example.shape[1:]])
     model.inputs[0].get_tensor().set_names({"crops"})
     for output, name in zip(model.outputs, graph.outputs, strict=True):
