@@ -32,7 +32,7 @@ def test_require_names_the_command_that_installs_a_missing_library() -> None:
 def test_find_skeleton_suggests_similar_names() -> None:
     with pytest.raises(UnknownNameError, match="there is no skeleton named 'coco17'; did you mean coco_17"):
         find_skeleton("coco17")
-    with pytest.raises(UnknownNameError, match="known: coco_17, lsp_14, mpii_16"):
+    with pytest.raises(UnknownNameError, match="known: aic_14, coco_17, crowdpose_14"):
         find_skeleton("x")
 
 

@@ -12,8 +12,8 @@ import torch
 from command import rsn
 from people_on_disk import write_people
 from rsn import COCO_17, PoseEstimator, Skeleton
-from rsn.models.catalog import register_model
 from rsn.models.network import PoseNetwork
+from rsn.models.registry import register_model
 from rsn.models.residual_steps import residual_steps
 from rsn.weights.loading import save_weights
 from rsn.weights.metadata import ModelMetadata

@@ -20,6 +20,6 @@ def core_count() -> int:
     """The number of cores that this process may use."""
     own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     try:
-        return len({Path(_SIBLINGS.format(number)).read_text() for number in own})
+        return len({Path(_SIBLINGS.format(number)).read_text(encoding="ascii") for number in own})
     except OSError:
         return len(own)

@@ -45,7 +45,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 def _cpu_flags() -> set[str]:
     """The names of the instruction sets of the CPU."""
     if CPU_INFO.is_file():
-        lines = CPU_INFO.read_text().splitlines()
+        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
         return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()[2:]}
     capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in old versions of PyTorch
     return {name for name, present in capabilities.items() if present is True}
