@@ -22,7 +22,6 @@ from rsn.io.pages import data_uri, render_page
 from rsn.results import EMPTY, Person
 from rsn.skeletons import Skeleton
 from rsn.training.recipe import DatasetConfig, Recipe
-from rsn.training.run import read_labels
 from rsn.training.samples import tile_images
 from rsn.visualization.drawing import draw_boxes, draw_heatmaps, draw_people
 
@@ -98,7 +97,7 @@ def _report(source: DatasetConfig, seed: int) -> Report:
         skeleton = Skeleton.from_file(source.skeleton) if source.skeleton else None
         return check_dataset(source.annotations, source.images, skeleton, sample=MAX_OPENED, seed=seed)
     # Files of MPII and of the benchmarks are read strictly: errors in them are raised.
-    dataset = read_labels(source)
+    dataset = source.read_labels()
     images = len({person.image for person in dataset.people})
     return Report(str(source.annotations), dataset.skeleton, images, dict(enumerate(dataset.people, start=1)))
 

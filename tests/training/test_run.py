@@ -202,7 +202,7 @@ def test_train_does_not_overwrite_a_run_and_rejects_resuming_nothing(finished: R
 
 def test_train_does_not_overwrite_weights_without_checkpoints(recipe_file: Path, tmp_path: Path) -> None:
     (tmp_path / "best.safetensors").write_bytes(b"dear")
-    with pytest.raises(RecipeError, match="holds the weights of a run; choose another folder"):
+    with pytest.raises(RecipeError, match="holds the weights of a run; choose another output folder"):
         train(read_recipe(recipe_file, (f"output={tmp_path}", "seed=1")))
     assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
 

@@ -1,7 +1,5 @@
 """What all codecs have in common, and how they are found by name."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -19,7 +17,7 @@ from rsn.io.validation import validated
 if TYPE_CHECKING:
     from torch import Tensor
 
-_CODECS: dict[str, type[Codec]] = {}
+_CODECS: dict[str, type["Codec"]] = {}
 _C = TypeVar("_C", bound="Codec")
 
 
@@ -40,7 +38,7 @@ class Codec(ABC):
         return num_keypoints
 
     @abstractmethod
-    def encode(self, keypoints: Tensor, visibility: Tensor, input_size: tuple[int, int]) -> Any:
+    def encode(self, keypoints: "Tensor", visibility: "Tensor", input_size: tuple[int, int]) -> Any:
         """The targets of a batch, on the device of the keypoints.
 
         Args:
@@ -83,7 +81,9 @@ class Codec(ABC):
         mean: Array = raw_scores.mean(-1)
         return mean
 
-    def resample(self, outputs: Tensor, crops: Sequence[Crop], target: Codec, target_crops: Sequence[Crop]) -> Tensor:
+    def resample(
+        self, outputs: "Tensor", crops: Sequence[Crop], target: "Codec", target_crops: Sequence[Crop]
+    ) -> "Tensor":
         """Outputs on some crops -> the outputs of the codec `target` on other crops of the same persons.
 
         Raises:

@@ -5,8 +5,6 @@ the center is trained with the box, not the center alone (Liu et al., *Training-
 from which a network learns faster.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -37,9 +35,9 @@ class BoxTargets(NamedTuple):
     weights: (N, h, w), how much the cell counts for that box: the cells of a person sum to 1; 0 away from persons.
     """
 
-    center_heatmap: Tensor
-    corners: Tensor
-    weights: Tensor
+    center_heatmap: "Tensor"
+    corners: "Tensor"
+    weights: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class BoxCodec(Codec):
         """Five, whatever the number of keypoints."""
         return len(MAPS)
 
-    def encode(self, keypoints: Tensor, visibility: Tensor, input_size: tuple[int, int]) -> BoxTargets:
+    def encode(self, keypoints: "Tensor", visibility: "Tensor", input_size: tuple[int, int]) -> BoxTargets:
         """Boxes -> targets, on their device.
 
         Args:
@@ -102,7 +100,7 @@ class BoxCodec(Codec):
         return flipped
 
 
-def corners_of(maps: Tensor) -> Tensor:
+def corners_of(maps: "Tensor") -> "Tensor":
     """The box that every cell of (N, 5, h, w) predicts: (N, h, w, 4) left, top, right, bottom in input pixels."""
     import torch
 
@@ -137,7 +135,7 @@ def _highest_around(scores: Any) -> Any:
     return library.maximum(library.maximum(rows[..., :width], rows[..., 1:-1]), rows[..., 2:])
 
 
-def _gaussian(length: int, cell: Tensor, deviation: Tensor) -> Tensor:
+def _gaussian(length: int, cell: "Tensor", deviation: "Tensor") -> "Tensor":
     """(N, M) cells and deviations -> (N, M, length), a Gaussian of height 1 around each cell."""
     import torch
 

@@ -1,7 +1,5 @@
 """What the codecs of heatmaps have in common: cells, blur, flip and resampling."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +47,7 @@ class HeatmapCodec(Codec):
         for size in (self.blur_kernel_size, *self.kernel_sizes):
             check_kernel_size(size)
 
-    def encode(self, keypoints: Tensor, visibility: Tensor, input_size: tuple[int, int]) -> Tensor:
+    def encode(self, keypoints: "Tensor", visibility: "Tensor", input_size: tuple[int, int]) -> "Tensor":
         """The target heatmaps of a batch, on the device of the keypoints.
 
         Args:
@@ -71,7 +69,7 @@ class HeatmapCodec(Codec):
         return torch.stack(rows, dim=1)[..., :, None] * torch.stack(columns, dim=1)[..., None, :]
 
     @abstractmethod
-    def _profiles(self, positions: Tensor, length: int, kernel_size: int) -> Tensor:
+    def _profiles(self, positions: "Tensor", length: int, kernel_size: int) -> "Tensor":
         """One axis of the targets: (N, K) positions in input pixels -> (N, K, length) with a peak of 1.
 
         Gaussians are separable, so a map is the product of a row and a column.
@@ -111,7 +109,9 @@ class HeatmapCodec(Codec):
         flipped: Array = library_of(outputs).flip(outputs, (-1,))[:, list(flip_indices)]
         return flipped
 
-    def resample(self, outputs: Tensor, crops: Sequence[Crop], target: Codec, target_crops: Sequence[Crop]) -> Tensor:
+    def resample(
+        self, outputs: "Tensor", crops: Sequence[Crop], target: Codec, target_crops: Sequence[Crop]
+    ) -> "Tensor":
         """Heatmaps (N, K, h, w) on some crops -> heatmaps on other crops of the same persons, in their size.
 
         Bilinear; empty outside of the first crops. Where nothing differs, the heatmaps themselves.

@@ -1,7 +1,5 @@
 """The codec of the RSN and MSPN repositories."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,7 +35,7 @@ class MegviiCodec(HeatmapCodec):
     cell_center: ClassVar[float] = STRIDE / 2
     peak_at_keypoint: ClassVar[bool] = False  # what is scaled to 255: the maximum, or the cell of the keypoint
 
-    def _profiles(self, positions: Tensor, length: int, kernel_size: int) -> Tensor:
+    def _profiles(self, positions: "Tensor", length: int, kernel_size: int) -> "Tensor":
         table = _blurred_impulses(length, kernel_size, self.peak_at_keypoint, positions.device)
         return table[(positions / STRIDE).trunc().long().clamp(0, length - 1)]
 
@@ -69,7 +67,7 @@ def _peak_in_border(blurred: Any, width: int, margin: int) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=64)
-def _blurred_impulses(length: int, kernel_size: int, peak_at_keypoint: bool, device: torch.device) -> Tensor:
+def _blurred_impulses(length: int, kernel_size: int, peak_at_keypoint: bool, device: "torch.device") -> "Tensor":
     """(length, length); row c is an impulse at cell c, blurred and scaled to a peak of 1.
 
     It stays on the device: a GPU would wait for a copy in every step.

@@ -1,7 +1,5 @@
 """The codec without rounding to cells."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,7 +32,7 @@ class UnbiasedCodec(HeatmapCodec):
     name: ClassVar[str] = "unbiased"
     cell_center: ClassVar[float] = (STRIDE - 1) / 2
 
-    def _profiles(self, positions: Tensor, length: int, kernel_size: int) -> Tensor:
+    def _profiles(self, positions: "Tensor", length: int, kernel_size: int) -> "Tensor":
         import torch
 
         cells = torch.arange(length, device=positions.device)

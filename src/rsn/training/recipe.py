@@ -19,8 +19,10 @@ from pydantic import (
 )
 
 from rsn.codecs import Codec, MegviiCodec
+from rsn.data.annotations import PoseDataset
 from rsn.data.augment import Augmentation
 from rsn.data.loading import Interval
+from rsn.data.reading import read_dataset
 from rsn.errors import RecipeError
 from rsn.evaluation.benchmarks import Benchmark, Options, find_benchmark, recognize_benchmark
 from rsn.io.validation import read_mapping, validated
@@ -87,6 +89,16 @@ class DatasetConfig:
         options = Options(skeleton, self.head_sizes, self.min_box_height)
         self.benchmark.check(options)
         return options
+
+    def read_labels(self) -> PoseDataset:
+        """All people of the dataset.
+
+        Raises:
+            AnnotationError: the files cannot be read. RsnError: options that do not belong to the dataset.
+        """
+        if self.dataset is not None:
+            return self.benchmark.read_people(self.annotations, self.images, self.options)
+        return read_dataset(self.annotations, self.images, skeleton=self.skeleton, head_sizes=self.head_sizes)
 
 
 @dataclass(frozen=True)

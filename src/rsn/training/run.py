@@ -19,7 +19,6 @@ from rsn.data.annotations import PoseDataset
 from rsn.data.checks import check_images, find_duplicate_images
 from rsn.data.device_images import DeviceImages
 from rsn.data.loading import Batch, CropDataset, SampleIndex
-from rsn.data.reading import read_dataset
 from rsn.distributed import gather, is_main_process, shard
 from rsn.errors import RecipeError, RsnWarning
 from rsn.evaluation.labeled import mean_oks
@@ -209,20 +208,9 @@ class PoseValidation:
         )
 
 
-def read_labels(source: DatasetConfig) -> PoseDataset:
-    """All people of a dataset.
-
-    Raises:
-        AnnotationError: the files cannot be read. RsnError: options that do not belong to the dataset.
-    """
-    if source.dataset is not None:
-        return source.benchmark.read_people(source.annotations, source.images, source.options)
-    return read_dataset(source.annotations, source.images, skeleton=source.skeleton, head_sizes=source.head_sizes)
-
-
 def read_people(source: DatasetConfig) -> PoseDataset:
     """The people of a dataset that have keypoints and high enough boxes."""
-    return read_labels(source).filter_valid(min_box_height=source.min_box_height)
+    return source.read_labels().filter_valid(min_box_height=source.min_box_height)
 
 
 def read_training_sets(recipe: Recipe, skeleton: Skeleton, *, check: bool = False) -> tuple[PoseDataset, list[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,9 @@ def openvino_backend(source: GraphSource, *, bf16: bool) -> Backend:
     compiled = file_cache.load(key)
     if compiled is None:
         model = as_openvino(source.build())
-        compiled = _core().compile_model(model, "CPU", _settings(precision, 1)).export_model().getvalue()
+        buffer = BytesIO()
+        _core().compile_model(model, "CPU", _settings(precision, 1)).export_model(buffer)
+        compiled = buffer.getvalue()
         file_cache.store(key, compiled)
     run = _runner(partial(_core().import_model, compiled, "CPU"), precision)
     return lambda crops: run(crops)[-1]
