@@ -82,15 +82,15 @@ class Muon(Optimizer):
         by_shape: dict[tuple[int, int], list[Tensor]] = {}
         for parameter in parameters:
             by_shape.setdefault((len(parameter), parameter[0].numel()), []).append(parameter)
-        for shape, alike in by_shape.items():
+        for shape, same_shape in by_shape.items():
             directions = []
-            for parameter in alike:
+            for parameter in same_shape:
                 buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
                 buffer.lerp_(parameter.grad, 1 - momentum)
                 directions.append(parameter.grad.lerp(buffer, momentum).reshape(shape))  # type: ignore[union-attr]
             updates = orthogonalize(torch.stack(directions).to(self.product_dtype))
             scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
-            for parameter, update in zip(alike, updates, strict=True):
+            for parameter, update in zip(same_shape, updates, strict=True):
                 parameter.mul_(1 - rate * group["weight_decay"])
                 parameter.sub_(update.reshape(parameter.shape).to(parameter.dtype), alpha=scale)
 
