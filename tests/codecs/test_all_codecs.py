@@ -85,6 +85,25 @@ def test_arrays_are_decoded_as_tensors_are(codec: Codec, kind: str) -> None:
     np.testing.assert_array_equal(back, codec.flip_back(maps, COCO_17.flip_indices).numpy())
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@all_codecs
+def test_openvino_decodes_a_large_batch_as_pytorch_does(codec: Codec) -> None:
+    """Above some 300 heatmaps OpenVINO's maximum along one axis is wrong if arithmetic follows it."""
+    openvino = pytest.importorskip("openvino")
+
+    class Decoding(torch.nn.Module):
+        def forward(self, heatmaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return codec.decode(heatmaps)
+
+    heatmaps = targets(codec, keypoints(32))
+    program = torch.jit.trace(Decoding(), heatmaps[:1], check_trace=False)
+    model = openvino.convert_model(program, example_input=heatmaps[:1])
+    model.reshape([-1, *heatmaps.shape[1:]])
+    decoding = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for found, expected in zip(decoding(heatmaps.numpy()).values(), codec.decode(heatmaps), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 @all_codecs
 def test_flipping_back_finds_the_keypoints_of_the_crop(codec: Codec) -> None:
     points = keypoints()

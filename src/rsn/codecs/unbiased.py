@@ -42,7 +42,7 @@ class UnbiasedCodec(HeatmapCodec):
     def decode(self, outputs: Array) -> tuple[Array, Array]:
         """Heatmaps (N, K, h, w) -> keypoints (N, K, 2), x, y in pixels of the crop, and raw scores (N, K)."""
         position = _refined_peaks(self._blur(outputs))
-        return position * STRIDE + self.cell_center, library_of(outputs).amax(flattened(outputs), -1) / PEAK + 0.5
+        return position * STRIDE + self.cell_center, library_of(outputs).amax(outputs, (-2, -1)) / PEAK + 0.5
 
 
 def _refined_peaks(blurred: Any) -> Any:
