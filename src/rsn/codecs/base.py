@@ -26,12 +26,13 @@ class Codec(ABC):
     """How keypoints are encoded as targets and decoded from a network's outputs.
 
     A codec is a frozen dataclass: its fields are options, which are stored with the weights. Write a codec of your own
-    as a subclass with a `name`, decorated with `register_codec`; it gets tensors.
+    as a subclass with a `name`, decorated with `register_codec`; it gets tensors, unless it sets `takes_arrays`.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     name: ClassVar[str]
+    takes_arrays: ClassVar[bool] = False  # whether outputs may also be NumPy arrays, as some backends return them
 
     def num_maps(self, num_keypoints: int) -> int:
         """The number of channels that a network needs at its output: one per keypoint, unless it is overridden."""
@@ -62,14 +63,6 @@ class Codec(ABC):
 
         flip_indices: `Skeleton.flip_indices`, the index of every keypoint's counterpart.
         """
-
-    def prepared(self, outputs: Any) -> Any:
-        """Outputs as the codec takes them: arrays or tensors; a codec from outside the package gets tensors."""
-        if type(self).__module__.startswith("rsn.codecs."):
-            return outputs
-        import torch
-
-        return torch.as_tensor(outputs)
 
     def confidence(self, raw_scores: Array) -> Array:
         """Raw scores -> scores in [0, 1]: 0 for an empty map, 1 for the height of a target."""

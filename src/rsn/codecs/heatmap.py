@@ -35,6 +35,8 @@ class HeatmapCodec(Codec):
         ValueError: a kernel size that is even, below 5 or above 99; no kernel sizes.
     """
 
+    takes_arrays: ClassVar[bool] = True
+
     blur_kernel_size: int = 5
     kernel_sizes: tuple[int, ...] = KERNEL_SIZES
 

@@ -67,7 +67,11 @@ class SingleModel:
         batches = []
         for start in range(0, len(pixels), batch_size):
             crops = pixels[start : start + batch_size]
-            outputs = codec.prepared(backend(np.concatenate([crops, crops[..., ::-1]]) if flip_test else crops))
+            outputs = backend(np.concatenate([crops, crops[..., ::-1]]) if flip_test else crops)
+            if not codec.takes_arrays:
+                import torch
+
+                outputs = torch.as_tensor(outputs)
             if flip_test:
                 outputs = (outputs[: len(crops)] + codec.flip_back(outputs[len(crops) :], skeleton.flip_indices)) / 2
             batches.append(outputs)
