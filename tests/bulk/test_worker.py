@@ -107,6 +107,14 @@ def test_read_keeps_images_whole_across_batches_of_rows(
     assert read == [(str(paths[0]), 2), (str(paths[1]), 2), (str(paths[2]), 0)]
 
 
+def test_settings_of_a_named_detector_are_resolved(settings: Settings) -> None:
+    detecting = replace(settings, inputs=("images",), boxes="detect", detector="starter-best", box_threshold=None)
+    default, best = replace(detecting, detector="starter").resolve(), detecting.resolve()
+    assert best.detector == "starter-best"
+    assert best.sha256["detector"] == default.sha256["detector"]
+    assert best.box_threshold != default.box_threshold
+
+
 def test_worker_counts_skipped_boxes(settings: Settings, tmp_path: Path) -> None:
     paths = write_images(tmp_path, 2)
     good = {"category_id": 1, "bbox": [5, 5, 40, 60], "score": 0.9}

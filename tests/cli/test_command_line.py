@@ -270,6 +270,7 @@ def _no_sources(folder: Path) -> list[object]:
         (_boxes('{"good.png": [[0, 0'), "not valid JSON"),
         (lambda folder: ["--boxes", folder / "gone.json"], "there is no such file"),
         (lambda folder: ["--detector", "rtdeter"], "did you mean rtdetr"),
+        (lambda folder: ["--detector", "yolo"], "known: dfine, rtdetr, starter, starter-best"),
         (lambda folder: ["--detector", "gone.onnx"], "there is no such detector"),
         (lambda folder: ["--boxes", "whole", "--detector", "dfine"], "has no effect with --boxes whole"),
         (_no_sources, "no image directly in"),

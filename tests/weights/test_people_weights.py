@@ -1,5 +1,6 @@
 """rsn18.people, the detector in the package, on images with and without people."""
 
+import csv
 import json
 import runpy
 from pathlib import Path
@@ -12,6 +13,7 @@ from rsn import PoseEstimator
 from rsn.detection import open_detector
 from rsn.detection.loading import default_box_threshold
 from rsn.detection.postprocessing import Detector
+from rsn.detection.starter import STARTERS
 from rsn.errors import WeightsError
 from rsn.evaluation.detection import measure_detector
 from rsn.export.run import export_model
@@ -58,10 +60,11 @@ def test_detector_weights_are_rejected_as_pose_model(tmp_path: Path) -> None:
         export_model("rsn18.people", tmp_path / "p.pt2", format="torch-export", decode=True)
 
 
-def test_detector_finds_both_portraits(detector: Detector, portraits: Image) -> None:
-    boxes, scores = detector(portraits)
+@pytest.mark.parametrize("name", STARTERS)
+def test_detector_finds_both_portraits(name: str, portraits: Image) -> None:
+    boxes, scores = open_detector(name, device="cpu")(portraits)
     boxes = boxes[:2]  # the third, on the flag, is left out by its keypoints
-    assert (scores >= default_box_threshold("starter")).all()
+    assert (scores >= default_box_threshold(name)).all()
     left, right = boxes[np.argsort(boxes[:, 0])]
     for (x, y, width, height), (low, high) in ((left, (0, 512)), (right, (512, 949))):
         assert low - 60 < x < x + width < high + 60
@@ -103,6 +106,16 @@ def test_predict_detects_and_names_the_detector_once(portraits: Image, tmp_path:
     assert "people: 2, images: 2" in summary
     entries = json.loads((tmp_path / "out/poses.json").read_text())
     assert [Path(entry["file_name"]).name for entry in entries] == ["a.png", "a.png"]
+
+
+def test_starter_best_is_the_best_row_of_the_table() -> None:
+    with (SCRIPTS.parent / "benchmarks" / "detector_settings.csv").open() as file:
+        best = max(csv.DictReader(file), key=lambda row: float(row["AP50"]))
+    settings = STARTERS["starter-best"]
+    assert settings is not None
+    assert "+".join(map(str, settings.image_sizes)) == best["image_sizes"]
+    assert settings.flip_test == (best["flip_test"] == "yes")
+    assert settings.box_threshold == float(best["box_threshold"])
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ from os.path import isfile
 from pathlib import Path
 
 from rsn.bulk.storage import connect, full_name
-from rsn.detection.loading import STARTER, STARTER_WEIGHTS, default_box_threshold
+from rsn.detection.loading import default_box_threshold
+from rsn.detection.starter import STARTER, STARTER_WEIGHTS, STARTERS
 from rsn.errors import RsnError, check_threshold
 from rsn.io.downloads import sha256_of
 from rsn.weights.sources import load_metadata, pose_metadata, weights_path
@@ -48,7 +49,7 @@ class Settings:
         files = {
             "model": weights_path(self.model),
             "boxes": Path(self.boxes),
-            "detector": weights_path(STARTER_WEIGHTS) if self.detector == STARTER else Path(self.detector),
+            "detector": weights_path(STARTER_WEIGHTS) if self.detector in STARTERS else Path(self.detector),
         }
         return replace(
             self,

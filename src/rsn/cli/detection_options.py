@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rsn.detection.postprocessing import Detector
     from rsn.inference.box_sources import BoxFile, BoxSource
 
-STARTER = "starter"  # as in `rsn.detection.loading`, which would import torch
+STARTER = "starter"  # as in `rsn.detection.starter`, which would import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class DetectionOptions(BackendOptions):
     box_category: Annotated[str | None, tyro.conf.arg(metavar="NAME|ID|any")] = None
     """Category of the boxes to use, for a file of boxes with several categories; by default persons."""
     detector: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = STARTER
-    """Person detector: starter, included in rsn; dfine, rtdetr, or another model of these families on the Hugging Face
-    hub or in a folder; an ONNX file; weights that you trained (docs/detectors.md)."""
+    """Person detector: starter, or the slower starter-best, included in rsn; dfine, rtdetr, or another model of these
+    families on the Hugging Face hub or in a folder; an ONNX file; weights that you trained (docs/detectors.md)."""
     box_threshold: float | None = None
     """Detected boxes with a lower score are left out. Default: the threshold of the detector."""
     person_threshold: float | None = None

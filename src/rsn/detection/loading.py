@@ -4,10 +4,10 @@ from os.path import isdir, isfile
 from pathlib import Path
 
 from rsn.detection.postprocessing import BOX_THRESHOLD, Detector
+from rsn.detection.starter import STARTER_WEIGHTS, STARTERS, StarterDetector
 from rsn.errors import UnknownNameError, WeightsError, check_threshold
-
-STARTER = "starter"  # included in the package
-STARTER_WEIGHTS = "rsn18.people"
+from rsn.weights.metadata import DetectorMetadata
+from rsn.weights.sources import load_metadata
 
 # Short names of models on the Hugging Face hub, both Apache-2.0 and trained on COCO.
 PUBLISHED = {
@@ -24,9 +24,9 @@ def open_detector(
     """A people detector, ready to be called.
 
     Args:
-        source: `starter`, included in the package; `rtdetr` or `dfine`, or another model of these families as
-            OWNER/NAME on the Hugging Face hub (downloaded once by transformers) or in a folder; an ONNX file of the
-            YOLOX, RTMDet or RT-DETR families; or weights of a detector trained by rsn (.safetensors).
+        source: `starter` or `starter-best`, included in the package; `rtdetr` or `dfine`, or another model of these
+            families as OWNER/NAME on the Hugging Face hub (downloaded once by transformers) or in a folder; an ONNX
+            file of the YOLOX, RTMDet or RT-DETR families; or weights of a detector trained by rsn (.safetensors).
         backend: what runs a detector trained by rsn, as `PoseEstimator` takes it; the others have their own library.
         device: a PyTorch device; "auto" is CUDA if available, else MPS, else the CPU.
         box_threshold: boxes with lower scores are left out; `default_box_threshold` by default.
@@ -40,10 +40,13 @@ def open_detector(
         check_threshold("box_threshold", box_threshold)
     name, path = str(source), Path(source)
     if _is_rsn_detector(source):
-        from rsn.detection.starter import StarterDetector
-
-        weights = STARTER_WEIGHTS if name == STARTER else path
-        return StarterDetector.from_weights(weights, backend=backend, device=device, box_threshold=box_threshold)
+        return StarterDetector.from_weights(
+            _weights(source),
+            backend=backend,
+            device=device,
+            settings=STARTERS.get(name),
+            box_threshold=box_threshold,
+        )
     default = BOX_THRESHOLD if box_threshold is None else box_threshold
     if path.suffix == ".onnx" and isfile(path):
         from rsn.detection.onnx_file import OnnxDetector
@@ -55,22 +58,26 @@ def open_detector(
         return DetrDetector(PUBLISHED.get(name, name), device=device, box_threshold=default)
     if path.suffix or path.is_absolute():
         raise WeightsError(f"{path}: there is no such detector; give an ONNX or .safetensors file, or a folder")
-    raise UnknownNameError("detector", name, [STARTER, *PUBLISHED])
+    raise UnknownNameError("detector", name, [*STARTERS, *PUBLISHED])
 
 
 def default_box_threshold(source: str | Path) -> float:
     """The score below which boxes of a detector are left out by default."""
     if not _is_rsn_detector(source):
         return BOX_THRESHOLD
-    from rsn.weights.metadata import DetectorMetadata
-    from rsn.weights.sources import load_metadata
-
-    metadata = load_metadata(STARTER_WEIGHTS if str(source) == STARTER else source)
+    if settings := STARTERS.get(str(source)):
+        return settings.box_threshold
+    metadata = load_metadata(_weights(source))
     return metadata.detector.box_threshold if isinstance(metadata, DetectorMetadata) else BOX_THRESHOLD
 
 
 def _is_rsn_detector(source: str | Path) -> bool:
-    return str(source) == STARTER or (Path(source).suffix == ".safetensors" and isfile(source))
+    return str(source) in STARTERS or (Path(source).suffix == ".safetensors" and isfile(source))
+
+
+def _weights(source: str | Path) -> str | Path:
+    """The weights of a detector trained by rsn."""
+    return STARTER_WEIGHTS if str(source) in STARTERS else source
 
 
 def _may_be_on_hub(name: str) -> bool:

@@ -26,6 +26,13 @@ from rsn.weights.sources import load_metadata
 if TYPE_CHECKING:
     from torch import nn
 
+STARTER, STARTER_WEIGHTS = "starter", "rsn18.people"
+# Detectors included in the package, by name: the settings stored with the weights, and those with the best AP50 of
+# benchmarks/detector_settings.csv.
+STARTERS: dict[str, DetectorSettings | None] = {
+    STARTER: None,
+    "starter-best": DetectorSettings((256, 448, 576), flip_test=True, box_threshold=0.32),
+}
 MATCH_IOU = 0.5  # IoU from which two boxes are taken as those of one person
 BATCH_SIZE = 16  # images, flipped ones included, per run of the network
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from rsn.detection.loading import STARTER, open_detector
+from rsn.detection.loading import open_detector
 from rsn.detection.postprocessing import Detector
+from rsn.detection.starter import STARTER
 from rsn.errors import AnnotationError, ImageError, RsnError, check_threshold
 from rsn.geometry import FloatArray, Image
 from rsn.inference.backends import choose
