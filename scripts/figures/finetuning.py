@@ -49,8 +49,7 @@ def tables(shares: Shares) -> dict[str, Table]:
 
 
 def _cell(data: str, images: int, group: str, shares: Shares) -> str:
-    values = [shares.get((data, images, weights), {}).get(group) for weights in WEIGHTS]
-    return " / ".join("-" if value is None else f"{100 * value:.0f}" for value in values)
+    return " / ".join(f"{100 * shares[data, images, weights][group]:.0f}" for weights in WEIGHTS)
 
 
 def read_shares() -> Shares:
@@ -66,12 +65,11 @@ def read_shares() -> Shares:
 def _draw_panel(axes: Axes, data: str, shares: Shares) -> None:
     ticks = sorted(IMAGES)
     for weights, (label, color) in WEIGHTS.items():
-        counts = [images for images in ticks if (data, images, weights) in shares]
-        found = [shares[data, images, weights] for images in counts]
-        axes.plot(counts, [100 * one["all"] for one in found], "o-", color=color, label=f"{label}, all keypoints")
-        if set(UNSEEN) <= set().union(*found):
+        found = [shares[data, images, weights] for images in ticks]
+        axes.plot(ticks, [100 * one["all"] for one in found], "o-", color=color, label=f"{label}, all keypoints")
+        if set(UNSEEN) <= set(found[0]):
             unseen = [100 * float(np.mean([one[name] for name in UNSEEN])) for one in found]
-            axes.plot(counts, unseen, "o--", color=color, label=f"{label}, {' and '.join(UNSEEN)}")
+            axes.plot(ticks, unseen, "o--", color=color, label=f"{label}, {' and '.join(UNSEEN)}")
     axes.set(xscale="log", xlim=(ticks[0] / 1.3, ticks[-1] * 1.3), xlabel="training images", title=TITLES[data])
     axes.set_xticks(ticks, [f"{images:,}" for images in ticks])
     axes.minorticks_off()
