@@ -4,11 +4,13 @@
     python benchmarks/startup.py IMAGE --before /tmp/before/src --output benchmarks/startup.csv
 
 Each run is a process of its own. With --before the same commands run, in turns, with the package in another folder.
+Nothing cached means that the cache of rsn is empty; the system may still have the package's files in memory.
 """
 
 import argparse
 import csv
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from pathlib import Path
 
 RSN = [sys.executable, "-c", "from rsn.cli import main; main()"]
 NOW = Path(__file__).parents[1] / "src"
+COLD = "rsn predict IMAGE, nothing cached"
 
 
 def main() -> None:
@@ -26,22 +29,19 @@ def main() -> None:
     parser.add_argument("image", type=Path, help="image with persons")
     parser.add_argument("--before", type=Path, help="folder with another version of the package rsn")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--cold", action="store_true", help="also time the first run, without a cache")
     parser.add_argument("--output", type=Path, help="CSV to write")
     options = parser.parse_args()
     versions = {"now": NOW} | ({"before": options.before} if options.before else {})
     with tempfile.TemporaryDirectory() as folder:
         predict = ["predict", str(options.image.resolve()), "--device", "cpu", "--output", folder]
         seconds: dict[tuple[str, str], list[float]] = {}
-        for version, source in versions.items():
-            first = run(predict, source, Path(folder, version))
-            if options.cold:
-                seconds["rsn predict IMAGE, nothing cached", version] = [first]
         for _ in range(options.repeats):
-            for command, words in (("rsn --help", ["--help"]), ("rsn predict IMAGE", predict)):
+            for command, words in (("rsn --help", ["--help"]), (COLD, predict), ("rsn predict IMAGE", predict)):
                 for version, source in versions.items():
-                    took = run(words, source, Path(folder, version))
-                    seconds.setdefault((command, version), []).append(took)
+                    cache = Path(folder, version)
+                    if command == COLD:
+                        shutil.rmtree(cache, ignore_errors=True)
+                    seconds.setdefault((command, version), []).append(run(words, source, cache))
     rows = [
         {"command": command, "version": version, "seconds": f"{statistics.median(runs):.2f}", "runs": len(runs)}
         for (command, version), runs in seconds.items()

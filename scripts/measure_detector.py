@@ -36,7 +36,7 @@ def main(detector: str, annotations: Path, images: Path, table: Path | None = No
         for sizes in IMAGE_SIZES:
             for flip_test in (False, True):
                 settings = DetectorSettings(sizes, flip_test, BOX_THRESHOLD)
-                one = StarterDetector.from_network(network, metadata, device="cpu", settings=settings)
+                one = StarterDetector.from_network(network, metadata, backend="auto", device="cpu", settings=settings)
                 rows.append(settings_row(one, document, images))
                 print(rows[-1], flush=True)
         with table.open("w", newline="") as file:

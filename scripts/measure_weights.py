@@ -5,8 +5,8 @@ Usage: python scripts/measure_weights.py ANNOTATIONS.json IMAGES METRICS.json
 ANNOTATIONS.json is a COCO keypoints file. On all its images: the pose weights with labeled boxes and the flip test,
 and details (mean OKS by size of the person and by number of labeled keypoints, PCK by keypoint, the keypoints that are
 right by score, and their precision and recall by `keypoint_threshold`). On the images with
-`annotations_complete`: the detector, the people reported by boxes alone and by `person_threshold`, and the output of
-`rsn predict` without options.
+`annotations_complete`: the detector, the output of `rsn predict` without options, and precision and recall of the
+people that it reports by `person_threshold`.
 """
 
 import json
@@ -41,6 +41,7 @@ COUNTS = (1, 6, 11, 15, 18)  # limits of the number of labeled keypoints
 PCK_AT = 0.5  # distance relative to the square root of the area
 CLOSE = 0.2  # distance relative to the square root of the area at which a keypoint counts as right
 THRESHOLDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)  # tried as keypoint_threshold
+PERSON_THRESHOLDS = (0.0, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1)  # tried as person_threshold; 0: all boxes
 BETA = 0.5  # of the F-measure: precision counts more than recall, since a wrong limb is worse than a missing one
 
 
@@ -183,8 +184,7 @@ def measure_predict(document: dict[str, Any], images: Path) -> dict[str, Any]:
         "AP": round(scores.ap, 4),
         "AP50": round(scores.ap50, 4),
         "person_threshold": load_model(POSES).metadata.person_threshold,
-        "by boxes alone": persons(document, every),
-        "by person_threshold": persons(document, reported),
+        "people": people_by_threshold(document, every),
     }
 
 
@@ -197,15 +197,15 @@ def predicted(paths: list[str], *options: str) -> list[dict[str, Any]]:
     return entries
 
 
-def persons(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, float]:
-    """Return precision and recall of the boxes of all entries."""
+def people_by_threshold(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return precision and recall of the boxes of the entries from each person threshold on."""
     results = [
         {"image_id": entry["image_id"], "category_id": 1, "bbox": entry["bbox"], "score": entry["score"]}
         for entry in entries
     ]
     scores: BoxMetrics = evaluate_boxes(document, results)
-    precision, recall = scores.precision_and_recall(0)
-    return rounded({"precision": precision, "recall": recall})
+    both = {threshold: scores.precision_and_recall(threshold) for threshold in PERSON_THRESHOLDS}
+    return {f"{threshold:g}": rounded({"precision": p, "recall": r}) for threshold, (p, r) in both.items()}
 
 
 def write_metrics(name: str, metrics: dict[str, float]) -> None:

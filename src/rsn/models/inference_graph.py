@@ -58,8 +58,9 @@ class InferenceGraph(nn.Module):
         self.dtype = dtype
 
     def example(self) -> Tensor:
-        """Two black crops as `forward` takes them, for tracing."""
-        return torch.zeros(2, 3, *self.preprocessing.input_size, dtype=torch.uint8)
+        """Two black crops as `forward` takes them, for tracing; small ones if the graph takes images of any size."""
+        size = (64, 96) if self.any_size else self.preprocessing.input_size
+        return torch.zeros(2, 3, *size, dtype=torch.uint8)
 
     def extra_repr(self) -> str:
         return f"any_size={self.any_size}"

@@ -141,9 +141,9 @@ def as_openvino(graph: "InferenceGraph", metadata: Mapping[str, str] | None = No
         import torch
 
         warnings.simplefilter("ignore")  # about shapes, which are constants here
-        # OpenVINO would trace it twice, to compare both traces, which takes longer than everything else.
+        # OpenVINO would trace it twice, to compare both traces, and look up every parameter anew for each of its uses.
         traced = torch.jit.trace(graph.cpu(), example, check_trace=False)  # type: ignore[no-untyped-call]
-        model = openvino.convert_model(traced, example_input=example)
+        model = openvino.convert_model(torch.jit.freeze(traced, optimize_numerics=False), example_input=example)
     model.reshape([-1, 3, -1, -1] if graph.any_size else [-1, *example.shape[1:]])
     model.inputs[0].get_tensor().set_names({"crops"})
     for output, name in zip(model.outputs, graph.outputs, strict=True):
