@@ -1,162 +1,184 @@
-"""Load test of `rsn serve`: requests per second with 1, 8 and 64 clients, each response checked, and memory.
+"""Load test of `rsn serve` as users run it: 1, 4, 16 and 64 clients, each answer checked, and memory.
 
-    python benchmarks/serve.py --requests 3000 --output benchmarks/serve.csv
+    python benchmarks/serve.py --output benchmarks/serve.csv
+    git worktree add /tmp/before COMMIT
+    python benchmarks/serve.py --before /tmp/before/src --output benchmarks/serve.csv
 
-The network is a random RSN-18 at 64x64, so that what is measured is the service. Client and server share the machine.
-Every request has its own box. The exit status is 1 if an answer had another box, or other keypoints than a first run
-with one client.
+Clients and service share the machine. Each client sends one image after the other on one connection; after status 503
+it waits as long as `Retry-After` says. An answer is wrong if the same image had other people or keypoints when one
+client sent it. The exit status is 1 if an answer is wrong, or a request has no answer.
 """
 
 import argparse
 import csv
 import json
 import os
-import random
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
+from skimage.data import astronaut
 
-from rsn.weights.loading import save_weights
-from rsn.weights.metadata import ModelMetadata
-from rsn.weights.transfer import create_model
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
 
-CASES = 200  # different requests
-SAME_KEYPOINTS = 15  # of 17: two cells of a random heatmap may be nearly equal, so rounding decides
+from demo_images import portraits  # noqa: E402
+
+IMAGES = 12  # different requests
+NEAR = 1.0  # pixels between the keypoints of two right answers
+
+
+class Answer(NamedTuple):
+    """What a request got; status 0: nothing."""
+
+    image: int
+    status: int
+    seconds: float
+    body: bytes = b""
+    retry_after: float = 0.0
 
 
 def main() -> int:
-    """Run the test; exit status 1 if a response is lost or wrong."""
+    """Run the test; exit status 1 if an answer is lost or wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=3000, help="per number of clients")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], help="number of clients; one row each")
-    parser.add_argument("--warm-up", type=int, default=2000, help="requests before the measurement")
-    parser.add_argument("--output", type=Path, help="CSV to write")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64], help="one row each")
+    parser.add_argument("--seconds", type=float, default=60, help="of each row")
+    parser.add_argument("--before", type=Path, help="measure the package rsn in this folder instead")
+    parser.add_argument("--output", type=Path, help="CSV; rows of the other version in it stay")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (port, process):
-        cases = [make_case(number) for number in range(CASES)]
-        expected = [ask(HTTPConnection("127.0.0.1", port), case) for case in cases]
-        # PyTorch caches what it prepares for each batch size, so memory grows until all sizes have occurred.
-        measure(port, process, cases, expected, max(options.clients), options.warm_up)
-        rows, wrong = [], 0
+    version, source = ("before", options.before) if options.before else ("now", ROOT / "src")
+    images, rows = make_images(), []
+    with served(source) as (port, process):
+        expected = [ask(HTTPConnection("127.0.0.1", port), number, image) for number, image in enumerate(images)]
         for clients in options.clients:
-            row = measure(port, process, cases, expected, clients, options.requests)
-            print(row)
+            row = {"version": version} | measure(port, process, images, expected, clients, options.seconds)
+            print(row, flush=True)
             rows.append(row)
-            wrong += row["wrong"] + row["lost"]
     if options.output:
-        with open(options.output, "w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    return 1 if wrong else 0
+        write(rows, options.output)
+    return 1 if any(row["wrong"] or row["lost"] for row in rows) else 0
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[int, int]]:
-    """Start a service with a random network; return its port and process id."""
-    torch.manual_seed(0)
-    weights = folder / "random.safetensors"
-    save_weights(weights, create_model("rsn18"), ModelMetadata("rsn18", input_size=(64, 64)))
-    settings = ["--boxes", "whole", "--port", "0", "--device", "cpu"]  # each request has its own boxes
-    command = [sys.executable, "-m", "rsn", "serve", str(weights), *settings]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+def served(source: Path) -> Iterator[tuple[int, int]]:
+    """Start a service with the default models; return its port and process id."""
+    command = [sys.executable, "-m", "rsn", "serve", "--port", "0"]
+    environment = os.environ | {"PYTHONPATH": str(source.resolve())}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
-            line = process.stderr.readline() if process.stderr else ""
-            found = re.search(r":(\d+);", line)
-            if not found:
-                raise SystemExit(f"the service did not start: {line}")
-            yield int(found[1]), process.pid
+            lines = process.stderr or ()
+            port = next((found[1] for line in lines if (found := re.search(r"http://127.0.0.1:(\d+);", line))), None)
+            if port is None:
+                raise SystemExit("the service did not start")
+            yield int(port), process.pid
         finally:
             process.terminate()
 
 
-def make_case(number: int) -> dict[str, Any]:
-    """Return an image of noise and a box, different for each seed."""
-    noise = np.random.default_rng(number)
-    height, width = noise.integers(100, 400, 2).tolist()
-    small = noise.integers(0, 255, (height // 20, width // 20, 3)).astype(np.uint8)
-    image = cv2.imencode(".jpg", cv2.resize(small, (width, height)))[1].tobytes()
-    return {"image": image, "box": [number / 4, 10.0, width / 2, height / 2], "size": [width, height]}
+def make_images() -> list[bytes]:
+    """Return JPEG files of one and of two persons, 0.3 to 3.4 megapixels, each cut out and scaled differently."""
+    encoded = []
+    for number in range(IMAGES):
+        image = astronaut() if number % 3 == 0 else portraits()
+        cut = image[: image.shape[0] - 10 * number, 4 * number :]
+        scaled = cv2.resize(cut, None, fx=0.8 + 0.15 * number, fy=0.8 + 0.15 * number)
+        encoded.append(cv2.imencode(".jpg", scaled[..., ::-1])[1].tobytes())
+    return encoded
 
 
-def ask(connection: HTTPConnection, case: dict[str, Any]) -> dict[str, Any]:
-    """Send one request; return {} if there was no valid response."""
-    path = f"/api/people?boxes={quote(json.dumps([case['box']]))}"
-    connection.request("POST", path, case["image"], {"Content-Type": "image/jpeg"})
-    answer = connection.getresponse()
-    skeleton = answer.read()
-    return json.loads(skeleton) if answer.status == 200 else {}
-
-
-def is_right(case: dict[str, Any], answer: dict[str, Any], expected: dict[str, Any]) -> bool:
-    """Check that the response belongs to the request."""
-    (person,), (other,) = answer["people"], expected["people"]
-    keypoints, others = (np.reshape(one["keypoints"], (-1, 3))[:, :2] for one in (person, other))
-    distance = np.linalg.norm(keypoints - others, axis=1)
-    same_box = np.allclose(person["bbox"], case["box"], atol=0.01)
-    return [answer["width"], answer["height"]] == case["size"] and same_box and (distance < 1).sum() >= SAME_KEYPOINTS
+def ask(connection: HTTPConnection, number: int, image: bytes) -> Answer:
+    """Send one request."""
+    start = time.perf_counter()
+    try:
+        connection.request("POST", "/api/people", image, {"Content-Type": "image/jpeg"})
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, HTTPException):
+        connection.close()
+        return Answer(number, 0, time.perf_counter() - start)
+    wait = float(response.getheader("Retry-After", "0"))
+    return Answer(number, response.status, time.perf_counter() - start, body, wait)
 
 
 def measure(
-    port: int, process: int, cases: list[Any], expected: list[Any], clients: int, requests: int
+    port: int, process: int, images: list[bytes], expected: list[Answer], clients: int, seconds: float
 ) -> dict[str, Any]:
-    """Run clients that send one request after the other on persistent connections."""
-    seconds: list[float] = []
-    counts = {"wrong": 0, "lost": 0}
-    lock = threading.Lock()
+    """Run clients that start requests for some seconds."""
+    answers: list[Answer] = []
+    before, start = megabytes(process), time.perf_counter()
 
-    def client(seed: int) -> None:
-        connection, choose = HTTPConnection("127.0.0.1", port, timeout=120), random.Random(seed)
-        for _ in range(requests // clients):
-            number = choose.randrange(len(cases))
-            start = time.perf_counter()
-            answer = ask(connection, cases[number])
-            took = time.perf_counter() - start
-            right = bool(answer) and is_right(cases[number], answer, expected[number])
-            with lock:
-                seconds.append(took)
-                counts["lost"] += not answer
-                counts["wrong"] += bool(answer) and not right
+    def client(number: int) -> None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=120)
+        while time.perf_counter() < start + seconds:
+            answer = ask(connection, number % IMAGES, images[number % IMAGES])
+            answers.append(answer)
+            time.sleep(answer.retry_after)
+            number += 1
         connection.close()
 
-    before, start = megabytes(process), time.perf_counter()
-    threads = [threading.Thread(target=client, args=(seed,)) for seed in range(clients)]
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    total = time.perf_counter() - start
-    counts["lost"] += requests // clients * clients - len(seconds)
+    took = time.perf_counter() - start
+    good = [answer for answer in answers if answer.status == 200]
+    median, p95, p99 = np.quantile([answer.seconds for answer in good] or [np.nan], [0.5, 0.95, 0.99]).round(2).tolist()
     return {
         "clients": clients,
-        "requests": len(seconds),
-        "requests_per_second": round(len(seconds) / total, 1),
-        "median_ms": round(1000 * float(np.median(seconds)), 1),
-        "p95_ms": round(1000 * float(np.quantile(seconds, 0.95)), 1),
-        **counts,
+        "requests_per_second": round(len(good) / took, 2),
+        "median_s": median,
+        "p95_s": p95,
+        "p99_s": p99,
+        "status_200": len(good),
+        "status_503": sum(answer.status == 503 for answer in answers),
+        "other_status": sum(answer.status not in (0, 200, 503) for answer in answers),
+        "wrong": sum(not is_right(answer, expected[answer.image]) for answer in good),
+        "lost": sum(answer.status == 0 for answer in answers),
         "memory_before_mb": before,
         "memory_after_mb": megabytes(process),
         "cores": os.cpu_count(),
     }
 
 
+def is_right(answer: Answer, expected: Answer) -> bool:
+    """Check that both have the same people, and the keypoints that would be drawn at the same points."""
+    found, wanted = json.loads(answer.body), json.loads(expected.body)
+    people, others = (sorted(one["people"], key=lambda person: person["bbox"]) for one in (found, wanted))
+    if (found["width"], found["height"], len(people)) != (wanted["width"], wanted["height"], len(others)):
+        return False
+    for person, other in zip(people, others, strict=True):
+        keypoints, same = (np.reshape(one["keypoints"], (-1, 3)) for one in (person, other))
+        drawn = same[:, 2] >= wanted["keypoint_threshold"]
+        if (np.linalg.norm((keypoints - same)[drawn, :2], axis=1) > NEAR).any():
+            return False
+    return True
+
+
 def megabytes(process: int) -> int:
     """Return the memory of a process in MB (Linux)."""
     text = Path(f"/proc/{process}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) // 1000  # type: ignore[index]
+
+
+def write(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write rows to a CSV file, in place of those of the same version and number of clients."""
+    kept = list(csv.DictReader(path.open())) if path.exists() else []
+    new = {(row["version"], str(row["clients"])) for row in rows}
+    kept = [row for row in kept if (row["version"], row["clients"]) not in new]
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(kept + rows)
 
 
 if __name__ == "__main__":
