@@ -70,7 +70,7 @@ def serving(estimators: Mapping[str, PoseEstimator], limits: Limits | None = Non
 
 @contextmanager
 def running(app: FastAPI) -> Iterator[Client]:
-    server = create_server(app)
+    server = create_server(app, Limits())
     with open_port("127.0.0.1", 0) as opened:
         opened.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})

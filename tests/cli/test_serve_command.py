@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -73,6 +74,24 @@ def test_serve_detects_people(random_weights: Path, tmp_path: Path) -> None:
             assert client.people(png_of(np.zeros((50, 60, 3), np.uint8))).json["people"] == []
         finally:
             process.terminate()
+
+
+def test_serve_answers_waiting_requests_before_it_stops(random_weights: Path, image: Path) -> None:
+    command = [sys.executable, "-m", "rsn", "serve", random_weights, *WHOLE, "--port", "0", "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process, ThreadPoolExecutor(4) as pool:
+        try:
+            assert process.stderr is not None
+            port = re.search(rb":(\d+);", process.stderr.readline())
+            assert port
+            client = Client(int(port[1]))
+            boxes = [[5, 5, 40, 60]] * 60
+            waiting = [pool.submit(client.people, image.read_bytes(), boxes) for _ in range(4)]
+            while b"rsn_requests_active 4.0" not in client.get("/metrics").body:
+                assert not any(one.done() for one in waiting), "the requests are too short for this test"
+        finally:
+            process.terminate()
+        assert [one.result().status for one in waiting] == [200] * 4
+        assert process.wait(20) == -signal.SIGTERM
 
 
 def png_of(image: np.ndarray) -> bytes:

@@ -8,6 +8,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+import rsn.serving
 from pose_service import Answer, Client, estimator_of, serving
+from rsn.errors import RsnError
 from rsn.inference.estimator import PoseEstimator
 from rsn.serving.settings import Limits
 
@@ -208,18 +211,39 @@ def test_late_result_is_status_503(random_weights: Path, image: Path) -> None:
         assert client.people(image.read_bytes()).status == 200
 
 
-def test_requests_beyond_limit_are_status_429(random_weights: Path, image: Path) -> None:
+def test_requests_beyond_limit_are_status_503(random_weights: Path, image: Path) -> None:
     gate = Gate()
     with serving(behind(gate, random_weights), Limits(requests=3)) as client, ThreadPoolExecutor(3) as pool:
         inside = [pool.submit(client.people, image.read_bytes()) for _ in range(3)]
         while b"rsn_requests_active 3.0" not in client.get("/metrics").body:
             time.sleep(0.01)
         over = client.people(image.read_bytes())
-        assert "3 requests are being served" in refused(over, 429)
+        assert "3 requests are being served" in refused(over, 503)
         assert over.headers["retry-after"] == "1"
+        with pytest.raises(RsnError, match="3 requests are being served, which is the limit; try again"):
+            rsn.serving.Client(client.url)(image)
         gate.open.set()
         assert [answer.result().status for answer in inside] == [200] * 3
         assert client.people(image.read_bytes()).status == 200
+
+
+def test_disconnected_client_leaves_the_queue(random_weights: Path, image: Path) -> None:
+    """Its image is not processed after the requests before it."""
+    gate = Gate()
+    with serving(behind(gate, random_weights)) as client, ThreadPoolExecutor(2) as pool:
+        inside = [pool.submit(client.people, image.read_bytes()) for _ in range(2)]
+        while gate.calls < 2:
+            time.sleep(0.01)
+        connection = HTTPConnection("127.0.0.1", client.port)
+        connection.request("POST", "/api/people", image.read_bytes(), {"Content-Type": "image/png"})
+        while b"rsn_requests_active 3.0" not in client.get("/metrics").body:
+            time.sleep(0.01)
+        connection.close()
+        while b"rsn_requests_active 2.0" not in client.get("/metrics").body:
+            time.sleep(0.01)
+        gate.open.set()
+        assert [answer.result().status for answer in inside] == [200] * 2
+    assert gate.calls == 2
 
 
 def test_network_error_fails_one_batch_only(random_weights: Path, image: Path) -> None:

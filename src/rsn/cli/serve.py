@@ -55,7 +55,7 @@ class Serve(DetectionOptions):
                 )
                 for name, model in zip(names, self.models, strict=True)
             }
-            server = create_server(create_app(estimators, self.limits, hosts=allowed_hosts(self.host)))
+            server = create_server(create_app(estimators, self.limits, hosts=allowed_hosts(self.host)), self.limits)
             opened.listen()
             models = (f"{name} (by {run.backend} on {run.device})" for name, run in estimators.items())
             info(f"{', '.join(models)} at {url_of(opened)}; Ctrl-C stops it")

@@ -19,6 +19,7 @@ class Batcher(Generic[T, R]):
     Args:
         function: inputs -> their results, in the same order.
         thread: runs it. Batchers of several networks share one, since each network uses all cores.
+        turn: shared by the batchers of a thread. A batch is formed when its turn has come.
         batch_size: a batch is full when its inputs, whose sizes `size_of` returns, reach this.
         on_batch: receives the size of each batch.
     """
@@ -27,6 +28,7 @@ class Batcher(Generic[T, R]):
         self,
         function: Callable[[list[T]], Sequence[R]],
         thread: Executor,
+        turn: asyncio.Lock,
         *,
         batch_size: int,
         size_of: Callable[[T], int] = lambda _: 1,
@@ -34,6 +36,7 @@ class Batcher(Generic[T, R]):
     ) -> None:
         self._function = function
         self._thread = thread
+        self._turn = turn
         self._batch_size = batch_size
         self._size_of = size_of
         self._on_batch = on_batch
@@ -49,19 +52,24 @@ class Batcher(Generic[T, R]):
         return await result
 
     async def _run_batches(self) -> None:
-        while batch := self._next_batch():
-            items = [item for item, _ in batch]
-            self._on_batch(sum(map(self._size_of, items)))
-            try:
-                answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._function, items)
-            except Exception as error:  # fails the requests of this batch only
-                for _, result in batch:
-                    if not result.done():
-                        result.set_exception(error)
-            else:
-                for (_, result), answer in zip(batch, answers, strict=True):
-                    if not result.done():
-                        result.set_result(answer)
+        while self._pending:
+            async with self._turn:
+                if batch := self._next_batch():
+                    await self._run_batch(batch)
+
+    async def _run_batch(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+        items = [item for item, _ in batch]
+        self._on_batch(sum(map(self._size_of, items)))
+        try:
+            answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._function, items)
+        except Exception as error:  # fails the requests of this batch only
+            for _, result in batch:
+                if not result.done():
+                    result.set_exception(error)
+        else:
+            for (_, result), answer in zip(batch, answers, strict=True):
+                if not result.done():
+                    result.set_result(answer)
 
     def _next_batch(self) -> list[tuple[T, asyncio.Future[R]]]:
         batch, size = list[tuple[T, asyncio.Future[R]]](), 0

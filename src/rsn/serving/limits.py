@@ -29,7 +29,7 @@ class ConcurrencyLimiter:
     def __enter__(self) -> None:
         if self.active >= self.limit:
             raise RequestError(
-                429, f"{self.active} requests are being served, which is the limit; try again", retry_after=1
+                503, f"{self.active} requests are being served, which is the limit; try again", retry_after=1
             )
         self.active += 1
 
@@ -38,23 +38,25 @@ class ConcurrencyLimiter:
 
 
 class MemoryBudget:
-    """An amount that requests share; a request that needs more than is left waits."""
+    """An amount that requests share; one that needs more than is left waits, and so do all that come after it."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._left = total
-        self._released = asyncio.Condition()
+        self._first = asyncio.Lock()  # held by the request that waits longest
+        self._released = asyncio.Event()
 
     @asynccontextmanager
     async def reserve(self, amount: int) -> AsyncIterator[None]:
         """Hold an amount, at most the total, until the block ends."""
         amount = min(amount, self._total)
-        async with self._released:
-            await self._released.wait_for(lambda: self._left >= amount)
+        async with self._first:
+            while self._left < amount:
+                self._released.clear()
+                await self._released.wait()
             self._left -= amount
         try:
             yield
         finally:
             self._left += amount
-            async with self._released:
-                self._released.notify_all()
+            self._released.set()

@@ -42,8 +42,7 @@ _REASONS = {
     413: "too many bytes or pixels",
     415: "not an image",
     422: "a damaged image, or invalid boxes",
-    429: "too many requests at a time; try again after Retry-After seconds",
-    503: "no result in time; try again after Retry-After seconds",
+    503: "too many requests at a time, or no result in time; try again after Retry-After seconds",
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": reason} for status, reason in _REASONS.items()

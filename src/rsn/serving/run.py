@@ -1,11 +1,13 @@
 """The service as a process: a port, and a server that runs until it is stopped."""
 
 import socket
+from math import ceil
 
 import uvicorn
 from fastapi import FastAPI
 
 from rsn.errors import RsnError
+from rsn.serving.settings import Limits
 
 
 def allowed_hosts(host: str) -> tuple[str, ...]:
@@ -40,8 +42,11 @@ def url_of(opened: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def create_server(app: FastAPI) -> uvicorn.Server:
-    """A server that logs only warnings and errors; `run(sockets=[...])` serves until it is stopped."""
+def create_server(app: FastAPI, limits: Limits) -> uvicorn.Server:
+    """A server that logs only warnings and errors; `run(sockets=[...])` serves until it is stopped.
+
+    SIGTERM or Ctrl-C stop it after the requests that wait have their answers; a second Ctrl-C stops it at once.
+    """
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -50,6 +55,6 @@ def create_server(app: FastAPI) -> uvicorn.Server:
             lifespan="off",
             log_level="warning",
             server_header=False,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=ceil(limits.seconds),
         )
     )

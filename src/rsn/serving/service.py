@@ -28,7 +28,8 @@ from rsn.serving.upload import check_size, decode
 T = TypeVar("T")
 
 DECODERS = 2  # threads that decode images and cut out crops; more would slow down the networks
-IMAGES_IN_MEMORY = 4  # of the largest size; of smaller ones accordingly more
+LARGEST_IN_MEMORY = 4  # decoded images of the largest size at a time
+IMAGES_IN_MEMORY = 2 * TOGETHER  # decoded images of any size: those in the detector, and those that are next
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +59,20 @@ class Service:
         self.limiter = ConcurrencyLimiter(limits.requests)
         self.metrics = Metrics(self.limiter)
         self._networks = ThreadPoolExecutor(1, thread_name_prefix="rsn-network")
+        self._turn = asyncio.Lock()
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="rsn-images")
         detections = {id(one.detector): self._detections(one.detector) for one in estimators.values()}
         self.models = {
             name: Model(name, estimator, self._poses(estimator), detections[id(estimator.detector)])
             for name, estimator in estimators.items()
         }
-        self._pixels = MemoryBudget(IMAGES_IN_MEMORY * limits.pixels)
+        self._pixels = MemoryBudget(LARGEST_IN_MEMORY * limits.pixels)
 
     def _poses(self, estimator: PoseEstimator) -> Batcher[ImageCrops, PoseResult]:
         return Batcher(
             estimator.predict,
             self._networks,
+            self._turn,
             batch_size=estimator.batch_size,
             size_of=len,
             on_batch=self.metrics.batch_people.observe,
@@ -80,7 +83,11 @@ class Service:
         if not isinstance(detector, NetworkDetector):
             return None
         return Batcher(
-            detector.forward, self._networks, batch_size=TOGETHER, on_batch=self.metrics.batch_images.observe
+            detector.forward,
+            self._networks,
+            self._turn,
+            batch_size=TOGETHER,
+            on_batch=self.metrics.batch_images.observe,
         )
 
     def model(self, name: str | None) -> Model:
@@ -97,8 +104,8 @@ class Service:
         Raises:
             RequestError: an invalid image, invalid boxes, or no result in time.
         """
-        async with self._crops(model, data, boxes) as crops:
-            result = await model.poses.run(crops)
+        async with self._answered_in_time():
+            result = await model.poses.run(await self._crops(model, data, boxes))
         return ImageResult.model_validate(result.to_dict())
 
     async def heatmaps(self, model: Model, data: bytes, boxes: Boxes | None) -> Heatmaps:
@@ -110,25 +117,29 @@ class Service:
         if boxes is not None and len(boxes[0]) != 1:
             raise RequestError(422, f"Invalid boxes: expected one box for heatmaps, got {len(boxes[0])}")
         estimator = model.estimator
-        async with self._crops(model, data, boxes, detect=False) as crops:
+        async with self._answered_in_time():
+            crops = await self._crops(model, data, boxes, detect=False)
             heatmaps = await _in_thread(self._networks, lambda: as_array(estimator.forward([crops])))
         names = list(estimator.metadata.skeleton.keypoint_names)
         return Heatmaps.from_maps(model.name, crops.crops[0], crops.bboxes[0], names, heatmaps[0].astype(np.float64))
 
-    @asynccontextmanager
-    async def _crops(
-        self, model: Model, data: bytes, boxes: Boxes | None, *, detect: bool = True
-    ) -> AsyncIterator[ImageCrops]:
-        """Crops of the given boxes, else of the detector's, else of the whole image, within the limits."""
+    async def _crops(self, model: Model, data: bytes, boxes: Boxes | None, *, detect: bool = True) -> ImageCrops:
+        """Crops of the given boxes, else of the detector's, else of the whole image."""
         width, height = check_size(data, self.limits)
+        least = LARGEST_IN_MEMORY * self.limits.pixels // IMAGES_IN_MEMORY
+        async with self._pixels.reserve(max(width * height, least)):
+            image = await _in_thread(self._decoders, lambda: decode(data))
+            if boxes is None and detect and model.estimator.detector is not None:
+                return await self._detect(model, image)
+            return await _in_thread(self._decoders, lambda: _given_crops(model, image, boxes))
+
+    @asynccontextmanager
+    async def _answered_in_time(self) -> AsyncIterator[None]:
+        """Raise RequestError for boxes that do not fit an image, and where the block takes longer than the limit."""
         seconds = self.limits.seconds
         try:
-            async with asyncio.timeout(seconds), self._pixels.reserve(width * height):
-                image = await _in_thread(self._decoders, lambda: decode(data))
-                if boxes is None and detect and model.estimator.detector is not None:
-                    yield await self._detect(model, image)
-                else:
-                    yield await _in_thread(self._decoders, lambda: _given_crops(model, image, boxes))
+            async with asyncio.timeout(seconds):
+                yield
         except AnnotationError as error:
             raise RequestError(422, str(error)) from error
         except TimeoutError as error:

@@ -12,13 +12,14 @@ class Limits:
     megabytes: float = 25.0
     """Largest upload; larger ones get status 413."""
     megapixels: float = 50.0
-    """Largest image; larger ones get status 413. At most four such images are decoded in memory at a time."""
+    """Largest image; larger ones get status 413. At most four such images are decoded in memory at a time, and 16
+    smaller ones."""
     people: int = 100
     """Most boxes per request; more get status 422."""
     seconds: float = 30.0
     """Longest upload (then status 408), and longest wait for a result (then status 503)."""
     requests: int = 128
-    """Most requests at a time; further ones get status 429."""
+    """Most requests at a time; further ones get status 503."""
 
     def check(self) -> None:
         """Raise RsnError for a limit that is not above 0."""

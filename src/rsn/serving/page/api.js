@@ -1,6 +1,6 @@
 // Requests to the HTTP API.
 
-const ATTEMPTS = 4; // of a request while the service is at its limit
+const PATIENCE = 5000; // milliseconds in which a request is repeated while the service is at its limit
 
 /** An error whose message is shown to the user. */
 export class RequestError extends Error {}
@@ -24,10 +24,10 @@ async function post(path, image, { model, boxes }, signal) {
   const query = new URLSearchParams({ model });
   if (boxes) query.set("boxes", JSON.stringify(boxes));
   const headers = { "Content-Type": image.type.startsWith("image/") ? image.type : "application/octet-stream" };
-  for (let attempt = 1; ; attempt++) {
+  for (const start = Date.now(); ; ) {
     const response = await send(`${path}?${query}`, { method: "POST", body: image, headers, signal });
     const wait = Number(response.headers.get("Retry-After"));
-    if (response.status !== 429 || attempt === ATTEMPTS) return readResponse(response);
+    if (response.status !== 503 || Date.now() > start + PATIENCE) return readResponse(response);
     await new Promise((resolve) => setTimeout(resolve, 1000 * wait));
     signal?.throwIfAborted();
   }
