@@ -1,4 +1,4 @@
-"""Load test of `rsn serve` as users run it: 1, 4, 16 and 64 clients, each answer checked, and memory.
+"""Load test of `rsn serve` as users run it: 1 to 160 clients, each answer checked, and memory.
 
     python benchmarks/serve.py --output benchmarks/serve.csv
     git worktree add /tmp/before COMMIT
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
 def main() -> int:
     """Run the test; exit status 1 if an answer is lost or wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64], help="one row each")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64, 160], help="one row each")
     parser.add_argument("--seconds", type=float, default=60, help="of each row")
     parser.add_argument("--before", type=Path, help="measure the package rsn in this folder instead")
     parser.add_argument("--output", type=Path, help="CSV; rows of the other version in it stay")

@@ -55,6 +55,7 @@ def create_server(app: FastAPI, limits: Limits) -> uvicorn.Server:
             lifespan="off",
             log_level="warning",
             server_header=False,
+            timeout_keep_alive=30,  # seconds; clients that wait as `Retry-After` says keep their connection
             timeout_graceful_shutdown=ceil(limits.seconds),
         )
     )

@@ -18,8 +18,8 @@ class Limits:
     """Most boxes per request; more get status 422."""
     seconds: float = 30.0
     """Longest upload (then status 408), and longest wait for a result (then status 503)."""
-    requests: int = 128
-    """Most requests at a time; further ones get status 503."""
+    requests: int = 64
+    """Most requests at a time; further ones get status 503 at once."""
 
     def check(self) -> None:
         """Raise RsnError for a limit that is not above 0."""

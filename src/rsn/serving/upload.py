@@ -64,6 +64,8 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         working.cancel()
         leaving.cancel()
+        # An error refers to this frame and the task to its error: a cycle that would keep the image of the request.
+        del working, leaving
 
 
 async def _disconnected(request: Request) -> None:
