@@ -64,5 +64,5 @@ class Finetune:
             atomic_write(self.save_recipe, write_recipe(recipe).encode())
         best = train(recipe, resume=self.resume)
         info(f"the best weights are {best}, samples are in {best.parent / 'samples.jpg'}")
-        info(f"use them with: rsn predict IMAGE --model {best}")
+        info(f"use them with: rsn predict IMAGE --model {best} (with --boxes whole if they are not of people)")
         return 0
