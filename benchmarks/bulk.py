@@ -61,7 +61,7 @@ def main() -> None:
 def write_rows(rows: list[dict[str, Any]], output: Path | None) -> None:
     """Write the rows as CSV, if an output was given."""
     if output:
-        with open(output, "w", newline="") as file:
+        with open(output, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)

@@ -71,13 +71,13 @@ class Data:
             "annotations": [entry for entry in self.document["annotations"] if entry["image_id"] in chosen],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(part))
+        path.write_text(json.dumps(part), encoding="utf-8")
         return path
 
 
 def lsp(annotations: Path) -> Data:
     """Leeds Sports Pose Extended, in an order drawn at random."""
-    document = json.loads(annotations.read_text())
+    document = json.loads(annotations.read_text(encoding="utf-8"))
     ids = sorted(image["id"] for image in document["images"])
     order = [ids[index] for index in np.random.default_rng(0).permutation(len(ids))]
     end = HELD_OUT + max(IMAGES)
@@ -147,7 +147,7 @@ def pck(weights: Path, annotations: Path, data: Data) -> dict[str, float]:
 def append(path: Path, rows: list[dict]) -> None:
     """Add rows to the table."""
     is_new = not path.exists()
-    with open(path, "a", newline="") as file:
+    with open(path, "a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         if is_new:
             writer.writeheader()
@@ -158,7 +158,7 @@ def finished(path: Path) -> set[tuple[str, int, str]]:
     """Data, images and weights of the runs in the table."""
     if not path.exists():
         return set()
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         return {(row["data"], int(row["images"]), row["weights"]) for row in csv.DictReader(file)}
 
 

@@ -112,7 +112,7 @@ def delay(walker: Walker, times: np.ndarray, keypoints: np.ndarray) -> float:
 
 def write(rows: Sequence[dict[str, object]], name: str) -> None:
     """Write a table as CSV and print it as Markdown."""
-    with open(FOLDER / name, "w", newline="") as file:
+    with open(FOLDER / name, "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, rows[0], lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

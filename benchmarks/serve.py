@@ -167,16 +167,16 @@ def is_right(answer: Answer, expected: Answer) -> bool:
 
 def megabytes(process: int) -> int:
     """Return the memory of a process in MB (Linux)."""
-    text = Path(f"/proc/{process}/status").read_text()
+    text = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) // 1000  # type: ignore[index]
 
 
 def write(rows: list[dict[str, Any]], path: Path) -> None:
     """Write rows to a CSV file, in place of those of the same version and number of clients."""
-    kept = list(csv.DictReader(path.open())) if path.exists() else []
+    kept = list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
     new = {(row["version"], str(row["clients"])) for row in rows}
     kept = [row for row in kept if (row["version"], row["clients"]) not in new]
-    with open(path, "w", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(kept + rows)

@@ -120,7 +120,7 @@ def write(rows: Sequence[Mapping[str, object]], output: Path | None) -> None:
     if output is None:
         return
     output.parent.mkdir(exist_ok=True)
-    with open(output, "w", newline="") as file:
+    with open(output, "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

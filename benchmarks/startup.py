@@ -49,7 +49,7 @@ def main() -> None:
     for row in rows:
         print(row)
     if options.output:
-        with open(options.output, "w", newline="") as file:
+        with open(options.output, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)

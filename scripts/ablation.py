@@ -94,7 +94,7 @@ def switches_of(beginning: str) -> dict[str, Switch]:
 
 def measured(table: Path) -> set[tuple[str, str]]:
     """Return the switches and seeds that have a row."""
-    with table.open(newline="") as file:
+    with table.open(encoding="utf-8", newline="") as file:
         return {(row["switch"], row["seed"]) for row in csv.DictReader(file)}
 
 
@@ -117,7 +117,7 @@ def run_folder(runs: Path, name: str, seed: int) -> Path:
 
 def add_row(table: Path, name: str, seed: int, oks_value: float) -> None:
     """Add a row: switch, seed, and the mean OKS of the labeled people, in percent."""
-    with table.open("a", newline="") as file:
+    with table.open("a", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerow([name, seed, f"{100 * oks_value:.2f}"])
 
 

@@ -33,7 +33,7 @@ def with_tables(page: str) -> str:
 def read(path: Path) -> Measured:
     """Read the rows that scripts/ablation.py has written."""
     measured: Measured = {}
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             measured.setdefault(row["switch"], {})[int(row["seed"])] = float(row["mean OKS"])
     return measured

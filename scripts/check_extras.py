@@ -110,8 +110,8 @@ def write_inputs() -> None:
     category = {"id": 1, "name": "person", "keypoints": list(COCO_17.keypoint_names)}
     image = {"id": 1, "file_name": "image.png", "width": 120, "height": 90}
     people = {"images": [image], "categories": [category], "annotations": [person]}
-    Path("people.json").write_text(json.dumps(people))
-    Path("results.json").write_text(json.dumps([person | {"score": 1.0}]))
+    Path("people.json").write_text(json.dumps(people), encoding="utf-8")
+    Path("results.json").write_text(json.dumps([person | {"score": 1.0}]), encoding="utf-8")
     Path("video.mp4").write_bytes(bytes(100))
     Path("detector.onnx").write_bytes(bytes(100))
     Path("image.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))

@@ -198,7 +198,7 @@ def main() -> None:
         made = miniatures.MINIATURES[name]()
         content = json.dumps([made.annotations, made.results]).encode()
         recorded[name] = {"sha256": hashlib.sha256(content).hexdigest()} | evaluated(made)
-    Path(sys.argv[1]).write_text(json.dumps(recorded, indent=1) + "\n")
+    Path(sys.argv[1]).write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

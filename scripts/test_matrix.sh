@@ -5,7 +5,7 @@
 #
 # A Python that is not installed is skipped. TORCH and PYTHON as in the Makefile; PYTHON runs the lowest versions. The
 # version of PyTorch is that of TORCH; for the lowest one:
-# TORCH='torch==2.7.0 --index-url https://download.pytorch.org/whl/cpu'.
+# make lowest TORCH='torch==2.7.0 --index-url https://download.pytorch.org/whl/cpu'.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,10 +29,12 @@ for name in "${names[@]}"; do
     if [ "$name" = lowest ]; then
         # pip cannot resolve to the lowest versions, uv can. It keeps the installed PyTorch.
         "$bin/pip" install --quiet uv
-        torch=$("$bin/python" -c 'import torch; print(torch.__version__)')
-        # PyTorch has installed the newest versions of the three packages that are named.
+        torch=$("$bin/python" -c 'import torch; print(torch.__version__.split("+")[0])')
+        # PyTorch has installed the newest versions of the three packages that are named. The override leaves out
+        # opencv-python, which supervision needs: it would install a newer cv2 over that of opencv-python-headless.
         "$bin/uv" pip install --quiet --python "$bin/python" --resolution lowest-direct "torch==$torch" -e '.[dev]' \
-            --upgrade-package filelock --upgrade-package fsspec --upgrade-package jinja2
+            --upgrade-package filelock --upgrade-package fsspec --upgrade-package jinja2 \
+            --override <(echo "opencv-python; sys_platform == 'none'")
     else
         "$bin/pip" install --quiet -e '.[dev]'
     fi

@@ -14,7 +14,7 @@ def convert(source: Path, output: Path, *arguments: object) -> dict[str, Any]:
     """The document that `rsn data convert` writes; `rsn data check` must find no error in it."""
     done = rsn("data", "convert", source, "--output", output, *arguments)
     assert done.returncode == 0, done.stderr
-    document: dict[str, Any] = json.loads(output.read_text())
+    document: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
     folder = done.stderr.rpartition(" images of ")[2].strip()
     checked = rsn("data", "check", output, "--images", folder)
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -51,7 +51,7 @@ def convert_without_images(source: Path, output: Path) -> dict[str, Any]:
     done = rsn("data", "convert", source, "--output", output)
     assert done.returncode == 0, done.stderr
     assert "images not found, so their sizes were not checked" in done.stderr
-    document: dict[str, Any] = json.loads(output.read_text())
+    document: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
     return document
 
 

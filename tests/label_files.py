@@ -220,7 +220,7 @@ def dlc(folder: Path, *, kind: str = "csv", several: bool = True) -> Path:
         rows.append((("labeled-data", "clip", Path(name).name), numbers))
     heads = heads if several else [heads[0], *heads[2:]]
     if kind == "csv":
-        with open(video / "CollectedData_me.csv", "w", newline="") as file:
+        with open(video / "CollectedData_me.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerows([head[0], "", "", *head[1:]] for head in heads)
             writer.writerows([*image, *("" if one is None else one for one in numbers)] for image, numbers in rows)
@@ -262,7 +262,7 @@ def via(folder: Path, kind: str = "project") -> Path:
     if kind == "json":
         return _json(folder / "via.json", images)
     columns = ("filename", "file_size", "file_attributes", "region_count", "region_id")
-    with open(folder / "via.csv", "w", newline="") as file:
+    with open(folder / "via.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*columns, "region_shape_attributes", "region_attributes"])
         for image in images.values():
@@ -275,5 +275,5 @@ def via(folder: Path, kind: str = "project") -> Path:
 
 def _json(path: Path, document: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), encoding="utf-8")
     return path

@@ -223,5 +223,5 @@ def alphapose(folder: Path, form: str) -> Path:
 
 def _json(path: Path, document: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), encoding="utf-8")
     return path

@@ -14,7 +14,7 @@ GAIN = 0.85  # keeps activations of the same size from layer to layer
 
 def reference_state(keys: Path) -> dict[str, Tensor]:
     """The state dict that a keys_*.json file lists."""
-    return filled(json.loads(keys.read_text())["keys"])
+    return filled(json.loads(keys.read_text(encoding="utf-8"))["keys"])
 
 
 def filled(keys: Iterable[tuple[str, Sequence[int]]]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 
 def code_blocks(page: Path, language: str) -> list[str]:
     """Return the code blocks of a page in a language; "" means commands."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def rsn_commands(page: Path) -> Iterator[list[str]]:
@@ -38,13 +38,13 @@ def rsn_commands(page: Path) -> Iterator[list[str]]:
 
 def links(page: Path) -> Iterator[tuple[Path, str]]:
     """Return file and anchor ("" for none) of every link to a file of the repository."""
-    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
         yield (page.parent / target if target else page), anchor
 
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors of the headings of a page, as MkDocs makes them."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     plain = (re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings)
     return {re.sub(r"[\s-]+", "-", heading) for heading in plain}
 

@@ -94,7 +94,7 @@ def test_damaged_images(encoded: list[bytes], amount: Amount, monkeypatch: pytes
 @amounts(250, 4000, seconds=3)
 def test_damaged_annotations(annotations: Path, tmp_path: Path, amount: Amount) -> None:
     pytest.importorskip("hotcoco")
-    sound = json.loads(annotations.read_text())
+    sound = json.loads(annotations.read_text(encoding="utf-8"))
     results = results_of(sound)
     images = annotations.parent / "images"
 
@@ -120,7 +120,7 @@ def test_damaged_annotations(annotations: Path, tmp_path: Path, amount: Amount) 
 @amounts(250, 20_000)
 def test_damaged_results(annotations: Path, tmp_path: Path, amount: Amount) -> None:
     pytest.importorskip("hotcoco")
-    sound = json.loads(annotations.read_text())
+    sound = json.loads(annotations.read_text(encoding="utf-8"))
     truth, results = GroundTruth.from_coco(sound, COCO_17), results_of(sound)
 
     def trial(random: Random) -> None:
@@ -157,7 +157,7 @@ def test_damaged_submissions(tmp_path: Path, amount: Amount) -> None:
 
 @amounts(800, 20_000)
 def test_damaged_boxes(annotations: Path, tmp_path: Path, amount: Amount) -> None:
-    document = json.loads(annotations.read_text())
+    document = json.loads(annotations.read_text(encoding="utf-8"))
     box = [5.0, 8.0, 60.0, 95.0]
     forms: list[Any] = [
         {"1.png": [box, [*box, 0.5]], "2.png": []},
@@ -226,7 +226,7 @@ def test_damaged_weights(checkpoint: bytes, tmp_path: Path, amount: Amount) -> N
 def test_damaged_recipes_and_skeleton_files(recipe_file: Path, tmp_path: Path, amount: Amount) -> None:
     from rsn.training.recipe import read_recipe
 
-    recipe = yaml.safe_load(recipe_file.read_text())
+    recipe = yaml.safe_load(recipe_file.read_text(encoding="utf-8"))
     recipe |= {
         "augmentation": {"scale": [0.7, 1.0], "max_rotation": 40},
         "trained_on": "drawn",
@@ -260,7 +260,7 @@ def _ways(document: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_anything_anywhere_in_annotations(annotations: Path, tmp_path: Path, amount: Amount) -> None:
     """Every thing in every place, one at a time; the long form does all of them."""
     pytest.importorskip("hotcoco")
-    text = annotations.read_text()
+    text = annotations.read_text(encoding="utf-8")
     results = results_of(json.loads(text))
     path, images = tmp_path / "people.json", annotations.parent / "images"
     changes = [(way, thing) for way in _ways(json.loads(text)) for thing in (*THINGS, "gone")]

@@ -51,7 +51,9 @@ def test_package_offers_every_name(name: str) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_module_imports_only_from_lower_layers(path: Path) -> None:
     own = _package(path)
-    imported = {name.split(".")[1] for name in _imported(ast.parse(path.read_text())) if name.startswith("rsn.")}
+    imported = {
+        name.split(".")[1] for name in _imported(ast.parse(path.read_text(encoding="utf-8"))) if name.startswith("rsn.")
+    }
     above = {package for package in imported if LAYER_OF.get(package, -1) > LAYER_OF[own]}  # -1: what rsn itself offers
     above -= EXCEPTIONS.get(own, set())
     assert not above, f"{own} imports from {', '.join(sorted(above))}"

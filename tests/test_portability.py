@@ -95,19 +95,6 @@ def test_python_and_libraries_of_the_core_have_no_upper_bound() -> None:
     assert not [bound for bound in (PROJECT["requires-python"], *PROJECT["dependencies"]) if "<" in bound]
 
 
-def test_text_files_are_opened_with_an_encoding() -> None:
-    """Windows would take its own code page."""
-    without = []
-    for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-                continue
-            named = {keyword.arg for keyword in node.keywords}
-            if node.func.attr in ("read_text", "write_text") and "encoding" not in named:
-                without.append(f"{path}:{node.lineno}")
-    assert not without
-
-
 def test_test_files_import_without_what_windows_lacks() -> None:
     """They must be collectable there: such modules are imported in the tests that use them."""
     for path in sorted(Path(__file__).parent.rglob("*.py")):

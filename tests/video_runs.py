@@ -19,7 +19,7 @@ def predict(clip: object, weights: Path, out: Path, *options: object) -> subproc
 
 
 def records(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def follow(

@@ -55,7 +55,7 @@ def _cell(data: str, images: int, group: str, shares: Shares) -> str:
 def read_shares() -> Shares:
     """The results in benchmarks/finetuning.csv."""
     shares: Shares = {}
-    with open(BENCHMARKS / "finetuning.csv", newline="") as file:
+    with open(BENCHMARKS / "finetuning.csv", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             key = row["data"], int(row["images"]), row["weights"]
             shares.setdefault(key, {})[row["keypoints"]] = float(row["pck"])

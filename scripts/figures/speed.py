@@ -105,7 +105,7 @@ def _runs() -> list[tuple[str, str, str, str]]:
 
 
 def _rows(path: Path) -> list[Row]:
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

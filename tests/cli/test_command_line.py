@@ -58,13 +58,13 @@ def test_predict_writes_images_and_results(image: Path, random_weights: Path, tm
 
 
 def test_predict_numbers_images_with_equal_names(image: Path, random_weights: Path, tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "same.png").write_bytes(image.read_bytes())
+    for path in (tmp_path / "a/same.png", tmp_path / "b/Same.png"):  # one file to Windows and macOS
+        path.parent.mkdir()
+        path.write_bytes(image.read_bytes())
     done = rsn(
         "predict",
         tmp_path / "a",
-        tmp_path / "b/same.png",
+        tmp_path / "b/Same.png",
         *WHOLE,
         "--model",
         random_weights,
@@ -72,7 +72,7 @@ def test_predict_numbers_images_with_equal_names(image: Path, random_weights: Pa
         tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in tmp_path.glob("*.jpg")} == {"same_poses.jpg", "same_poses_2.jpg"}
+    assert {path.name for path in tmp_path.glob("*.jpg")} == {"same_poses.jpg", "Same_poses_2.jpg"}
 
 
 def test_evaluate_prints_and_writes_the_ten_metrics(people_json: Path, random_weights: Path, tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_predict_rejects_invalid_arguments(
 def test_evaluate_rejects_bad_annotations(
     people_json: Path, random_weights: Path, tmp_path: Path, damage: Callable[[str], str], says: str
 ) -> None:
-    text = people_json.read_text()
+    text = people_json.read_text(encoding="utf-8")
     (tmp_path / "damaged.json").write_text(damage(text))
     assert damage(text) != text
     images = people_json.parent / "images"

@@ -69,7 +69,7 @@ class Page(HTMLParser):
         self.images: list[np.ndarray] = []
         self.loads: list[str] = []
         self.text = ""
-        self.feed(path.read_text())
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attributes: Any) -> None:
         self.tags.append(tag)
@@ -151,7 +151,7 @@ def test_two_skeletons_are_trained_and_evaluated_together(
         "annotations": str(climbers), "images": str(climbers.parent / "images"),
         "skeleton": str(climbers.parent / "climber.yaml"),
     }  # fmt: skip
-    recipe = yaml.safe_load(recipe_file.read_text())
+    recipe = yaml.safe_load(recipe_file.read_text(encoding="utf-8"))
     recipe |= {"train": [own, *recipe["train"]], "validation": own, "output": str(tmp_path / "run")}
     (tmp_path / "both.yaml").write_text(yaml.safe_dump(recipe))
     trained = rsn("train", tmp_path / "both.yaml")

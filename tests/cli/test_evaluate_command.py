@@ -100,7 +100,7 @@ def test_several_processes_give_results_of_one(
 
 
 def test_other_category_id_and_image_names_are_read(crowd: Path, random_weights: Path, tmp_path: Path) -> None:
-    document = json.loads(crowd.read_text())
+    document = json.loads(crowd.read_text(encoding="utf-8"))
     for entry in (*document["annotations"], *document["categories"]):
         entry["category_id" if "bbox" in entry else "id"] = 4
     for image in document["images"]:
@@ -169,7 +169,7 @@ def _another_set(document: dict[str, Any]) -> None:
 def test_score_rejects_annotations_that_do_not_fit(
     crowd: Path, tmp_path: Path, damage: Callable[[dict[str, Any]], None], says: str
 ) -> None:
-    document = json.loads(crowd.read_text())
+    document = json.loads(crowd.read_text(encoding="utf-8"))
     results = [person | {"score": 1.0} for person in document["annotations"]]
     (tmp_path / "results.json").write_text(json.dumps(results))
     damage(document)

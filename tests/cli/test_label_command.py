@@ -15,7 +15,7 @@ from rsn.data.coco import read_coco
 def label(images: Path, output: Path, *arguments: object) -> dict[str, Any]:
     done = rsn("data", "label", images, "--output", output, "--boxes", "whole", *arguments)
     assert done.returncode == 0, done.stderr
-    document: dict[str, Any] = json.loads(output.read_text())
+    document: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
     return document
 
 

@@ -14,7 +14,7 @@ from rsn.cli.progress import track
 def test_terminal_shows_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     outer, inner = pty.openpty()
     monkeypatch.setenv("TERM", "xterm")
-    with open(inner, "w") as terminal:
+    with open(inner, "w", encoding="utf-8") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         for _ in track(range(20), total=20, unit="frame"):
             time.sleep(0.05)

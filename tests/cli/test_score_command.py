@@ -14,7 +14,7 @@ def test_score_gives_same_metrics_for_raw_and_normalized_scores(people_json: Pat
     pytest.importorskip("hotcoco")
     random = np.random.default_rng(0)
     people = []
-    for entry in json.loads(people_json.read_text())["annotations"]:
+    for entry in json.loads(people_json.read_text(encoding="utf-8"))["annotations"]:
         keypoints = np.array(entry["keypoints"], float).reshape(-1, 3)[:, :2]
         scores, box_score = random.uniform(0.5, 1.5, len(keypoints)), float(random.uniform(0.2, 1))
         moved = keypoints + random.normal(0, 4, keypoints.shape)

@@ -24,7 +24,7 @@ PERSON = {"image_id": 7, "category_id": 1, "keypoints": [1.5] * 51, "score": 0.5
 @pytest.fixture
 def testdev(people_json: Path, tmp_path: Path) -> list[object]:
     """Four images without annotations, and boxes in three of them."""
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     boxes = [
         {field: person[field] for field in ("image_id", "category_id", "bbox")} | {"score": 0.5}
         for person in document["annotations"][:6]

@@ -17,7 +17,7 @@ from rsn.skeletons import COCO_17, LSP_14, NOT_ANNOTATED, Skeleton
 
 def test_read_coco_returns_the_annotations_of_the_file(people_json: Path) -> None:
     people = read_coco(people_json, people_json.parent / "images")
-    first = json.loads(people_json.read_text())["annotations"][0]
+    first = json.loads(people_json.read_text(encoding="utf-8"))["annotations"][0]
     assert people.skeleton is COCO_17
     assert len(people) == 8
     assert people.people[0].box.tolist() == first["bbox"]
@@ -38,7 +38,7 @@ def test_remap_and_concat_match_keypoints_by_name(people_json: Path, tmp_path: P
 
 
 def test_filter_valid_counts_skipped_people(people_json: Path) -> None:
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     document["annotations"][0]["iscrowd"] = 1
     document["annotations"][1]["keypoints"] = [0] * 51
     document["annotations"][2]["bbox"][3] = 20
@@ -51,7 +51,7 @@ def test_filter_valid_counts_skipped_people(people_json: Path) -> None:
 
 
 def changed(people_json: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     change(document)
     (folder / "changed.json").write_text(json.dumps(document))
     return folder / "changed.json"
@@ -79,7 +79,7 @@ def test_evaluation_derives_missing_areas_with_a_warning(people_json: Path, tmp_
         for entry in document["annotations"]:
             entry["area"] = 0.53 * entry["bbox"][2] * entry["bbox"][3]
 
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     results = [entry | {"score": 1.0, "keypoints": [value + 2 for value in entry["keypoints"]]}
                for entry in document["annotations"]]  # fmt: skip
     given = evaluate_keypoints(changed(people_json, tmp_path, half_area), results, COCO_17)
@@ -204,7 +204,7 @@ def _text(document: dict[str, Any]) -> None:
     ],
 )
 def test_read_coco_names_each_error(people_json: Path, tmp_path: Path, damage: Any, says: str) -> None:
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     damage(document)
     (tmp_path / "damaged.json").write_text(json.dumps(document))
     with pytest.raises(AnnotationError, match=says):

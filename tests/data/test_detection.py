@@ -179,11 +179,11 @@ def test_warp_antialiased_averages_pixels() -> None:
 
 def test_read_detection_samples_accepts_ids_and_crowds_as_text(annotations: Path) -> None:
     expected = read_detection_samples(annotations, annotations.parent)[0]
-    document = json.loads(annotations.read_text())
+    document = json.loads(annotations.read_text(encoding="utf-8"))
     document["images"][0]["file_name"] = "images\\a.png"
     for entry, image_id, crowd in zip(document["annotations"], ("1", 1.0, "a"), ("0", "false", "1"), strict=True):
         entry |= {"image_id": image_id, "iscrowd": crowd, "bbox": [str(value) for value in entry["bbox"]]}
-    annotations.write_text(json.dumps(document))
+    annotations.write_text(json.dumps(document), encoding="utf-8")
     found = read_detection_samples(annotations, annotations.parent)[0]
     assert found.path == annotations.parent / "a.png"
     assert found.people.tolist() == expected.people.tolist()

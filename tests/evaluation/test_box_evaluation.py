@@ -27,7 +27,7 @@ def _pycocotools(document: dict, results: list[dict]) -> tuple[float, float]:
 
 
 def test_box_metrics_equal_pycocotools(people_json: Path) -> None:
-    document = json.loads(people_json.read_text()) | {"info": {}}
+    document = json.loads(people_json.read_text(encoding="utf-8")) | {"info": {}}
     random = np.random.default_rng(0)
     results = []
     for person in document["annotations"]:
@@ -41,12 +41,12 @@ def test_box_metrics_equal_pycocotools(people_json: Path) -> None:
 
 
 def test_no_detections_give_ap_zero(people_json: Path) -> None:
-    assert evaluate_boxes(json.loads(people_json.read_text()), []).ap50 == 0
+    assert evaluate_boxes(json.loads(people_json.read_text(encoding="utf-8")), []).ap50 == 0
 
 
 @pytest.mark.parametrize("area", [None, 0, -500, 0.2, "large"])
 def test_impossible_areas_do_not_change_metrics(people_json: Path, area: object) -> None:
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     results = [
         {"image_id": one["image_id"], "category_id": 1, "bbox": one["bbox"], "score": 0.9}
         for one in document["annotations"]
@@ -58,7 +58,7 @@ def test_impossible_areas_do_not_change_metrics(people_json: Path, area: object)
 
 
 def test_annotations_with_only_crowds_are_rejected(people_json: Path) -> None:
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     for one in document["annotations"]:
         one["iscrowd"] = 1
     with pytest.raises(AnnotationError, match="no person to evaluate"):
@@ -76,7 +76,7 @@ def test_annotations_without_boxes_are_rejected() -> None:
 
 
 def test_measure_detector_uses_complete_images_only(people_json: Path) -> None:
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     with pytest.raises(AnnotationError, match="no image has annotations_complete"):
         measure_detector(_detects_nothing, document, people_json.parent / "images")
     document["images"][0]["annotations_complete"] = document["images"][2]["annotations_complete"] = True

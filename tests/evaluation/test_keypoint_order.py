@@ -25,7 +25,7 @@ def estimator(random_weights: Path) -> PoseEstimator:
 
 
 def backwards(path: Path) -> Path:
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text(encoding="utf-8"))
     document["categories"][0] |= {"keypoints": list(BACKWARDS.keypoint_names), "skeleton": []}
     for person in document["annotations"]:
         person["keypoints"] = np.reshape(person["keypoints"], (-1, 3))[::-1].ravel().tolist()

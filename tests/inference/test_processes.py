@@ -37,7 +37,7 @@ def in_fork(work: Callable[[], object]) -> str:
         os.write(writer, answer.encode())
         os._exit(0)
     os.close(writer)
-    with open(reader) as pipe:
+    with open(reader, encoding="utf-8") as pipe:
         answer = pipe.read()
     os.waitpid(child, 0)
     return answer

@@ -40,7 +40,7 @@ def recipe_of(folder: Path, validation: Path, *train_sets: Path, steps: int = 1)
 
 
 def with_names(path: Path, names: list[str]) -> Path:
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text(encoding="utf-8"))
     document["categories"][0] |= {"keypoints": names, "skeleton": []}
     renamed = path.with_name("renamed.json")
     renamed.write_text(json.dumps(document))

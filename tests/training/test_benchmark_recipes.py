@@ -60,7 +60,7 @@ def test_unknown_dataset_in_a_recipe_is_rejected() -> None:
 
 def test_skeleton_file_for_a_benchmark_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("own.yaml").write_text("{name: own, keypoints: [a, b]}")
+    Path("own.yaml").write_text("{name: own, keypoints: [a, b]}", encoding="utf-8")
     recipe = prepare("crowdpose", "validation.skeleton=own.yaml")
     with pytest.raises(rsn.RsnError, match="CrowdPose's skeleton is known"):
         read_people(recipe.validation)

@@ -12,7 +12,7 @@ from rsn.training.run import train
 
 def losses(recipe_file: Path, folder: Path, *settings: str) -> list[float]:
     train(read_recipe(recipe_file, (f"output={folder}", *settings)))
-    with open(folder / "logs/version_0/metrics.csv") as file:
+    with open(folder / "logs/version_0/metrics.csv", encoding="utf-8") as file:
         return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
 
 

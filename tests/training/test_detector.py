@@ -26,7 +26,7 @@ from rsn.weights.sources import load_metadata
 @pytest.fixture(scope="module")
 def boxed_json(people_json: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn people in images that are completely labeled."""
-    document = json.loads(people_json.read_text())
+    document = json.loads(people_json.read_text(encoding="utf-8"))
     for image in document["images"]:
         image["annotations_complete"] = True
     path = tmp_path_factory.mktemp("boxed") / "people.json"
@@ -83,7 +83,7 @@ def test_cached_images_give_the_same_losses(best: Path, recipe: DetectorRecipe, 
 
 
 def losses(folder: Path) -> list[float]:
-    with open(folder / "logs/version_0/metrics.csv") as file:
+    with open(folder / "logs/version_0/metrics.csv", encoding="utf-8") as file:
         return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
 
 

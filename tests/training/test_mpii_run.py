@@ -25,7 +25,7 @@ def test_train_on_mpii_validates_by_pckh(recipe_file: Path, tmp_path: Path) -> N
         "codec={name: megvii, blur_kernel_size: 9}",
     )
     train(read_recipe(recipe_file, settings))
-    with open(tmp_path / "run/logs/version_0/metrics.csv") as file:
+    with open(tmp_path / "run/logs/version_0/metrics.csv", encoding="utf-8") as file:
         metrics = [float(row["validation/pckh"]) for row in csv.DictReader(file) if row["validation/pckh"]]
     assert len(metrics) == 2
     assert "| Shoulder | Elbow |" in (tmp_path / "run" / "report.md").read_text()

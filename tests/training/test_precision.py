@@ -30,12 +30,12 @@ def cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_auto_is_bf16_where_the_cpu_multiplies_it(cpu: Path, line: str, chosen: str) -> None:
-    cpu.write_text(f"processor\t: 0\n{line}\n")
+    cpu.write_text(f"processor\t: 0\n{line}\n", encoding="utf-8")
     assert resolve_precision("auto") == chosen
 
 
 def test_explicit_bf16_warns_where_it_is_emulated(cpu: Path) -> None:
-    cpu.write_text("flags\t\t: fpu avx2\n")
+    cpu.write_text("flags\t\t: fpu avx2\n", encoding="utf-8")
     with pytest.warns(RsnWarning, match="emulates them, which made a training step ten times slower; choose auto"):
         assert resolve_precision("bf16-mixed") == "bf16-mixed"
     assert resolve_precision("32-true") == "32-true"

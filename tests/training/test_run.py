@@ -56,7 +56,7 @@ def test_train_writes_the_documented_files(finished: Recipe) -> None:
 
 
 def test_log_has_loss_ap_and_waiting_time(finished: Recipe) -> None:
-    with open(finished.output / "logs/version_0/metrics.csv") as file:
+    with open(finished.output / "logs/version_0/metrics.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     logged = {name for row in rows for name, value in row.items() if value}
     assert {"train/loss", "validation/ap", "train/waiting_for_data", "step"} <= logged
@@ -104,7 +104,7 @@ def test_train_accepts_a_network_people_a_loss_callbacks_and_a_logger(
     assert count.steps == 4
     assert seen == [(1, 4, (4, 17))] * 4
     assert best.is_file()
-    assert "train/loss" in Path(logger.log_dir, "metrics.csv").read_text()
+    assert "train/loss" in Path(logger.log_dir, "metrics.csv").read_text(encoding="utf-8")
     assert not (tmp_path / "run/logs").exists()
     assert list(warnings.filters) == filters
 

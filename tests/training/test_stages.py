@@ -130,7 +130,7 @@ def test_mean_oks_is_one_for_the_labels_and_zero_without_poses(people_json: Path
     people = read_coco(people_json, people_json.parent / "images")
     results = [
         {"image_id": one["image_id"], "box": one["bbox"], "keypoints": one["keypoints"]}
-        for one in json.loads(people_json.read_text())["annotations"]
+        for one in json.loads(people_json.read_text(encoding="utf-8"))["annotations"]
     ]
     assert mean_oks(people.people, results, people.skeleton) == pytest.approx(1)
     assert mean_oks(people.people, results[:4], people.skeleton) == pytest.approx(0.5)

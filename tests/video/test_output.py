@@ -33,7 +33,7 @@ def test_predict_writes_video_jsonl_and_csv(random_weights: Path, tmp_path: Path
     assert [json.loads(line) for line in done.stdout.splitlines()] == lines
     assert [(line["frame"], line["seconds"]) for line in lines] == list(enumerate(SECOND))
     assert [one["track_id"] for line in lines for one in line["people"]] == [1] * 25
-    with open(tmp_path / "out/walk_poses.csv", newline="") as file:
+    with open(tmp_path / "out/walk_poses.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[7]["left_wrist_x"]) == lines[7]["people"][0]["keypoints"][27]
     assert rows[7]["left_wrist_std"] == ""  # the weights have no calibration

@@ -43,15 +43,15 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Make names unique by numbering repeated ones: a, b, a -> a, b, a_2."""
-    taken: list[str] = []
+    """Make names unique by numbering repeated ones: a, b, A -> a, b, A_2 (Windows and macOS do not tell A from a)."""
+    unique: dict[str, str] = {}  # by what file systems compare
     for name in names:
         new, count = name, 1
-        while new in taken:
+        while new.casefold() in unique:
             count += 1
             new = f"{name}_{count}"
-        taken.append(new)
-    return taken
+        unique[new.casefold()] = new
+    return list(unique.values())
 
 
 def make_folder(path: Path) -> None:

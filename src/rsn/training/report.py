@@ -116,7 +116,7 @@ def read_series(logs: Path) -> Series:
     files = sorted(logs.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
     series: Series = {}
     for path in files:
-        with open(path, newline="") as file:
+        with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         start = min((int(row["step"]) for row in rows), default=0)
         series = {name: [entry for entry in entries if entry[0] < start] for name, entries in series.items()}
