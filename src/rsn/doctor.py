@@ -61,6 +61,11 @@ def examine() -> Iterator[Check]:
     yield Check("libraries", ", ".join(f"{name} {_version(name) or 'missing'}" for name in libraries))
     if len({_version(name) for name in _OPENCV} - {None}) > 1:
         yield Check("opencv", "packages of different versions overwrite each other; see docs/install.md", ok=False)
+    try:
+        from cv2 import imread  # noqa: F401
+    except ImportError:  # what is left of cv2 after one of two packages was uninstalled
+        text = "cv2 is missing or incomplete; install one of its packages again, see docs/install.md"
+        yield Check("opencv", text, ok=False)
     yield Check("cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads")
     if not torch.cuda.is_available():
         why = "no GPU or driver that PyTorch can use" if torch.version.cuda else "PyTorch is built for CPUs only"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -45,6 +46,14 @@ def test_doctor_names_missing_libraries_of_extra(tmp_path: Path) -> None:
     line = next(line for line in done.stdout.splitlines() if "[train]" in line)
     assert line.startswith("- [train]")
     assert line.endswith("pip install 'rsn-pose[train]' adds surely-missing")
+
+
+def test_doctor_reports_incomplete_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pip leaves it where one of two OpenCV packages was uninstalled."""
+    monkeypatch.setitem(sys.modules, "cv2", ModuleType("cv2"))
+    check = next(check for check in examine() if check.topic == "opencv")
+    assert not check.ok
+    assert "install one of its packages again" in check.text
 
 
 def test_doctor_without_installed_package_reports_unknown_extras(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,8 @@ def write_graph(name: str, graph: ExportGraph, path: Path, export: Export, calib
         write_onnx(graph, path, metadata)
     else:
         batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
-        program = torch.export.export(graph, (graph.example(),), dynamic_shapes=({0: batch},))
+        # Not strict: PyTorch's default since 2.8; the strict export of 2.7 does not take `tolist`.
+        program = torch.export.export(graph, (graph.example(),), dynamic_shapes=({0: batch},), strict=False)
         torch.export.save(program, path, extra_files=dict(metadata))
 
 
