@@ -26,6 +26,7 @@ BROUGHT_BY_PYTORCH = {"filelock", "fsspec"}
 NEED_AN_EXTRA = {
     "evaluate rsn18.starter --annotations people.json --images . --boxes gt": "eval",
     "evaluate rsn18.starter --dataset mpii --annotations labels.mat --images .": "eval",
+    "submit mpii-test rsn18.starter --annotations labels.mat --images .": "eval",
     "score results.json --annotations people.json": "eval",
     f"train {shlex.quote(str(RECIPE))}": "train",
     "finetune people.json --images .": "train",
@@ -41,6 +42,9 @@ NEED_AN_EXTRA = {
     "export rsn18.starter --format onnx --output rsn18.onnx": "onnx",
     "predict image.png --backend openvino": "openvino",
     "export rsn18.starter --format openvino --output rsn18.xml": "openvino",
+    "export rsn18.starter --format openvino --precision int8 --calibration people.json --images . --output a.xml": (
+        "int8"
+    ),
     "predict image.heic": "heif",
 }
 NEED_NONE = (

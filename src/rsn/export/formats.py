@@ -57,11 +57,11 @@ def check_format(name: str, output: Path, export: Export) -> None:
         raise UnknownNameError("export format", name, list(SUFFIXES))
     if output.suffix != SUFFIXES[name]:
         raise WeightsError(f"{output}: format {name} is written to files named OUT{SUFFIXES[name]}")
-    require(*_LIBRARIES.get(name, ()), extra=name, feature=f"export to {name}")
     if export.precision == "int8":
         if name != "openvino":
             raise WeightsError(f"{output}: int8 is available for OpenVINO only; choose --format openvino")
-        require("nncf", extra="int8", feature="precision int8")
+        require("openvino", "nncf", extra="int8", feature="precision int8")
+    require(*_LIBRARIES.get(name, ()), extra=name, feature=f"export to {name}")
 
 
 def write_graph(name: str, graph: ExportGraph, path: Path, export: Export, calibration: Tensor | None = None) -> None:
