@@ -1,39 +1,34 @@
 """Measure the peak memory of `rsn predict` on few and on many images.
 
-python benchmarks/memory.py --output benchmarks/memory.csv
+python benchmarks/memory.py IMAGES --output benchmarks/memory.csv
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from images import boxes, write_images
+from folder import link_images
 from rsn.benchmark import machine
+from rsn.io.images import find_images
 from side_by_side import command, write
-
-PEOPLE = 3  # per image
 
 
 def main() -> None:
     """Run the command for each number of images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, nargs="+", default=[50, 200, 400])
-    parser.add_argument("--backend", default="auto")
+    parser.add_argument("images", type=Path, help="folder of images, which are repeated if there are too few")
+    parser.add_argument("--counts", type=int, nargs="+", default=[50, 140, 400])
     parser.add_argument("--output", type=Path, help="CSV to write")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        paths = write_images(folder / "images", max(options.images))
-        listed = folder / "boxes.json"
-        listed.write_text(json.dumps({path.name: boxes(PEOPLE) for path in paths}))
-        for count in options.images:
-            rsn = [sys.executable, "-m", "rsn", "predict", *map(str, paths[:count]), "--boxes", str(listed)]
-            peak = peak_of([*rsn, "--backend", options.backend, "--output", str(folder / "out")])
+        paths = find_images([options.images])
+        for count in options.counts:
+            images = link_images(paths, count, Path(name, str(count)))
+            peak = peak_of([sys.executable, "-m", "rsn", "predict", str(images), "--output", f"{name}/out"])
             rows.append({"images": count, "peak_mib": round(peak), "machine": machine(), "command": command()})
             print(f"{count} images: {peak:.0f} MiB", flush=True)
     write(rows, options.output)

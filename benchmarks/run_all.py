@@ -1,4 +1,4 @@
-"""Run all side-by-side benchmarks, into benchmarks/speed/, and two more into benchmarks/.
+"""Run all side-by-side benchmarks, into benchmarks/speed/, and one more into benchmarks/.
 
     python benchmarks/run_all.py --labels val2017_labels.npz
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-STEPS = ("forward", "decode", "targets_and_loss", "training_samples", "train_step", "oks_nms", "predict")
+STEPS = ("forward", "decode", "targets_and_loss", "training_samples", "train_step", "oks_nms")
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--labels", help="input of coco_ap.py, which is skipped without it")
     options = parser.parse_args()
     runs = [[f"{step}.py", "--output", f"speed/{step}.csv"] for step in STEPS]
-    runs += [[f"{name}.py", "--output", f"{name}.csv"] for name in ("memory", "branch_widths")]
+    runs.append(["branch_widths.py", "--output", "branch_widths.csv"])
     if options.labels:
         labels = str(Path(options.labels).resolve())
         runs.append(["coco_ap.py", labels, "--output", "speed/coco_ap.csv"])

@@ -1,35 +1,44 @@
 """Draw the figures of the documentation, and measure the tables beside them.
 
-Usage: python scripts/draw_figures.py [FOLDER]
+    python scripts/draw_figures.py                # all
+    python scripts/draw_figures.py --only speed   # one module of scripts/figures/, after new benchmarks
 
-FOLDER is docs/figures by default. The tables are printed, written to measured.json beside the figures, and updated in
-the pages docs/architecture.md, docs/coordinates.md, docs/your-own-keypoints.md and docs/speed.md; a test compares them.
-The tables of the last two come from the CSV files in benchmarks/.
+The tables are printed, written to measured.json beside the figures, and updated in the pages of docs/; a test compares
+them. Those of the modules speed and finetuning come from the CSV files in benchmarks/.
 """
 
+import argparse
+import importlib
 import json
-import sys
 from pathlib import Path
 
 import torch
-from figures import block, codec, finetuning, geometry, pipeline, speed, stages, supervision
 from figures.tables import as_markdown
 
 FOLDER = Path(__file__).parents[1] / "docs" / "figures"
+MODULES = ("pipeline", "block", "stages", "supervision", "codec", "geometry", "finetuning", "speed")
 
 
-def main(folder: Path) -> None:
-    """Write all figures and tables."""
-    folder.mkdir(parents=True, exist_ok=True)
+def main() -> None:
+    """Write figures and tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="folder to write to")
+    parser.add_argument("--only", nargs="+", choices=MODULES, default=MODULES)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    record = options.folder / "measured.json"
+    before = json.loads(record.read_text()) if record.exists() else {}
     measured = {}
-    for part in (pipeline, block, stages, supervision, codec, geometry, finetuning, speed):
+    for name in options.only:
         torch.manual_seed(0)
-        measured |= {name: as_markdown(table) for name, table in part.draw(folder).items()}
-    if folder == FOLDER:
-        _put_on_pages(json.loads((folder / "measured.json").read_text()), measured)
-    (folder / "measured.json").write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
-    for name, table in measured.items():
-        print(f"{name}\n\n{table}\n")
+        tables = importlib.import_module(f"figures.{name}").draw(options.folder)
+        measured |= {title: as_markdown(table) for title, table in tables.items()}
+    if options.folder == FOLDER:
+        _put_on_pages(before, measured)
+    kept = {} if options.only == MODULES else before
+    record.write_text(json.dumps(kept | measured, indent=1, ensure_ascii=False) + "\n")
+    for title, table in measured.items():
+        print(f"{title}\n\n{table}\n")
 
 
 def _put_on_pages(before: dict[str, str], now: dict[str, str]) -> None:
@@ -41,4 +50,4 @@ def _put_on_pages(before: dict[str, str], now: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    main()

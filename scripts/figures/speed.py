@@ -10,6 +10,12 @@ from figures.tables import Table
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 REFERENCES = ("reference", "pycocotools")
+VERSIONS = ("now", "before")
+INPUTS = {
+    "folder": "rsn predict FOLDER, {} images",
+    "video": "rsn predict VIDEO, {} frames",
+    "bulk": "rsn bulk, one worker after its start, {} images",
+}
 
 Row = dict[str, str]
 
@@ -22,42 +28,55 @@ def draw(folder: Path) -> dict[str, Table]:
 
 def tables() -> dict[str, Table]:
     """Return all tables of the page; nothing is measured here."""
-    people_per_image = ("1 person per image", "3 people per image")
-    predict = {people: _of(f"predict, {people}") for people in people_per_image}
-    stages = _of("stages of predict, 3 people per image")
-    sample = _of("stages of a training sample")
-    steps = {side: _of(f"operations of a train step, {side}") for side in ("reference", "rsn")}
+    runs = _folder_runs()
     return {
+        "speed, waiting": _waiting(runs),
+        "speed, folder": _by_part(runs),
+        "speed, memory": [
+            ["images", *(row["images"] for row in _rows(BENCHMARKS / "memory.csv"))],
+            ["peak memory, MiB", *(row["peak_mib"] for row in _rows(BENCHMARKS / "memory.csv"))],
+        ],
         "speed, steps": [
             ["step", "unit", "reference, ms", "`rsn`, ms", "speedup", "target"],
             *([*_name(row), row["reference"], row["ms"], row["ratio"], row["target"] or "-"] for row in _compared()),
         ],
         "speed, backends": _backends("forward"),
         "speed, backends on CUDA": _backends("forward on CUDA"),
-        "speed, predict": [
-            ["ms per image", *(row["variant"] for row in next(iter(predict.values()))), "backend's share"],
-            *(
-                [f"{people}", *(row["ms"] for row in rows), f"{100 * float(rows[-1]['ratio']):.0f} %"]
-                for people, rows in predict.items()
-            ),
-        ],
-        "speed, AP": _milliseconds("metrics of val2017", _of("COCO AP")),
-        "speed, decode": _milliseconds("32 crops", _of("decode")),
-        "speed, stages of predict": _milliseconds("image with 3 people", stages),
-        "speed, stages of a sample": _milliseconds("training sample", sample),
-        "speed, train step": [
-            ["ms per crop", *(row["variant"] for row in steps["reference"])],
-            *([side, *(row["ms"] for row in rows)] for side, rows in steps.items()),
-        ],
-        "speed, memory": [
-            ["images", "peak memory, MiB"],
-            *([row["images"], row["peak_mib"]] for row in _rows(BENCHMARKS / "memory.csv")),
-        ],
-        "speed, runs": [
-            ["command", "repeats", "load", "machine"],
-            *([f"`{command}`", *rest] for command, *rest in _runs()),
-        ],
     }
+
+
+def _folder_runs() -> dict[tuple[str, str], dict[str, float]]:
+    """Return the seconds by part, and the number of images, for each input and version."""
+    runs: dict[tuple[str, str], dict[str, float]] = {}
+    for row in _rows(BENCHMARKS / "folder.csv"):
+        run = runs.setdefault((row["input"], row["version"]), {"images": float(row["images"])})
+        run[row["part"]] = float(row["seconds"])
+    return runs
+
+
+def _waiting(runs: dict[tuple[str, str], dict[str, float]]) -> Table:
+    seconds = {(row["command"], row["version"]): row["seconds"] for row in _rows(BENCHMARKS / "startup.csv")}
+    for (kind, version), run in runs.items():
+        seconds[INPUTS[kind].format(int(run["images"])), version] = f"{run['all']:.1f}"
+    labels = dict.fromkeys(label for label, _ in seconds)
+    return [
+        ["", "now, s", "before, s"],
+        *([label, *(seconds.get((label, v), "-") for v in VERSIONS)] for label in labels),
+    ]
+
+
+def _by_part(runs: dict[tuple[str, str], dict[str, float]]) -> Table:
+    """Return the seconds by part, and the share of both networks alone in the time after the start."""
+    parts = dict.fromkeys(part for run in runs.values() for part in run if part != "images")
+    shares = ["networks alone, share of the time after the start"]
+    for run in runs.values():
+        alone = sum((runs["folder", "now"] | run)[part] for part in parts if part.endswith(" alone"))
+        shares.append(f"{100 * alone / (run['all'] - run.get('start', 0)):.0f} %")
+    return [
+        ["seconds", *(kind if version == "now" else f"{kind}, {version}" for kind, version in runs)],
+        *([part, *(f"{run[part]:.1f}" if part in run else "-" for run in runs.values())] for part in parts),
+        shares,
+    ]
 
 
 def _backends(step: str) -> Table:
@@ -88,20 +107,6 @@ def _name(row: Row) -> tuple[str, str]:
 
 def _of(step: str) -> list[Row]:
     return [row for path in sorted((BENCHMARKS / "speed").glob("*.csv")) for row in _rows(path) if row["step"] == step]
-
-
-def _milliseconds(title: str, rows: list[Row]) -> Table:
-    return [[title, *(row["variant"] for row in rows)], ["ms", *(row["ms"] for row in rows)]]
-
-
-def _runs() -> list[tuple[str, str, str, str]]:
-    """Return command, repeats, load and machine of each benchmark."""
-    last = {
-        row["command"]: (row["repeats"], row["load"], row["machine"])
-        for path in sorted((BENCHMARKS / "speed").glob("*.csv"))
-        for row in _rows(path)
-    }
-    return [(command, *rest) for command, rest in last.items()]
 
 
 def _rows(path: Path) -> list[Row]:
