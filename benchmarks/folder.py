@@ -90,7 +90,7 @@ def seconds_of(source: Path, package: Path) -> tuple[int, dict[str, float]]:
         words = [sys.executable, SCRIPT, parts, repr(time.monotonic()), source, "--output", name]
         environment = os.environ | {"PYTHONPATH": str(package)}
         subprocess.run([*map(str, words)], check=True, env=environment, capture_output=True)
-        found = json.loads(parts.read_text())
+        found = json.loads(parts.read_text(encoding="utf-8"))
     return found["crops"], found["seconds"]
 
 

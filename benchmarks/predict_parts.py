@@ -96,4 +96,4 @@ if __name__ == "__main__":
             backend(pixels)
         SECONDS[f"{network} alone"] = time.perf_counter() - start
     crops = sum(len(pixels) for _, pixels in RUNS["pose network"])
-    output.write_text(json.dumps({"crops": crops, "seconds": SECONDS}))
+    output.write_text(json.dumps({"crops": crops, "seconds": SECONDS}), encoding="utf-8")

@@ -38,7 +38,11 @@ def tables() -> dict[str, Table]:
         ],
         "speed, steps": [
             ["step", "unit", "reference, ms", "`rsn`, ms", "speedup", "target"],
-            *([*_name(row), row["reference"], row["ms"], row["ratio"], row["target"] or "-"] for row in _compared()),
+            *(
+                [*_name(row), row["reference"], row["ms"], row["ratio"], row["target"] or "-"]
+                for row in _compared()
+                if not row["step"].startswith("forward")  # in the tables of backends
+            ),
         ],
         "speed, backends": _backends("forward"),
         "speed, backends on CUDA": _backends("forward on CUDA"),
@@ -48,7 +52,7 @@ def tables() -> dict[str, Table]:
 def _folder_runs() -> dict[tuple[str, str], dict[str, float]]:
     """Return the seconds by part, and the number of images, for each input and version."""
     runs: dict[tuple[str, str], dict[str, float]] = {}
-    for row in _rows(BENCHMARKS / "folder.csv"):
+    for row in [*_rows(BENCHMARKS / "folder.csv"), *_rows(BENCHMARKS / "video.csv")]:
         run = runs.setdefault((row["input"], row["version"]), {"images": float(row["images"])})
         run[row["part"]] = float(row["seconds"])
     return runs
