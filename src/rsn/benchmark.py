@@ -135,7 +135,7 @@ def machine() -> str:
 
 
 def example_image() -> Image:
-    """Two drawn people, (480, 640, 3) uint8 RGB, which the included detector finds; 145 kB as a JPEG, like real ones."""
+    """Two drawn people, (480, 640, 3) uint8 RGB, which the included detector finds; 145 kB as a JPEG."""
     skin, shirt, trousers, dark = (215, 170, 140), (170, 50, 50), (50, 60, 100), (60, 40, 30)
     half = np.empty((480, 320, 3), np.float32)
     half[:300], half[300:] = (180, 200, 225), (95, 105, 75)
