@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rsn.detection.loading import STARTER_WEIGHTS
-from rsn.detection.starter import StarterDetector
+from rsn.detection.starter import STARTER_WEIGHTS, StarterDetector
 from rsn.errors import RsnError
 from rsn.geometry import Image
 from rsn.inference.backends import choose
