@@ -8,17 +8,17 @@ of the machine affects all of them: compare numbers of one round only. `predict`
 """
 
 import argparse
-import csv
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+
+from side_by_side import write
 
 ESTIMATE = (
     "import sys, time; from pathlib import Path; from rsn import PoseEstimator;"
@@ -55,16 +55,7 @@ def main() -> None:
                     }
                 )
                 print(rows[-1], flush=True)
-    write_rows(rows, options.output)
-
-
-def write_rows(rows: list[dict[str, Any]], output: Path | None) -> None:
-    """Write the rows as CSV, if an output was given."""
-    if output:
-        with open(output, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    write(rows, options.output)
 
 
 def write_images(folder: Path, count: int) -> Path:

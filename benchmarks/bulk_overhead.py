@@ -16,11 +16,12 @@ from statistics import median
 
 import torch
 
-from bulk import write_images, write_rows
+from bulk import write_images
 from rsn import PoseEstimator
 from rsn.bulk.parts import Part
 from rsn.bulk.settings import Settings
 from rsn.bulk.worker import Worker
+from side_by_side import write
 
 SETTINGS = Settings(boxes="whole", box_threshold=0.3, person_threshold=0.0, backend="torch")
 
@@ -48,7 +49,7 @@ def main() -> None:
             rows.append(row | {"ratio": round(bulk / estimate, 3)})
             print(rows[-1], flush=True)
     print(f"median ratio: {median(row['ratio'] for row in rows):.3f}")
-    write_rows(rows, options.output)
+    write(rows, options.output)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -8,7 +8,6 @@ Nothing cached means that the cache of rsn is empty; the system may still have t
 """
 
 import argparse
-import csv
 import os
 import shutil
 import statistics
@@ -17,6 +16,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from side_by_side import write
 
 RSN = [sys.executable, "-c", "from rsn.cli import main; main()"]
 NOW = Path(__file__).parents[1] / "src"
@@ -48,11 +49,7 @@ def main() -> None:
     ]
     for row in rows:
         print(row)
-    if options.output:
-        with open(options.output, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    write(rows, options.output)
 
 
 def run(words: list[str], source: Path, cache: Path) -> float:

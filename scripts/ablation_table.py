@@ -20,7 +20,7 @@ Measured = dict[str, dict[int, float]]  # by switch and seed: mean OKS in percen
 def main() -> None:
     """Update the page."""
     page = DOCS / "ablation.md"
-    page.write_text(with_tables(page.read_text()))
+    page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def with_tables(page: str) -> str:

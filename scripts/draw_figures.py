@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     record = options.folder / "measured.json"
-    before = json.loads(record.read_text()) if record.exists() else {}
+    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     measured = {}
     for name in options.only:
         torch.manual_seed(0)
@@ -36,17 +36,17 @@ def main() -> None:
     if options.folder == FOLDER:
         _put_on_pages(before, measured)
     kept = {} if options.only == MODULES else before
-    record.write_text(json.dumps(kept | measured, indent=1, ensure_ascii=False) + "\n")
+    record.write_text(json.dumps(kept | measured, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for title, table in measured.items():
         print(f"{title}\n\n{table}\n")
 
 
 def _put_on_pages(before: dict[str, str], now: dict[str, str]) -> None:
     for page in FOLDER.parent.glob("*.md"):
-        text = page.read_text()
+        text = page.read_text(encoding="utf-8")
         for name, table in now.items():
             text = text.replace(before.get(name, table), table)
-        page.write_text(text)
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
