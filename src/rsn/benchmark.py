@@ -236,7 +236,10 @@ def _time_networks(estimator: PoseEstimator, model: str, image: Image, repeats: 
 
 
 def _gflop(weights: str, size: tuple[int, ...]) -> float:
-    """The operations of a network for one input (height, width), in 10^9; a multiply-add is two."""
+    """The operations that backends run for one input (height, width), in 10^9; a multiply-add is two.
+
+    `rsn.models.complexity` counts what training computes, with heads that inference leaves out.
+    """
     graph = InferenceGraph(*load_network(weights), any_size=True).to("meta")
     with FlopCounterMode(display=False) as counter:
         graph(torch.empty(1, 3, *size, dtype=torch.uint8, device="meta"))
