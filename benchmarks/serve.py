@@ -86,7 +86,7 @@ def served(source: Path) -> Iterator[tuple[int, int]]:
 
 
 def make_images() -> list[bytes]:
-    """Return JPEG files of one and of two persons, 0.3 to 3.4 megapixels, each cut out and scaled differently."""
+    """Return JPEG files of one and of two persons, 0.2 to 2.2 megapixels, each cut out and scaled differently."""
     encoded = []
     for number in range(IMAGES):
         image = astronaut() if number % 3 == 0 else portraits()
